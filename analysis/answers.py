@@ -1,0 +1,136 @@
+"""Findings in plain sentences, none stronger than the data."""
+
+from analysis.findings import Efficiency, Findings, Group
+from analysis.quantities import AXES, quantity
+from analysis.statistics import Estimate
+
+
+def answer(findings: Findings) -> str:
+    """The one sentence that answers the study's question, or says that the data do not."""
+    label = findings.study.label
+    if not findings.groups:
+        return "No run has finished, so there is nothing to compare."
+    if findings.most_seeds == 0:
+        return f"No finished run recorded a finite {findings.study.metric}, so there is nothing to compare."
+    if findings.most_seeds == 1:
+        return (
+            f"There is one seed at every {label}: the curves show what happened once, and this report claims nothing."
+        )
+    best, baseline = best_group(findings), findings.baseline
+    described = quantity(findings.study.metric)
+    extreme = "highest" if described.higher_is_better else "lowest"
+    opening = (
+        f"{_when(findings)}, {label} {best.shown} has the {extreme} mean {described.title}, "
+        f"{with_interval(best.final, findings.study.metric)}{_unit(described.unit)} (95 % interval, {best.final.n} seeds)"
+    )
+    if baseline is None:
+        return f"{opening}; there is no finished baseline to compare it with."
+    if best is baseline:
+        return f"{opening}: nothing does better than the baseline itself."
+    if best.difference is None or best.difference.n < 2:
+        return f"{opening}, but it has no two seeds in common with the baseline {baseline.shown}: the data do not answer."
+    if best.separated:
+        return f"{opening}: {_apart(best, findings)} the baseline {baseline.shown}."
+    return (
+        f"{opening}, but the data do not separate it from the baseline {baseline.shown}: "
+        f"the paired difference is {_bracketed(best.difference, findings.study.metric)}."
+    )
+
+
+def details(findings: Findings) -> list[str]:
+    """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
+    if findings.most_seeds < 2:
+        return []
+    sentences = _comparisons(findings)
+    sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
+    return [sentence for sentence in sentences if sentence]
+
+
+def best_group(findings: Findings) -> Group:
+    """The group with the best mean among those with at least two seeds."""
+    candidates = [group for group in findings.groups if group.final.n >= 2]
+    choose = max if quantity(findings.study.metric).higher_is_better else min
+    return choose(candidates, key=lambda group: group.final.mean)
+
+
+def with_interval(estimate: Estimate, metric: str) -> str:
+    """``5.610 ± 0.030``, or the mean alone where there is no interval."""
+    described = quantity(metric)
+    if estimate.n < 2:
+        return described.show(estimate.mean)
+    return f"{described.show(estimate.mean)} ± {described.show(estimate.half_width)}"
+
+
+def _comparisons(findings: Findings) -> list[str]:
+    study, baseline = findings.study, findings.baseline
+    if baseline is None:
+        return []
+    compared = [group for group in findings.groups if group.difference is not None]
+    sign = 1 if quantity(study.metric).higher_is_better else -1
+    better = [group for group in compared if group.separated and sign * group.difference.mean > 0]
+    worse = [group for group in compared if group.separated and sign * group.difference.mean < 0]
+    open_ = [group for group in compared if not group.separated and group.difference.n >= 2]
+    single = [group for group in compared if group.difference.n == 1]
+
+    def listed(groups: list[Group]) -> str:
+        return "; ".join(f"{group.shown} ({_bracketed(group.difference, study.metric)})" for group in groups)
+
+    return [
+        f"Better than the baseline {baseline.shown}: {listed(better)}." if better else "",
+        f"Worse than the baseline {baseline.shown}: {listed(worse)}." if worse else "",
+        f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
+        f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
+    ]
+
+
+def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
+    """Which group needs least to get to the level, by steps and by predicted tokens."""
+    metric = findings.study.metric
+    full = {
+        group.value: group for group in findings.groups
+        if (cost := efficiency.costs[group.value]).reached == cost.runs >= 2
+    }  # fmt: skip
+    if len(full) < 2:
+        return ""
+    parts = []
+    for axis in ("step", "tokens_predicted"):
+        spent = {value: efficiency.costs[value].axes[axis] for value in full}
+        spent = {value: estimate for value, estimate in spent.items() if estimate.n >= 2 and estimate.mean > 0}
+        if len(spent) < 2:
+            continue
+        least = min(spent, key=lambda value: spent[value].mean)
+        part = f"{full[least].shown} needs the fewest {AXES[axis].title} ({with_interval(spent[least], axis)}"
+        baseline = spent.get(findings.study.baseline)
+        if baseline is not None and least != findings.study.baseline:
+            part += f"; the baseline {with_interval(baseline, axis)}"
+        parts.append(part + ")")
+    if not parts:
+        return ""
+    described = quantity(metric)
+    level = f"{described.show(efficiency.level)}{_unit(described.unit)}"
+    return f"To reach {level} ({efficiency.meaning}), {' and '.join(parts)}."
+
+
+def _when(findings: Findings) -> str:
+    return f"After {findings.steps:,} steps" if findings.steps else "At the end of training"
+
+
+def _apart(group: Group, findings: Findings) -> str:
+    """``0.210 [0.150, 0.270] below``: the size of a difference that has a sign."""
+    described, difference = quantity(findings.study.metric), group.difference
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    direction = "below" if difference.mean < 0 else "above"
+    size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
+    return f"seed by seed {size} {direction}"
+
+
+def _bracketed(difference: Estimate, metric: str) -> str:
+    described = quantity(metric)
+    text = described.show(difference.mean, sign=True)
+    if difference.n < 2:
+        return text
+    return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}" if unit else ""

@@ -1,0 +1,191 @@
+"""The figures of a report: every one names its units and its seeds and draws its interval.
+
+Figures are drawn without a display and without pyplot's global state. Colours can be told apart by the
+colour-blind: viridis for a factor of numbers, whose order then shows, the set of Okabe and Ito for names.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.findings import Efficiency, Findings, axis_values
+from analysis.quantities import AXES, quantity
+from analysis.runs import is_number
+from analysis.statistics import Estimate, mean_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 150
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+REFERENCE_STYLES = {"unigram entropy": "--", "unigram cross-entropy": "-.", "bigram model": ":"}
+BAND = 0.18
+"""Opacity of the interval around a curve."""
+
+
+def draw(findings: Findings) -> dict[str, "Figure"]:
+    """File name -> figure, for all that the findings have numbers for; empty without a finished run."""
+    drawn = {}
+    if any(findings.study.metric in run.curves for group in findings.groups for run in group.runs):
+        drawn["curves.png"] = curves(findings)
+    if findings.most_seeds:
+        drawn["finals.png"] = finals(findings)
+    if any(group.difference for group in findings.groups):
+        drawn["differences.png"] = differences(findings)
+    if findings.efficiencies and len(findings.groups) > 1:
+        drawn["efficiency.png"] = efficiency(findings, findings.efficiencies[0])
+    return drawn
+
+
+def curves(findings: Findings) -> "Figure":
+    """The metric against steps, tokens seen, tokens predicted and seconds: one line a group, over its seeds."""
+    figure = _figure(10, 7.4)
+    metric = findings.study.metric
+    panels = figure.subplots(2, 2, sharey=True)
+    for panel, axis in zip(panels.flat, AXES, strict=True):
+        for group, colour in zip(findings.groups, _colours(findings), strict=True):
+            runs = [run for run in group.runs if metric in run.curves]
+            if not runs:
+                continue
+            steps = [run.curves[metric].steps for run in runs]
+            _, values = mean_curve(steps, [run.curves[metric].values for run in runs])
+            _, positions = mean_curve(steps, [axis_values(run, metric, axis) for run in runs])
+            x = np.array([estimate.mean for estimate in positions])
+            is_baseline = group is findings.baseline
+            label = f"{group.shown} (baseline)" if is_baseline else group.shown
+            panel.plot(x, [estimate.mean for estimate in values], color=colour, linewidth=2.4 if is_baseline else 1.6,
+                       label=label)  # fmt: skip
+            panel.fill_between(x, [estimate.low for estimate in values], [estimate.high for estimate in values],
+                               color=colour, alpha=BAND, linewidth=0)  # fmt: skip
+        for title, value in findings.references.items():
+            panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
+        _finish(panel, AXES[axis].axis_label, quantity(metric).axis_label if panel in panels[:, 0] else "")
+        panel.set_xlim(left=0)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
+    figure.suptitle(f"{quantity(metric).title}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
+    return figure
+
+
+def finals(findings: Findings) -> "Figure":
+    """The metric at the end of training: mean and interval of every group, a dot a seed."""
+    figure = _figure(7.2, 4.4)
+    panel = figure.subplots()
+    metric = findings.study.metric
+    seeds = [{run.seed: run.final(metric) for run in group.runs} for group in findings.groups]
+    _dots_and_intervals(panel, findings, [group.final for group in findings.groups], seeds)
+    _reference_lines(panel, findings)
+    when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
+    figure.suptitle(f"{quantity(metric).title} {when}, {_seeds(findings, 'bar: mean and 95 % interval, dots: seeds')}")
+    _finish(panel, findings.study.label, quantity(metric).axis_label)
+    return figure
+
+
+def differences(findings: Findings) -> "Figure":
+    """Paired differences to the baseline: mean and interval of every group, a dot a seed."""
+    figure = _figure(7.2, 4.4)
+    panel = figure.subplots()
+    described = quantity(findings.study.metric)
+    nothing = Estimate(0, np.nan, np.nan)
+    estimates = [group.difference or nothing for group in findings.groups]
+    seeds = [group.difference.by_seed if group.difference else {} for group in findings.groups]
+    panel.axhline(0, color="0.35", linewidth=1)
+    _dots_and_intervals(panel, findings, estimates, seeds)
+    baseline = findings.study.shown(findings.study.baseline)
+    which = "above 0 is better" if described.higher_is_better else "below 0 is better"
+    figure.suptitle(f"Difference to {findings.study.label} {baseline} seed by seed\n(bar: mean and 95 % interval; {which})")
+    unit = f" ({described.unit})" if described.unit else ""
+    _finish(panel, findings.study.label, f"difference in {described.title}\n{unit.strip()}".strip())
+    return figure
+
+
+def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
+    """The cost of first reaching a level that all reach: in steps and in predicted tokens."""
+    figure = _figure(10, 4.2)
+    panels = figure.subplots(1, 2)
+    metric = quantity(findings.study.metric)
+    for panel, axis in zip(panels, ("step", "tokens_predicted"), strict=True):
+        costs = [reached.costs[group.value].axes[axis] for group in findings.groups]
+        _dots_and_intervals(panel, findings, costs, [{} for _ in costs])
+        _finish(panel, findings.study.label, f"{AXES[axis].title} needed")
+        panel.set_ylim(bottom=0)
+        panel.yaxis.set_major_formatter(_engineering())
+    unit = f" {metric.unit}" if metric.unit else ""
+    figure.suptitle(
+        f"Cost of first reaching {metric.show(reached.level)}{unit}, "
+        f"{_seeds(findings, 'bar: mean and 95 % interval')}"
+    )
+    return figure
+
+
+def save(figure: "Figure", path) -> None:
+    figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _colours(findings: Findings) -> list:
+    if all(is_number(group.value) for group in findings.groups):
+        from matplotlib import colormaps
+
+        # Viridis ends in a yellow that is lost on white.
+        return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, max(len(findings.groups), 2))]
+    return [OKABE_ITO[index % len(OKABE_ITO)] for index in range(len(findings.groups))]
+
+
+def _dots_and_intervals(panel: "Axes", findings: Findings, estimates: list[Estimate], seeds: list[dict]) -> None:
+    """Groups side by side at even distances: their values may be names, or crowd on one side of the axis."""
+    for index, (estimate, by_seed) in enumerate(zip(estimates, seeds, strict=True)):
+        colour = _colours(findings)[index]
+        if estimate.n:
+            error = estimate.half_width if estimate.n > 1 else 0.0
+            panel.errorbar(index, estimate.mean, yerr=error, color=colour, fmt="_", markersize=22, markeredgewidth=2.2,
+                           elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
+        beside = 0.2 + np.arange(len(by_seed)) * 0.06
+        panel.scatter(index + beside, list(by_seed.values()), color=colour, s=22, alpha=0.85, linewidths=0)
+    names = [f"{group.shown}\n(baseline)" if group is findings.baseline else group.shown for group in findings.groups]
+    panel.set_xticks(range(len(names)), names)
+    panel.set_xlim(-0.5, len(names) - 0.4)
+
+
+def _reference_lines(panel: "Axes", findings: Findings) -> None:
+    """References within reach of the data; a far one would press the data flat."""
+    low, high = panel.get_ylim()
+    for title, value in findings.references.items():
+        if low - (high - low) <= value <= high + (high - low):
+            panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
+    if panel.get_legend_handles_labels()[0]:
+        panel.figure.legend(loc="outside lower center", ncols=3, frameon=False)
+
+
+def _finish(panel: "Axes", x_label: str, y_label: str) -> None:
+    panel.set_xlabel(x_label)
+    if y_label:
+        panel.set_ylabel(y_label)
+    panel.grid(True, color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    if panel.get_xlim()[1] >= 1e4:
+        panel.xaxis.set_major_formatter(_engineering())
+
+
+def _engineering():
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(sep=" ")
+
+
+def _seeds(findings: Findings, drawn: str) -> str:
+    counts = sorted({group.final.n for group in findings.groups})
+    if counts == [1]:
+        return "one seed: no interval, no claim"
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{seeds} seeds\n({drawn})"

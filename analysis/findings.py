@@ -1,0 +1,177 @@
+"""What a study shows, as numbers: group means, differences to the baseline, and the cost of reaching a level."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.quantities import AXES, quantity
+from analysis.runs import Study, TrackedRun
+from analysis.statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finished runs of one value of the factor."""
+
+    value: str
+    shown: str
+    runs: tuple[TrackedRun, ...]
+    final: Estimate
+    """The study's metric at the end of training."""
+    difference: Difference | None
+    """To the baseline, seed by seed; None for the baseline itself and without one."""
+    adjusted_p: float
+    """Holm's p value over all comparisons with the baseline; NaN where there is no comparison."""
+
+    @property
+    def separated(self) -> bool:
+        """Whether the data tell this group from the baseline."""
+        return self.adjusted_p < SIGNIFICANCE
+
+    def mean(self, metric: str) -> Estimate:
+        """A metric's final values over the seeds."""
+        return mean_interval([run.final(metric) for run in self.runs])
+
+    @property
+    def diverged(self) -> int:
+        """Runs that ended without a finite value of the metric; they are in no mean."""
+        return len(self.runs) - self.final.n
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it takes a group to first reach a level: ``reached`` of ``runs`` runs do, ``axes`` are over those."""
+
+    reached: int
+    runs: int
+    axes: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """Per group, the steps, tokens and seconds to first reach ``level`` of the study's metric."""
+
+    level: float
+    meaning: str
+    costs: dict[str, Cost]
+
+
+@dataclass(frozen=True)
+class Findings:
+    study: Study
+    groups: tuple[Group, ...]
+    """Those with at least one finished run, by value."""
+    efficiencies: tuple[Efficiency, ...]
+    references: dict[str, float]
+    """Losses that need no network: title -> nats."""
+    steps: int | None
+    """Where training ended, if it ended at the same step in all finished runs."""
+
+    @property
+    def baseline(self) -> Group | None:
+        return next((group for group in self.groups if group.value == self.study.baseline), None)
+
+    @property
+    def most_seeds(self) -> int:
+        return max((group.final.n for group in self.groups), default=0)
+
+
+def find(study: Study) -> Findings:
+    """Work out everything that the report states."""
+    groups = _groups(study)
+    ends = {int(run.curves[study.metric].steps[-1]) for group in groups for run in group.runs if _has_curve(study, run)}
+    return Findings(
+        study=study,
+        groups=groups,
+        efficiencies=tuple(_efficiencies(study, groups)),
+        references=_references(study),
+        steps=ends.pop() if len(ends) == 1 else None,
+    )
+
+
+def axis_values(run: TrackedRun, metric: str, axis: str) -> np.ndarray:
+    """What to draw a metric's curve against: the steps (n,), or another metric recorded beside it."""
+    steps = run.curves[metric].steps
+    if axis == "step":
+        return steps.astype(np.float64)
+    return run.curves[axis].at(steps) if axis in run.curves else np.full(steps.size, np.nan)
+
+
+def _groups(study: Study) -> tuple[Group, ...]:
+    def by_seed(runs: tuple[TrackedRun, ...]) -> dict[int, float]:
+        return {run.seed: run.final(study.metric) for run in runs if run.seed is not None}
+
+    baseline = by_seed(study.groups.get(study.baseline, ()))
+    present = {value: runs for value, runs in study.groups.items() if runs}
+    differences = {
+        value: paired_difference(by_seed(runs), baseline) for value, runs in present.items() if value != study.baseline
+    }
+    differences = {value: difference for value, difference in differences.items() if difference.n}
+    adjusted = dict(zip(differences, holm([found.p_value for found in differences.values()]), strict=True))
+    return tuple(
+        Group(
+            value=value,
+            shown=study.shown(value),
+            runs=runs,
+            final=mean_interval([run.final(study.metric) for run in runs]),
+            difference=differences.get(value),
+            adjusted_p=adjusted.get(value, math.nan),
+        )
+        for value, runs in present.items()
+    )
+
+
+def _efficiencies(study: Study, groups: tuple[Group, ...]):
+    described = quantity(study.metric)
+    worst = min if described.higher_is_better else max
+
+    def worst_final(group: Group) -> float:
+        finals = [final for run in group.runs if math.isfinite(final := run.final(study.metric))]
+        return worst(finals, default=math.nan)
+
+    finals = {group.value: final for group in groups if math.isfinite(final := worst_final(group))}
+    if not finals:
+        return
+    levels = {worst(finals.values()): "the end of the worst run, so that every run gets there"}
+    if study.baseline in finals:
+        levels.setdefault(finals[study.baseline], f"the end of the worst run at {study.shown(study.baseline)}, the baseline")
+    for level, meaning in levels.items():
+        yield Efficiency(level, meaning, {group.value: _cost(study, group, level) for group in groups})
+
+
+def _cost(study: Study, group: Group, level: float) -> Cost:
+    falling = not quantity(study.metric).higher_is_better
+    drawn = [run for run in group.runs if _has_curve(study, run)]
+
+    def crossings(axis: str) -> list[float]:
+        return [
+            first_crossing(axis_values(run, study.metric, axis), run.curves[study.metric].values, level, falling)
+            for run in drawn
+        ]
+
+    axes = {axis: mean_interval(crossings(axis)) for axis in AXES}
+    return Cost(reached=axes["step"].n, runs=len(drawn), axes=axes)
+
+
+def _references(study: Study) -> dict[str, float]:
+    """The baselines are of the corpus, so any run that recorded them will do; only a loss compares to them."""
+    if study.metric != "eval/loss":
+        return {}
+    titles = {
+        "baseline/unigram_entropy": "unigram entropy",
+        "baseline/unigram_cross_entropy": "unigram cross-entropy",
+        "baseline/bigram_cross_entropy": "bigram model",
+    }
+    found = {}
+    for metric, title in titles.items():
+        values = [run.final(metric) for run in study.runs if math.isfinite(run.final(metric))]
+        if values:
+            found[title] = values[0]
+    return found
+
+
+def _has_curve(study: Study, run: TrackedRun) -> bool:
+    return study.metric in run.curves and run.curves[study.metric].steps.size > 0

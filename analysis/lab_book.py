@@ -1,0 +1,95 @@
+"""Results into the lab book:  python -m analysis.lab_book masking_sweep
+
+Writes the part of ``experiments/<study>/README.md`` between two markers, and the figures that it shows. What
+people wrote around the markers stays as it is.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from analysis.answers import answer, details
+from analysis.figures import draw, save
+from analysis.findings import Findings, find
+from analysis.protocol import environments
+from analysis.report import argument_parser, open_existing_store
+from analysis.runs import load_study
+from analysis.tables import Table, costs, results
+from minibert.config import ROOT
+from minibert.errors import MinibertError
+
+BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
+END = "<!-- results: end -->"
+FIGURES = {"curves.png": "Learning curves", "finals.png": "Final means"}
+
+
+def write_lab_book(findings: Findings, folder: Path) -> Path:
+    """Write the results to ``folder/README.md`` and return its path.
+
+    A file without the markers gets them at its end; a missing one begins with the question.
+    Raises :class:`MinibertError` when only one of the markers is there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else _opening(findings)
+    if BEGIN not in text and END not in text:
+        text = f"{text.rstrip()}\n\n## Result\n\n{BEGIN}\n{END}\n"
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{BEGIN}\n{END}")
+    drawn = {name: figure for name, figure in draw(findings).items() if name in FIGURES}
+    for name, figure in drawn.items():
+        save(figure, folder / name)
+    path.write_text(f"{before}{BEGIN}\n\n{_results(findings, list(drawn))}\n{END}{after}", encoding="utf-8")
+    return path
+
+
+def _opening(findings: Findings) -> str:
+    study = findings.study
+    hypothesis = f"\n**Hypothesis.** {study.hypothesis}\n" if study.hypothesis else ""
+    return f"# {study.question or study.name}\n{hypothesis}"
+
+
+def _results(findings: Findings, figures: list[str]) -> str:
+    study, environment = findings.study, environments(findings.study)
+    dirty = " with uncommitted changes" if "true" in environment.get("git.dirty", "") else ""
+    parts = [
+        f"**{answer(findings)}**",
+        *details(findings),
+        _markdown(results(findings)),
+        *(f"![{FIGURES[name]}]({name})" for name in figures),
+        *(_markdown(costs(findings, found)) for found in findings.efficiencies),
+        *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
+        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
+        f"`{environment.get('git.commit', 'unknown')}`{dirty}, Python {environment.get('version.python', 'unknown')}, "
+        f"NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
+        f"({environment.get('machine.platform', 'unknown')}).",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = line(("---", *("---:" for _ in table.columns[1:])))
+    return "\n".join([f"{table.title}:", "", line(table.columns), rule, *map(line, table.rows), "", table.note.strip()])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argument_parser("Write the results of a tracked sweep into the lab book.")
+    parser.add_argument("--lab-book", default=str(ROOT / "experiments"), help="folder that has a folder per study")
+    parsed = parser.parse_args(arguments)
+    try:
+        store = open_existing_store(parsed)
+        findings = find(load_study(store, parsed.study, parsed.sweep))
+        print(write_lab_book(findings, Path(parsed.lab_book) / parsed.study))
+    except MinibertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The report as one HTML file that needs nothing beside itself: styles and figures are inside."""
+
+import base64
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+
+from analysis.answers import answer, details
+from analysis.findings import Findings
+from analysis.protocol import common_settings, environments, limits, varied_settings
+from analysis.tables import Table, costs, rate_grid, results
+
+CAPTIONS = {
+    "curves.png": "Learning curves against four measures of effort. Lines are means over seeds, bands 95 % intervals.",
+    "finals.png": "Where training ended. Bars are means with 95 % intervals over seeds, dots single seeds.",
+    "differences.png": "Differences to the baseline between runs of the same seed, which share initial weights and data.",
+    "efficiency.png": "What it takes to first reach the same level, by linear interpolation between evaluations.",
+}
+
+
+def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> str:
+    """The page. ``figures``: file name -> PNG."""
+    study = findings.study
+    sections = [
+        f"<h1>{escape(study.question or study.name)}</h1>",
+        f'<p class="soft">Study <code>{escape(study.name)}</code>, {len(_finished(findings))} finished runs, '
+        f"report of {written:%d %B %Y, %H:%M}</p>",
+        f'<p class="answer">{escape(answer(findings))}</p>',
+        *(f"<p>{escape(sentence)}</p>" for sentence in details(findings)),
+        f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
+        _missing(findings),
+        _section("Results", _table(results(findings)) if findings.groups else "", *_figures(figures, "finals", "differences")),
+        _section("Learning", *_figures(figures, "curves")),
+        _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
+                 *_figures(figures, "efficiency")),
+        _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
+        _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in limits(findings)) + "</ul>"),
+        _protocol(findings),
+    ]  # fmt: skip
+    body = "\n".join(section for section in sections if section)
+    style = files("analysis").joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(study.name)}: {escape(study.question or 'report')}</title>\n"
+        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(title: str, *parts: str) -> str:
+    content = "\n".join(part for part in parts if part)
+    return f"<h2>{title}</h2>\n{content}" if content else ""
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return (
+        f"<p><strong>{escape(table.title)}</strong></p>\n"
+        f'<div class="scroll"><table><caption>{escape(table.note)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _figures(figures: dict[str, bytes], *names: str) -> list[str]:
+    return [_figure(f"{name}.png", figures[f"{name}.png"]) for name in names if f"{name}.png" in figures]
+
+
+def _figure(name: str, png: bytes) -> str:
+    kind = ' class="narrow"' if name in ("finals.png", "differences.png") else ""
+    source = base64.b64encode(png).decode()
+    return (
+        f'<figure{kind}><img src="data:image/png;base64,{source}" alt="{escape(CAPTIONS[name])}">'
+        f"<figcaption>{escape(CAPTIONS[name])} (<code>{name}</code>)</figcaption></figure>"
+    )
+
+
+def _missing(findings: Findings) -> str:
+    missing = findings.study.missing
+    if not missing:
+        return ""
+    rows = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in missing.items())
+    total = len(missing) + len(_finished(findings))
+    return (
+        f'<div class="warning"><p><strong>{len(missing)} of {total} runs are missing.</strong> '
+        f"Everything here is about the others.</p><ul>{rows}</ul></div>"
+    )
+
+
+def _protocol(findings: Findings) -> str:
+    study = findings.study
+    return _section(
+        "Protocol",
+        f"<p>This command repeats the study; it skips what has finished:</p><pre>{escape(study.command)}</pre>",
+        f"<p>The same report again:</p><pre>python -m analysis.report {escape(study.name)}</pre>",
+        _pairs("Environment", environments(study)),
+        _pairs("Settings that all runs share", common_settings(study)),
+        _runs(findings),
+    )
+
+
+def _pairs(title: str, pairs: dict[str, str]) -> str:
+    rows = "".join(f'<tr><td>{escape(key)}</td><td class="text">{escape(value)}</td></tr>' for key, value in pairs.items())
+    return f'<details><summary>{title}</summary><div class="scroll"><table>{rows}</table></div></details>'
+
+
+def _runs(findings: Findings) -> str:
+    varied = varied_settings(findings.study)
+    head = "".join(f"<th>{escape(title)}</th>" for title in ("run", "MLflow id", "status", *varied))
+    rows = "\n".join(
+        "<tr>" + "".join(
+            f"<td>{escape(cell)}</td>"
+            for cell in (run.name, run.id[:8], run.status, *(run.parameters.get(key, "–") for key in varied))
+        ) + "</tr>"
+        for run in findings.study.runs
+    )  # fmt: skip
+    return (
+        "<details><summary>Runs, with their seeds and everything else that they differ in</summary>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'
+    )
+
+
+def _finished(findings: Findings) -> list:
+    return [run for run in findings.study.runs if run.finished]

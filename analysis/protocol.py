@@ -1,0 +1,67 @@
+"""What the runs of a study have in common, where they differ, and what their results cannot say."""
+
+from analysis.findings import Findings
+from analysis.runs import Study
+
+NOT_SCIENCE = ("tracking.", "study.")
+"""Settings that change nothing in what a run computes."""
+ENVIRONMENT = ("git.", "version.", "machine.", "data.")
+
+
+def common_settings(study: Study) -> dict[str, str]:
+    """The parameters that have one value in all runs."""
+    return {key: values.pop() for key, values in _settings(study).items() if len(values) == 1}
+
+
+def varied_settings(study: Study) -> list[str]:
+    """The names of the parameters that differ between runs: the factor first, then the seeds."""
+    varied = [key for key, values in _settings(study).items() if len(values) > 1]
+    return sorted(varied, key=lambda key: (key != study.factor, not key.startswith("seed"), key))
+
+
+def environments(study: Study) -> dict[str, str]:
+    """Code, packages, machine and corpus of the runs; several values where the runs differ."""
+    found: dict[str, list[str]] = {}
+    for run in study.runs:
+        for key, value in sorted(run.tags.items()):
+            if key.startswith(ENVIRONMENT) and value not in found.setdefault(key, []):
+                found[key].append(value)
+    return {key: " and ".join(values) for key, values in found.items()}
+
+
+def limits(findings: Findings) -> list[str]:
+    """What a reader should keep in mind, as far as the records show it."""
+    study = findings.study
+    environment = environments(study)
+    counts = {group.final.n for group in findings.groups}
+    found = []
+    if counts and max(counts) >= 2:
+        found.append(
+            f"{min(counts)} to {max(counts)} seeds per {study.label}." if len(counts) > 1 else f"{max(counts)} seeds "
+            f"per {study.label}: intervals are wide, and a difference that is not separated may well be there."
+        )
+        found.append(
+            "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as separated "
+            "when its p value, adjusted by Holm's method for all comparisons with the baseline, is below 0.05."
+        )
+        found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
+    diverged = sum(group.diverged for group in findings.groups)
+    if diverged:
+        found.append(f"{diverged} finished runs have no finite {study.metric}; they are left out of the means.")
+    found.append(
+        f"One corpus, one model size and {f'{findings.steps:,}' if findings.steps else 'one number of'} steps: "
+        "the order of the groups may change with any of them."
+    )
+    found.append("Training time is that of this machine, and of whatever else it was doing.")
+    if " and " in environment.get("git.commit", ""):
+        found.append("The runs come from more than one commit of the code.")
+    if "true" in environment.get("git.dirty", ""):
+        found.append("The code had changes that are in no commit.")
+    if any(tag.startswith("before_continuation.") for run in study.runs for tag in run.tags):
+        found.append("Some runs were interrupted and continued under another version of the code or of a package.")
+    return found
+
+
+def _settings(study: Study) -> dict[str, set[str]]:
+    keys = sorted({key for run in study.runs for key in run.parameters if not key.startswith(NOT_SCIENCE)})
+    return {key: {run.parameters.get(key, "–") for run in study.runs} for key in keys}

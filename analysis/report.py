@@ -1,0 +1,127 @@
+"""From a tracked sweep to its report:  python -m analysis.report masking_sweep
+
+Reads MLflow only, and writes a page, figures and CSV files to ``<folder>/reports/<study>/`` and, as the
+artifact ``report``, to the sweep's own record.
+"""
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from analysis.answers import answer, details
+from analysis.figures import draw, save
+from analysis.findings import Findings, find
+from analysis.page import render
+from analysis.runs import load_study
+from analysis.tables import Table, results, write_csv
+from minibert.config import ROOT
+from minibert.errors import MinibertError
+from minibert.tracking import Store, open_store
+from minibert.tracking.store import store_errors
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    path: Path
+    """The page, ``index.html``."""
+    table: Table
+    """Final means and differences, for the terminal."""
+    answer: str
+    details: tuple[str, ...]
+    missing: dict[str, str]
+    """Name -> why, of the runs that have no result."""
+    findings: Findings
+
+
+def write_report(
+    store: Store, study_name: str, output: Path | None = None, sweep_id: str | None = None
+) -> ReportResult:
+    """Report on the sweep ``sweep_id``, or on the last opened one of the study, finished or not.
+
+    Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
+    """
+    findings = find(load_study(store, study_name, sweep_id))
+    folder = Path(output) if output else store.folder / "reports" / study_name
+    # Nothing of an earlier report may lie beside the new one as if it belonged to it.
+    for stale in folder.glob("*.png"):
+        stale.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {}
+    for name, figure in draw(findings).items():
+        save(figure, folder / name)
+        figures[name] = (folder / name).read_bytes()
+    write_csv(findings, folder)
+    path = folder / "index.html"
+    path.write_text(render(findings, figures, datetime.now().astimezone()), encoding="utf-8")
+    with store_errors(store.uri, f"store the report on sweep {findings.study.sweep_id}"):
+        store.client.log_artifacts(findings.study.sweep_id, str(folder), "report")
+    return ReportResult(
+        path=path,
+        table=results(findings),
+        answer=answer(findings),
+        details=tuple(details(findings)),
+        missing=findings.study.missing,
+        findings=findings,
+    )
+
+
+def print_result(result: ReportResult) -> None:
+    """The table, the answer and where the report is, to the terminal."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    # A pipe or a log has no width of its own; the table should not be cut to 80 columns there.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else max(shutil.get_terminal_size().columns, 160))
+    table = RichTable(title=result.table.title, caption=result.table.note, title_justify="left", caption_justify="left")
+    for index, column in enumerate(result.table.columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in result.table.rows:
+        table.add_row(*row)
+    if result.table.rows:
+        console.print(table)
+    for name, why in result.missing.items():
+        console.print(f"missing: {name} ({why})", markup=False)
+    console.print()
+    console.print(result.answer, style="bold", markup=False)
+    for sentence in result.details:
+        console.print(sentence, markup=False)
+    console.print(f"\nReport: {result.path}", markup=False, soft_wrap=True)
+
+
+def open_existing_store(arguments: argparse.Namespace) -> Store:
+    """The store that the command line names. Reading never makes a new one."""
+    folder = Path(arguments.folder)
+    if arguments.uri is None and not (folder / "mlflow.db").exists():
+        raise MinibertError(f"--folder={folder}: there is no mlflow.db in it. Run a sweep first, or name its folder.")
+    return open_store(arguments.uri, folder, arguments.experiment)
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """The arguments that the report and the lab book share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("study", help="study.name of the experiment file, for example masking_sweep")
+    parser.add_argument("--folder", default=str(ROOT / "mlruns"), help="tracking.folder of the sweep")
+    parser.add_argument("--uri", help="tracking.uri of the sweep, if its store is not in the folder")
+    parser.add_argument("--experiment", default="minibert", help="tracking.experiment of the sweep")
+    parser.add_argument("--sweep", metavar="ID", help="MLflow id of the sweep; the last opened one if not given")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argument_parser("Write the report of a tracked sweep.")
+    parser.add_argument("--output", help="folder to write to instead of <folder>/reports/<study>")
+    parsed = parser.parse_args(arguments)
+    try:
+        store = open_existing_store(parsed)
+        print_result(write_report(store, parsed.study, parsed.output, parsed.sweep))
+    except MinibertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

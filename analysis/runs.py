@@ -1,0 +1,233 @@
+"""Tracked sweeps as plain tables: a study, its runs, their curves."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from analysis.quantities import AXES
+from minibert.errors import MinibertError, unknown_name
+from minibert.tracking import Store
+from minibert.tracking.store import store_errors
+from minibert.tracking.sweeps import PLANNED, Child, children, search
+
+LARGEST_STORED = 1e308
+"""SQL knows no infinity: MLflow stores the largest float64 in its place."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The history of one metric: ``steps`` (n,) strictly increasing, ``values`` (n,)."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """Values at other steps, interpolated linearly; NaN outside of the recorded steps."""
+        return np.interp(steps, self.steps, self.values, left=np.nan, right=np.nan)
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One run of a study. ``value`` is its value of the compared factor, as text."""
+
+    id: str
+    name: str
+    status: str
+    reason: str | None
+    value: str
+    seed: int | None
+    metrics: dict[str, float]
+    """The last value of every metric."""
+    curves: dict[str, Curve]
+    parameters: dict[str, str]
+    tags: dict[str, str]
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "FINISHED"
+
+    def final(self, metric: str) -> float:
+        """The last recorded value; NaN if there is none or it is not finite."""
+        value = self.metrics.get(metric, math.nan)
+        return value if abs(value) < LARGEST_STORED else math.nan
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep with the question that its experiment file states."""
+
+    name: str
+    sweep_id: str
+    question: str | None
+    hypothesis: str | None
+    factor: str
+    label: str
+    baseline: str | None
+    metric: str
+    command: str
+    opened: str
+    planned: tuple[str, ...]
+    runs: tuple[TrackedRun, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> tuple[str, ...]:
+        """The factor's values among the runs, numbers in numerical order."""
+        return tuple(sorted({run.value for run in self.runs}, key=_numerically))
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
+        """The finished runs of every value, by seed. Empty where none has finished."""
+        finished = [run for run in self.runs if run.finished]
+        return {value: tuple(run for run in finished if run.value == value) for value in self.values}
+
+    @cached_property
+    def missing(self) -> dict[str, str]:
+        """Name -> why, of the runs whose result is not there."""
+        states = {run.name: _state(run) for run in self.runs}
+        states |= {run.name: "" for run in self.runs if run.finished}
+        names = dict.fromkeys([*self.planned, *states])
+        return {name: states.get(name, "never started") for name in names if states.get(name) != ""}
+
+    def shown(self, value: str) -> str:
+        """A value as figures and tables print it: decimals aligned over the study (0.15, 0.40)."""
+        return _aligned(self.values)[value]
+
+
+def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
+    """The sweep ``sweep_id``, or the last opened one of the study ``name`` that has runs.
+
+    Raises :class:`MinibertError` when there is none or when it does not say what it compares.
+    """
+    with store_errors(store.uri, f"read study '{name}'"):
+        sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
+        found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) == name]
+        if not found and name not in map(_name, sweeps):
+            raise _unknown_study(store, name, sorted(set(map(_name, sweeps))))
+        for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):
+            if members := children(store, sweep.data.tags["minibert.sweep_hash"]):
+                return _study(store, sweep, name, members)
+    which = f"sweep {sweep_id} of it" if sweep_id else "no sweep of it"
+    raise MinibertError(f"study '{name}': {which} has any runs in {store.uri}.")
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def same_value(first: str, second: str) -> bool:
+    """Whether two texts mean the same value: 0.4 and 0.40 do."""
+    if is_number(first) and is_number(second):
+        return float(first) == float(second)
+    return first == second
+
+
+def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
+    parameters, tags = sweep.data.params, sweep.data.tags
+
+    def stated(key: str) -> str | None:
+        value = parameters.get(f"study.{key}", tags.get(f"study.{key}"))
+        return None if value == "null" else value
+
+    factor, metric = stated("factor"), stated("metric") or "eval/loss"
+    if factor is None:
+        raise MinibertError(
+            f"study '{name}': study.factor=null. Name the swept key whose values are compared in the experiment file."
+        )
+    runs = tuple(_run(store, child, factor, metric) for child in _one_per_configuration(members))
+    baseline = stated("baseline")
+    if baseline is not None:
+        baseline = next((run.value for run in runs if same_value(run.value, baseline)), baseline)
+    return Study(
+        name=name,
+        sweep_id=sweep.info.run_id,
+        question=stated("question"),
+        hypothesis=stated("hypothesis"),
+        factor=factor,
+        label=stated("label") or factor,
+        baseline=baseline,
+        metric=metric,
+        command=tags.get("minibert.command", f"python -m minibert.run +experiment={name}"),
+        opened=tags["minibert.opened"],
+        planned=_planned(store, sweep.info.run_id),
+        runs=tuple(sorted(runs, key=lambda run: (_numerically(run.value), run.seed or 0, run.name))),
+        tags=tags,
+    )
+
+
+def _one_per_configuration(members: list[Child]) -> list[Child]:
+    """A configuration that was trained more than once counts once: its newest finished run, else its newest."""
+    chosen = {}
+    for child in sorted(members, key=lambda child: (child.status == "FINISHED", child.started)):
+        chosen[child.tags.get("minibert.config_hash", child.id)] = child
+    return list(chosen.values())
+
+
+def _run(store: Store, child: Child, factor: str, metric: str) -> TrackedRun:
+    def is_drawn(key: str) -> bool:
+        return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
+
+    seed = child.parameters.get("seed", "null")
+    return TrackedRun(
+        id=child.id,
+        name=child.name,
+        status=child.status,
+        reason=child.reason,
+        value=child.parameters.get(factor, "null"),
+        seed=int(seed) if is_number(seed) else None,
+        metrics=child.metrics,
+        curves={key: _curve(store, child.id, key) for key in child.metrics if is_drawn(key)},
+        parameters=child.parameters,
+        tags=child.tags,
+    )
+
+
+def _curve(store: Store, run_id: str, metric: str) -> Curve:
+    points = sorted(store.client.get_metric_history(run_id, metric), key=lambda point: (point.step, point.timestamp))
+    by_step = {point.step: point.value for point in points}
+    values = np.array(list(by_step.values()), dtype=np.float64)
+    values[np.abs(values) >= LARGEST_STORED] = np.nan
+    return Curve(np.array(list(by_step), dtype=np.int64), values)
+
+
+def _planned(store: Store, sweep_id: str) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(Path(store.client.download_artifacts(sweep_id, PLANNED)).read_text()))
+    except Exception:
+        # The sweep was killed before it could say, or its artifacts are gone: the runs are still worth a report.
+        return ()
+
+
+def _name(sweep) -> str:
+    return sweep.info.run_name
+
+
+def _unknown_study(store: Store, name: str, known: list[str]) -> MinibertError:
+    if known:
+        return unknown_name("study", name, known)
+    return MinibertError(f"study '{name}': {store.uri} holds no sweep yet. Run one: `make sweep`.")
+
+
+def _state(run: TrackedRun) -> str:
+    if run.finished:
+        return ""
+    if run.status == "RUNNING":
+        return "not finished: still running, or killed without a word"
+    return f"{run.status.lower()}: {run.reason or 'no reason recorded'}"
+
+
+def _numerically(text: str) -> tuple:
+    return (0, float(text), text) if is_number(text) else (1, 0.0, text)
+
+
+def _aligned(values: tuple[str, ...]) -> dict[str, str]:
+    plain = all(is_number(value) and "e" not in value.lower() for value in values)
+    decimals = max((len(value.partition(".")[2]) for value in values), default=0)
+    return {value: f"{float(value):.{decimals}f}" if plain else value for value in values}

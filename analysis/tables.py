@@ -1,0 +1,157 @@
+"""The tables of a report, as text: for the terminal, the page and the lab book; and its tidy CSV files."""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.answers import with_interval
+from analysis.findings import Efficiency, Findings, axis_values
+from analysis.quantities import AXES, quantity
+from analysis.runs import TrackedRun
+from analysis.statistics import Estimate
+
+RATE_GRID = "eval/loss_at_rate/"
+SECONDARY = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under column titles. The first column names the row; the others are numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def results(findings: Findings) -> Table:
+    """A row a group: final means with intervals, and the paired difference to the baseline."""
+    study = findings.study
+    described = quantity(study.metric)
+    secondary = [
+        metric for metric in SECONDARY
+        if metric != study.metric and any(group.mean(metric).n for group in findings.groups)
+    ]  # fmt: skip
+    columns = [study.label, "seeds", _heading(study.metric)]
+    compared = any(group.difference for group in findings.groups)
+    if compared:
+        columns += [f"difference to {study.shown(study.baseline)}", "p (Holm)"]
+    columns += [_heading(metric) for metric in secondary]
+    rows = []
+    for group in findings.groups:
+        row = [group.shown, str(group.final.n), with_interval(group.final, study.metric)]
+        if compared and group is findings.baseline:
+            row += ["baseline", ""]
+        elif compared:
+            row += [_difference(group.difference, study.metric), _p_value(group.adjusted_p)]
+        rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in secondary)))
+    when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
+    note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison. "
+    note += "p (Holm): paired t test, adjusted for making all comparisons at once." if compared else ""
+    return Table(f"{described.title} {when}".capitalize(), tuple(columns), tuple(rows), note)
+
+
+def costs(findings: Findings, efficiency: Efficiency) -> Table:
+    """A row a group: what it takes to first reach a level."""
+    described = quantity(findings.study.metric)
+    columns = (findings.study.label, "runs that get there", *(axis.axis_label for axis in AXES.values()))
+    rows = []
+    for group in findings.groups:
+        cost = efficiency.costs[group.value]
+        reached = f"{cost.reached} of {cost.runs}"
+        rows.append((group.shown, reached, *(with_interval(cost.axes[axis], axis) for axis in AXES)))
+    level = described.show(efficiency.level)
+    unit = f" {described.unit}" if described.unit else ""
+    note = f"{efficiency.meaning.capitalize()}. Linear between evaluations; means over the runs that get there."
+    return Table(f"To first reach {level}{unit}", columns, tuple(rows), note)
+
+
+def rate_grid(findings: Findings) -> Table | None:
+    """Final loss at other masking rates than the frozen set's: a row a group, a column an evaluation rate."""
+    metrics = {key for group in findings.groups for run in group.runs for key in run.metrics if key.startswith(RATE_GRID)}
+    if not metrics:
+        return None
+    metrics = sorted(metrics, key=lambda metric: float(metric.removeprefix(RATE_GRID)))
+    rows = tuple(
+        (group.shown, *(with_interval(group.mean(metric), "eval/loss") for metric in metrics))
+        for group in findings.groups
+    )
+    columns = (f"{findings.study.label} in training", *(metric.removeprefix(RATE_GRID) for metric in metrics))
+    return Table("Final loss by the masking rate of the evaluation", columns, rows, "Nats per masked token, ± 95 %.")
+
+
+def write_csv(findings: Findings, folder: Path) -> None:
+    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group)."""
+    study = findings.study
+    identity = ("run", "name", study.factor, "seed", "status")
+
+    def identified(run: TrackedRun) -> tuple:
+        return run.id, run.name, run.value, run.seed, run.status
+
+    finals = sorted({key for run in study.runs for key in run.metrics if _is_result(key)})
+    _write(folder / "finals.csv", (*identity, *finals),
+           ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs))  # fmt: skip
+
+    drawn = [run for run in study.runs if study.metric in run.curves]
+    evaluated = sorted({key for run in drawn for key in run.curves if key.startswith("eval/")} - {study.metric})
+    beside = [axis for axis in (*AXES, "flops") if axis != "step"]
+    columns = (*identity, "step", *beside, study.metric, *evaluated)
+
+    def curve_rows() -> Iterable[tuple]:
+        for run in drawn:
+            curve = run.curves[study.metric]
+            others = [axis_values(run, study.metric, key) for key in (*beside, study.metric, *evaluated)]
+            for index, step in enumerate(curve.steps):
+                yield (*identified(run), int(step), *(_number(values[index]) for values in others))
+
+    _write(folder / "curves.csv", columns, curve_rows())
+
+    columns = (study.factor, "seeds", "mean", "half_width", "baseline", "pairs", "difference", "difference_low",
+               "difference_high", "p", "p_holm")  # fmt: skip
+
+    def comparison_rows() -> Iterable[tuple]:
+        for group in findings.groups:
+            row = (group.value, group.final.n, _number(group.final.mean), _number(group.final.half_width), study.baseline)
+            found = group.difference
+            numbers = (found.mean, found.low, found.high, found.p_value, group.adjusted_p) if found else ()
+            yield (*row, found.n if found else "", *(_number(number) for number in numbers))
+
+    _write(folder / "comparisons.csv", columns, comparison_rows())
+
+
+def _write(path: Path, columns: tuple, rows: Iterable[tuple]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow((*row, *[""] * (len(columns) - len(row))))
+
+
+def _is_result(key: str) -> bool:
+    return key in AXES or key == "flops" or key.startswith(("eval/", "baseline/", "train/"))
+
+
+def _number(value: float) -> float | str:
+    return float(value) if math.isfinite(value) else ""
+
+
+def _heading(metric: str) -> str:
+    return quantity(metric).axis_label
+
+
+def _difference(difference: Estimate | None, metric: str) -> str:
+    if difference is None:
+        return "no common seed"
+    described = quantity(metric)
+    text = described.show(difference.mean, sign=True)
+    if difference.n < 2:
+        return f"{text} (one seed)"
+    return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
+
+
+def _p_value(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

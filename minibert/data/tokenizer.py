@@ -1,0 +1,99 @@
+"""WordPiece: text to token ids.
+
+Words are cut greedily into the longest pieces of a learned vocabulary; ``##`` marks a piece that continues a
+word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used by Devlin et al., "BERT", 2019.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import WordPieceTrainer
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAD, UNK, CLS, SEP, MASK = range(5)
+FIRST_ORDINARY = len(SPECIAL_TOKENS)
+"""Every id from here on is an ordinary token: one that may be masked, predicted and drawn at random."""
+
+LINES_AT_ONCE = 4096
+"""Lines encoded in one call, which bounds the memory taken by the library's bulky intermediate results."""
+
+
+def train_tokenizer(texts: Sequence[str], vocab_size: int, lowercase: bool) -> Tokenizer:
+    """A WordPiece tokenizer of at most ``vocab_size`` tokens, fewer where the text does not yield as many.
+
+    The special tokens take the ids 0 to 4. ``lowercase`` also strips accents, as BERT's normaliser does. The
+    same texts give the same tokenizer, to the byte.
+    """
+    trained = _empty_tokenizer({}, lowercase)
+    alphabet = _alphabet(texts, trained, largest=(vocab_size - FIRST_ORDINARY) // 2)
+    # The trainer numbers the ##-pieces of single characters in the order of a hash map, which is another one each
+    # time, and breaks ties between equally frequent merges by these numbers. Declaring the pieces beforehand, as
+    # if they were special tokens, fixes both; being in the vocabulary, they also make every word of known
+    # characters encodable.
+    continuations = [f"##{character}" for character in alphabet if _continues_words(character, trained)]
+    trainer = WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[*SPECIAL_TOKENS, *continuations],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    trained.train_from_iterator(texts, trainer, length=len(texts))
+    return _empty_tokenizer(trained.get_vocab(), lowercase)
+
+
+def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+    """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
+
+    A special token that is spelt out in a text is read as the ordinary characters that it consists of.
+    """
+    tokenizer.encode_special_tokens = True
+    # No piece spans a line break, so lines give the same ids as whole texts, and spread better over the cores.
+    lines = [(owner, line) for owner, text in enumerate(texts) for line in text.split("\n") if line]
+    pieces = [[np.empty(0, np.int32)] for _ in texts]
+    for start in range(0, len(lines), LINES_AT_ONCE):
+        owners, batch = zip(*lines[start : start + LINES_AT_ONCE])
+        for owner, encoding in zip(owners, tokenizer.encode_batch_fast(batch, add_special_tokens=False)):
+            pieces[owner].append(np.array(encoding.ids, np.int32))
+    return [np.concatenate(parts) for parts in pieces]
+
+
+def _empty_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
+    """BERT's pipeline around a vocabulary: normaliser, words and punctuation, WordPiece, [CLS] … [SEP]."""
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.decoder = WordPieceDecoder()
+    if vocabulary:
+        tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+        tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+        )
+    return tokenizer
+
+
+def _alphabet(texts: Sequence[str], tokenizer: Tokenizer, largest: int) -> list[str]:
+    """The ``largest`` most frequent characters of the normalised texts, sorted; the rest will be [UNK]."""
+    raw = Counter()
+    for text in texts:
+        raw.update(text)
+    counts = Counter()
+    for character, count in raw.items():
+        for normalised in tokenizer.normalizer.normalize_str(character):
+            if not normalised.isspace():
+                counts[normalised] += count
+    return sorted(sorted(counts, key=lambda character: (-counts[character], character))[:largest])
+
+
+def _continues_words(character: str, tokenizer: Tokenizer) -> bool:
+    """Whether the character may stand inside a word: punctuation and Chinese characters stand alone."""
+    return len(tokenizer.pre_tokenizer.pre_tokenize_str("a" + character)) == 1

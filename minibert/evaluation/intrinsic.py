@@ -1,0 +1,82 @@
+"""How well a model predicts masked tokens: on frozen masks, the same for every run."""
+
+import numpy as np
+
+from minibert.config import EvaluationConfig
+from minibert.data.batches import Batch, frozen_batches
+from minibert.data.prepared import PreparedData
+from minibert.model.ops import cross_entropy
+from minibert.model.parameters import Gradients
+from minibert.training.lanes import Lanes
+from minibert.training.trainer import Trainer
+
+
+def masked_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Share of predictions whose highest score is the label's.    logits (P, V), labels (P,) -> 0 to 1
+
+    Without predictions, NaN.
+    """
+    return float(np.mean(np.argmax(logits, axis=-1) == labels)) if len(labels) else float("nan")
+
+
+def compute_perplexity(loss: float) -> float:
+    """exp(loss): between how many equally likely tokens the model wavers. ``loss`` is a mean in nats.
+
+    Of masked predictions, each made from both sides: not comparable with a left-to-right perplexity.
+    """
+    return float(np.exp(loss))
+
+
+def compute_gradient_norm(gradients: Gradients, prefix: str = "") -> float:
+    """‖g‖₂ over all parameters whose name starts with ``prefix``: ``"layers.0."``, ``"embeddings."``, ...
+
+    Of the mean loss, in nats per unit of parameter.
+    """
+    return gradients.norm(prefix)
+
+
+def evaluate(lanes: Lanes, batches: list[Batch]) -> dict[str, float]:
+    """Mean loss in nats, masked accuracy and perplexity over all predictions of the batches."""
+
+    def score(logits, labels):
+        accuracy = masked_accuracy(logits, labels)
+        loss, _ = cross_entropy(logits, labels, 1)
+        return loss, accuracy * len(labels) if len(labels) else 0.0, len(labels)
+
+    losses, hits, counts = zip(*lanes.evaluate(batches, score), strict=True)
+    loss = sum(losses) / sum(counts)
+    return {"loss": loss, "masked_accuracy": sum(hits) / sum(counts), "perplexity": compute_perplexity(loss)}
+
+
+class IntrinsicEvaluation:
+    """Observer: the frozen masks every ``evaluation.every`` steps, the grid of rates at the end.
+
+    Logs ``eval/loss``, ``eval/masked_accuracy``, ``eval/perplexity`` and ``eval/nats_below_unigram``, the
+    distance of the loss to the unigram entropy of the held-out text; at the end ``eval/loss_at_rate/R``.
+    """
+
+    def __init__(self, config: EvaluationConfig, data: PreparedData, vocab_size: int, log):
+        self.config = config
+        self.log = log
+        self.unigram_entropy = data.statistics["unigram_entropy"]
+        self._frozen = lambda rate: frozen_batches(
+            data.evaluation, rate, config.sequences, config.batch_size, config.mask_seed, vocab_size
+        )
+        self._batches = self._frozen(config.rate)
+        self.latest: dict[str, float] = {}
+
+    def __call__(self, trainer: Trainer, _step) -> None:
+        progress = trainer.progress
+        if not (progress.step % self.config.every == 0 or trainer.finished):
+            return
+        scores = evaluate(trainer.lanes, self._batches)
+        scores["nats_below_unigram"] = self.unigram_entropy - scores["loss"]
+        self.latest = {f"eval/{name}": value for name, value in scores.items()}
+        counts = {name: getattr(progress, name) for name in ("tokens_seen", "tokens_predicted", "flops", "seconds")}
+        self.log(self.latest | counts, progress.step)
+        if trainer.finished:
+            grid = {
+                f"eval/loss_at_rate/{rate:.2f}": evaluate(trainer.lanes, self._frozen(rate))["loss"]
+                for rate in self.config.rates
+            }
+            self.log(grid, progress.step)

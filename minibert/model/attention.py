@@ -1,0 +1,168 @@
+"""Multi-head self-attention.
+
+Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibert.config import ModelConfig
+from minibert.model.ops import column_sums, dropout, linear, linear_backward, softmax, softmax_backward
+from minibert.model.parameters import Block
+from minibert.model.workspace import NEW_ARRAYS
+
+
+class AttentionCache(NamedTuple):
+    input: np.ndarray
+    """(N, D)"""
+    rows: np.ndarray | None
+    """(B, R) positions within each sequence that ask (have a query); None when all do. R = T then."""
+    query_input: np.ndarray
+    """(B·R, D): the input at the rows that ask"""
+    query: np.ndarray
+    """(B, H, R, K)"""
+    key: np.ndarray
+    """(B, H, T, K)"""
+    value: np.ndarray
+    """(B, H, T, K)"""
+    weights: np.ndarray
+    """(B, H, R, T): softmax of the scores, before dropout"""
+    dropout: np.ndarray | None
+    """(B, H, R, T) mask"""
+    dropped_weights: np.ndarray
+    """(B, H, R, T): what the values are averaged with; the same array as ``weights`` without dropout"""
+    context: np.ndarray
+    """(B·R, D): the heads' outputs side by side"""
+
+
+def attention_blocks(prefix: str, config: ModelConfig) -> list[Block]:
+    size = config.hidden_size
+    three = ("query", "key", "value")
+    return [
+        Block(f"{prefix}.query_key_value.weight", (size, 3 * size), tuple(f"{prefix}.{n}.weight" for n in three)),
+        Block(f"{prefix}.query_key_value.bias", (3 * size,), tuple(f"{prefix}.{n}.bias" for n in three)),
+        Block(f"{prefix}.output.weight", (size, size)),
+        Block(f"{prefix}.output.bias", (size,)),
+    ]
+
+
+def attention_bias(attention_mask, dtype):
+    """What a mask adds to the scores: 0 where attention may go, a number that ends as weight 0 elsewhere.
+
+    (B, T) True at real tokens -> (B, 1, 1, T);  (B, T, T) True where i may look at j -> (B, 1, T, T)
+    """
+    if attention_mask is None:
+        return None
+    blocked = np.finfo(dtype).min / 2  # not -inf: a row that may look nowhere stays finite
+    bias = np.where(attention_mask, np.dtype(dtype).type(0), np.dtype(dtype).type(blocked))
+    return bias[:, None, None, :] if bias.ndim == 2 else bias[:, None]
+
+
+def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=None, masks=None, work=NEW_ARRAYS):
+    """softmax(Q Kᵀ / √K + bias) V, heads side by side, times W_O.
+
+    x (N, D), N = B·T -> y (B·R, D), where R rows of each sequence ask: all T of them, or ``rows`` (B, R).
+    """
+    heads, head_size = config.heads, config.hidden_size // config.heads
+    tokens = len(x) // batch
+    joint = f"{prefix}.query_key_value"
+    if rows is None:
+        query_input = x
+        projected, _ = linear(x, params[f"{joint}.weight"], params[f"{joint}.bias"], work)
+        query, key, value = _split_heads(projected, batch, 3, heads, head_size)
+    else:
+        size = config.hidden_size
+        query_input = take_rows(x, rows)
+        asked, _ = linear(query_input, params[f"{prefix}.query.weight"], params[f"{prefix}.query.bias"], work)
+        answered, _ = linear(x, params[f"{joint}.weight"][:, size:], params[f"{joint}.bias"][size:], work)
+        (query,) = _split_heads(asked, batch, 1, heads, head_size)
+        key, value = _split_heads(answered, batch, 2, heads, head_size)
+    asking = query.shape[2]
+
+    scores = np.matmul(query, key.transpose(0, 1, 3, 2), out=work.empty((batch, heads, asking, tokens), x.dtype))
+    scores *= x.dtype.type(head_size**-0.5)
+    if bias is not None:
+        scores += bias if rows is None or bias.shape[2] == 1 else bias[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)
+    weights = softmax(scores, out=scores)
+
+    mask = masks and masks.draw(config.attention_dropout, (batch, heads, tokens, tokens), x.dtype, work)
+    if mask is None:
+        dropped = weights
+    else:
+        mask = mask if rows is None else mask[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)
+        dropped = np.multiply(weights, mask, out=work.empty(weights.shape, x.dtype))
+    context = work.empty((batch, asking, heads, head_size), x.dtype)
+    np.matmul(dropped, value, out=context.transpose(0, 2, 1, 3))
+    context = context.reshape(batch * asking, -1)
+    y, _ = linear(context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
+    return y, AttentionCache(x, rows, query_input, query, key, value, weights, mask, dropped, context)
+
+
+def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, work=NEW_ARRAYS):
+    """With W the weights, A the dropped weights (W without dropout) and S the scores:
+
+    dC = dy W_Oᵀ,  dV = Aᵀ dC,  dA = dC Vᵀ,  dS = W · (dW - Σⱼ dWᵢⱼ Wᵢⱼ),  dQ = dS K / √K,  dK = dSᵀ Q / √K
+
+    The sum over j equals dCᵢ · Cᵢ (both are Σⱼ Aᵢⱼ dCᵢ · Vⱼ), which is K numbers a row instead of T.
+    """
+    query, key, value = cache.query, cache.key, cache.value
+    _, heads, asking, head_size = query.shape
+    tokens = key.shape[2]
+    dcontext = linear_backward(
+        dy, cache.context, params[f"{prefix}.output.weight"], grads, f"{prefix}.output.weight", f"{prefix}.output.bias", work
+    )
+    (dcontext_heads,) = _split_heads(dcontext, batch, 1, heads, head_size)
+    (context_heads,) = _split_heads(cache.context, batch, 1, heads, head_size)
+    row_dot = np.einsum("bhrk,bhrk->bhr", dcontext_heads, context_heads)[..., None]
+
+    dweights = np.matmul(dcontext_heads, value.transpose(0, 1, 3, 2), out=work.empty(cache.weights.shape, dy.dtype))
+    dropout(dweights, cache.dropout)
+    dscores = softmax_backward(dweights, cache.weights, row_dot)
+    dscores *= dy.dtype.type(head_size**-0.5)
+
+    size = heads * head_size
+    joint = f"{prefix}.query_key_value"
+    if cache.rows is None:
+        dprojected = work.empty((batch * tokens, 3 * size), dy.dtype)
+        dquery, dkey, dvalue = _split_heads(dprojected, batch, 3, heads, head_size)
+    else:
+        dasked = work.empty((batch * asking, size), dy.dtype)
+        danswered = work.empty((batch * tokens, 2 * size), dy.dtype)
+        (dquery,) = _split_heads(dasked, batch, 1, heads, head_size)
+        dkey, dvalue = _split_heads(danswered, batch, 2, heads, head_size)
+    np.matmul(dscores, key, out=dquery)
+    np.matmul(dscores.transpose(0, 1, 3, 2), query, out=dkey)
+    np.matmul(cache.dropped_weights.transpose(0, 1, 3, 2), dcontext_heads, out=dvalue)
+
+    if cache.rows is None:
+        return linear_backward(
+            dprojected, cache.input, params[f"{joint}.weight"], grads, f"{joint}.weight", f"{joint}.bias", work
+        )
+    for index, name in enumerate(("key", "value")):
+        part = danswered[:, index * size : (index + 1) * size]
+        grads.add_product(f"{prefix}.{name}.weight", cache.input.T, part)
+        grads.add(f"{prefix}.{name}.bias", column_sums(part))
+    dx = np.matmul(danswered, params[f"{joint}.weight"][:, size:].T, out=work.empty(cache.input.shape, dy.dtype))
+    dquery_input = linear_backward(
+        dasked, cache.query_input, params[f"{prefix}.query.weight"], grads, f"{prefix}.query.weight", f"{prefix}.query.bias", work
+    )
+    add_at_rows(dx, cache.rows, dquery_input)
+    return dx
+
+
+def take_rows(x, rows):
+    """x (B·T, D), rows (B, R) -> (B·R, D)"""
+    batch = len(rows)
+    return x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows].reshape(-1, x.shape[1])
+
+
+def add_at_rows(x, rows, values):
+    """x[b, rows[b, r]] += values[b, r].    x (B·T, D), rows (B, R) without repeats in a sequence, values (B·R, D)"""
+    batch, asking = rows.shape
+    x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows] += values.reshape(batch, asking, -1)
+
+
+def _split_heads(projected, batch, parts, heads, head_size):
+    """(B·T, parts·D) -> ``parts`` views (B, H, T, K): no copy, a product reads them where they stand."""
+    return projected.reshape(batch, -1, parts, heads, head_size).transpose(2, 0, 3, 1, 4)

@@ -1,0 +1,174 @@
+"""MiniBERT: embeddings, encoder and masked-language-model head as one function with its gradient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minibert.config import ModelConfig, validate
+from minibert.errors import MinibertError
+from minibert.model.attention import attention_bias
+from minibert.model.embeddings import EmbeddingsCache, embeddings, embeddings_backward, embeddings_blocks
+from minibert.model.encoder import (
+    LayerCache,
+    encoder_blocks,
+    final_norm,
+    final_norm_backward,
+    layer,
+    layer_backward,
+)
+from minibert.model.heads import HeadCache, mlm_head, mlm_head_backward, mlm_head_blocks, predicted_rows
+from minibert.model.initializers import initialize
+from minibert.model.ops import LayerNormCache, cross_entropy
+from minibert.model.parameters import Gradients, Layout, Parameters
+from minibert.model.positions import POSITIONS
+from minibert.model.workspace import NEW_ARRAYS
+
+IGNORED = -100
+"""The label of a position where nothing is predicted."""
+
+
+@dataclass
+class ForwardCache:
+    """Everything a forward pass computed that its backward pass needs, and that a reader may want to see."""
+
+    embeddings: EmbeddingsCache
+    layers: list[LayerCache]
+    final_norm: LayerNormCache | None
+    head: HeadCache
+    hidden_states: list[np.ndarray]
+    """L + 1 arrays (B, T, D): after the embeddings and after every layer. The last is what the head reads,
+    after the final norm; where only predictions are scored it is (B, R, D), the rows that were computed."""
+    chosen: np.ndarray | None
+    """(B, R) bool: which of the last layer's rows are scored; None when all are"""
+
+
+class MiniBERT:
+    """A BERT encoder with a masked-language-model head.
+
+    ``model.params["layers.0.attention.query.weight"]`` is a view of the flat ``model.params.vector``.
+
+    Raises :class:`MinibertError` for a configuration that makes no network.
+    """
+
+    def __init__(self, config: ModelConfig, seed: int = 0, log_frequencies: np.ndarray | None = None):
+        """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
+        validate(config, "model.")
+        self.config = config
+        self.position = POSITIONS[config.position.name]()
+        blocks = embeddings_blocks(config, self.position) + encoder_blocks(config) + mlm_head_blocks(config)
+        self.params = Parameters(Layout(blocks), config.dtype)
+        initialize(self.params, config.init_scale, seed)
+        if log_frequencies is not None and config.output_bias == "unigram":
+            self.params["mlm_head.bias"] = log_frequencies
+
+    def forward(self, input_ids, attention_mask=None, segment_ids=None, predicted=None, masks=None, work=NEW_ARRAYS):
+        """Scores over the vocabulary.
+
+        Parameters
+        ----------
+        input_ids : (B, T) ints
+        attention_mask : (B, T) bool, True at real tokens, or (B, T, T) bool, True where i may look at j; or None
+        segment_ids : (B, T) ints, for a model with segment embeddings
+        predicted : (B, T) bool; only these positions are scored, and the last layer computes no others
+        masks : DropoutMasks; None switches dropout off
+        work : where arrays come from
+
+        Returns
+        -------
+        logits : (B, T, V), or (P, V) for P predicted positions in row-major order
+        cache : ForwardCache
+        """
+        config, params = self.config, self.params
+        input_ids = np.asarray(input_ids)
+        if input_ids.ndim != 2 or not np.issubdtype(input_ids.dtype, np.integer):
+            raise MinibertError(
+                f"input_ids: shape {input_ids.shape} and type {input_ids.dtype} were given. "
+                "Allowed: integers of shape (batch, tokens)."
+            )
+        batch, tokens = input_ids.shape
+        bias = attention_bias(None if attention_mask is None else np.asarray(attention_mask, bool), config.dtype)
+        rows = chosen = None
+        if predicted is not None:
+            rows, chosen = predicted_rows(predicted)
+
+        x, embeddings_cache = embeddings(input_ids, segment_ids, params, config, self.position, masks, work)
+        hidden_states = [x.reshape(batch, tokens, -1)]
+        layers = []
+        for index in range(config.layers):
+            last = index == config.layers - 1
+            x, cache = layer(
+                x, batch, f"layers.{index}", params, config, bias, rows if last else None, masks, work
+            )
+            layers.append(cache)
+            hidden_states.append(x.reshape(batch, -1, config.hidden_size))
+        x, norm_cache = final_norm(x, params, config, work)
+        hidden_states[-1] = x.reshape(batch, -1, config.hidden_size)
+        if chosen is not None and not chosen.all():
+            x = x[chosen.reshape(-1)]
+        logits, head_cache = mlm_head(x, params, config, work)
+        if predicted is None:
+            logits = logits.reshape(batch, tokens, -1)
+        return logits, ForwardCache(embeddings_cache, layers, norm_cache, head_cache, hidden_states, chosen)
+
+    def backward(self, dlogits, cache: ForwardCache, grads: Gradients | None = None, work=NEW_ARRAYS) -> Gradients:
+        """The gradient of the loss with respect to every parameter, added to ``grads`` (a new set if None).
+
+        ``dlogits`` has the shape of the logits of the forward pass that gave ``cache``.
+        """
+        config, params = self.config, self.params
+        grads = Gradients(params.layout, config.dtype) if grads is None else grads
+        batch = len(cache.embeddings.input_ids)
+        with work.scratch():
+            dx = mlm_head_backward(dlogits.reshape(-1, config.vocab_size), cache.head, params, grads, work)
+            dx = self._unchoose(dx, cache.chosen)
+            dx = final_norm_backward(dx, cache.final_norm, params, grads, work)
+            for index in reversed(range(config.layers)):
+                dx = layer_backward(
+                    dx, cache.layers[index], batch, f"layers.{index}", params, config, grads, work
+                )
+            embeddings_backward(dx, cache.embeddings, params, grads, self.position, work)
+        grads.fill_untouched()
+        return grads
+
+    def loss_and_gradients(
+        self, input_ids, labels, attention_mask=None, segment_ids=None, *,
+        grads=None, count=None, masks=None, work=NEW_ARRAYS,
+    ):  # fmt: skip
+        """Masked cross-entropy, computed at predicted positions only, and its gradients.
+
+        loss = -1/P Σ log softmax(logits)[label] over the P positions whose label is not -100; in nats.
+
+        ``count`` replaces P where the batch is a part of a larger one, so that parts sum to the whole.
+        No prediction at all gives loss 0 and zero gradients.
+        """
+        logits, targets, cache = self._score_predictions(
+            input_ids, labels, attention_mask, segment_ids, masks, work
+        )
+        loss, dlogits = cross_entropy(logits, targets, max(len(targets), 1) if count is None else count)
+        return loss, self.backward(dlogits, cache, grads, work)
+
+    def score(self, input_ids, labels, attention_mask=None, segment_ids=None, work=NEW_ARRAYS):
+        """Logits (P, V) and labels (P,) at the predicted positions, without dropout: for evaluation."""
+        logits, targets, _ = self._score_predictions(input_ids, labels, attention_mask, segment_ids, None, work)
+        return logits, targets
+
+    def _score_predictions(self, input_ids, labels, attention_mask, segment_ids, masks, work):
+        labels = np.asarray(labels)
+        predicted = labels != IGNORED
+        targets = labels[predicted]
+        if targets.size and not (0 <= targets.min() and targets.max() < self.config.vocab_size):
+            raise MinibertError(
+                f"labels: values from {targets.min()} to {targets.max()} were given. "
+                f"Allowed: 0 to {self.config.vocab_size - 1}, and {IGNORED} where nothing is predicted."
+            )
+        logits, cache = self.forward(input_ids, attention_mask, segment_ids, predicted, masks, work)
+        return logits, targets, cache
+
+    @staticmethod
+    def _unchoose(dx, chosen):
+        """Put the gradients of the scored rows back among the rows that the last layer computed."""
+        if chosen is None or chosen.all():
+            return dx
+        full = np.zeros((chosen.size, dx.shape[1]), dx.dtype)
+        full[chosen.reshape(-1)] = dx
+        return full

@@ -1,0 +1,74 @@
+"""Token ids to the first hidden states: token + position + segment vectors, normalised."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibert.config import ModelConfig
+from minibert.errors import MinibertError
+from minibert.model.ops import LayerNormCache, dropout, layer_norm, layer_norm_backward
+from minibert.model.parameters import Block
+from minibert.model.workspace import NEW_ARRAYS
+
+
+class EmbeddingsCache(NamedTuple):
+    input_ids: np.ndarray
+    """(B, T)"""
+    segment_ids: np.ndarray | None
+    """(B, T)"""
+    norm: LayerNormCache
+    dropout: np.ndarray | None
+    """(B, T, D) mask"""
+
+
+def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
+    size = config.hidden_size
+    blocks = [Block("embeddings.token.weight", (config.vocab_size, size)), *position.blocks(config)]
+    if config.segments:
+        blocks.append(Block("embeddings.segment.weight", (config.segments, size)))
+    return [*blocks, Block("embeddings.norm.gain", (size,)), Block("embeddings.norm.bias", (size,))]
+
+
+def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS):
+    """x = dropout(layer_norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
+
+    The norm after the sum is BERT's; pre-norm networks keep it, as RoBERTa-PreLayerNorm and ModernBERT do.
+    """
+    batch, tokens = input_ids.shape
+    table = params["embeddings.token.weight"]
+    _check_ids("input_ids", input_ids, len(table))
+    x = work.empty((batch, tokens, table.shape[1]), table.dtype)
+    np.take(table, input_ids, axis=0, out=x, mode="clip")
+    position.embed(x, params)
+    if config.segments:
+        segment_ids = np.zeros_like(input_ids) if segment_ids is None else segment_ids
+        _check_ids("segment_ids", segment_ids, config.segments)
+        x += params["embeddings.segment.weight"][segment_ids]
+    elif segment_ids is not None:
+        raise MinibertError("segment_ids were given to a model without segment embeddings: set model.segments=2.")
+    gain, bias = params["embeddings.norm.gain"], params["embeddings.norm.bias"]
+    x, norm = layer_norm(x.reshape(batch * tokens, -1), gain, bias, config.norm_epsilon, work)
+    mask = masks and masks.draw(config.dropout, (batch, tokens, x.shape[1]), x.dtype, work)
+    dropout(x.reshape(batch, tokens, -1), mask)
+    return x, EmbeddingsCache(input_ids, segment_ids, norm, mask)
+
+
+def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, work=NEW_ARRAYS):
+    """dE[id] += Σ dx over the places where id stands; dP_t += Σ_b dx_bt; dS[s] += Σ dx where the segment is s"""
+    batch, tokens = cache.input_ids.shape
+    dropout(dx.reshape(batch, tokens, -1), cache.dropout)
+    dx = layer_norm_backward(
+        dx, cache.norm, params["embeddings.norm.gain"], grads, "embeddings.norm.gain", "embeddings.norm.bias", work
+    )
+    grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)
+    position.embed_backward(dx.reshape(batch, tokens, -1), grads)
+    if cache.segment_ids is not None:
+        grads.add_rows("embeddings.segment.weight", cache.segment_ids.reshape(-1), dx)
+
+
+def _check_ids(name: str, ids: np.ndarray, size: int) -> None:
+    if ids.size and not (0 <= ids.min() and ids.max() < size):
+        raise MinibertError(
+            f"{name}: values from {ids.min()} to {ids.max()} were given. Allowed: 0 to {size - 1}, "
+            "the rows of the embedding table."
+        )

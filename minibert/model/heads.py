@@ -1,0 +1,80 @@
+"""The masked-language-model head: hidden states to scores over the vocabulary."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibert.config import ModelConfig
+from minibert.model.ops import (
+    LayerNormCache,
+    activation,
+    activation_backward,
+    column_sums,
+    layer_norm,
+    layer_norm_backward,
+    linear,
+    linear_backward,
+)
+from minibert.model.parameters import Block
+from minibert.model.workspace import NEW_ARRAYS
+
+
+class HeadCache(NamedTuple):
+    input: np.ndarray
+    """(P, D): the hidden states that are scored"""
+    slope: np.ndarray
+    """(P, D): slope of the activation"""
+    norm: LayerNormCache
+    transformed: np.ndarray
+    """(P, D): what is compared with the token embeddings"""
+
+
+def mlm_head_blocks(config: ModelConfig) -> list[Block]:
+    size = config.hidden_size
+    return [
+        Block("mlm_head.transform.weight", (size, size)),
+        Block("mlm_head.transform.bias", (size,)),
+        Block("mlm_head.norm.gain", (size,)),
+        Block("mlm_head.norm.bias", (size,)),
+        Block("mlm_head.bias", (config.vocab_size,)),
+    ]
+
+
+def predicted_rows(predicted):
+    """Which positions the last layer computes when only some are predicted.
+
+    predicted (B, T) bool -> rows (B, R) with R the largest number of predictions in a sequence, and chosen
+    (B, R) bool. A sequence with fewer predictions is filled up with positions that are not chosen.
+    """
+    count = int(predicted.sum(axis=1).max(initial=0))
+    rows = np.argsort(~predicted, axis=1, kind="stable")[:, :count]
+    return rows, np.take_along_axis(predicted, rows, axis=1)
+
+
+def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS):
+    """logits = layer_norm(f(x W + b)) Eᵀ + c, E the token embeddings: the output weights are tied to them.
+
+    x (P, D) -> logits (P, V).  Devlin et al., 2019; tying: Press and Wolf, EACL 2017.
+    """
+    hidden, _ = linear(x, params["mlm_head.transform.weight"], params["mlm_head.transform.bias"], work)
+    active, slope = activation(hidden, config.activation, work)
+    gain, bias = params["mlm_head.norm.gain"], params["mlm_head.norm.bias"]
+    transformed, norm = layer_norm(active, gain, bias, config.norm_epsilon, work)
+    logits, _ = linear(transformed, params["embeddings.token.weight"].T, params["mlm_head.bias"], work)
+    return logits, HeadCache(x, slope, norm, transformed)
+
+
+def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS):
+    """dE += dlogitsᵀ h, dc += Σ dlogits, and back through norm, activation and transform"""
+    grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)
+    grads.add("mlm_head.bias", column_sums(dlogits))
+    table = params["embeddings.token.weight"]
+    dx = np.matmul(dlogits, table, out=work.empty(cache.transformed.shape, dlogits.dtype))
+    dx = layer_norm_backward(
+        dx, cache.norm, params["mlm_head.norm.gain"], grads, "mlm_head.norm.gain", "mlm_head.norm.bias", work
+    )
+    dx = activation_backward(dx, cache.slope)
+    weight = params["mlm_head.transform.weight"]
+    return linear_backward(
+        dx, cache.input, weight, grads, "mlm_head.transform.weight", "mlm_head.transform.bias", work
+    )

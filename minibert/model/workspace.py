@@ -1,0 +1,68 @@
+"""Where the arrays of a forward and backward pass come from.
+
+Layers ask for arrays with ``work.empty(shape, dtype)``. By default each is a new one. A training lane hands
+in a :class:`Workspace` instead: one block of memory, given out from the front, that every step reuses, so
+that a step allocates nothing and touches the same warm memory again.
+"""
+
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+
+ALIGNMENT = 64  # bytes: a cache line
+
+
+class NewArrays:
+    """Every array is a new one: what a caller gets may be kept."""
+
+    def empty(self, shape, dtype) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def scratch(self):
+        """Arrays taken within this context are not needed after it."""
+        return nullcontext()
+
+
+NEW_ARRAYS = NewArrays()
+
+
+class Workspace:
+    """Arrays from one reused block: valid until :meth:`reset`, which starts the next step.
+
+    A step that needs more than there is gets new arrays for the rest, and the block grows at the next reset.
+    """
+
+    def __init__(self):
+        self._memory = np.empty(0, np.uint8)
+        self._used = 0
+        self._peak = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._memory.nbytes
+
+    def reset(self) -> None:
+        self._used = 0
+        if self._peak > self._memory.nbytes:
+            memory = np.empty(self._peak + ALIGNMENT, np.uint8)
+            self._memory = memory[-memory.ctypes.data % ALIGNMENT :]
+
+    def empty(self, shape, dtype) -> np.ndarray:
+        shape = tuple(shape) if np.iterable(shape) else (shape,)
+        dtype = np.dtype(dtype)
+        size = dtype.itemsize
+        for length in shape:
+            size *= int(length)
+        start = self._used
+        self._used += -(-size // ALIGNMENT) * ALIGNMENT
+        self._peak = max(self._peak, self._used)
+        if self._used > self._memory.nbytes:
+            return np.empty(shape, dtype)
+        return self._memory[start : start + size].view(dtype).reshape(shape)
+
+    @contextmanager
+    def scratch(self):
+        """Arrays taken within this context are not needed after it: their memory is given out again."""
+        used = self._used
+        yield
+        self._used = used

@@ -1,0 +1,33 @@
+"""Random numbers that depend on what they are for, never on when they are drawn.
+
+A run has four independent streams (``seeds.init``, ``seeds.data``, ``seeds.masking``, ``seeds.dropout``).
+Every draw is keyed by its stream and by its place (step, sequence, ...), so that it depends neither on the
+number of threads nor on what was drawn before, and a resumed run continues bit for bit.
+
+The generator is Philox 4x64-10, a counter-based one: Salmon et al., "Parallel Random Numbers: As Easy as
+1, 2, 3", SC 2011.
+"""
+
+import numpy as np
+
+STREAMS = ("init", "data", "masking", "dropout")
+
+
+def derive_seeds(seed: int) -> dict[str, int]:
+    """The seed of every stream, derived from one seed: {"init": ..., "data": ..., ...}, each below 2**32."""
+    return {
+        stream: int(np.random.SeedSequence(entropy=seed, spawn_key=(index,)).generate_state(1)[0])
+        for index, stream in enumerate(STREAMS)
+    }
+
+
+def generator(seed: int, *place: int) -> np.random.Generator:
+    """A generator for one place of a stream: ``generator(seeds.masking, step, sequence)``.
+
+    The seed is Philox's key; the place (at most three non-negative integers below 2**64) fills the upper
+    words of its counter, so that each place owns 2**64 blocks of its own.
+    """
+    if len(place) > 3:
+        raise ValueError(f"a place has at most three numbers, got {len(place)}: {place}")
+    counter = [0] + [0] * (3 - len(place)) + list(reversed(place))
+    return np.random.Generator(np.random.Philox(key=seed, counter=counter))

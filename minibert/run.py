@@ -1,0 +1,224 @@
+"""``python -m minibert.run``: composes a run, or a sweep of runs, out of the rooms of the house.
+
+A run is recognised by the hash of its configuration: one that has finished is not trained again, one that was
+interrupted goes on from its checkpoint, in the same MLflow run, to the same bits.
+"""
+
+import hashlib
+import sys
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from minibert import interruption
+from minibert.composing import Job, Plan, plan, run_name
+from minibert.config import CONF, Config, config_hash, register, resolve
+from minibert.data.baselines import log_unigram_frequencies
+from minibert.data.batches import Batches
+from minibert.data.masking import build_masking
+from minibert.data.prepared import PreparedData, prepare_data
+from minibert.diagnostics.curves import plot_training_curves
+from minibert.diagnostics.schedule import WeightSpectra
+from minibert.display import Display
+from minibert.errors import MinibertError
+from minibert.evaluation.intrinsic import IntrinsicEvaluation
+from minibert.interruption import Interrupted
+from minibert.model.bert import MiniBERT
+from minibert.tracking.claims import Claim, claim
+from minibert.tracking.provenance import environment
+from minibert.tracking.runs import Run, start_run
+from minibert.tracking.store import open_store
+from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
+from minibert.training.observers import Checkpoints, Ended, TrainingLog
+from minibert.training.trainer import Trainer
+
+register()
+
+HYDRA_FLAGS = ("-h", "--help", "--hydra-help", "-c", "--cfg", "-i", "--info", "--version", "--shell-completion")
+"""Questions to Hydra, which answers them without running anything."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run_id: str | None
+    status: str
+    """FINISHED, FAILED, KILLED, or FOUND when the run had finished earlier"""
+    reason: str | None = None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for. Returns the exit code: 0 when everything asked for is finished."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    flags = [word for word in arguments if word.startswith("-")]
+    overrides = [word for word in arguments if not word.startswith("-")]
+    if any(flag.split("=")[0] in HYDRA_FLAGS for flag in flags):
+        _hydra(arguments)
+        return 0
+    interruption.watch()
+    display = Display()
+    try:
+        unknown = [flag for flag in flags if flag not in ("-m", "--multirun")]
+        if unknown:
+            raise MinibertError(f"{unknown[0]}: unknown flag. Allowed: --multirun (-m), {', '.join(HYDRA_FLAGS)}.")
+        planned = plan(overrides, multirun=bool(flags))
+        return _sweep(planned, display) if planned.sweep or flags else _single(planned.jobs[0], display)
+    except MinibertError as error:
+        display.error(str(error))
+        return 2
+    except (Interrupted, KeyboardInterrupt):
+        display.error("ended before anything was started")
+        return interruption.exit_code()
+
+
+def job(composed) -> None:
+    """Hydra's task function for one run of a sweep; how it went stands in the store."""
+    interruption.watch(follow_parent=True)
+    if interruption.reason() is None:
+        train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
+
+
+def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
+    """The life of one run, from its claim to its end in the store. What goes wrong becomes its outcome."""
+    try:
+        data = _prepare(config, display)
+        store = open_store(config.tracking.uri, Path(config.tracking.folder), config.tracking.experiment)
+        name = config.tracking.run_name or run_name(config, choices, config.tracking.sweep_keys)
+        with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
+            found = claimed.finished_run()
+            if not found or config.tracking.rerun:
+                return _record(claimed, name, config, choices, data, display)
+            if config.tracking.parent_run:
+                join_sweep(store, config.tracking.parent_run, found, name)
+            return Outcome(found, "FOUND")
+    except Interrupted as error:
+        return Outcome(None, "KILLED", str(error))
+    except MinibertError as error:
+        return Outcome(None, "FAILED", str(error))
+
+
+def _prepare(config: Config, display: Display) -> PreparedData:
+    return prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
+
+
+def _record(
+    claimed: Claim, name: str, config: Config, choices: dict[str, str], data: PreparedData, display: Display
+) -> Outcome:
+    """Start or continue the run in the store, train it, and close it with what became of it."""
+    tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
+    tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
+    parameters = asdict(config)
+    del parameters["tracking"], parameters["study"]
+    run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
+    status, reason = "FINISHED", None
+    try:
+        run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
+        run.log_artifact(data.folder / "tokenizer.json")
+        run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
+        _train(run, config, data, display)
+    except (Ended, Interrupted) as error:
+        status, reason = "KILLED", str(error)
+    except MinibertError as error:
+        status, reason = "FAILED", str(error)
+    except Exception as error:  # a bug: the store keeps where it is, and the other runs of a sweep go on
+        status, reason = "FAILED", f"{type(error).__name__}: {error}"
+        display.error(traceback.format_exc())
+        run.log_text(traceback.format_exc(), "traceback.txt")
+    run.flush()
+    run.finish(status, reason)
+    return Outcome(run.id, status, reason)
+
+
+def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
+    """Train from the start, or from where the run was left, with everything that watches."""
+    model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
+    vocabulary = data.tokenizer.get_vocab_size()  # a small corpus may fill less than the model's table
+    masking = build_masking(config.masking, vocabulary)
+    batches = Batches(data.train, masking, config.training.batch_size, config.seeds.data, config.seeds.masking)
+    with Trainer(model, batches, config) as trainer, interruption.deferred():
+        resume_path = run.folder / "resume.safetensors"
+        if resume_path.exists():
+            trainer.resume(resume_path)
+            display.note(f"continuing from step {trainer.progress.step}")
+        baselines = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
+        run.log({f"baseline/{name}": data.statistics[name] for name in baselines}, 0)
+        evaluation = IntrinsicEvaluation(config.evaluation, data, vocabulary, run.log)
+        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.flush, interruption.reason)
+        spectra = WeightSpectra(checkpoints.steps, run.log)
+        with display.training(config.training.steps, evaluation):
+            trainer.train([TrainingLog(run.log), evaluation, spectra, checkpoints, display.step])
+    run.flush()
+    for name, figure in plot_training_curves(run.history).items():
+        run.log_figure(figure, f"figures/{name}.png")
+
+
+def _single(job: Job, display: Display) -> int:
+    display.start(run_name(job.config, job.choices, []))
+    outcome = train(job.config, job.choices, display if job.config.tracking.progress else Display.silent())
+    display.end(outcome, job.config)
+    if outcome.status == "KILLED":
+        return interruption.exit_code()
+    return 0 if outcome.status in ("FINISHED", "FOUND") else 1
+
+
+def _sweep(planned: Plan, display: Display) -> int:
+    """Run all jobs of a plan under one parent run, then report what they say."""
+    first = planned.jobs[0].config
+    tracking, study = first.tracking, first.study
+    display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
+    corpora = [_prepare(job.config, display).corpus_hash for job in planned.jobs]
+    store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment)
+    names = [run_name(job.config, job.choices, planned.keys) for job in planned.jobs]
+    hashes = sorted(config_hash(job.config, corpus) for job, corpus in zip(planned.jobs, corpora, strict=True))
+    sweep_hash = hashlib.sha256(f"{study.name}{hashes}".encode()).hexdigest()
+    command = "python -m minibert.run " + " ".join(planned.command)
+    sweep = open_sweep(
+        store, study.name or "multirun", sweep_hash, names,
+        tags=environment() | {"minibert.command": command},
+        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
+    )  # fmt: skip
+    status, reason = "FAILED", "the launcher failed"
+    try:
+        with interruption.deferred(), display.sweep(sweep, len(names), tracking.progress):
+            words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
+            words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
+            _hydra(["--multirun", *words])
+        status, reason = _verdict(sweep, names)
+    except SystemExit:
+        pass  # Hydra has printed why
+    finally:
+        if interruption.reason():
+            status, reason = "KILLED", interruption.reason()
+        sweep.finish(status, reason)
+    finished = [child for child in sweep.children() if child.status == "FINISHED"]
+    if finished and study.factor and status != "KILLED":
+        from analysis.report import write_report
+
+        display.report(write_report(store, study.name))
+    display.sweep_end(sweep, names, status, reason, tracking)
+    return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
+
+
+def _verdict(sweep: Sweep, names: list[str]) -> tuple[str, str | None]:
+    by_name = {child.name: child.status for child in sweep.children()}
+    missing = [name for name in names if by_name.get(name) != "FINISHED"]
+    if not missing:
+        return "FINISHED", None
+    return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"
+
+
+def _hydra(arguments: list[str]) -> None:
+    sys.argv = ["minibert.run", *arguments]
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+
+
+if __name__ == "__main__":
+    # The importable module, not this copy of it called __main__: its functions can be sent to other processes.
+    from minibert.run import main as run_main
+
+    sys.exit(run_main())

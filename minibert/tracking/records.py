@@ -1,0 +1,125 @@
+"""What a run and a sweep have in common: an id in MLflow, parameters, tags, artifacts and an end."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minibert.tracking.store import Store, local_path, store_errors
+
+MOST_PER_CALL = 100
+"""MLflow takes at most this many parameters, or tags, in one call."""
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 8000
+STATUSES = ("FINISHED", "FAILED", "KILLED")
+
+
+class Record:
+    """An open record in the store. Opening one again sets it back to RUNNING."""
+
+    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool):
+        self.store = store
+        self.id = id
+        self.continued = continued
+        self._artifacts = local_path(artifact_uri)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        with store_errors(self.store.uri, f"tag run {self.id}"):
+            write_tags(self.store, self.id, tags)
+
+    def artifact_folder(self, name: str) -> Path | None:
+        """The local folder behind the artifacts under ``name``, made, for atomic writes in place; None when remote."""
+        if self._artifacts is None:
+            return None
+        folder = self._artifacts / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or everything in a folder, to the artifacts under ``folder``."""
+        with store_errors(self.store.uri, f"store {path}"):
+            log = self.store.client.log_artifacts if Path(path).is_dir() else self.store.client.log_artifact
+            log(self.id, str(path), folder)
+
+    def log_text(self, text: str, path: str) -> None:
+        with store_errors(self.store.uri, f"store {path}"):
+            self.store.client.log_text(self.id, text, path)
+
+    def log_dict(self, content: Mapping[str, Any] | list, path: str) -> None:
+        """Store ``content`` as JSON or YAML, by the ending of ``path``."""
+        with store_errors(self.store.uri, f"store {path}"):
+            self.store.client.log_dict(self.id, content, path)
+
+    def log_figure(self, figure, path: str) -> None:
+        """Store a matplotlib figure as PNG."""
+        with store_errors(self.store.uri, f"store {path}"):
+            self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": 150})
+
+    def finish(self, status: str, reason: str | None = None) -> None:
+        """Close the record as FINISHED, FAILED or KILLED; ``reason`` is kept as the tag ``minibert.reason``."""
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is not one of {', '.join(STATUSES)}")
+        with store_errors(self.store.uri, f"close run {self.id} as {status}"):
+            if reason is not None:
+                write_tags(self.store, self.id, {"minibert.reason": reason})
+            self.store.client.set_terminated(self.id, status)
+
+
+def create(store: Store, name: str, parameters: Mapping[str, Any], tags: Mapping[str, Any]):
+    """A new MLflow run, as MLflow's entity."""
+    # Tags go in with the creation: a run that is killed right after it is still found by its hash.
+    run = store.client.create_run(store.experiment_id, run_name=name, tags=_texts(tags))
+    _write_parameters(store, run.info.run_id, flatten(parameters))
+    return run
+
+
+def reopen(store: Store, run, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+    """Set an MLflow run back to RUNNING. Recorded parameters stay as they are: MLflow never changes one.
+
+    Tags are overwritten; where a version or the git state is another than before, ``before_continuation.<tag>``
+    keeps the old value, since the record then is the work of both.
+    """
+    store.client.update_run(run.info.run_id, status="RUNNING")
+    if "minibert.reason" in run.data.tags:
+        store.client.delete_tag(run.info.run_id, "minibert.reason")
+    new, old = _texts(tags), run.data.tags
+    changed = [key for key in new if key.startswith(("git.", "version.")) and old.get(key, new[key]) != new[key]]
+    write_tags(store, run.info.run_id, new | {f"before_continuation.{key}": old[key] for key in changed})
+    missing = {key: value for key, value in flatten(parameters).items() if key not in run.data.params}
+    _write_parameters(store, run.info.run_id, missing)
+
+
+def write_tags(store: Store, run_id: str, tags: Mapping[str, Any]) -> None:
+    from mlflow.entities import RunTag
+
+    entities = [RunTag(key, text) for key, text in _texts(tags).items()]
+    for start in range(0, len(entities), MOST_PER_CALL):
+        store.client.log_batch(run_id, tags=entities[start : start + MOST_PER_CALL])
+
+
+def flatten(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names and texts: ``{"model": {"layers": 3}}`` is ``{"model.layers": "3"}``."""
+    flat = {}
+    for key, value in parameters.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = _text(value)
+    return flat
+
+
+def _write_parameters(store: Store, run_id: str, parameters: Mapping[str, str]) -> None:
+    from mlflow.entities import Param
+
+    entities = [Param(key, value[:LONGEST_PARAMETER]) for key, value in parameters.items()]
+    for start in range(0, len(entities), MOST_PER_CALL):
+        store.client.log_batch(run_id, params=entities[start : start + MOST_PER_CALL])
+
+
+def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(value)[:LONGEST_TAG] for key, value in tags.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    """A string as it is; anything else as JSON, so that null, true and lists read as in a config file."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,178 @@
+"""One training run in the store: buffered metrics that survive a kill, a lost server and a second start."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from minibert.errors import MinibertError
+from minibert.tracking.claims import Claim, find_unfinished
+from minibert.tracking.records import Record, create, reopen
+from minibert.tracking.store import Store, first_line, store_errors
+from minibert.tracking.sweeps import membership
+
+MOST_POINTS = 1000
+"""Points in one call; also MLflow's own limit."""
+FLUSH_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 60.0
+UNSENT = "unsent_metrics.jsonl"
+
+_logger = logging.getLogger(__name__)
+
+
+def start_run(
+    claim: Claim, name: str, parameters: Mapping[str, Any], tags: Mapping[str, Any], parent: str | None = None
+) -> "Run":
+    """Continue the unfinished run of the claimed configuration, or begin a new one.
+
+    ``parameters`` may be nested; they are recorded flattened (``model.hidden_size``). ``parent`` is the id of the
+    sweep that the run is a child of. Raises :class:`MinibertError` when the store cannot be written.
+    """
+    store = claim.store
+    tags = {**tags, "minibert.kind": "run", "minibert.config_hash": claim.config_hash}
+    with store_errors(store.uri, f"start run '{name}'"):
+        if parent is not None:
+            tags |= membership(store, parent, name)
+        earlier = find_unfinished(store, claim.config_hash)
+        if earlier is None:
+            entity = create(store, name, parameters, tags)
+            return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False)
+        reopen(store, earlier, parameters, tags)
+        run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True)
+        run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
+        return run
+
+
+class Run(Record):
+    """An open run. ``folder`` is its local working folder, removed when it finishes."""
+
+    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool):
+        super().__init__(store, id, artifact_uri, continued)
+        self.folder = store.folder / "work" / id
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._points: list[tuple[str, float, int, int]] = []
+        self._last_step: dict[str, int] = {}
+        self._tried_at = time.monotonic()
+        self._wait = FLUSH_SECONDS
+        self._trouble: str | None = None
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record values at an optimizer step, stored at the latest with the next call after two seconds.
+
+        A point at or before the last step recorded of its metric is dropped: a resumed run walks again over the
+        steps since its checkpoint, and no step is recorded twice.
+        """
+        now = int(time.time() * 1000)
+        for name, value in metrics.items():
+            if step > self._last_step.get(name, -1):
+                self._last_step[name] = step
+                self._points.append((name, float(value), now, step))
+        overdue = time.monotonic() - self._tried_at >= self._wait
+        full = len(self._points) >= MOST_POINTS and self._trouble is None
+        if self._points and (full or overdue):
+            self.flush()
+
+    def flush(self) -> bool:
+        """Send what is buffered. Returns whether all of it is stored; what is not stays buffered for the next try."""
+        from mlflow.entities import Metric
+
+        while self._points:
+            batch = self._points[:MOST_POINTS]
+            try:
+                self.store.client.log_batch(self.id, metrics=[Metric(*point) for point in batch])
+            except Exception as error:
+                self._postpone(first_line(error))
+                return False
+            # Only now: an interrupt in between sends a batch twice, and MLflow keeps one of two equal points.
+            del self._points[: len(batch)]
+        self._trouble, self._wait, self._tried_at = None, FLUSH_SECONDS, time.monotonic()
+        return True
+
+    def history(self, metric: str) -> tuple[list[int], list[float]]:
+        """Steps and values of a metric as the store has them, in order of steps."""
+        with store_errors(self.store.uri, f"read {metric}"):
+            points = self.store.client.get_metric_history(self.id, metric)
+        points = sorted(points, key=lambda point: point.step)
+        return [point.step for point in points], [point.value for point in points]
+
+    def keep(self, name: str, write: Callable[[Path], None]) -> None:
+        """Store a checkpoint that ``write(path)`` writes, as artifact ``checkpoints/<name>``.
+
+        A local store has it written in place, so that no copy can be cut short by a kill.
+        """
+        folder = self.artifact_folder("checkpoints")
+        path = (folder or self.folder) / name
+        write(path)
+        if folder is None:
+            self.log_artifact(path, "checkpoints")
+            path.unlink()
+
+    def log_dataset(
+        self, name: str, digest: str, source: str, profile: Mapping[str, Any], context: str = "training"
+    ) -> None:
+        """Record the corpus: the name, content hash, origin and statistics that MLflow shows as the run's dataset."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:36],  # as much as MLflow keeps
+            source_type="minibert",
+            source=json.dumps({"source": source, "content_hash": digest}),
+            profile=json.dumps(dict(profile), default=str),
+        )
+        with store_errors(self.store.uri, f"record dataset {name}"):
+            self.store.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+    def finish(self, status: str, reason: str | None = None) -> None:
+        """Store the rest and close the run as FINISHED, FAILED or KILLED. A finished run's working folder goes.
+
+        Raises :class:`MinibertError` when points could not be stored. They then lie in the working folder, and
+        the run is left unfinished, so that starting it again stores them.
+        """
+        if not self.flush():
+            raise MinibertError(self._abandon())
+        super().finish(status, reason)
+        if status == "FINISHED":
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def recover(self, last_steps: Mapping[str, int]) -> None:
+        """Take up where the earlier process stopped: what is recorded, and what it could not send."""
+        self._last_step.update(last_steps)
+        path = self.folder / UNSENT
+        if not path.exists():
+            return
+        for line in path.read_text().splitlines():
+            name, value, timestamp, step = json.loads(line)
+            if step > self._last_step.get(name, -1):
+                self._last_step[name] = step
+                self._points.append((name, value, timestamp, step))
+        if self.flush():
+            path.unlink()
+
+    def _postpone(self, trouble: str) -> None:
+        if self._trouble is None:
+            _logger.warning("tracking store %s does not take metrics: %s. Trying again later.", self.store.uri, trouble)
+        self._trouble = trouble
+        # A locked database holds up every try for 20 s, so tries become rarer.
+        self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)
+        self._tried_at = time.monotonic()
+
+    def _abandon(self) -> str:
+        path = self._dump()
+        try:
+            super().finish("FAILED", f"{len(self._points)} points could not be stored: {self._trouble}")
+        except MinibertError:
+            pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
+        return (
+            f"tracking store {self.store.uri}: {len(self._points)} points of run {self.id} could not be stored "
+            f"({self._trouble}). They are kept in {path}. When the store is back, give the same command again: "
+            "it stores them and closes the run."
+        )
+
+    def _dump(self) -> Path:
+        path = self.folder / UNSENT
+        path.write_text("".join(json.dumps(point) + "\n" for point in self._points))
+        return path

@@ -1,0 +1,139 @@
+"""A sweep in the store: a parent run, and the runs that belong to it.
+
+Every child carries the tag ``minibert.sweep.<first 12 of the sweep's hash>`` with its name in the sweep. MLflow
+shows a run under one parent only, but a run that finished for one sweep may answer for another as well.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from filelock import FileLock
+
+from minibert.tracking.records import Record, create, reopen, write_tags
+from minibert.tracking.store import Store, lock_path, store_errors
+
+PLANNED = "planned.json"
+
+
+@dataclass(frozen=True)
+class Child:
+    """The state of one run of a sweep, as the store has it. Times are in seconds since 1970."""
+
+    id: str
+    name: str
+    status: str
+    """RUNNING, FINISHED, FAILED or KILLED. After a kill -9 it stays RUNNING."""
+    reason: str | None
+    step: int
+    """Last step that any metric was recorded at; -1 before the first."""
+    metrics: dict[str, float]
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    started: float
+    ended: float | None
+
+
+class Sweep(Record):
+    """An open sweep."""
+
+    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, sweep_hash: str):
+        super().__init__(store, id, artifact_uri, continued)
+        self.sweep_hash = sweep_hash
+
+    def children(self) -> list[Child]:
+        """The runs of this sweep and where they stand, by name; one query, cheap enough to poll every second."""
+        return children(self.store, self.sweep_hash)
+
+
+def open_sweep(
+    store: Store,
+    name: str,
+    sweep_hash: str,
+    planned: Iterable[str],
+    tags: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+) -> Sweep:
+    """Continue the sweep of this hash, whatever became of it, or begin one. ``planned`` names all of its runs.
+
+    Raises :class:`MinibertError` when the store cannot be written.
+    """
+    planned = list(planned)
+    tags = {
+        **tags,
+        "minibert.kind": "sweep",
+        "minibert.sweep_hash": sweep_hash,
+        "minibert.planned": len(planned),
+        "minibert.opened": datetime.now(UTC).isoformat(),
+    }
+    # Under a lock, so that the same command given twice at once makes one parent and not two.
+    lock = FileLock(lock_path(store.folder, f"{store.experiment_id}-sweep-{sweep_hash[:16]}"), fallback_to_soft=False)
+    with lock, store_errors(store.uri, f"open sweep '{name}'"):
+        entity = _find(store, sweep_hash)
+        continued = entity is not None
+        if continued:
+            reopen(store, entity, parameters, tags)
+        else:
+            entity = create(store, name, parameters, tags)
+    sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
+    sweep.log_dict(planned, PLANNED)
+    return sweep
+
+
+def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
+    """Let a run that has already finished, perhaps under another parent, count as ``name`` in the sweep ``parent``."""
+    with store_errors(store.uri, f"add run {run_id} to sweep {parent}"):
+        tags = membership(store, parent, name)
+        if "mlflow.parentRunId" in store.client.get_run(run_id).data.tags:
+            del tags["mlflow.parentRunId"]
+        write_tags(store, run_id, tags)
+
+
+def membership(store: Store, parent: str, name: str) -> dict[str, str]:
+    """The tags that make a run a child of the sweep ``parent``."""
+    sweep_hash = store.client.get_run(parent).data.tags["minibert.sweep_hash"]
+    return {"mlflow.parentRunId": parent, _member_tag(sweep_hash): name}
+
+
+def children(store: Store, sweep_hash: str) -> list[Child]:
+    """See :meth:`Sweep.children`; for readers that did not open the sweep."""
+    tag = _member_tag(sweep_hash)
+    with store_errors(store.uri, "read the runs of the sweep"):
+        found = search(store, f"tags.`{tag}` != ''")
+    return sorted((_child(run, tag) for run in found), key=lambda child: (child.name, child.started))
+
+
+def search(store: Store, condition: str) -> list:
+    """All runs of the experiment that meet an MLflow filter, as MLflow's entities, however many pages that takes."""
+    found, token = [], None
+    while True:
+        page = store.client.search_runs([store.experiment_id], condition, max_results=1000, page_token=token)
+        found.extend(page)
+        if not (token := page.token):
+            return found
+
+
+def _member_tag(sweep_hash: str) -> str:
+    return f"minibert.sweep.{sweep_hash[:12]}"
+
+
+def _find(store: Store, sweep_hash: str):
+    condition = f"tags.`minibert.kind` = 'sweep' and tags.`minibert.sweep_hash` = '{sweep_hash}'"
+    return max(search(store, condition), key=lambda run: run.info.start_time, default=None)
+
+
+def _child(run, tag: str) -> Child:
+    recorded = run.data.to_proto().metrics
+    return Child(
+        id=run.info.run_id,
+        name=run.data.tags[tag],
+        status=run.info.status,
+        reason=run.data.tags.get("minibert.reason"),
+        step=max((metric.step for metric in recorded), default=-1),
+        metrics={metric.key: metric.value for metric in recorded},
+        parameters=run.data.params,
+        tags=run.data.tags,
+        started=run.info.start_time / 1000,
+        ended=run.info.end_time / 1000 if run.info.end_time and run.info.status != "RUNNING" else None,
+    )

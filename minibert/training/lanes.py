@@ -1,0 +1,105 @@
+"""Lanes: one step's batch over several threads, with one BLAS thread each.
+
+NumPy lets go of the interpreter lock inside its loops and products, so two lanes keep two cores busy through
+element-wise work as well, where BLAS's own threads would leave one of them idle. Each lane has its own
+gradients and its own reused memory. What a lane computes, and the order of every sum over lanes, depends on
+their number alone: same configuration, same bits.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minibert.data.batches import Batch
+from minibert.model.bert import MiniBERT
+from minibert.model.dropout import DropoutMasks
+from minibert.model.parameters import Gradients
+from minibert.model.workspace import Workspace
+from minibert.training.optimizers import Optimizer
+
+
+class Lanes:
+    """Threads that compute loss and gradients of a batch together, and then update the parameters together.
+
+    A context manager: BLAS is held to one thread while it is open.
+    """
+
+    def __init__(self, model: MiniBERT, count: int):
+        self.model = model
+        self.count = count
+        self.grads = [Gradients(model.params.layout, model.config.dtype) for _ in range(count)]
+        self.workspaces = [Workspace() for _ in range(count)]
+
+    def __enter__(self):
+        self._limits = threadpool_limits(1, user_api="blas")
+        self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="lane")
+        return self
+
+    def __exit__(self, *exception):
+        self._threads.shutdown()
+        self._limits.restore_original_limits()
+
+    def map(self, function, items):
+        """``map`` over the lanes' threads."""
+        return self._threads.map(function, items)
+
+    def loss_and_gradients(self, batch: Batch, dropout_seed: int, step: int, parts: int = 1) -> float:
+        """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
+
+        The batch is computed in ``parts``, one after the other, each split over the lanes.
+        """
+        count = max(batch.predictions, 1)
+        shares = [
+            np.array_split(part, self.count) for part in np.array_split(np.arange(len(batch.input_ids)), parts)
+        ]
+
+        def compute(lane: int) -> list[float]:
+            losses = []
+            self.grads[lane].clear()
+            for share in shares:
+                sequences = share[lane]
+                if not len(sequences):
+                    continue
+                work = self.workspaces[lane]
+                work.reset()
+                span = slice(sequences[0], sequences[-1] + 1)
+                mask = None if batch.attention_mask is None else batch.attention_mask[span]
+                loss, _ = self.model.loss_and_gradients(
+                    batch.input_ids[span], batch.labels[span], mask,
+                    grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
+                )  # fmt: skip
+                losses.append(loss)
+            self.grads[lane].fill_untouched()
+            return losses
+
+        return sum(loss for losses in self._threads.map(compute, range(self.count)) for loss in losses)
+
+    def reduce(self, optimizer: Optimizer) -> float:
+        """Sum the lanes' gradients into the first lane's, and return the norm of the sum."""
+        total, *others = (grads.vector for grads in self.grads)
+
+        def reduce_piece(piece) -> float:
+            span, _ = piece
+            part = total[span]
+            for other in others:
+                part += other[span]
+            return float(part @ part)
+
+        return float(np.sqrt(sum(self._threads.map(reduce_piece, optimizer.pieces))))
+
+    def evaluate(self, batches: list[Batch], score) -> list:
+        """``score(logits, labels)`` of every batch, without dropout: whole batches are dealt to the lanes."""
+
+        def compute(lane: int) -> list:
+            results = []
+            for batch in batches[lane :: self.count]:
+                self.workspaces[lane].reset()
+                logits, labels = self.model.score(
+                    batch.input_ids, batch.labels, batch.attention_mask, work=self.workspaces[lane]
+                )
+                results.append(score(logits, labels))
+            return results
+
+        dealt = list(self._threads.map(compute, range(self.count)))
+        return [dealt[index % self.count][index // self.count] for index in range(len(batches))]

@@ -1,0 +1,72 @@
+"""What watches a training run: its log, and its checkpoints."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from minibert.training.checkpoints import checkpoint_steps, save_checkpoint
+
+
+class Ended(Exception):
+    """Training ended early on request; everything it did is in the state to resume from."""
+
+
+class TrainingLog:
+    """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def __call__(self, trainer, step) -> None:
+        progress = trainer.progress
+        if step is None or not step.gradient_norms:
+            return
+        metrics = {
+            "train/loss": trainer.take_mean_loss(),
+            "train/learning_rate": step.learning_rate,
+            "gradient_norm/global": step.gradient_norm,
+            "train/tokens_per_second": progress.tokens_seen / progress.seconds,
+            "tokens_seen": progress.tokens_seen,
+            "tokens_predicted": progress.tokens_predicted,
+            "flops": progress.flops,
+            "seconds": progress.seconds,
+        }
+        norms = {f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()}
+        self.log(metrics | norms, progress.step)
+
+
+class Checkpoints:
+    """Observer: keeps log-spaced checkpoints, and a recent one to resume from.
+
+    ``keep`` is called as ``keep(name, write)``: it chooses where a kept checkpoint of that name belongs and calls
+    ``write(path)``. ``flush`` is called before the state to resume from is written, so that what was logged up to
+    there is never lost; points logged after it are logged again by a resumed run. ``wish_to_end`` is asked after
+    every step: when it gives a reason, the state is saved and :class:`Ended` raised.
+    """
+
+    def __init__(self, config, resume_path: Path, keep, flush, wish_to_end: Callable[[], str | None]):
+        self.steps = frozenset(checkpoint_steps(config.steps, config.checkpoint_every))
+        self.seconds = config.checkpoint_seconds
+        self.resume_path = resume_path
+        self.keep = keep
+        self.flush = flush
+        self.wish_to_end = wish_to_end
+        self._last = time.monotonic()
+
+    def __call__(self, trainer, _step) -> None:
+        step = trainer.progress.step
+        if step in self.steps:
+            self.keep(
+                f"step_{step:07d}.safetensors",
+                lambda path: save_checkpoint(
+                    path, dict(trainer.model.params.items()), {"step": step, "model": asdict(trainer.model.config)}
+                ),
+            )
+        reason = self.wish_to_end()
+        if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
+            self.flush()
+            trainer.save(self.resume_path)
+            self._last = time.monotonic()
+        if reason and not trainer.finished:
+            raise Ended(reason)

