@@ -13,22 +13,22 @@ def answer(findings: Findings) -> str:
     if findings.most_seeds == 0:
         return f"No finished run recorded a finite {findings.study.metric}, so there is nothing to compare."
     if findings.most_seeds == 1:
-        return (
-            f"There is one seed at every {label}: the curves show what happened once, and this report claims nothing."
-        )
+        once = "the curves show what happened once, and this report claims nothing"
+        return f"There is one seed at every {label}: {once}."
     best, baseline = best_group(findings), findings.baseline
     described = quantity(findings.study.metric)
     extreme = "highest" if described.higher_is_better else "lowest"
     opening = (
         f"{_when(findings)}, {label} {best.shown} has the {extreme} mean {described.title}, "
-        f"{with_interval(best.final, findings.study.metric)}{_unit(described.unit)} (95 % interval, {best.final.n} seeds)"
+        f"{with_interval(best.final, findings.study.metric)}{_unit(described.unit)} "
+        f"(95 % interval, {best.final.n} seeds)"
     )
     if baseline is None:
         return f"{opening}; there is no finished baseline to compare it with."
     if best is baseline:
         return f"{opening}: nothing does better than the baseline itself."
     if best.difference is None or best.difference.n < 2:
-        return f"{opening}, but it has no two seeds in common with the baseline {baseline.shown}: the data do not answer."
+        return f"{opening}, but the baseline {baseline.shown} has no two seeds in common with it: no answer."
     if best.separated:
         return f"{opening}: {_apart(best, findings)} the baseline {baseline.shown}."
     return (
@@ -99,7 +99,8 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
         if len(spent) < 2:
             continue
         least = min(spent, key=lambda value: spent[value].mean)
-        part = f"{full[least].shown} needs the fewest {AXES[axis].title} ({with_interval(spent[least], axis)}"
+        place = f"{full[least].shown} ({with_interval(spent[least], axis)}"
+        part = f"the fewest {AXES[axis].title} are needed at {place}"
         baseline = spent.get(findings.study.baseline)
         if baseline is not None and least != findings.study.baseline:
             part += f"; the baseline {with_interval(baseline, axis)}"
@@ -108,7 +109,7 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
         return ""
     described = quantity(metric)
     level = f"{described.show(efficiency.level)}{_unit(described.unit)}"
-    return f"To reach {level} ({efficiency.meaning}), {' and '.join(parts)}."
+    return f"To reach {level} ({efficiency.meaning}), {', '.join(parts)}."
 
 
 def _when(findings: Findings) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 150
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-REFERENCE_STYLES = {"unigram entropy": "--", "unigram cross-entropy": "-.", "bigram model": ":"}
+REFERENCE_STYLES = {"unigram entropy": "--", "bigram model": ":"}
 BAND = 0.18
 """Opacity of the interval around a curve."""
 
@@ -43,6 +43,7 @@ def curves(findings: Findings) -> "Figure":
     figure = _figure(10, 7.4)
     metric = findings.study.metric
     panels = figure.subplots(2, 2, sharey=True)
+    drawn = list(findings.references.values())
     for panel, axis in zip(panels.flat, AXES, strict=True):
         for group, colour in zip(findings.groups, _colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
@@ -52,19 +53,24 @@ def curves(findings: Findings) -> "Figure":
             _, values = mean_curve(steps, [run.curves[metric].values for run in runs])
             _, positions = mean_curve(steps, [axis_values(run, metric, axis) for run in runs])
             x = np.array([estimate.mean for estimate in positions])
+            drawn += [estimate.mean for estimate in values]
             is_baseline = group is findings.baseline
             label = f"{group.shown} (baseline)" if is_baseline else group.shown
-            panel.plot(x, [estimate.mean for estimate in values], color=colour, linewidth=2.4 if is_baseline else 1.6,
-                       label=label)  # fmt: skip
+            width = 2.4 if is_baseline else 1.6
+            panel.plot(x, [estimate.mean for estimate in values], color=colour, linewidth=width, label=label)
             panel.fill_between(x, [estimate.low for estimate in values], [estimate.high for estimate in values],
                                color=colour, alpha=BAND, linewidth=0)  # fmt: skip
         for title, value in findings.references.items():
-            panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
+            _reference(panel, title, value)
         _finish(panel, AXES[axis].axis_label, quantity(metric).axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
+    # The interval of two seeds can be many times as wide as everything there is to see.
+    low, high = np.nanmin(drawn), np.nanmax(drawn)
+    bottom, top = panels[0, 0].get_ylim()
+    panels[0, 0].set_ylim(max(bottom, low - 0.2 * (high - low)), min(top, high + 0.2 * (high - low)))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
-    figure.suptitle(f"{quantity(metric).title}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
+    figure.suptitle(f"{_capital(quantity(metric).title)}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
     return figure
 
 
@@ -77,7 +83,8 @@ def finals(findings: Findings) -> "Figure":
     _dots_and_intervals(panel, findings, [group.final for group in findings.groups], seeds)
     _reference_lines(panel, findings)
     when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
-    figure.suptitle(f"{quantity(metric).title} {when}, {_seeds(findings, 'bar: mean and 95 % interval, dots: seeds')}")
+    drawn = "bar: mean and 95 % interval, dots: seeds"
+    figure.suptitle(f"{_capital(quantity(metric).title)} {when}, {_seeds(findings, drawn)}")
     _finish(panel, findings.study.label, quantity(metric).axis_label)
     return figure
 
@@ -94,9 +101,10 @@ def differences(findings: Findings) -> "Figure":
     _dots_and_intervals(panel, findings, estimates, seeds)
     baseline = findings.study.shown(findings.study.baseline)
     which = "above 0 is better" if described.higher_is_better else "below 0 is better"
-    figure.suptitle(f"Difference to {findings.study.label} {baseline} seed by seed\n(bar: mean and 95 % interval; {which})")
-    unit = f" ({described.unit})" if described.unit else ""
-    _finish(panel, findings.study.label, f"difference in {described.title}\n{unit.strip()}".strip())
+    drawn = f"bar: mean and 95 % interval, dots: pairs of runs; {which}"
+    figure.suptitle(f"Difference to {findings.study.label} {baseline} seed by seed, {_seeds(findings, drawn)}")
+    unit = f"\n({described.unit})" if described.unit else ""
+    _finish(panel, findings.study.label, f"difference in {described.title}{unit}")
     return figure
 
 
@@ -147,11 +155,12 @@ def _dots_and_intervals(panel: "Axes", findings: Findings, estimates: list[Estim
         colour = _colours(findings)[index]
         if estimate.n:
             error = estimate.half_width if estimate.n > 1 else 0.0
-            panel.errorbar(index, estimate.mean, yerr=error, color=colour, fmt="_", markersize=22, markeredgewidth=2.2,
-                           elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
+            panel.errorbar(index, estimate.mean, yerr=error, color=colour, fmt="_", markersize=22,
+                           markeredgewidth=2.2, elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
         beside = 0.2 + np.arange(len(by_seed)) * 0.06
         panel.scatter(index + beside, list(by_seed.values()), color=colour, s=22, alpha=0.85, linewidths=0)
-    names = [f"{group.shown}\n(baseline)" if group is findings.baseline else group.shown for group in findings.groups]
+    baseline = findings.baseline
+    names = [f"{group.shown}\n(baseline)" if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)
     panel.set_xlim(-0.5, len(names) - 0.4)
 
@@ -161,9 +170,13 @@ def _reference_lines(panel: "Axes", findings: Findings) -> None:
     low, high = panel.get_ylim()
     for title, value in findings.references.items():
         if low - (high - low) <= value <= high + (high - low):
-            panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
+            _reference(panel, title, value)
     if panel.get_legend_handles_labels()[0]:
         panel.figure.legend(loc="outside lower center", ncols=3, frameon=False)
+
+
+def _reference(panel: "Axes", title: str, value: float) -> None:
+    panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
 
 
 def _finish(panel: "Axes", x_label: str, y_label: str) -> None:
@@ -180,7 +193,11 @@ def _finish(panel: "Axes", x_label: str, y_label: str) -> None:
 def _engineering():
     from matplotlib.ticker import EngFormatter
 
-    return EngFormatter(sep=" ")
+    return EngFormatter(sep="")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _seeds(findings: Findings, drawn: str) -> str:

@@ -82,7 +82,8 @@ class Findings:
 def find(study: Study) -> Findings:
     """Work out everything that the report states."""
     groups = _groups(study)
-    ends = {int(run.curves[study.metric].steps[-1]) for group in groups for run in group.runs if _has_curve(study, run)}
+    drawn = [run for group in groups for run in group.runs if _has_curve(study, run)]
+    ends = {int(run.curves[study.metric].steps[-1]) for run in drawn}
     return Findings(
         study=study,
         groups=groups,
@@ -106,9 +107,8 @@ def _groups(study: Study) -> tuple[Group, ...]:
 
     baseline = by_seed(study.groups.get(study.baseline, ()))
     present = {value: runs for value, runs in study.groups.items() if runs}
-    differences = {
-        value: paired_difference(by_seed(runs), baseline) for value, runs in present.items() if value != study.baseline
-    }
+    others = {value: runs for value, runs in present.items() if value != study.baseline}
+    differences = {value: paired_difference(by_seed(runs), baseline) for value, runs in others.items()}
     differences = {value: difference for value, difference in differences.items() if difference.n}
     adjusted = dict(zip(differences, holm([found.p_value for found in differences.values()]), strict=True))
     return tuple(
@@ -137,7 +137,8 @@ def _efficiencies(study: Study, groups: tuple[Group, ...]):
         return
     levels = {worst(finals.values()): "the end of the worst run, so that every run gets there"}
     if study.baseline in finals:
-        levels.setdefault(finals[study.baseline], f"the end of the worst run at {study.shown(study.baseline)}, the baseline")
+        meaning = f"the end of the worst run at {study.shown(study.baseline)}, the baseline"
+        levels.setdefault(finals[study.baseline], meaning)
     for level, meaning in levels.items():
         yield Efficiency(level, meaning, {group.value: _cost(study, group, level) for group in groups})
 
@@ -162,7 +163,6 @@ def _references(study: Study) -> dict[str, float]:
         return {}
     titles = {
         "baseline/unigram_entropy": "unigram entropy",
-        "baseline/unigram_cross_entropy": "unigram cross-entropy",
         "baseline/bigram_cross_entropy": "bigram model",
     }
     found = {}

@@ -62,8 +62,8 @@ def _results(findings: Findings, figures: list[str]) -> str:
         *(_markdown(costs(findings, found)) for found in findings.efficiencies),
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
-        f"`{environment.get('git.commit', 'unknown')}`{dirty}, Python {environment.get('version.python', 'unknown')}, "
-        f"NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
+        f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
+        f"Python {environment.get('version.python', 'unknown')}, NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
         f"({environment.get('machine.platform', 'unknown')}).",
     ]
     return "\n\n".join(parts) + "\n"
@@ -74,7 +74,7 @@ def _markdown(table: Table) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     rule = line(("---", *("---:" for _ in table.columns[1:])))
-    return "\n".join([f"{table.title}:", "", line(table.columns), rule, *map(line, table.rows), "", table.note.strip()])
+    return "\n".join([f"{table.title}:", "", line(table.columns), rule, *map(line, table.rows), "", table.note])
 
 
 def main(arguments: list[str] | None = None) -> int:

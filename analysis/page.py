@@ -11,9 +11,9 @@ from analysis.protocol import common_settings, environments, limits, varied_sett
 from analysis.tables import Table, costs, rate_grid, results
 
 CAPTIONS = {
-    "curves.png": "Learning curves against four measures of effort. Lines are means over seeds, bands 95 % intervals.",
-    "finals.png": "Where training ended. Bars are means with 95 % intervals over seeds, dots single seeds.",
-    "differences.png": "Differences to the baseline between runs of the same seed, which share initial weights and data.",
+    "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % intervals.",
+    "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
+    "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and data.",
     "efficiency.png": "What it takes to first reach the same level, by linear interpolation between evaluations.",
 }
 
@@ -29,7 +29,8 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         *(f"<p>{escape(sentence)}</p>" for sentence in details(findings)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
-        _section("Results", _table(results(findings)) if findings.groups else "", *_figures(figures, "finals", "differences")),
+        _section("Results", _table(results(findings)) if findings.groups else "",
+                 *_figures(figures, "finals", "differences")),
         _section("Learning", *_figures(figures, "curves")),
         _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
                  *_figures(figures, "efficiency")),
@@ -57,8 +58,8 @@ def _table(table: Table) -> str:
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     return (
         f"<p><strong>{escape(table.title)}</strong></p>\n"
-        f'<div class="scroll"><table><caption>{escape(table.note)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>\n'
+        f'<p class="soft">{escape(table.note)}</p>'
     )
 
 
@@ -100,7 +101,9 @@ def _protocol(findings: Findings) -> str:
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> str:
-    rows = "".join(f'<tr><td>{escape(key)}</td><td class="text">{escape(value)}</td></tr>' for key, value in pairs.items())
+    rows = "".join(
+        f'<tr><td>{escape(key)}</td><td class="text">{escape(value)}</td></tr>' for key, value in pairs.items()
+    )
     return f'<details><summary>{title}</summary><div class="scroll"><table>{rows}</table></div></details>'
 
 

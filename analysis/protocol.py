@@ -36,21 +36,22 @@ def limits(findings: Findings) -> list[str]:
     counts = {group.final.n for group in findings.groups}
     found = []
     if counts and max(counts) >= 2:
+        seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
         found.append(
-            f"{min(counts)} to {max(counts)} seeds per {study.label}." if len(counts) > 1 else f"{max(counts)} seeds "
-            f"per {study.label}: intervals are wide, and a difference that is not separated may well be there."
+            f"{seeds} seeds per {study.label}: intervals are wide, and a difference that is not separated may well be "
+            "there."
         )
         found.append(
-            "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as separated "
-            "when its p value, adjusted by Holm's method for all comparisons with the baseline, is below 0.05."
+            "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as "
+            "separated when its p value, adjusted by Holm's method for all comparisons with the baseline, is below 0.05."
         )
         found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
     diverged = sum(group.diverged for group in findings.groups)
     if diverged:
         found.append(f"{diverged} finished runs have no finite {study.metric}; they are left out of the means.")
     found.append(
-        f"One corpus, one model size and {f'{findings.steps:,}' if findings.steps else 'one number of'} steps: "
-        "the order of the groups may change with any of them."
+        "All else was held fixed: another corpus, model size or length of training may change the order of the "
+        f"{study.label}s."
     )
     found.append("Training time is that of this machine, and of whatever else it was doing.")
     if " and " in environment.get("git.commit", ""):

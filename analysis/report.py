@@ -16,7 +16,7 @@ from analysis.figures import draw, save
 from analysis.findings import Findings, find
 from analysis.page import render
 from analysis.runs import load_study
-from analysis.tables import Table, results, write_csv
+from analysis.tables import BESIDE, Table, results, write_csv
 from minibert.config import ROOT
 from minibert.errors import MinibertError
 from minibert.tracking import Store, open_store
@@ -60,7 +60,7 @@ def write_report(
         store.client.log_artifacts(findings.study.sweep_id, str(folder), "report")
     return ReportResult(
         path=path,
-        table=results(findings),
+        table=results(findings, BESIDE[:1]),
         answer=answer(findings),
         details=tuple(details(findings)),
         missing=findings.study.missing,
@@ -73,15 +73,10 @@ def print_result(result: ReportResult) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    # A pipe or a log has no width of its own; the table should not be cut to 80 columns there.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else max(shutil.get_terminal_size().columns, 160))
-    table = RichTable(title=result.table.title, caption=result.table.note, title_justify="left", caption_justify="left")
-    for index, column in enumerate(result.table.columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    for row in result.table.rows:
-        table.add_row(*row)
+    # A pipe or a log has no width of its own, and its table should not be squeezed into 80 columns.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if result.table.rows:
-        console.print(table)
+        console.print(rich_table(result.table))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why})", markup=False)
     console.print()
@@ -91,11 +86,25 @@ def print_result(result: ReportResult) -> None:
     console.print(f"\nReport: {result.path}", markup=False, soft_wrap=True)
 
 
+def rich_table(table: Table):
+    """The table for rich to print."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    printed = RichTable(title=table.title, caption=Text(table.note), title_justify="left", caption_justify="left")
+    for index, column in enumerate(table.columns):
+        printed.add_column(Text(column), justify="left" if index == 0 else "right")
+    for row in table.rows:
+        # A number that is broken over two lines is hard to read, so only titles may wrap.
+        printed.add_row(*(Text(cell, no_wrap=True) for cell in row))
+    return printed
+
+
 def open_existing_store(arguments: argparse.Namespace) -> Store:
     """The store that the command line names. Reading never makes a new one."""
     folder = Path(arguments.folder)
     if arguments.uri is None and not (folder / "mlflow.db").exists():
-        raise MinibertError(f"--folder={folder}: there is no mlflow.db in it. Run a sweep first, or name its folder.")
+        raise MinibertError(f"--folder={folder}: there is no mlflow.db in it. Run a sweep, or name its folder.")
     return open_store(arguments.uri, folder, arguments.experiment)
 
 

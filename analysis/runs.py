@@ -139,7 +139,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
     factor, metric = stated("factor"), stated("metric") or "eval/loss"
     if factor is None:
         raise MinibertError(
-            f"study '{name}': study.factor=null. Name the swept key whose values are compared in the experiment file."
+            f"study '{name}': study.factor=null. Name the swept key that is compared in the experiment file."
         )
     runs = tuple(_run(store, child, factor, metric) for child in _one_per_configuration(members))
     baseline = stated("baseline")
@@ -190,7 +190,8 @@ def _run(store: Store, child: Child, factor: str, metric: str) -> TrackedRun:
 
 
 def _curve(store: Store, run_id: str, metric: str) -> Curve:
-    points = sorted(store.client.get_metric_history(run_id, metric), key=lambda point: (point.step, point.timestamp))
+    points = store.client.get_metric_history(run_id, metric)
+    points = sorted(points, key=lambda point: (point.step, point.timestamp))
     by_step = {point.step: point.value for point in points}
     values = np.array(list(by_step.values()), dtype=np.float64)
     values[np.abs(values) >= LARGEST_STORED] = np.nan

@@ -1,6 +1,6 @@
 """Means with intervals over seeds, paired differences, and the cost of reaching a level.
 
-Values that are not finite (a diverged run, a metric that was not recorded) are left out, and ``n`` counts the rest.
+Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from analysis.runs import TrackedRun
 from analysis.statistics import Estimate
 
 RATE_GRID = "eval/loss_at_rate/"
-SECONDARY = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
+BESIDE = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
+"""What the page states beside the study's own metric; a terminal has room for the first of them."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +27,34 @@ class Table:
     note: str = ""
 
 
-def results(findings: Findings) -> Table:
+def results(findings: Findings, beside: Sequence[str] = BESIDE) -> Table:
     """A row a group: final means with intervals, and the paired difference to the baseline."""
     study = findings.study
     described = quantity(study.metric)
-    secondary = [
-        metric for metric in SECONDARY
+    beside = [
+        metric for metric in beside
         if metric != study.metric and any(group.mean(metric).n for group in findings.groups)
     ]  # fmt: skip
     columns = [study.label, "seeds", _heading(study.metric)]
     compared = any(group.difference for group in findings.groups)
+    tested = any(not math.isnan(group.adjusted_p) for group in findings.groups)
     if compared:
-        columns += [f"difference to {study.shown(study.baseline)}", "p (Holm)"]
-    columns += [_heading(metric) for metric in secondary]
+        columns += [f"difference to {study.shown(study.baseline)}"] + ["p (Holm)"] * tested
+    columns += [_heading(metric) for metric in beside]
     rows = []
     for group in findings.groups:
         row = [group.shown, str(group.final.n), with_interval(group.final, study.metric)]
         if compared and group is findings.baseline:
-            row += ["baseline", ""]
+            row += ["baseline"] + [""] * tested
         elif compared:
-            row += [_difference(group.difference, study.metric), _p_value(group.adjusted_p)]
-        rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in secondary)))
+            row += [_difference(group.difference, study.metric)] + [_p_value(group.adjusted_p)] * tested
+        rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in beside)))
     when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
-    note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison. "
-    note += "p (Holm): paired t test, adjusted for making all comparisons at once." if compared else ""
+    note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison."
+    if findings.most_seeds < 2:
+        note = "One seed: no intervals, no claim."
+    elif tested:
+        note += " p (Holm): paired t test, adjusted for making all comparisons at once."
     return Table(f"{described.title} {when}".capitalize(), tuple(columns), tuple(rows), note)
 
 
@@ -64,13 +69,14 @@ def costs(findings: Findings, efficiency: Efficiency) -> Table:
         rows.append((group.shown, reached, *(with_interval(cost.axes[axis], axis) for axis in AXES)))
     level = described.show(efficiency.level)
     unit = f" {described.unit}" if described.unit else ""
-    note = f"{efficiency.meaning.capitalize()}. Linear between evaluations; means over the runs that get there."
+    note = f"{efficiency.meaning.capitalize()}. Linear between evaluations, over the runs that get there."
     return Table(f"To first reach {level}{unit}", columns, tuple(rows), note)
 
 
 def rate_grid(findings: Findings) -> Table | None:
     """Final loss at other masking rates than the frozen set's: a row a group, a column an evaluation rate."""
-    metrics = {key for group in findings.groups for run in group.runs for key in run.metrics if key.startswith(RATE_GRID)}
+    runs = [run for group in findings.groups for run in group.runs]
+    metrics = {key for run in runs for key in run.metrics if key.startswith(RATE_GRID)}
     if not metrics:
         return None
     metrics = sorted(metrics, key=lambda metric: float(metric.removeprefix(RATE_GRID)))
@@ -79,7 +85,8 @@ def rate_grid(findings: Findings) -> Table | None:
         for group in findings.groups
     )
     columns = (f"{findings.study.label} in training", *(metric.removeprefix(RATE_GRID) for metric in metrics))
-    return Table("Final loss by the masking rate of the evaluation", columns, rows, "Nats per masked token, ± 95 %.")
+    note = "Nats per masked token, ± 95 %." if findings.most_seeds > 1 else "Nats per masked token."
+    return Table("Final loss by the masking rate of the evaluation", columns, rows, note)
 
 
 def write_csv(findings: Findings, folder: Path) -> None:
@@ -113,7 +120,8 @@ def write_csv(findings: Findings, folder: Path) -> None:
 
     def comparison_rows() -> Iterable[tuple]:
         for group in findings.groups:
-            row = (group.value, group.final.n, _number(group.final.mean), _number(group.final.half_width), study.baseline)
+            final = group.final
+            row = (group.value, final.n, _number(final.mean), _number(final.half_width), study.baseline)
             found = group.difference
             numbers = (found.mean, found.low, found.high, found.p_value, group.adjusted_p) if found else ()
             yield (*row, found.n if found else "", *(_number(number) for number in numbers))
@@ -147,7 +155,7 @@ def _difference(difference: Estimate | None, metric: str) -> str:
     described = quantity(metric)
     text = described.show(difference.mean, sign=True)
     if difference.n < 2:
-        return f"{text} (one seed)"
+        return text
     return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
 
 

@@ -38,8 +38,8 @@ def _git() -> dict[str, str]:
         dirty = bool(_ask_git("status", "--porcelain").strip())
     except (OSError, ValueError, subprocess.SubprocessError):
         return unknown
-    # The second name is the one that MLflow's own pages look for.
-    return {"git.commit": commit, "mlflow.source.git.commit": commit, "git.branch": branch, "git.dirty": str(dirty).lower()}
+    tags = {"git.commit": commit, "git.branch": branch, "git.dirty": str(dirty).lower()}
+    return tags | {"mlflow.source.git.commit": commit}  # where MLflow's own pages look for it
 
 
 def _ask_git(*arguments: str) -> str:

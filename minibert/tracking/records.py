@@ -28,7 +28,7 @@ class Record:
             write_tags(self.store, self.id, tags)
 
     def artifact_folder(self, name: str) -> Path | None:
-        """The local folder behind the artifacts under ``name``, made, for atomic writes in place; None when remote."""
+        """The local folder of the artifacts under ``name``, for atomic writes in place; None when they are remote."""
         if self._artifacts is None:
             return None
         folder = self._artifacts / name

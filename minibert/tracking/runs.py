@@ -76,7 +76,7 @@ class Run(Record):
             self.flush()
 
     def flush(self) -> bool:
-        """Send what is buffered. Returns whether all of it is stored; what is not stays buffered for the next try."""
+        """Send what is buffered; True if all of it is stored. What is not stays buffered for the next try."""
         from mlflow.entities import Metric
 
         while self._points:
@@ -113,7 +113,7 @@ class Run(Record):
     def log_dataset(
         self, name: str, digest: str, source: str, profile: Mapping[str, Any], context: str = "training"
     ) -> None:
-        """Record the corpus: the name, content hash, origin and statistics that MLflow shows as the run's dataset."""
+        """Record the corpus: name, content hash, origin and statistics, which MLflow shows as the run's dataset."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
@@ -123,8 +123,9 @@ class Run(Record):
             source=json.dumps({"source": source, "content_hash": digest}),
             profile=json.dumps(dict(profile), default=str),
         )
+        used = DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
         with store_errors(self.store.uri, f"record dataset {name}"):
-            self.store.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+            self.store.client.log_inputs(self.id, [used])
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """Store the rest and close the run as FINISHED, FAILED or KILLED. A finished run's working folder goes.
@@ -154,7 +155,7 @@ class Run(Record):
 
     def _postpone(self, trouble: str) -> None:
         if self._trouble is None:
-            _logger.warning("tracking store %s does not take metrics: %s. Trying again later.", self.store.uri, trouble)
+            _logger.warning("tracking store %s takes no metrics (%s); trying again later", self.store.uri, trouble)
         self._trouble = trouble
         # A locked database holds up every try for 20 s, so tries become rarer.
         self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)

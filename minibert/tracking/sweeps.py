@@ -68,8 +68,8 @@ def open_sweep(
         "minibert.opened": datetime.now(UTC).isoformat(),
     }
     # Under a lock, so that the same command given twice at once makes one parent and not two.
-    lock = FileLock(lock_path(store.folder, f"{store.experiment_id}-sweep-{sweep_hash[:16]}"), fallback_to_soft=False)
-    with lock, store_errors(store.uri, f"open sweep '{name}'"):
+    path = lock_path(store.folder, f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
+    with FileLock(path, fallback_to_soft=False), store_errors(store.uri, f"open sweep '{name}'"):
         entity = _find(store, sweep_hash)
         continued = entity is not None
         if continued:
@@ -82,7 +82,7 @@ def open_sweep(
 
 
 def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
-    """Let a run that has already finished, perhaps under another parent, count as ``name`` in the sweep ``parent``."""
+    """Let a run that has finished, perhaps under another parent, count as ``name`` in the sweep ``parent``."""
     with store_errors(store.uri, f"add run {run_id} to sweep {parent}"):
         tags = membership(store, parent, name)
         if "mlflow.parentRunId" in store.client.get_run(run_id).data.tags:
@@ -105,7 +105,7 @@ def children(store: Store, sweep_hash: str) -> list[Child]:
 
 
 def search(store: Store, condition: str) -> list:
-    """All runs of the experiment that meet an MLflow filter, as MLflow's entities, however many pages that takes."""
+    """All runs of the experiment that meet an MLflow filter, as MLflow's entities, through all pages."""
     found, token = [], None
     while True:
         page = store.client.search_runs([store.experiment_id], condition, max_results=1000, page_token=token)

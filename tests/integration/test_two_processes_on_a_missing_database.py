@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from minibert.tracking import Store, claim, open_store
 
 START = """
@@ -27,10 +29,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_two_processes_make_one_database_and_each_its_run(tmp_path):
-    processes = [
-        subprocess.Popen([sys.executable, "-c", START, tmp_path, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for name in ("a" * 64, "b" * 64)
-    ]
+    commands = [[sys.executable, "-c", START, tmp_path, name] for name in ("a" * 64, "b" * 64)]
+    to_pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    processes = [subprocess.Popen(command, **to_pipe) for command in commands]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert outputs == [b"", b""]
@@ -45,5 +46,5 @@ def test_two_processes_make_one_database_and_each_its_run(tmp_path):
 def test_a_killed_process_leaves_its_claim(tmp_path):
     killed = subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, tmp_path], timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    held = claim(Store(None, "1", "", tmp_path), "c0ffee", on_wait=lambda sentence: (_ for _ in ()).throw(AssertionError))
-    held.release()
+    with claim(Store(None, "1", "", tmp_path), "c0ffee", on_wait=pytest.fail):
+        pass

@@ -253,7 +253,8 @@ def test_claims_on_different_configurations_do_not_meet(store, held):
 
 
 def test_a_sweep_lists_its_own_children(store, held):
-    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one", "two"], {}, {"study": {"factor": "masking.rate"}})
+    study = {"study": {"factor": "masking.rate"}}
+    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one", "two"], {}, study)
     run = start_run(held, "one", {"masking": {"rate": 0.4}}, {}, parent=sweep.id)
     run.log({"train/loss": 6.5}, 30)
     run.finish("FAILED", "poisoned batch")
@@ -307,8 +308,8 @@ def test_a_database_of_something_else_is_one_clear_error(tmp_path):
 
 def test_the_environment_names_the_commit_and_whether_the_code_was_changed(tmp_path, monkeypatch):
     def git(*arguments):
-        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-        return subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True, text=True)
+        command = ["git", "-C", tmp_path, "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True)
 
     git("init", "-b", "trunk")
     (tmp_path / "code.py").write_text("x = 1\n")

@@ -1,0 +1,63 @@
+"""Fixtures that several rooms share. What is expensive is made once a session."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minibert.config import register
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+register()
+
+WORDS = (
+    "the union of states is strong and the people of the nation work in peace with every land while congress "
+    "considers the budget for schools roads farms ships and the public debt of our great republic this year"
+).split()
+
+
+@pytest.fixture(scope="session")
+def books(tmp_path_factory) -> Path:
+    """A folder of eight small made-up documents."""
+    folder = tmp_path_factory.mktemp("books")
+    for number in range(8):
+        picked = [WORDS[(number * 7 + place * place + place) % len(WORDS)] for place in range(600)]
+        (folder / f"{number}.txt").write_text(f"Document {number}. " + " ".join(picked) + ".\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_settings(books) -> list[str]:
+    """Overrides of a run that takes a second or two: every part is used, on the made-up documents."""
+    return [
+        "model=debug", "training=debugging", "data=text", f"data.path={books}/*.txt", "model.vocab_size=128",
+        "evaluation.every=5", "evaluation.sequences=16", "tracking.progress=false",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Runs ``python -m minibert.run`` in a process of its own: ``command(*arguments)`` -> CompletedProcess."""
+
+    def run(*arguments: str, module: str = "minibert.run") -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=CHECKOUT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts ``python -m minibert.run`` in a process group of its own, for tests that end it."""
+
+    def begin(*arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "minibert.run", *arguments],
+            cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    return begin

@@ -1,0 +1,94 @@
+"""What the command line refuses, and how."""
+
+import pytest
+
+from minibert.composing import groups, plan, run_name
+from minibert.config import CONF
+from minibert.errors import MinibertError
+from minibert.run import main
+
+
+def refusal(capsys, tmp_path, *arguments) -> str:
+    """The message of a refused command, which must leave neither a traceback nor anything on disk."""
+    code = main([*arguments, f"tracking.folder={tmp_path / 'mlruns'}"])
+    printed = capsys.readouterr()
+    assert code != 0
+    assert "Traceback" not in printed.err + printed.out
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("optimizer.lrr=1", ["optimizer.lrr", "=1", "optimizer.learning_rate", "weight_decay"]),
+        ("model.hidden_size=banana", ["model.hidden_size=banana", "whole number"]),
+        ("masking.rate=1.5", ["masking.rate=1.5", "above 0 and below 1"]),
+        ("masking.rate=nan", ["masking.rate=nan", "above 0 and below 1"]),
+        ("model.heads=5", ["model.heads=5", "model.hidden_size=192", "nearest: 4"]),
+        ("+experiment=masking_swep", ["masking_swep", "did you mean 'masking_sweep'"]),
+        ("optimizer=adamv", ["adamv", "did you mean 'adamw'"]),
+        ("model.norm=per", ["model.norm=per", "did you mean 'pre'", "post"]),
+        ("optimiser.name=x", ["optimiser", "did you mean 'optimizer'"]),
+        ("training.sequence_length=512", ["training.sequence_length=512", "model.max_length=128"]),
+        ("masking.mask=0.95", ["masking.mask=0.95", "masking.random=0.1", "at most 1"]),
+        ("evaluation.rates=[0.1,2]", ["evaluation.rates[1]=2", "below 1"]),
+        ("data=text", ["data.path", "books/*.txt"]),
+        ("data=hub", ["data.name", "missing"]),
+        ("data.path=nowhere/*.txt data=text", ["nowhere"]),
+        ("seed=0,1", ["--multirun"]),
+        ("nonsense", ["nonsense", "key=value"]),
+        ("--multirum", ["--multirum", "--multirun"]),
+    ],
+)
+def test_bad_input_is_one_message_that_names_the_way_out(capsys, tmp_path, argument, words):
+    message = refusal(capsys, tmp_path, *argument.split(" "))
+    for word in words:
+        assert word in message
+
+
+def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path):
+    assert "masking.rate=1.5" in refusal(capsys, tmp_path, "--multirun", "masking.rate=0.1,1.5", "seed=0,1")
+
+
+@pytest.mark.parametrize("group, option", [(g, o) for g, options in groups().items() for o in options])
+def test_every_shipped_option_composes(group, option):
+    needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
+    (job, *_) = plan([f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False).jobs
+    assert job.config.model.hidden_size > 0
+
+
+def test_every_experiment_states_its_question_and_begins_with_its_command():
+    for file in (CONF / "experiment").glob("*.yaml"):
+        text = file.read_text()
+        assert f"# python -m minibert.run +experiment={file.stem}\n" in text
+        study = plan([f"+experiment={file.stem}"], False).jobs[0].config.study
+        assert study.name == file.stem and study.question and study.hypothesis
+
+
+def test_a_key_on_the_command_line_takes_the_place_of_the_experiments_own_sweep():
+    jobs = plan(["+experiment=masking_sweep", "seed=7"], False).jobs
+    assert [job.config.seed for job in jobs] == [7] * 5
+    assert len({job.config.masking.rate for job in jobs}) == 5
+
+
+def test_runs_of_a_sweep_are_named_by_what_differs():
+    planned = plan(["masking.rate=0.4,0.15", "seed=1", "optimizer=adamw"], True)
+    assert planned.keys == ["masking.rate"]
+    planned = plan(["masking.rate=0.4,0.15", "seed=1,2"], True)
+    job = planned.jobs[0]
+    assert run_name(job.config, job.choices, planned.keys) == "masking 0.40 · seed 1"
+
+
+def test_seeds_of_the_four_streams_differ_and_can_be_set_one_by_one():
+    (job,) = plan(["seed=3", "seeds.data=11"], False).jobs
+    seeds = job.config.seeds
+    assert seeds.data == 11
+    assert len({seeds.init, seeds.data, seeds.masking, seeds.dropout}) == 4
+    (other,) = plan(["seed=3"], False).jobs
+    assert other.config.seeds.init == seeds.init
+
+
+def test_an_unknown_sweep_value_raises_the_projects_error():
+    with pytest.raises(MinibertError, match="adamv"):
+        plan(["optimizer=adamw,adamv"], True)

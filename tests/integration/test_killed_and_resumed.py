@@ -1,0 +1,92 @@
+"""Runs that are killed, told to end or broken, and what the same command makes of them afterwards."""
+
+import os
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from minibert.tracking import open_store
+from minibert.training.checkpoints import load_checkpoint
+
+TIMES = ("seconds", "train/tokens_per_second")
+"""Metrics that measure time: the only ones that two runs of one configuration do not share."""
+
+
+@pytest.fixture(scope="module")
+def settings(small_settings):
+    return [*small_settings, "training.steps=60", "training.checkpoint_seconds=0.01", "model.dropout=0.1"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(command, settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    assert command(*settings, f"tracking.folder={folder}").returncode == 0
+    return recorded(folder)
+
+
+def recorded(folder):
+    """Metric histories, final parameters and status of the only run under ``folder``."""
+    store = open_store(None, folder, "minibert")
+    (run,) = store.client.search_runs([store.experiment_id])
+    history = {
+        name: [(point.step, point.value) for point in store.client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+    (last,) = sorted((folder / "artifacts" / run.info.run_id / "artifacts" / "checkpoints").glob("*0000060.*"))
+    return {"history": history, "tensors": load_checkpoint(last)[0], "status": run.info.status, "id": run.info.run_id}
+
+
+def assert_same_to_the_bit(one, other):
+    assert one["status"] == other["status"] == "FINISHED"
+    assert one["history"].keys() == other["history"].keys()
+    for name, points in one["history"].items():
+        steps = [step for step, _ in points]
+        assert len(set(steps)) == len(steps), f"{name} has a step recorded twice"
+        assert steps == [step for step, _ in other["history"][name]]
+        if name not in TIMES:
+            assert points == other["history"][name], name
+    for name, tensor in one["tensors"].items():
+        assert tensor.tobytes() == other["tensors"][name].tobytes(), name
+
+
+def wait_for_step(process, folder, step):
+    """Wait until the run has recorded this step, without sleeping: the store is read over and over."""
+    database = folder / "mlflow.db"
+    while process.poll() is None:
+        if database.exists():
+            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+                try:
+                    (reached,) = connection.execute("SELECT max(step) FROM latest_metrics").fetchone()
+                except sqlite3.OperationalError:
+                    continue
+            if reached is not None and reached >= step:
+                return
+    pytest.fail(f"the run ended before it could be interrupted: {process.stdout.read()}")
+
+
+def test_a_run_killed_twice_equals_an_uninterrupted_one_bit_for_bit(command, start, settings, uninterrupted, tmp_path):
+    for step in (5, 25):
+        process = start(*settings, f"tracking.folder={tmp_path}")
+        wait_for_step(process, tmp_path, step)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert command(*settings, f"tracking.folder={tmp_path}").returncode == 0
+    assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_as_killed_after_a_checkpoint(start, small_settings, tmp_path, number):
+    process = start(*small_settings, "training.steps=100000", f"tracking.folder={tmp_path}")
+    wait_for_step(process, tmp_path, 5)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, output
+    assert "Traceback" not in output
+    store = open_store(None, tmp_path, "minibert")
+    (run,) = store.client.search_runs([store.experiment_id])
+    assert run.info.status == "KILLED"
+    assert run.data.tags["minibert.reason"] == signal.Signals(number).name
+    assert (tmp_path / "work" / run.info.run_id / "resume.safetensors").exists()

@@ -1,0 +1,249 @@
+"""The report of a small tracked sweep against numbers worked out by hand.
+
+Losses fall on straight lines from 7.0 at step 0 to the finals below at step 100:
+
+    rate 0.15, seeds 0 1 2:   6.00  6.10  6.20     mean 6.10, s 0.10
+    rate 0.40, seeds 0 1 2:   5.70  5.81  5.89     less 0.15: −0.30 −0.29 −0.31, mean −0.30, s 0.01
+    rate 0.60, seed 0:        5.50
+    rate 0.80:                seed 0 failed, seed 1 was never started
+"""
+
+import csv
+import math
+import re
+
+import pytest
+
+from analysis.findings import find
+from analysis.lab_book import BEGIN, END, write_lab_book
+from analysis.report import main, print_result, write_report
+from analysis.runs import load_study
+from minibert.errors import MinibertError
+from minibert.tracking import claim, open_store, open_sweep, start_run
+
+T_2 = 4.302653  # 97.5 % quantile of Student's t, 2 degrees of freedom
+FINALS = {
+    ("0.15", 0): 6.00, ("0.15", 1): 6.10, ("0.15", 2): 6.20,
+    ("0.40", 0): 5.70, ("0.40", 1): 5.81, ("0.40", 2): 5.89,
+    ("0.60", 0): 5.50,
+}  # fmt: skip
+STUDY = {
+    "question": "How does the masking ratio affect learning efficiency?",
+    "hypothesis": "More is better <up to a point>.",
+    "factor": "masking.rate",
+    "baseline": 0.15,
+    "metric": "eval/loss",
+    "label": "masking rate",
+}
+
+
+def track(store, study, finals, failed=(), never=()):
+    """A sweep as run.py would leave it behind."""
+    names = [f"masking {rate} · seed {seed}" for rate, seed in [*finals, *failed, *never]]
+    tags = {"git.commit": "0123abc", "git.dirty": "false", "version.numpy": "2.0", "version.python": "3.11.7"}
+    stated = {"study": {"name": study, **STUDY}}
+    sweep = open_sweep(store, study, (study.encode().hex() * 9)[:64], names, tags, stated)
+    for rate, seed in [*finals, *failed]:
+        final = finals.get((rate, seed))
+        with claim(store, f"{study}{rate}{seed}".encode().hex()) as held:
+            seeds = {"seed": seed, "seeds": {"init": 7 * seed}}
+            parameters = {"masking": {"rate": float(rate)}, "model": {"layers": 2}, **seeds}
+            run = start_run(held, f"masking {rate} · seed {seed}", parameters, tags, sweep.id)
+            run.log({"baseline/unigram_entropy": 6.6, "baseline/bigram_cross_entropy": 5.2}, 0)
+            if final is None:
+                run.log({"eval/loss": 7.0, "tokens_seen": 0.0}, 0)
+                run.finish("FAILED", "poisoned batch")
+                continue
+            for step in (0, 50, 100):
+                loss = 7.0 - (7.0 - final) * step / 100
+                tokens = 1000 * step
+                beside = {"tokens_seen": tokens, "tokens_predicted": tokens * float(rate), "seconds": step / 10}
+                run.log({"eval/loss": loss, "eval/nats_below_unigram": 6.6 - loss, **beside}, step)
+            run.log({"eval/loss_at_rate/0.15": final, "eval/loss_at_rate/0.40": final + 0.1}, 100)
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return open_store(None, tmp_path_factory.mktemp("mlruns"), "minibert")
+
+
+@pytest.fixture(scope="module")
+def sweep(store):
+    return track(store, "masking_sweep", FINALS, failed=[("0.80", 0)], never=[("0.80", 1)])
+
+
+@pytest.fixture(scope="module")
+def report(store, sweep):
+    return write_report(store, "masking_sweep")
+
+
+@pytest.fixture(scope="module")
+def single(store):
+    finals = {key: final for key, final in FINALS.items() if key[1] == 0}
+    track(store, "one_seed", finals)
+    return write_report(store, "one_seed")
+
+
+def rows(report, name):
+    with (report.path.parent / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_group_means_and_paired_differences_are_those_worked_out_by_hand(report):
+    low, middle, high = report.findings.groups
+    assert [group.shown for group in report.findings.groups] == ["0.15", "0.40", "0.60"]
+    assert low.final.mean == pytest.approx(6.10)
+    assert low.final.half_width == pytest.approx(T_2 * 0.10 / math.sqrt(3), rel=1e-6)
+    assert middle.difference.mean == pytest.approx(-0.30)
+    assert middle.difference.half_width == pytest.approx(T_2 * 0.01 / math.sqrt(3), rel=1e-6)
+    t = 0.30 * math.sqrt(3) / 0.01
+    assert middle.adjusted_p == pytest.approx(1 - t / math.sqrt(t * t + 2), rel=1e-6)
+    assert (high.final.n, high.difference.n) == (1, 1)
+    assert not high.separated
+
+
+def test_the_answer_names_the_best_value_its_interval_and_its_lead(report):
+    assert report.answer == (
+        "After 100 steps, masking rate 0.40 has the lowest mean held-out loss, 5.800 ± 0.237 nats per masked "
+        "token (95 % interval, 3 seeds): seed by seed 0.300 [0.275, 0.325] below the baseline 0.15."
+    )
+    assert "One seed, hence no claim: 0.60." in report.details
+
+
+def test_efficiency_is_interpolated_between_evaluations(report):
+    # 7 − (7 − final) · step / 100 = 6.2, the worst final, at step 80 / (7 − final).
+    (efficiency,) = report.findings.efficiencies
+    assert efficiency.level == pytest.approx(6.2)
+    baseline, middle = efficiency.costs["0.15"], efficiency.costs["0.4"]
+    assert (baseline.reached, baseline.runs) == (3, 3)
+    assert baseline.axes["step"].mean == pytest.approx((80 / 1.0 + 80 / 0.9 + 80 / 0.8) / 3)
+    steps = (80 / 1.3 + 80 / 1.19 + 80 / 1.11) / 3
+    assert middle.axes["step"].mean == pytest.approx(steps)
+    assert middle.axes["tokens_predicted"].mean == pytest.approx(400 * steps)
+    assert middle.axes["seconds"].mean == pytest.approx(steps / 10)
+
+
+def test_runs_without_a_result_are_named_with_the_reason(report):
+    assert report.missing == {
+        "masking 0.80 · seed 0": "failed: poisoned batch",
+        "masking 0.80 · seed 1": "never started",
+    }
+    page = report.path.read_text(encoding="utf-8")
+    assert "2 of 9 runs are missing" in page
+    assert "masking 0.80 · seed 0: failed: poisoned batch" in page
+
+
+def test_the_page_is_one_self_contained_file(report):
+    page = report.path.read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)\s*=\s*\"(?!data:)", page)
+    assert not re.search(r"https?://|@import|url\(", page)
+    assert page.count('src="data:image/png;base64,') == 4
+    assert "<up to a point>" not in page and "&lt;up to a point&gt;" in page
+    numbers = ("6.100 ± 0.248", "−0.300 [−0.325, −0.275]")
+    for expected in (STUDY["question"], report.answer, *numbers, "model.layers", "0123abc"):
+        assert expected in page, expected
+
+
+def test_every_evaluation_of_every_run_is_in_the_tidy_curves(report):
+    curves = rows(report, "curves.csv")
+    assert len(curves) == 3 * 7 + 1
+    (point,) = [row for row in curves if row["name"] == "masking 0.40 · seed 1" and row["step"] == "50"]
+    assert point["masking.rate"] == "0.4" and point["seed"] == "1" and point["status"] == "FINISHED"
+    assert float(point["eval/loss"]) == pytest.approx((7.0 + 5.81) / 2)
+    assert float(point["tokens_predicted"]) == pytest.approx(20_000)
+    assert float(point["seconds"]) == pytest.approx(5.0)
+
+
+def test_finals_and_comparisons_are_in_csv_files(report):
+    finals = {row["name"]: row for row in rows(report, "finals.csv")}
+    assert len(finals) == 8
+    assert float(finals["masking 0.40 · seed 2"]["eval/loss"]) == pytest.approx(5.89)
+    assert finals["masking 0.80 · seed 0"]["status"] == "FAILED"
+    comparisons = {row["masking.rate"]: row for row in rows(report, "comparisons.csv")}
+    assert float(comparisons["0.4"]["difference"]) == pytest.approx(-0.30)
+    assert comparisons["0.15"]["difference"] == "" and comparisons["0.6"]["half_width"] == ""
+
+
+def test_the_report_is_an_artifact_of_the_sweep(store, sweep, report):
+    stored = {file.path for file in store.client.list_artifacts(sweep.id, "report")}
+    assert {"report/index.html", "report/curves.png", "report/finals.csv"} <= stored
+
+
+def test_one_seed_gets_curves_and_claims_nothing(single):
+    assert single.answer.endswith("this report claims nothing.")
+    assert single.details == ()
+    assert (single.path.parent / "curves.png").stat().st_size > 0
+    page = single.path.read_text(encoding="utf-8")
+    assert "±" not in page and "p (Holm)" not in page
+
+
+def test_the_data_may_fail_to_answer(store):
+    finals = {("0.15", 0): 6.00, ("0.15", 1): 6.10, ("0.40", 0): 5.90, ("0.40", 1): 6.15}  # −0.10 and +0.05
+    track(store, "undecided", finals)
+    answer = write_report(store, "undecided").answer
+    assert "the data do not separate it from the baseline 0.15: the paired difference is −0.025 [" in answer
+
+
+def test_a_sweep_without_a_finished_run_still_has_a_report(store):
+    track(store, "all_failed", {}, failed=[("0.15", 0), ("0.40", 0)])
+    report = write_report(store, "all_failed")
+    assert report.answer == "No run has finished, so there is nothing to compare."
+    assert report.table.rows == ()
+    assert len(report.missing) == 2
+
+
+def test_a_diverged_run_is_left_out_and_counted(store):
+    track(store, "diverging", FINALS | {("0.15", 3): math.inf, ("0.40", 3): math.nan})
+    report = write_report(store, "diverging")
+    assert report.findings.groups[0].final.mean == pytest.approx(6.10)
+    assert "2 finished runs have no finite eval/loss" in report.path.read_text(encoding="utf-8")
+
+
+def test_the_table_and_the_answer_reach_the_terminal(report, capsys):
+    print_result(report)
+    printed = capsys.readouterr().out
+    missing = "missing: masking 0.80 · seed 1"
+    for expected in ("−0.300 [−0.325, −0.275]", "± and [low, high]", missing, str(report.path)):
+        assert expected in printed, expected
+
+
+def test_the_command_line_writes_where_it_is_told(store, sweep, tmp_path, capsys):
+    assert main(["masking_sweep", "--folder", str(store.folder), "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "index.html").exists()
+    assert "After 100 steps" in capsys.readouterr().out
+
+
+def test_a_misspelt_study_is_one_error_with_the_nearest_name(store, sweep, capsys):
+    assert main(["masking_swep", "--folder", str(store.folder)]) == 1
+    assert "unknown name 'masking_swep' (did you mean 'masking_sweep'?)" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_store_is_one_error_and_stays_as_it_is(tmp_path, capsys):
+    assert main(["masking_sweep", "--folder", str(tmp_path)]) == 1
+    assert "there is no mlflow.db in it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(store, sweep, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# By hand\n\n{BEGIN}\nold numbers\n{END}\n\n## Limits, by hand\n", encoding="utf-8")
+    findings = find(load_study(store, "masking_sweep"))
+    for _ in range(2):
+        assert write_lab_book(findings, tmp_path) == readme
+        text = readme.read_text(encoding="utf-8")
+    assert text.startswith("# By hand\n") and text.endswith("\n\n## Limits, by hand\n")
+    assert "old numbers" not in text
+    assert text.count("After 100 steps, masking rate 0.40 has the lowest") == 1
+    assert "| 0.40 | 3 | 5.800 ± 0.237 | −0.300 [−0.325, −0.275] |" in text
+    assert "commit `0123abc`" in text
+    assert "![Learning curves](curves.png)" in text and (tmp_path / "curves.png").exists()
+
+
+def test_a_lab_book_with_half_of_its_markers_is_not_touched(store, sweep, tmp_path):
+    (tmp_path / "README.md").write_text(f"# By hand\n{BEGIN}\n", encoding="utf-8")
+    with pytest.raises(MinibertError, match="one of the two markers is gone"):
+        write_lab_book(find(load_study(store, "masking_sweep")), tmp_path)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == f"# By hand\n{BEGIN}\n"

@@ -1,0 +1,75 @@
+"""Sweeps: what is run, what is skipped, and what a failing run does to the others."""
+
+import pytest
+
+from minibert.composing import groups
+from minibert.tracking import open_store
+
+
+def runs(folder, kind):
+    store = open_store(None, folder, "minibert")
+    return store.client.search_runs([store.experiment_id], f"tags.`minibert.kind` = '{kind}'")
+
+
+@pytest.mark.parametrize("experiment", groups()["experiment"])
+def test_every_shipped_experiment_runs_reports_and_runs_nothing_the_second_time(
+    command, small_settings, tmp_path, experiment
+):
+    few_steps = [f"+experiment={experiment}", *small_settings, "training.steps=4", f"tracking.folder={tmp_path}"]
+    first = command(*few_steps)
+    assert first.returncode == 0, first.stdout + first.stderr
+    (parent,) = runs(tmp_path, "sweep")
+    children = runs(tmp_path, "run")
+    assert parent.info.status == "FINISHED"
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
+    assert (tmp_path / "reports" / experiment / "index.html").exists()
+    assert "mlflow ui --backend-store-uri" in first.stdout
+
+    second = command(*few_steps)
+    assert second.returncode == 0
+    assert len(runs(tmp_path, "run")) == len(children)
+    assert {run.info.end_time for run in runs(tmp_path, "run")} == {run.info.end_time for run in children}
+    table = first.stdout[first.stdout.index("┏") :]
+    assert second.stdout[second.stdout.index("┏") :] == table
+
+
+def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(command, small_settings, tmp_path):
+    result = command(
+        "--multirun", *small_settings, "optimizer.learning_rate=1e30,1e-3", "training.steps=6",
+        f"tracking.folder={tmp_path}",
+    )  # fmt: skip
+    assert result.returncode == 1
+    by_name = {run.info.run_name: run for run in runs(tmp_path, "run")}
+    assert by_name["learning rate 0.001"].info.status == "FINISHED"
+    failed = by_name["learning rate 1e+30"]
+    assert failed.info.status == "FAILED"
+    assert "not finite" in failed.data.tags["minibert.reason"]
+    (parent,) = runs(tmp_path, "sweep")
+    assert parent.info.status == "FAILED"
+    assert "learning rate 1e+30" in parent.data.tags["minibert.reason"]
+    assert "not finite" in result.stdout
+    assert "1 of 2 runs finished" in result.stdout
+
+
+def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
+    assert command(*small_settings, "training.steps=6", f"tracking.folder={tmp_path}").returncode == 0
+    (run,) = runs(tmp_path, "run")
+    parameters, tags, metrics = run.data.params, run.data.tags, run.data.metrics
+    assert parameters["model.hidden_size"] == "32"
+    assert {f"seeds.{stream}" for stream in ("init", "data", "masking", "dropout")} <= parameters.keys()
+    for tag in ("git.commit", "git.dirty", "version.numpy", "corpus.hash", "tokenizer.hash", "minibert.config_hash"):
+        assert tags[tag]
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.digest == tags["corpus.hash"][: len(dataset.dataset.digest)]
+    expected = [
+        "train/loss", "train/learning_rate", "train/tokens_per_second", "gradient_norm/global", "gradient_norm/layer_0",
+        "eval/loss", "eval/masked_accuracy", "eval/perplexity", "eval/nats_below_unigram", "eval/loss_at_rate/0.40",
+        "baseline/unigram_entropy", "baseline/bigram_cross_entropy", "tokens_seen", "tokens_predicted", "flops",
+        "effective_rank/embeddings.token.weight", "effective_rank/layers.1.attention.query.weight",
+    ]  # fmt: skip
+    assert set(expected) <= metrics.keys()
+    artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"
+    found = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+    checkpoints = {f"checkpoints/step_{step:07d}.safetensors" for step in (0, 1, 2, 4, 6)}
+    figures = {f"figures/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
+    assert checkpoints | figures | {"config.yaml", "tokenizer.json"} == found
