@@ -31,9 +31,11 @@ def answer(findings: Findings) -> str:
         return f"{opening}, but the baseline {baseline.shown} has no two seeds in common with it: no answer."
     if best.separated:
         return f"{opening}: {_apart(best, findings)} the baseline {baseline.shown}."
+    comparisons = sum(group.adjusted_p == group.adjusted_p for group in findings.groups)
+    adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     return (
-        f"{opening}, but the data do not separate it from the baseline {baseline.shown}: "
-        f"the paired difference is {_bracketed(best.difference, findings.study.metric)}."
+        f"{opening}, but the data do not separate it from the baseline {baseline.shown}: the paired difference is "
+        f"{_bracketed(best.difference, findings.study.metric)}, p = {best.adjusted_p:.2f}{adjusted}."
     )
 
 

@@ -118,17 +118,6 @@ class Display:
         if redraw:
             screen.stop()
 
-    def report(self, result) -> None:
-        """The answer of a sweep in a table, and where its report is."""
-        table = Table(title=result.title)
-        for column in result.table[0]:
-            table.add_column(str(column))
-        for row in result.table[1:]:
-            table.add_row(*map(str, row))
-        self.console.print(table)
-        self.console.print(result.answer)
-        self.console.print(f"report: {result.path}")
-
     def sweep_end(self, sweep, names: list[str], status: str, reason: str | None, tracking) -> None:
         children = {child.name: child for child in sweep.children()}
         failed = [name for name in names if name not in children or children[name].status != "FINISHED"]

@@ -195,11 +195,10 @@ def _sweep(planned: Plan, display: Display) -> int:
         if interruption.reason():
             status, reason = "KILLED", interruption.reason()
         sweep.finish(status, reason)
-    finished = [child for child in sweep.children() if child.status == "FINISHED"]
-    if finished and study.factor and status != "KILLED":
-        from analysis.report import write_report
+    if study.factor and status != "KILLED":
+        from analysis.report import print_result, write_report  # it reads the store only, and stands above this room
 
-        display.report(write_report(store, study.name))
+        print_result(write_report(store, study.name, sweep_id=sweep.id))
     display.sweep_end(sweep, names, status, reason, tracking)
     return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
 

@@ -1,4 +1,4 @@
-"""Token ids to the first hidden states: token + position + segment vectors, normalised."""
+"""Token ids to the first hidden states: token + position + segment vectors."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ class EmbeddingsCache(NamedTuple):
     """(B, T)"""
     segment_ids: np.ndarray | None
     """(B, T)"""
-    norm: LayerNormCache
+    norm: LayerNormCache | None
+    """None in pre-norm networks"""
     dropout: np.ndarray | None
     """(B, T, D) mask"""
 
@@ -26,13 +27,15 @@ def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
     blocks = [Block("embeddings.token.weight", (config.vocab_size, size)), *position.blocks(config)]
     if config.segments:
         blocks.append(Block("embeddings.segment.weight", (config.segments, size)))
-    return [*blocks, Block("embeddings.norm.gain", (size,)), Block("embeddings.norm.bias", (size,))]
+    if config.norm == "post":
+        blocks += [Block("embeddings.norm.gain", (size,)), Block("embeddings.norm.bias", (size,))]
+    return blocks
 
 
 def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS):
-    """x = dropout(layer_norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
+    """x = dropout(norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
 
-    The norm after the sum is BERT's; pre-norm networks keep it, as RoBERTa-PreLayerNorm and ModernBERT do.
+    In post-norm networks the sum is normalised, as every later one is; in pre-norm networks it is not.
     """
     batch, tokens = input_ids.shape
     table = params["embeddings.token.weight"]
@@ -46,8 +49,10 @@ def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, ma
         x += params["embeddings.segment.weight"][segment_ids]
     elif segment_ids is not None:
         raise MinibertError("segment_ids were given to a model without segment embeddings: set model.segments=2.")
-    gain, bias = params["embeddings.norm.gain"], params["embeddings.norm.bias"]
-    x, norm = layer_norm(x.reshape(batch * tokens, -1), gain, bias, config.norm_epsilon, work)
+    x, norm = x.reshape(batch * tokens, -1), None
+    if config.norm == "post":
+        gain, bias = params["embeddings.norm.gain"], params["embeddings.norm.bias"]
+        x, norm = layer_norm(x, gain, bias, config.norm_epsilon, work)
     mask = masks and masks.draw(config.dropout, (batch, tokens, x.shape[1]), x.dtype, work)
     dropout(x.reshape(batch, tokens, -1), mask)
     return x, EmbeddingsCache(input_ids, segment_ids, norm, mask)
@@ -57,9 +62,9 @@ def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, wor
     """dE[id] += Σ dx over the places where id stands; dP_t += Σ_b dx_bt; dS[s] += Σ dx where the segment is s"""
     batch, tokens = cache.input_ids.shape
     dropout(dx.reshape(batch, tokens, -1), cache.dropout)
-    dx = layer_norm_backward(
-        dx, cache.norm, params["embeddings.norm.gain"], grads, "embeddings.norm.gain", "embeddings.norm.bias", work
-    )
+    if cache.norm is not None:
+        gain = params["embeddings.norm.gain"]
+        dx = layer_norm_backward(dx, cache.norm, gain, grads, "embeddings.norm.gain", "embeddings.norm.bias", work)
     grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)
     position.embed_backward(dx.reshape(batch, tokens, -1), grads)
     if cache.segment_ids is not None:

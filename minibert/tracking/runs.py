@@ -11,7 +11,7 @@ from typing import Any
 from minibert.errors import MinibertError
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.records import Record, create, reopen
-from minibert.tracking.store import Store, first_line, store_errors
+from minibert.tracking.store import Store, explain, store_errors
 from minibert.tracking.sweeps import membership
 
 MOST_POINTS = 1000
@@ -84,7 +84,7 @@ class Run(Record):
             try:
                 self.store.client.log_batch(self.id, metrics=[Metric(*point) for point in batch])
             except Exception as error:
-                self._postpone(first_line(error))
+                self._postpone(explain(self.store.uri, error))
                 return False
             # Only now: an interrupt in between sends a batch twice, and MLflow keeps one of two equal points.
             del self._points[: len(batch)]
@@ -155,7 +155,7 @@ class Run(Record):
 
     def _postpone(self, trouble: str) -> None:
         if self._trouble is None:
-            _logger.warning("tracking store %s takes no metrics (%s); trying again later", self.store.uri, trouble)
+            _logger.warning("tracking store %s takes no metrics; trying again later. %s", self.store.uri, trouble)
         self._trouble = trouble
         # A locked database holds up every try for 20 s, so tries become rarer.
         self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)
@@ -164,13 +164,13 @@ class Run(Record):
     def _abandon(self) -> str:
         path = self._dump()
         try:
-            super().finish("FAILED", f"{len(self._points)} points could not be stored: {self._trouble}")
+            super().finish("FAILED", f"{len(self._points)} metric values could not be stored. {self._trouble}")
         except MinibertError:
             pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
         return (
-            f"tracking store {self.store.uri}: {len(self._points)} points of run {self.id} could not be stored "
-            f"({self._trouble}). They are kept in {path}. When the store is back, give the same command again: "
-            "it stores them and closes the run."
+            f"tracking store {self.store.uri}: could not store the last {len(self._points)} metric values of run "
+            f"{self.id}. {self._trouble} They are kept in {path}. When the store is back, give the same command "
+            "again: it stores them and closes the run."
         )
 
     def _dump(self) -> Path:

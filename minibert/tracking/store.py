@@ -76,12 +76,19 @@ def store_errors(uri: str, action: str) -> Iterator[None]:
     except MinibertError:
         raise
     except Exception as error:
-        raise MinibertError(f"tracking store {uri}: could not {action}. {_advice(uri, error)}") from error
+        raise MinibertError(f"tracking store {uri}: could not {action}. {explain(uri, error)}") from error
 
 
-def first_line(error: Exception) -> str:
-    """What an exception says, without the SQL statement or the traceback that some append."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def explain(uri: str, error: Exception) -> str:
+    """What an exception of MLflow means for its user, in a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # SQLAlchemy puts hints before, and the statement after, the line that says what happened.
+    text = next((line for line in lines if line.startswith("(sqlite3.")), lines[0])
+    if "out-of-date database schema" in text or "Can't locate revision" in text:
+        return f"It was written by another version of MLflow: back it up, then run `mlflow db upgrade {uri}`."
+    if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
+        return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
+    return text
 
 
 def _quieten() -> None:
@@ -95,7 +102,8 @@ def _quieten() -> None:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _prepare_database(path: Path, artifacts: Path) -> None:
@@ -146,13 +154,4 @@ def _without_retries() -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ[RETRIES] = given or "3"
-
-
-def _advice(uri: str, error: Exception) -> str:
-    text = first_line(error)
-    if "out-of-date database schema" in text or "Can't locate revision" in text:
-        return f"It was written by another version of MLflow: back it up, then run `mlflow db upgrade {uri}`."
-    if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
-        return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
-    return text
+        os.environ[RETRIES] = given or "2"

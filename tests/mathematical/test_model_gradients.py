@@ -1,0 +1,233 @@
+"""The whole network: every parameter's gradient of the loss, and what holds between ways to compute it."""
+
+import numpy as np
+import pytest
+from gradient_check import check_gradients, check_layer, scatter
+
+from minibert.config import ModelConfig
+from minibert.model.bert import MiniBERT
+from minibert.model.dropout import DropoutMasks
+from minibert.model.ops import cross_entropy
+from minibert.model.parameters import Gradients
+from minibert.model.workspace import Workspace
+
+VOCABULARY, BATCH, TOKENS = 17, 3, 6
+SAME = {"rtol": 1e-11, "atol": 1e-13}
+"""The same sum in another order, in float64."""
+
+
+def build(**fields) -> MiniBERT:
+    """A two-layer network in float64 with all parameters away from their initial values."""
+    settings = {
+        "vocab_size": VOCABULARY, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 8,
+        "max_length": 8, "segments": 2, "norm_epsilon": 1e-3, "dropout": 0.0, "attention_dropout": 0.0,
+        "dtype": "float64",
+    }  # fmt: skip
+    model = MiniBERT(ModelConfig(**settings | fields))
+    scatter(model.params)
+    return model
+
+
+def examples(tokens=TOKENS) -> dict[str, np.ndarray]:
+    """Three sequences of one, three and no predictions: repeated ids, and padding at the end of the second.
+
+    The second has more predictions than the first, so that what is scored are not the first rows computed.
+    """
+    random = np.random.default_rng(2)
+    input_ids = random.integers(0, VOCABULARY, (BATCH, tokens))
+    input_ids[:2, : min(tokens, 3)] = 4
+    labels = np.full((BATCH, tokens), -100)
+    labels[0, min(3, tokens - 1)] = 9
+    labels[1, :3] = random.integers(0, VOCABULARY, labels[1, :3].shape)
+    attention_mask = np.ones((BATCH, tokens), bool)
+    attention_mask[1, 4:] = False
+    segment_ids = (np.arange(tokens) >= tokens // 2).astype(int) * np.array([[1], [0], [1]])
+    return {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask, "segment_ids": segment_ids}
+
+
+def masks(step=1, first_sequence=0) -> DropoutMasks:
+    return DropoutMasks(seed=11, step=step, first_sequence=first_sequence)
+
+
+def key_biases(model) -> list[str]:
+    """The parameters whose gradient is zero: softmax takes off what a key bias adds to all scores of a query."""
+    return [name for name in model.params if name.endswith("key.bias")]
+
+
+def check_loss(model, batch, dropout=False):
+    """The gradients of ``loss_and_gradients`` against the slope of its loss, every parameter by itself."""
+
+    def run():
+        return model.loss_and_gradients(**batch, masks=masks() if dropout else None)
+
+    _, grads = run()
+    check_gradients(lambda: run()[0], model.params, grads, zero=key_biases(model))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_loss_and_gradients(norm, activation, dropout):
+    model = build(norm=norm, activation=activation, dropout=dropout, attention_dropout=dropout)
+    check_loss(model, examples(), dropout > 0)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_forward_and_backward(norm):
+    """Random upstream gradients at all positions, padding included; every position looks at a set of its own."""
+    model, batch = build(norm=norm), examples()
+    pairs = np.random.default_rng(1).random((BATCH, TOKENS, TOKENS)) < 0.6
+    pairs |= np.eye(TOKENS, dtype=bool)
+
+    def run():
+        return model.forward(batch["input_ids"], pairs, batch["segment_ids"])
+
+    check_layer(
+        lambda: run()[0], lambda dlogits: model.backward(dlogits, run()[1]), model.params, zero=key_biases(model)
+    )
+
+
+def test_one_layer_network():
+    """Its only layer is also the last: embeddings get their gradient straight from the trimmed layer."""
+    check_loss(build(layers=1), examples())
+
+
+def test_one_predicted_token():
+    batch = examples()
+    batch["labels"][:] = -100
+    batch["labels"][1, 2] = 3
+    check_loss(build(), batch)
+
+
+def test_every_token_predicted():
+    batch = examples()
+    batch["labels"] = np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, TOKENS))
+    check_loss(build(), batch)
+
+
+def test_sequences_of_one_token():
+    """A token that looks only at itself has weight 1: queries and keys of all layers get no gradient."""
+    model, batch = build(), examples(tokens=1)
+
+    def run():
+        return model.loss_and_gradients(**batch)
+
+    unused = [name for name in model.params if ".query." in name or ".key." in name]
+    # Both segments are there, and all tokens stand at position 0.
+    check_gradients(lambda: run()[0], model.params, run()[1], zero=unused)
+
+
+def test_no_prediction_gives_loss_zero_and_zero_gradients():
+    batch = examples()
+    batch["labels"][:] = -100
+    model = build()
+    grads = Gradients(model.params.layout, "float64")
+    grads.vector[:] = np.nan
+    loss, grads = model.loss_and_gradients(**batch, grads=grads)
+    assert loss == 0
+    assert not grads.vector.any()
+
+
+@pytest.mark.parametrize("way", ["loss_and_gradients", "backward"])
+def test_accumulating_twice_doubles(way):
+    model, batch = build(), examples()
+    grads = Gradients(model.params.layout, "float64")
+
+    def accumulate():
+        if way == "loss_and_gradients":
+            model.loss_and_gradients(**batch, grads=grads)
+        else:
+            logits, cache = model.forward(batch["input_ids"], batch["attention_mask"])
+            model.backward(np.cos(logits), cache, grads)
+        return grads.vector.copy()
+
+    once = accumulate()
+    np.testing.assert_allclose(accumulate(), 2 * once, **SAME)
+    grads.clear()
+    np.testing.assert_array_equal(accumulate(), once)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_trimmed_last_layer_equals_the_full_computation(norm, dropout):
+    """All logits, then the cross-entropy at predicted positions, against computing these positions only."""
+    model, batch = build(norm=norm, dropout=dropout, attention_dropout=dropout), examples()
+    loss, grads = model.loss_and_gradients(**batch, masks=masks())
+
+    labels = batch.pop("labels")
+    predicted = labels != -100
+    logits, cache = model.forward(**batch, masks=masks())
+    expected_loss, scored = cross_entropy(logits[predicted], labels[predicted], predicted.sum())
+    dlogits = np.zeros_like(logits)
+    dlogits[predicted] = scored
+    expected = model.backward(dlogits, cache)
+
+    assert loss == pytest.approx(expected_loss, rel=1e-13)
+    assert cache.layers[-1].feed_forward.input.shape[0] == BATCH * TOKENS
+    for name in model.params:
+        np.testing.assert_allclose(grads[name], expected[name], **SAME, err_msg=name)
+
+
+def test_the_last_layer_computes_no_more_rows_than_predictions_need():
+    """At most three predictions in a sequence: three rows of each, instead of all six."""
+    model, batch = build(), examples()
+    predicted = batch.pop("labels") != -100
+    logits, cache = model.forward(**batch, predicted=predicted)
+    assert logits.shape == (4, VOCABULARY)
+    assert cache.layers[-1].feed_forward.input.shape[0] == BATCH * 3
+    assert cache.layers[-1].attention.weights.shape == (BATCH, 2, 3, TOKENS)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
+def test_parts_of_a_batch_sum_to_the_whole(dropout):
+    """One part has no prediction at all; each divides by the predictions of the whole batch."""
+    model, batch = build(dropout=dropout, attention_dropout=dropout), examples()
+    expected_loss, expected = model.loss_and_gradients(**batch, masks=masks())
+    grads, loss = Gradients(model.params.layout, "float64"), 0.0
+    for first in range(BATCH):
+        part = {name: array[first : first + 1] for name, array in batch.items()}
+        part_loss, _ = model.loss_and_gradients(**part, grads=grads, count=4, masks=masks(first_sequence=first))
+        loss += part_loss
+    assert loss == pytest.approx(expected_loss, rel=1e-13)
+    np.testing.assert_allclose(grads.vector, expected.vector, **SAME)
+
+
+def test_input_in_any_memory_order_gives_the_same_bits():
+    """Every second column, transposed arrays and lists hold the same numbers as contiguous arrays."""
+    model, batch = build(), examples()
+    loss, grads = model.loss_and_gradients(**batch)
+    strided = {name: np.repeat(array, 2, axis=1)[:, ::2] for name, array in batch.items()}
+    transposed = {name: np.asfortranarray(array) for name, array in batch.items()}
+    lists = {name: batch[name].tolist() for name in ("input_ids", "labels", "attention_mask")}
+    for other in (strided, transposed, batch | lists):
+        other_loss, other_grads = model.loss_and_gradients(**other)
+        assert other_loss == loss
+        np.testing.assert_array_equal(other_grads.vector, grads.vector)
+
+
+def test_an_upstream_gradient_in_any_memory_order_gives_the_same_gradients():
+    model, batch = build(), examples()
+    logits, cache = model.forward(batch["input_ids"])
+    expected = model.backward(np.cos(logits), cache)
+    logits, cache = model.forward(batch["input_ids"])
+    grads = model.backward(np.asfortranarray(np.cos(logits)), cache)
+    np.testing.assert_allclose(grads.vector, expected.vector, **SAME)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_workspace_gives_the_same_bits_as_new_arrays(norm, dtype):
+    """Over steps of changing shape, with what the last step left behind replaced by NaN."""
+    model = build(norm=norm, dtype=dtype, dropout=0.25, attention_dropout=0.25)
+    work, reused = Workspace(), Gradients(model.params.layout, dtype)
+    for step, tokens in enumerate((6, 3, 6, 8, 1)):
+        batch = examples(tokens)
+        loss, grads = model.loss_and_gradients(**batch, masks=masks(step))
+        work.empty(work.nbytes, np.uint8).fill(255)
+        work.reset()
+        reused.vector[:] = np.nan
+        reused.clear()
+        reused_loss, _ = model.loss_and_gradients(**batch, masks=masks(step), grads=reused, work=work)
+        assert reused_loss == loss
+        np.testing.assert_array_equal(reused.vector, grads.vector)
+    assert work.nbytes > 0

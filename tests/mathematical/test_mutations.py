@@ -1,0 +1,337 @@
+"""The suite proves itself: classic mistakes are made on purpose, and for each a named check must fail.
+
+A mutation replaces text in the source of one function or method. The changed function takes the place of the
+original wherever a module holds it, and the check, one of the other files' tests, is called directly. When the
+network is rewritten and a text is no longer found, its mutation has to be rewritten with it.
+"""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import pytest
+import test_forward_against_loops as loops
+import test_layer_gradients as layers
+import test_model_gradients as whole
+
+ROWS = layers.ROWS
+
+
+@dataclass(frozen=True)
+class Mutation:
+    mistake: str
+    target: str
+    """module:function or module:Class.method, inside minibert.model"""
+    replacements: dict[str, str]
+    check: Callable
+    """The test that must fail"""
+    arguments: dict = field(default_factory=dict)
+
+
+LAYER_NORM, SOFTMAX = "ops:layer_norm_backward", "ops:softmax_backward"
+ATTENTION, LAYER = "attention:attention_backward", "encoder:layer_backward"
+ALL_ROWS = {"mask": "none", "rows": None, "rate": 0.0}
+PRE_NORM = {"norm": "pre", "rows": None, "rate": 0.0}
+REPEATED_IDS = {"segments": 0, "rate": 0.0}
+WHOLE = {"norm": "pre", "activation": "gelu", "dropout": 0.0}
+DROPPED = {"mask": "none", "rows": None, "rate": 0.3}
+SOME_ROWS = {"mask": "pairs", "rows": ROWS, "rate": 0.0}
+
+GAIN_OUTSIDE = {
+    "dy @ (gain / size)": "dy.mean(axis=1)",
+    "product @ (gain / size)": "product.mean(axis=1)",
+    "np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))": "dy.copy()",
+    "dx *= inverse_deviation": "dx *= inverse_deviation * gain",
+}
+"""dx = g (dy - mean(dy) - x̂ mean(dy x̂)) / σ, in several public transformers"""
+
+MUTATIONS = [
+    # layer norm
+    Mutation("layer norm with its gain outside the means", LAYER_NORM, GAIN_OUTSIDE, layers.check_layer_norm),
+    Mutation(
+        "layer norm without the mean of dx̂", LAYER_NORM, {"dx -= mean_dx_hat[:, None]": "pass"},
+        layers.check_layer_norm,
+    ),
+    Mutation(
+        "layer norm without the slope of its deviation", LAYER_NORM,
+        {"dx -= np.multiply(normalized, mean_product[:, None], out=product)": "pass"}, layers.check_layer_norm,
+    ),
+    Mutation(
+        "layer norm not divided by the deviation", LAYER_NORM, {"dx *= inverse_deviation": "pass"},
+        layers.check_layer_norm,
+    ),
+    Mutation(
+        "gain gradient from dy instead of dy x̂", LAYER_NORM, {"column_sums(product)": "column_sums(dy)"},
+        layers.check_layer_norm,
+    ),
+    Mutation(
+        "epsilon outside the root", "ops:layer_norm",
+        {"(1 / np.sqrt(variance + x.dtype.type(epsilon)))": "(1 / (np.sqrt(variance) + x.dtype.type(epsilon)))"},
+        loops.test_logits_equal_the_textbook_formulas, {"norm": "pre", "activation_name": "gelu"},
+    ),
+    Mutation(
+        "variance over size - 1", "ops:layer_norm",
+        {"normalized, normalized) / size": "normalized, normalized) / (size - 1)"}, layers.check_layer_norm,
+    ),
+    # linear
+    Mutation(
+        "bias gradient averaged instead of summed", "ops:linear_backward",
+        {"column_sums(dy)": "column_sums(dy) / len(dy)"}, layers.test_linear,
+    ),
+    Mutation(
+        "bias gradient forgotten", "ops:linear_backward", {"grads.add(bias_name, column_sums(dy))": "pass"},
+        layers.test_linear,
+    ),
+    # activations
+    Mutation(
+        "GELU slope without x φ(x)", "ops:gelu",
+        {
+            "np.add(cumulative, x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi), out=slope)":
+            "slope[...] = cumulative",
+        },
+        layers.test_activation, {"name": "gelu"},
+    ),
+    Mutation(
+        "tanh GELU without the 3 of its cubic's slope", "ops:gelu_tanh",
+        {"square *= 3 * cubic": "square *= cubic"}, layers.test_activation, {"name": "gelu_tanh"},
+    ),
+    Mutation(
+        "ReLU slope of one everywhere", "ops:relu", {"np.greater(x, 0, out=slope)": "slope[...] = 1"},
+        layers.test_activation, {"name": "relu"},
+    ),
+    Mutation(
+        "activation's backward pass left out", "feed_forward:feed_forward_backward",
+        {"activation_backward(dactive, cache.slope)": "dactive"}, layers.test_feed_forward, {"name": "gelu"},
+    ),
+    Mutation(
+        "activation's backward pass left out of the head", "heads:mlm_head_backward",
+        {"activation_backward(dx, cache.slope)": "dx"}, layers.test_mlm_head, {"name": "gelu"},
+    ),
+    # softmax and attention
+    Mutation("softmax without its second term", SOFTMAX, {"dweights -= row_dot": "pass"}, layers.test_softmax),
+    Mutation("softmax not times its weights", SOFTMAX, {"dweights *= weights": "pass"}, layers.test_softmax),
+    Mutation(
+        "attention's row term left at zero", ATTENTION,
+        {"context_heads)[..., None]": "context_heads)[..., None] * 0"}, layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "mask applied after the softmax", "attention:attention",
+        {
+            "weights = softmax(scores, out=scores)": "weights = softmax(scores)",
+            "    scores += bias if rows is None or bias.shape[2] == 1":
+            "    late = bias if rows is None or bias.shape[2] == 1",
+            "mask = masks and masks.draw(":
+            "weights = weights if bias is None else weights * (late == 0)\n    mask = masks and masks.draw(",
+        },
+        loops.test_masked_positions_take_no_part_in_the_softmax, {"mask": loops.PADDING},
+    ),
+    Mutation(
+        "1/√K missing from the backward pass", ATTENTION, {"dscores *= dy.dtype.type(head_size**-0.5)": "pass"},
+        layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "1/√K missing from the query's gradient alone", ATTENTION,
+        {"np.matmul(dscores, key": "np.matmul(dscores * head_size**0.5, key"}, layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "dQ and dK swapped", ATTENTION,
+        {"key, out=dquery)": "key, out=dkey)", "query, out=dkey)": "query, out=dquery)"},
+        layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "scores' gradient not transposed for dK", ATTENTION,
+        {"dscores.transpose(0, 1, 3, 2), query": "dscores, query"}, layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "weights' gradient not transposed for dV", ATTENTION,
+        {"cache.dropped_weights.transpose(0, 1, 3, 2)": "cache.dropped_weights"}, layers.test_attention, ALL_ROWS,
+    ),
+    Mutation(
+        "trimmed layer: gradient through the queries forgotten", ATTENTION,
+        {"add_at_rows(dx, cache.rows, dquery_input)": "pass"}, layers.test_attention, SOME_ROWS,
+    ),
+    Mutation(
+        "trimmed layer: rows of a mask not picked", "attention:attention",
+        {
+            "bias[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)": "bias[:, :, : scores.shape[2]]",
+        },
+        loops.test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss,
+    ),
+    # dropout
+    Mutation(
+        "dropout on attention weights not in their gradient", ATTENTION,
+        {"dropout(dweights, cache.dropout)": "pass"}, layers.test_attention, DROPPED,
+    ),
+    Mutation(
+        "dropout on attention weights not in dV", ATTENTION,
+        {"cache.dropped_weights.transpose": "cache.weights.transpose"}, layers.test_attention, DROPPED,
+    ),
+    Mutation(
+        "dropout on a branch not in its gradient", "encoder:_undrop", {"if mask is None:": "if True:"},
+        layers.test_layer, {"norm": "pre", "rows": None, "rate": 0.3},
+    ),
+    Mutation(
+        "trimmed layer: dropout of the first rows, not of the rows computed", "encoder:_drop",
+        {"mask[np.arange(batch)[:, None], rows]": "mask[:, : rows.shape[1]]"},
+        whole.test_a_trimmed_last_layer_equals_the_full_computation, {"norm": "pre", "dropout": 0.25},
+    ),
+    Mutation(
+        "dropout on the embeddings not in their gradient", "embeddings:embeddings_backward",
+        {"dropout(dx.reshape(batch, tokens, -1), cache.dropout)": "pass"},
+        layers.test_embeddings_with_repeated_ids, {"segments": 2, "rate": 0.3},
+    ),
+    # residual paths and norms of a layer
+    Mutation(
+        "residual path around attention forgotten", LAYER, {"dbranch += dy": "pass"},
+        layers.test_layer, PRE_NORM,
+    ),
+    Mutation(
+        "residual path around the feed-forward network forgotten", LAYER,
+        {"np.add(dbranch, dz, out=dbranch)": "dbranch"}, layers.test_layer, PRE_NORM,
+    ),
+    Mutation(
+        "residual path of a trimmed layer forgotten", LAYER,
+        {"add_at_rows(dbranch, cache.attention.rows, dy)": "pass"},
+        layers.test_layer, {"norm": "post", "rows": ROWS, "rate": 0.0},
+    ),
+    Mutation(
+        "residual path written over by the branch", LAYER,
+        {
+            "dbranch = _undrop(dz, cache.feed_forward_dropout, work)":
+            "dbranch = dz = _undrop(dz, cache.feed_forward_dropout, work)",
+        },
+        layers.test_layer, {"norm": "pre", "rows": None, "rate": 0.3},
+    ),
+    Mutation(
+        "final norm's backward pass left out", "encoder:final_norm_backward",
+        {"dx if cache is None else": "dx if True else"}, layers.test_final_norm, {"norm": "pre"},
+    ),
+    # embeddings and tied weights
+    Mutation(
+        "repeated ids lost by grad[ids] += d", "parameters:Gradients.add_rows",
+        {
+            "self[name][sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)":
+            "self[name][rows] += values",
+        },
+        layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
+    ),
+    Mutation(
+        "position gradient of the first sequence alone", "positions:AbsolutePositions.embed_backward",
+        {"dx.sum(axis=0, out=gradient[: dx.shape[1]])": "gradient[: dx.shape[1]] = dx[0]"},
+        layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
+    ),
+    Mutation(
+        "position gradient averaged over the batch", "positions:AbsolutePositions.embed_backward",
+        {"dx.sum(axis=0": "dx.mean(axis=0"}, layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
+    ),
+    Mutation(
+        "segment gradient forgotten", "embeddings:embeddings_backward",
+        {"if cache.segment_ids is not None:": "if False:"},
+        layers.test_embeddings_with_repeated_ids, {"segments": 2, "rate": 0.0},
+    ),
+    Mutation(
+        "tied embeddings: the head's part forgotten", "heads:mlm_head_backward",
+        {'grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)': "pass"},
+        whole.test_loss_and_gradients, WHOLE,
+    ),
+    Mutation(
+        "tied embeddings: the input's part forgotten", "embeddings:embeddings_backward",
+        {'grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)': "pass"},
+        whole.test_loss_and_gradients, WHOLE,
+    ),
+    # loss and accumulation
+    Mutation(
+        "cross-entropy gradient not divided by the count", "ops:cross_entropy",
+        {"(total * logits.dtype.type(count))": "total", "logits.dtype.type(1 / count)": "1"},
+        layers.test_cross_entropy, {"count": 4},
+    ),
+    Mutation(
+        "cross-entropy divided by its own rows instead of the count", "ops:cross_entropy",
+        {"rows = np.arange(len(labels))": "count = len(labels); rows = np.arange(count)"},
+        whole.test_parts_of_a_batch_sum_to_the_whole, {"dropout": 0.0},
+    ),
+    Mutation(
+        "cross-entropy without its one-hot part", "ops:cross_entropy",
+        {"logits[rows, labels] -= logits.dtype.type(1 / count)": "pass"}, layers.test_cross_entropy, {"count": 4},
+    ),
+    Mutation(
+        "gradients of scored rows put in front instead of in place", "bert:MiniBERT._unchoose",
+        {"full[chosen.reshape(-1)] = dx": "full[: len(dx)] = dx"}, whole.test_loss_and_gradients, WHOLE,
+    ),
+    Mutation(
+        "a second gradient replaces the first", "parameters:Gradients.add",
+        {"self[name] += value": "self[name] = value"}, whole.test_accumulating_twice_doubles, {"way": "backward"},
+    ),
+    Mutation(
+        "a gradient adds to what was there before it was cleared", "parameters:Gradients.clear",
+        {"self._touched.clear()": "pass"}, whole.test_accumulating_twice_doubles, {"way": "loss_and_gradients"},
+    ),
+    Mutation(
+        "a second product replaces the first", "parameters:Gradients.add_product",
+        {"self[name] += left @ right": "self[name] = left @ right"},
+        layers.test_gradients_accumulate_until_they_are_cleared,
+    ),
+]  # fmt: skip
+
+
+def inject(monkeypatch, target: str, replacements: dict[str, str]) -> None:
+    """Put the changed function in the place of the original: in its class, or in every module that holds it."""
+    module_name, _, path = target.partition(":")
+    module = import_module(f"minibert.model.{module_name}")
+    *classes, name = path.split(".")
+    owner = getattr(module, classes[0]) if classes else module
+    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
+    for old, new in replacements.items():
+        assert source.count(old) == 1, f"{target} holds {source.count(old)} times, not once: {old}"
+        source = source.replace(old, new)
+    changed: dict = {}
+    exec(compile(source, f"<mutation of {target}>", "exec"), vars(module), changed)
+    if classes:
+        monkeypatch.setattr(owner, name, changed[name])
+        return
+    original = getattr(owner, name)
+    for holder in [held for key, held in sys.modules.items() if key.startswith(("minibert.", "test_"))]:
+        for attribute, value in list(vars(holder).items()):
+            if value is original:
+                monkeypatch.setattr(holder, attribute, changed[name])
+            elif isinstance(value, dict) and not attribute.startswith("__"):
+                for key in [key for key, item in value.items() if item is original]:
+                    monkeypatch.setitem(value, key, changed[name])
+
+
+def failure(check: Callable, **arguments) -> str | None:
+    """What the check says against the code as it is now; None where it has nothing to say."""
+    try:
+        check(**arguments)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.mistake)
+def test_a_mistake_is_caught(mutation, monkeypatch):
+    """Red with the mistake, green without it."""
+    with monkeypatch.context() as patch:
+        inject(patch, mutation.target, mutation.replacements)
+        found = failure(mutation.check, **mutation.arguments)
+    assert found, f"{mutation.check.__name__}{mutation.arguments} passes although: {mutation.mistake}"
+    assert failure(mutation.check, **mutation.arguments) is None
+
+
+def test_a_gain_outside_the_means_is_invisible_while_gains_are_one(monkeypatch):
+    """Why parameters are moved away from where they start: a check at initialisation passes this mistake."""
+    inject(monkeypatch, LAYER_NORM, GAIN_OUTSIDE)
+    assert failure(layers.check_layer_norm, gain=1.0) is None
+    assert failure(layers.check_layer_norm)
+
+
+def test_a_mutation_of_text_that_is_not_there_is_refused(monkeypatch):
+    with pytest.raises(AssertionError, match="holds 0 times"):
+        inject(monkeypatch, LAYER_NORM, {"no such text": ""})
+
+
+def test_every_mutation_has_its_own_name():
+    assert len({mutation.mistake for mutation in MUTATIONS}) == len(MUTATIONS)
