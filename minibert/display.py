@@ -74,7 +74,7 @@ class Display:
                 self.note("The same command goes on from its last checkpoint.")
         if outcome.run_id:
             self.console.print(f"run {outcome.run_id}: {outcome.status.lower()}")
-            self.console.print(f"look at it: {ui_command(config.tracking)}")
+            self.where_to_look(config.tracking)
 
     @contextmanager
     def sweep(self, sweep, planned: int, live: bool):
@@ -133,13 +133,17 @@ class Display:
         if status == "KILLED":
             self.error(f"KILLED: {reason}. The same command goes on where this one ended.")
         self.console.print(f"{len(names) - len(failed)} of {len(names)} runs finished")
-        self.console.print(f"look at them: {ui_command(tracking)}")
+        self.where_to_look(tracking, sweep.store.experiment_id)
 
-
-def ui_command(tracking) -> str:
-    """The command that opens MLflow's UI on the store."""
-    uri = tracking.uri or f"sqlite:///{tracking.folder}/mlflow.db"
-    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+    def where_to_look(self, tracking, experiment_id: str | None = None) -> None:
+        """The command that opens MLflow's UI on the store, and the page to open in it."""
+        uri = tracking.uri or f"sqlite:///{tracking.folder}/mlflow.db"
+        page = f"/#/experiments/{experiment_id}/runs" if experiment_id else ""
+        if uri.startswith("http"):
+            self.console.print(f"Look at it in MLflow: {uri}{page}")
+        else:
+            self.console.print(f"Look at it in MLflow: mlflow ui --backend-store-uri {uri}")
+            self.console.print(f"and then open http://127.0.0.1:5000{page}")
 
 
 class _Estimate:

@@ -28,7 +28,7 @@ from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
-from minibert.tracking.claims import Claim, claim
+from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.provenance import environment
 from minibert.tracking.runs import Run, start_run
 from minibert.tracking.store import open_store
@@ -80,7 +80,9 @@ def job(composed) -> None:
     """Hydra's task function for one run of a sweep; how it went stands in the store."""
     interruption.watch(follow_parent=True)
     if interruption.reason() is None:
-        train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
+        outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
+        if outcome.run_id is None:
+            Display().error(f"a run could not start: {outcome.reason}")
 
 
 def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
@@ -171,26 +173,24 @@ def _sweep(planned: Plan, display: Display) -> int:
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
     display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
-    corpora = [_prepare(job.config, display).corpus_hash for job in planned.jobs]
+    hashes = [config_hash(job.config, _prepare(job.config, display).corpus_hash) for job in planned.jobs]
     store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment)
     names = [run_name(job.config, job.choices, planned.keys) for job in planned.jobs]
-    hashes = sorted(config_hash(job.config, corpus) for job, corpus in zip(planned.jobs, corpora, strict=True))
-    sweep_hash = hashlib.sha256(f"{study.name}{hashes}".encode()).hexdigest()
+    sweep_hash = hashlib.sha256(f"{study.name}{sorted(hashes)}".encode()).hexdigest()
     command = "python -m minibert.run " + " ".join(planned.command)
     sweep = open_sweep(
         store, study.name or "multirun", sweep_hash, names,
         tags=environment() | {"minibert.command": command},
         parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
     )  # fmt: skip
-    status, reason = "FAILED", "the launcher failed"
+    status, reason = "FAILED", "the sweep's own process failed"
     try:
-        with interruption.deferred(), display.sweep(sweep, len(names), tracking.progress):
-            words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
-            words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-            _hydra(["--multirun", *words])
+        if tracking.rerun or _join_finished(sweep, names, hashes):
+            with interruption.deferred(), display.sweep(sweep, len(names), tracking.progress):
+                words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
+                words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
+                _hydra(["--multirun", *words])
         status, reason = _verdict(sweep, names)
-    except SystemExit:
-        pass  # Hydra has printed why
     finally:
         if interruption.reason():
             status, reason = "KILLED", interruption.reason()
@@ -203,6 +203,19 @@ def _sweep(planned: Plan, display: Display) -> int:
     return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
 
 
+def _join_finished(sweep: Sweep, names: list[str], hashes: list[str]) -> int:
+    """Take the runs that have finished before, for this sweep or another, into the sweep. Returns how many are left."""
+    members = {child.name for child in sweep.children() if child.status == "FINISHED"}
+    left = 0
+    for name, run_hash in zip(names, hashes, strict=True):
+        found = name in members or find_finished(sweep.store, run_hash)
+        if not found:
+            left += 1
+        elif name not in members:
+            join_sweep(sweep.store, sweep.id, found, name)
+    return left
+
+
 def _verdict(sweep: Sweep, names: list[str]) -> tuple[str, str | None]:
     by_name = {child.name: child.status for child in sweep.children()}
     missing = [name for name in names if by_name.get(name) != "FINISHED"]
@@ -213,7 +226,12 @@ def _verdict(sweep: Sweep, names: list[str]) -> tuple[str, str | None]:
 
 def _hydra(arguments: list[str]) -> None:
     sys.argv = ["minibert.run", *arguments]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except SystemExit as error:
+        # Hydra ends the process when a launcher fails, after printing why. The sweep still has to be closed.
+        if error.code not in (0, None):
+            print(f"Hydra ended with exit code {error.code}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def attention_bias(attention_mask, dtype):
     """
     if attention_mask is None:
         return None
-    blocked = np.finfo(dtype).min / 2  # not -inf: a row that may look nowhere stays finite
+    # A row that may look nowhere (padding that asks) looks everywhere: what it sees must have a gradient that fits.
+    attention_mask = attention_mask | ~attention_mask.any(axis=-1, keepdims=True)
+    blocked = np.finfo(dtype).min / 2
     bias = np.where(attention_mask, np.dtype(dtype).type(0), np.dtype(dtype).type(blocked))
     return bias[:, None, None, :] if bias.ndim == 2 else bias[:, None]
 
@@ -83,18 +85,18 @@ def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=Non
     scores = np.matmul(query, key.transpose(0, 1, 3, 2), out=work.empty((batch, heads, asking, tokens), x.dtype))
     scores *= x.dtype.type(head_size**-0.5)
     if bias is not None:
-        scores += bias if rows is None or bias.shape[2] == 1 else bias[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)
+        scores += bias if rows is None or bias.shape[2] == 1 else _take_queries(bias, rows)
     weights = softmax(scores, out=scores)
 
     mask = masks and masks.draw(config.attention_dropout, (batch, heads, tokens, tokens), x.dtype, work)
     if mask is None:
         dropped = weights
     else:
-        mask = mask if rows is None else mask[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)
+        mask = mask if rows is None else _take_queries(mask, rows)
         dropped = np.multiply(weights, mask, out=work.empty(weights.shape, x.dtype))
     context = work.empty((batch, asking, heads, head_size), x.dtype)
     np.matmul(dropped, value, out=context.transpose(0, 2, 1, 3))
-    context = context.reshape(batch * asking, -1)
+    context = context.reshape(batch * asking, heads * head_size)
     y, _ = linear(context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
     return y, AttentionCache(x, rows, query_input, query, key, value, weights, mask, dropped, context)
 
@@ -160,7 +162,12 @@ def take_rows(x, rows):
 def add_at_rows(x, rows, values):
     """x[b, rows[b, r]] += values[b, r].    x (B·T, D), rows (B, R) without repeats in a sequence, values (B·R, D)"""
     batch, asking = rows.shape
-    x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows] += values.reshape(batch, asking, -1)
+    x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows] += values.reshape(batch, asking, x.shape[1])
+
+
+def _take_queries(x, rows):
+    """x (B, H, T, T), rows (B, R) -> (B, H, R, T)"""
+    return np.take_along_axis(x, rows[:, None, :, None], axis=2)
 
 
 def _split_heads(projected, batch, parts, heads, head_size):

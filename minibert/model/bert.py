@@ -86,9 +86,19 @@ class MiniBERT:
                 "Allowed: integers of shape (batch, tokens)."
             )
         batch, tokens = input_ids.shape
-        bias = attention_bias(None if attention_mask is None else np.asarray(attention_mask, bool), config.dtype)
+        if not input_ids.size:
+            raise MinibertError(f"input_ids: shape {input_ids.shape} was given. Allowed: at least one token.")
+        if attention_mask is not None:
+            attention_mask = np.asarray(attention_mask, bool)
+            _check_shape("attention_mask", attention_mask, (batch, tokens), (batch, tokens, tokens))
+        if segment_ids is not None:
+            segment_ids = np.asarray(segment_ids)
+            _check_shape("segment_ids", segment_ids, (batch, tokens))
+        bias = attention_bias(attention_mask, config.dtype)
         rows = chosen = None
         if predicted is not None:
+            predicted = np.asarray(predicted, bool)
+            _check_shape("predicted", predicted, (batch, tokens))
             rows, chosen = predicted_rows(predicted)
 
         x, embeddings_cache = embeddings(input_ids, segment_ids, params, config, self.position, masks, work)
@@ -154,6 +164,9 @@ class MiniBERT:
 
     def _score_predictions(self, input_ids, labels, attention_mask, segment_ids, masks, work):
         labels = np.asarray(labels)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise MinibertError(f"labels: type {labels.dtype} was given. Allowed: integers.")
+        _check_shape("labels", labels, np.shape(input_ids))
         predicted = labels != IGNORED
         targets = labels[predicted]
         if targets.size and not (0 <= targets.min() and targets.max() < self.config.vocab_size):
@@ -172,3 +185,9 @@ class MiniBERT:
         full = np.zeros((chosen.size, dx.shape[1]), dx.dtype)
         full[chosen.reshape(-1)] = dx
         return full
+
+
+def _check_shape(name: str, array: np.ndarray, *allowed: tuple[int, ...]) -> None:
+    if array.shape not in allowed:
+        shapes = " or ".join(map(str, allowed))
+        raise MinibertError(f"{name}: shape {array.shape} was given. Allowed: {shapes}, to go with input_ids.")

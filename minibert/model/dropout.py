@@ -9,7 +9,7 @@ class DropoutMasks:
     """The masks of one pass over some sequences, drawn in the order in which the network asks for them.
 
     Every sequence of every draw has its own place in a Philox stream: (step, sequence, number of the draw).
-    One random byte decides one value, so a rate is rounded to 1/256; the kept values are scaled by the
+    One random byte decides one value, so a rate is rounded to 1/256 (and below 1); the kept values are scaled by the
     rounded rate, which keeps the mean exact.
     """
 
@@ -23,7 +23,7 @@ class DropoutMasks:
     def draw(self, rate: float, shape: tuple[int, ...], dtype, work=NEW_ARRAYS) -> np.ndarray | None:
         """A mask of ``shape`` = (sequences, ...) that is 0 with probability ``rate``, else 1/(1 - rate)."""
         self._draws += 1
-        dropped = round(rate * 256)
+        dropped = min(round(rate * 256), 255)
         if dropped == 0:
             return None
         size = int(np.prod(shape[1:]))

@@ -27,11 +27,11 @@ class LayerCache(NamedTuple):
     attention: AttentionCache
     attention_norm: LayerNormCache
     attention_dropout: np.ndarray | None
-    """(B, R, D) mask on the branch"""
+    """(B·R, D) mask on the branch"""
     feed_forward: FeedForwardCache
     feed_forward_norm: LayerNormCache
     feed_forward_dropout: np.ndarray | None
-    """(B, R, D) mask on the branch"""
+    """(B·R, D) mask on the branch"""
 
 
 def encoder_blocks(config: ModelConfig) -> list[Block]:
@@ -130,9 +130,10 @@ def _norm_backward(dx, cache, name, params, grads, work):
 def _drop(y, batch, tokens, rows, masks, rate, work):
     """Dropout on a branch, in place. A position's mask does not depend on which rows are computed."""
     mask = masks and masks.draw(rate, (batch, tokens, y.shape[1]), y.dtype, work)
-    if mask is not None and rows is not None:
-        mask = mask[np.arange(batch)[:, None], rows]
-    dropout(y.reshape(batch, -1, y.shape[1]), mask)
+    if mask is not None:
+        mask = mask.reshape(-1, y.shape[1])
+        mask = mask if rows is None else take_rows(mask, rows)
+    dropout(y, mask)
     return mask
 
 
@@ -140,4 +141,4 @@ def _undrop(dy, mask, work):
     """The gradient of :func:`_drop`, in a new array: dy is still needed for the residual path."""
     if mask is None:
         return dy
-    return np.multiply(dy, mask.reshape(dy.shape), out=work.empty(dy.shape, dy.dtype))
+    return np.multiply(dy, mask, out=work.empty(dy.shape, dy.dtype))

@@ -30,6 +30,8 @@ class Layout:
     """Where each name stands in the vector: the same for parameters, gradients and optimizer state."""
 
     def __init__(self, blocks: list[Block]):
+        self.names = tuple(name for block in blocks for name in block.names)
+        """All names in the order of the network, from the embeddings to the head"""
         weights = [block for block in blocks if block.name.endswith(".weight")]
         others = [block for block in blocks if not block.name.endswith(".weight")]
         self.blocks = weights + others
@@ -41,7 +43,6 @@ class Layout:
         self.size = size
         self.decayed = slice(0, sum(int(np.prod(block.shape)) for block in weights))
         """Weights, which decay; gains and biases, behind them, do not."""
-        self.names = tuple(name for block in self.blocks for name in block.names)
 
     def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Name -> view of ``vector``; the joint blocks under their own names as well."""
@@ -78,7 +79,7 @@ class Parameters(Mapping):
     @property
     def groups(self) -> tuple[str, ...]:
         """The parts of the network, as prefixes of names: embeddings, layers.0, layers.1, ..., mlm_head."""
-        parts = (name.split(".") for name in self)
+        parts = (name.split(".") for name in self.layout.names)
         return tuple(dict.fromkeys(".".join(part[: 2 if part[0] == "layers" else 1]) for part in parts))
 
     def norm(self, prefix: str = "") -> float:

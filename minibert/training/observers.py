@@ -40,12 +40,12 @@ class Checkpoints:
     """Observer: keeps log-spaced checkpoints, and a recent one to resume from.
 
     ``keep`` is called as ``keep(name, write)``: it chooses where a kept checkpoint of that name belongs and calls
-    ``write(path)``. ``flush`` is called before the state to resume from is written, so that what was logged up to
-    there is never lost; points logged after it are logged again by a resumed run. ``wish_to_end`` is asked after
+    ``write(path)``. ``flush`` is called before the state to resume from is written, and says whether the store took
+    all points: while it does not, an older state is kept, from which a resumed run logs them again. ``wish_to_end`` is asked after
     every step: when it gives a reason, the state is saved and :class:`Ended` raised.
     """
 
-    def __init__(self, config, resume_path: Path, keep, flush, wish_to_end: Callable[[], str | None]):
+    def __init__(self, config, resume_path: Path, keep, flush: Callable[[], bool], wish_to_end: Callable[[], str | None]):
         self.steps = frozenset(checkpoint_steps(config.steps, config.checkpoint_every))
         self.seconds = config.checkpoint_seconds
         self.resume_path = resume_path
@@ -65,8 +65,9 @@ class Checkpoints:
             )
         reason = self.wish_to_end()
         if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
-            self.flush()
-            trainer.save(self.resume_path)
+            stored = self.flush()
+            if stored or reason:
+                trainer.save(self.resume_path)
             self._last = time.monotonic()
         if reason and not trainer.finished:
             raise Ended(reason)

@@ -94,7 +94,7 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     sequence = []
     for t in range(len(input_ids)):
         summed = add(add(token[input_ids[t]], position[t]), segment[segment_ids[t]])
-        sequence.append(norm(summed, "embeddings.norm"))
+        sequence.append(norm(summed, "embeddings.norm") if config.norm == "post" else summed)
     for index in range(config.layers):
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
 

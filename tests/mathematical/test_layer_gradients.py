@@ -180,9 +180,10 @@ def test_feed_forward(name):
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 @pytest.mark.parametrize("segments", [0, 2])
-def test_embeddings_with_repeated_ids(segments, rate):
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_embeddings_with_repeated_ids(norm, segments, rate):
     """Token 3 stands three times in one sequence and in both; tokens and positions left over get zero."""
-    settings = config(segments=segments, dropout=rate)
+    settings = config(norm=norm, segments=segments, dropout=rate)
     position = POSITIONS["absolute"]()
     params, grads = scattered_parameters(embeddings_blocks(settings, position))
     input_ids = np.array([[3, 3, 9, 3, 0], [16, 3, 9, 1, 0]])

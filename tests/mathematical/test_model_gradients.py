@@ -117,6 +117,14 @@ def test_sequences_of_one_token():
     check_gradients(lambda: run()[0], model.params, run()[1], zero=unused)
 
 
+def test_positions_that_may_look_nowhere():
+    """One position of the second sequence and all of the first: the gradient is that of what is computed."""
+    batch = examples()
+    batch["attention_mask"] = np.ones((BATCH, TOKENS, TOKENS), bool)
+    batch["attention_mask"][1, 1] = batch["attention_mask"][0] = False
+    check_loss(build(), batch)
+
+
 def test_no_prediction_gives_loss_zero_and_zero_gradients():
     batch = examples()
     batch["labels"][:] = -100

@@ -35,7 +35,7 @@ LAYER_NORM, SOFTMAX = "ops:layer_norm_backward", "ops:softmax_backward"
 ATTENTION, LAYER = "attention:attention_backward", "encoder:layer_backward"
 ALL_ROWS = {"mask": "none", "rows": None, "rate": 0.0}
 PRE_NORM = {"norm": "pre", "rows": None, "rate": 0.0}
-REPEATED_IDS = {"segments": 0, "rate": 0.0}
+REPEATED_IDS = {"norm": "pre", "segments": 0, "rate": 0.0}
 WHOLE = {"norm": "pre", "activation": "gelu", "dropout": 0.0}
 DROPPED = {"mask": "none", "rows": None, "rate": 0.3}
 SOME_ROWS = {"mask": "pairs", "rows": ROWS, "rate": 0.0}
@@ -156,7 +156,7 @@ MUTATIONS = [
     Mutation(
         "trimmed layer: rows of a mask not picked", "attention:attention",
         {
-            "bias[np.arange(batch)[:, None], :, rows].swapaxes(1, 2)": "bias[:, :, : scores.shape[2]]",
+            "_take_queries(bias, rows)": "bias[:, :, : scores.shape[2]]",
         },
         loops.test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss,
     ),
@@ -175,13 +175,13 @@ MUTATIONS = [
     ),
     Mutation(
         "trimmed layer: dropout of the first rows, not of the rows computed", "encoder:_drop",
-        {"mask[np.arange(batch)[:, None], rows]": "mask[:, : rows.shape[1]]"},
+        {"take_rows(mask, rows)": "mask[: rows.size]"},
         whole.test_a_trimmed_last_layer_equals_the_full_computation, {"norm": "pre", "dropout": 0.25},
     ),
     Mutation(
         "dropout on the embeddings not in their gradient", "embeddings:embeddings_backward",
         {"dropout(dx.reshape(batch, tokens, -1), cache.dropout)": "pass"},
-        layers.test_embeddings_with_repeated_ids, {"segments": 2, "rate": 0.3},
+        layers.test_embeddings_with_repeated_ids, {"norm": "pre", "segments": 2, "rate": 0.3},
     ),
     # residual paths and norms of a layer
     Mutation(
@@ -219,6 +219,11 @@ MUTATIONS = [
         layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
     ),
     Mutation(
+        "embedding norm's backward pass left out", "embeddings:embeddings_backward",
+        {"if cache.norm is not None:": "if False:"},
+        layers.test_embeddings_with_repeated_ids, {"norm": "post", "segments": 0, "rate": 0.0},
+    ),
+    Mutation(
         "position gradient of the first sequence alone", "positions:AbsolutePositions.embed_backward",
         {"dx.sum(axis=0, out=gradient[: dx.shape[1]])": "gradient[: dx.shape[1]] = dx[0]"},
         layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
@@ -230,7 +235,7 @@ MUTATIONS = [
     Mutation(
         "segment gradient forgotten", "embeddings:embeddings_backward",
         {"if cache.segment_ids is not None:": "if False:"},
-        layers.test_embeddings_with_repeated_ids, {"segments": 2, "rate": 0.0},
+        layers.test_embeddings_with_repeated_ids, {"norm": "pre", "segments": 2, "rate": 0.0},
     ),
     Mutation(
         "tied embeddings: the head's part forgotten", "heads:mlm_head_backward",
@@ -307,7 +312,7 @@ def failure(check: Callable, **arguments) -> str | None:
     try:
         check(**arguments)
     except AssertionError as error:
-        return str(error)
+        return repr(error)
     return None
 
 
