@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 PLAIN_SECONDS = 30.0
 """How often a line is printed where there is no terminal to redraw."""
 

@@ -33,9 +33,19 @@ def watch(follow_parent: bool = False) -> None:
 
 def reason() -> str | None:
     """Why this process should end, or None."""
-    if _State.reason is None and _State.parent not in (None, os.getppid()):
+    if _State.reason is None and _orphaned():
         _State.reason = "the process of the sweep is gone"
     return _State.reason
+
+
+def leave_if_orphaned() -> None:
+    """End this process if the one that it works for is gone: a worker would wait for work that never comes."""
+    if _orphaned():
+        os._exit(1)
+
+
+def _orphaned() -> bool:
+    return _State.parent not in (None, os.getppid())
 
 
 def exit_code() -> int:

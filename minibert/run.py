@@ -83,6 +83,7 @@ def job(composed) -> None:
         outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
         if outcome.run_id is None:
             Display().error(f"a run could not start: {outcome.reason}")
+    interruption.leave_if_orphaned()
 
 
 def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
