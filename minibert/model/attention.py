@@ -84,9 +84,9 @@ def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=Non
 
     scores = np.matmul(query, key.transpose(0, 1, 3, 2), out=work.empty((batch, heads, asking, tokens), x.dtype))
     scores *= x.dtype.type(head_size**-0.5)
-    if bias is not None:
-        scores += bias if rows is None or bias.shape[2] == 1 else _take_queries(bias, rows)
-    weights = softmax(scores, out=scores)
+    if bias is not None and rows is not None and bias.shape[2] > 1:
+        bias = _take_queries(bias, rows)
+    weights = softmax(scores, bias)
 
     mask = masks and masks.draw(config.attention_dropout, (batch, heads, tokens, tokens), x.dtype, work)
     if mask is None:

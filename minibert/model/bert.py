@@ -21,6 +21,7 @@ from minibert.model.initializers import initialize
 from minibert.model.ops import LayerNormCache, cross_entropy
 from minibert.model.parameters import Gradients, Layout, Parameters
 from minibert.model.positions import POSITIONS
+from minibert.model.pretrained import load_pretrained, save_pretrained
 from minibert.model.workspace import NEW_ARRAYS
 
 IGNORED = -100
@@ -60,6 +61,15 @@ class MiniBERT:
         initialize(self.params, config.init_scale, seed)
         if log_frequencies is not None and config.output_bias == "unigram":
             self.params["mlm_head.bias"] = log_frequencies
+
+    @classmethod
+    def from_pretrained(cls, folder) -> "MiniBERT":
+        """The encoder in a folder of ``transformers`` (:func:`minibert.model.pretrained.load_pretrained`)."""
+        return load_pretrained(folder, cls)
+
+    def save_pretrained(self, folder, tokenizer=None) -> None:
+        """Write what ``AutoModelForMaskedLM.from_pretrained`` reads; with a tokenizer, ``AutoTokenizer``, too."""
+        save_pretrained(folder, self.config, self.params, tokenizer)
 
     def forward(self, input_ids, attention_mask=None, segment_ids=None, predicted=None, masks=None, work=NEW_ARRAYS):
         """Scores over the vocabulary.
@@ -127,15 +137,22 @@ class MiniBERT:
         """
         config, params = self.config, self.params
         grads = Gradients(params.layout, config.dtype) if grads is None else grads
-        batch = len(cache.embeddings.input_ids)
+        input_ids = cache.embeddings.input_ids
         with work.scratch():
-            dx = mlm_head_backward(dlogits.reshape(-1, config.vocab_size), cache.head, params, grads, work)
-            dx = self._unchoose(dx, cache.chosen)
-            dx = final_norm_backward(dx, cache.final_norm, params, grads, work)
+            full = work.empty((input_ids.size, config.hidden_size), config.dtype)
+            computed = cache.hidden_states[-1]
+            dx = full[: computed.shape[0] * computed.shape[1]]
+            with work.scratch():
+                dhead = mlm_head_backward(dlogits.reshape(-1, config.vocab_size), cache.head, params, grads, work)
+                dhead = self._unchoose(dhead, cache.chosen)
+                dx[...] = final_norm_backward(dhead, cache.final_norm, params, grads, work)
             for index in reversed(range(config.layers)):
-                dx = layer_backward(
-                    dx, cache.layers[index], batch, f"layers.{index}", params, config, grads, work
-                )
+                # Memory of one layer's backward pass serves the next: only the gradient itself is carried on.
+                with work.scratch():
+                    full[...] = layer_backward(
+                        dx, cache.layers[index], len(input_ids), f"layers.{index}", params, config, grads, work
+                    )
+                dx = full
             embeddings_backward(dx, cache.embeddings, params, grads, self.position, work)
         grads.fill_untouched()
         return grads

@@ -13,12 +13,10 @@ from minibert.model.workspace import NEW_ARRAYS
 class FeedForwardCache(NamedTuple):
     input: np.ndarray
     """(N, D)"""
-    pre_activation: np.ndarray
-    """(N, F)"""
     active: np.ndarray
-    """(N, F): f of the pre-activation"""
+    """(N, F): f of the pre-activation x W_in + b_in"""
     slope: np.ndarray
-    """(N, F): f' of the pre-activation"""
+    """(N, F): f' of the pre-activation, in whose memory it stands"""
 
 
 def feed_forward_blocks(prefix: str, config: ModelConfig) -> list[Block]:
@@ -36,7 +34,7 @@ def feed_forward(x, prefix, params, config: ModelConfig, work=NEW_ARRAYS):
     pre_activation, _ = linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"], work)
     active, slope = activation(pre_activation, config.activation, work)
     y, _ = linear(active, params[f"{prefix}.out.weight"], params[f"{prefix}.out.bias"], work)
-    return y, FeedForwardCache(x, pre_activation, active, slope)
+    return y, FeedForwardCache(x, active, slope)
 
 
 def feed_forward_backward(dy, cache: FeedForwardCache, prefix, params, grads, work=NEW_ARRAYS):

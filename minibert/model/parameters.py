@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,15 @@ class Gradients(Parameters):
     def add_rows(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
         """grad[name][rows[i]] += values[i] for every i, with repeated rows summed.
 
-        Sorted by row and summed by segment, which is several times faster than ``np.add.at``.
+        A sparse product: the (distinct rows, i) matrix of ones times the values. ``np.add.at`` takes ten times
+        as long.
         """
         if self._is_first(name):
             self[name] = 0
-        if not len(rows):
-            return
-        order = np.argsort(rows, kind="stable")
-        sorted_rows = rows[order]
-        starts = np.flatnonzero(np.r_[True, sorted_rows[1:] != sorted_rows[:-1]])
-        self[name][sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        ones = np.ones(len(rows), values.dtype)
+        summing = csr_array((ones, (inverse, np.arange(len(rows)))), shape=(len(distinct), len(rows)))
+        self[name][distinct] += summing @ values
 
     def _is_first(self, name: str) -> bool:
         names = self._parts.get(name, (name,))

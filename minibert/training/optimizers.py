@@ -17,7 +17,7 @@ from minibert.training.transforms import (
     scale_by_learning_rate,
 )
 
-PIECE = 32768
+PIECE = 262144
 """Elements in a piece: with gradients, parameters and two moments in float32, half a megabyte."""
 
 

@@ -102,10 +102,10 @@ def test_softmax():
     scores = normal(2, 3, 5)
 
     def backward(dweights):
-        weights = softmax(scores)
+        weights = softmax(scores.copy())
         return {"scores": softmax_backward(dweights, weights, (dweights * weights).sum(axis=-1, keepdims=True))}
 
-    check_layer(lambda: softmax(scores), backward, {"scores": scores})
+    check_layer(lambda: softmax(scores.copy()), backward, {"scores": scores})
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -114,14 +114,14 @@ def test_activation(name):
     x[np.abs(x) < 0.01] = 0.01  # the corner of a ReLU has no slope
 
     def backward(dy):
-        return {"x": activation_backward(dy, activation(x, name)[1])}
+        return {"x": activation_backward(dy, activation(x.copy(), name)[1])}
 
-    check_layer(lambda: activation(x, name)[0], backward, {"x": x})
+    check_layer(lambda: activation(x.copy(), name)[0], backward, {"x": x})
 
 
 def test_an_activation_of_more_than_one_block_has_the_slope_of_each_element():
     x = normal(3, BLOCK // 2)
-    _, slope = activation(x, "gelu")
+    _, slope = activation(x.copy(), "gelu")
     step = 1e-6
     above, below = activation(x + step, "gelu")[0], activation(x - step, "gelu")[0]
     np.testing.assert_allclose(slope, (above - below) / (2 * step), atol=1e-8)

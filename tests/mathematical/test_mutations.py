@@ -89,17 +89,17 @@ MUTATIONS = [
     Mutation(
         "GELU slope without x φ(x)", "ops:gelu",
         {
-            "np.add(cumulative, x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi), out=slope)":
-            "slope[...] = cumulative",
+            "np.add(cumulative, x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi), out=x)":
+            "x[...] = cumulative",
         },
         layers.test_activation, {"name": "gelu"},
     ),
     Mutation(
         "tanh GELU without the 3 of its cubic's slope", "ops:gelu_tanh",
-        {"square *= 3 * cubic": "square *= cubic"}, layers.test_activation, {"name": "gelu_tanh"},
+        {"square *= 3 * cubic  # now u'": "square *= cubic"}, layers.test_activation, {"name": "gelu_tanh"},
     ),
     Mutation(
-        "ReLU slope of one everywhere", "ops:relu", {"np.greater(x, 0, out=slope)": "slope[...] = 1"},
+        "ReLU slope of one everywhere", "ops:relu", {"np.greater(x, 0, out=x)": "x[...] = 1"},
         layers.test_activation, {"name": "relu"},
     ),
     Mutation(
@@ -120,11 +120,9 @@ MUTATIONS = [
     Mutation(
         "mask applied after the softmax", "attention:attention",
         {
-            "weights = softmax(scores, out=scores)": "weights = softmax(scores)",
-            "    scores += bias if rows is None or bias.shape[2] == 1":
-            "    late = bias if rows is None or bias.shape[2] == 1",
+            "weights = softmax(scores, bias)": "weights = softmax(scores)",
             "mask = masks and masks.draw(":
-            "weights = weights if bias is None else weights * (late == 0)\n    mask = masks and masks.draw(",
+            "weights = weights if bias is None else weights * (bias == 0)\n    mask = masks and masks.draw(",
         },
         loops.test_masked_positions_take_no_part_in_the_softmax, {"mask": loops.PADDING},
     ),
@@ -213,7 +211,7 @@ MUTATIONS = [
     Mutation(
         "repeated ids lost by grad[ids] += d", "parameters:Gradients.add_rows",
         {
-            "self[name][sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)":
+            "self[name][distinct] += summing @ values":
             "self[name][rows] += values",
         },
         layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
