@@ -1,13 +1,17 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: sweep test clean
+.PHONY: sweep test benchmark clean
 
 sweep: $(VENV)/installed
 	$(PYTHON) -m minibert.run +experiment=masking_sweep
 
 test: $(VENV)/installed-test
 	$(PYTHON) -m pytest
+
+# Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
+benchmark: $(VENV)/installed
+	$(PYTHON) -m tests.benchmarks.train_step
 
 $(PYTHON):
 	python3 -m venv $(VENV)

@@ -128,6 +128,8 @@ class DataConfig:
     evaluation_fraction: float = number(0.05, above=0, below=1)
     """Share of the documents held out for evaluation."""
     lowercase: bool = True
+    packed: bool = True
+    """Fill rows with pieces of several documents, attention kept within each; else pad each row to its length."""
     cache: str = MISSING
     """Folder of tokenizers and encoded corpora."""
 

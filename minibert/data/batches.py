@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from minibert.data.masking import UniformMasking
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, pieces, positions_within
 from minibert.randomness import generator
 
 
@@ -19,11 +19,14 @@ class Batch:
     labels: np.ndarray
     """(B, T) int32: the original id where it is predicted, IGNORED elsewhere"""
     attention_mask: np.ndarray | None
-    """(B, T) bool, True at tokens that are not padding; None when nothing is padding"""
+    """(B, T) bool, True at tokens that are not padding; (B, T, T), True where i may look at j, when a row holds
+    several pieces; None when every row is one full piece"""
     tokens: int
     """Tokens that are not padding, [CLS] and [SEP] included."""
     predictions: int
     """Tokens that are predicted."""
+    position_ids: np.ndarray | None = None
+    """(B, T) position of each token in its piece; None when every row is one piece"""
 
 
 class Batches:
@@ -85,8 +88,14 @@ def frozen_batches(
 
 
 def _masked_batch(sequences: Sequences, indices: np.ndarray, masking: UniformMasking, generators: list) -> Batch:
-    input_ids, labels = masking.apply(sequences.input_ids[indices], generators)
+    original = sequences.input_ids[indices]
+    input_ids, labels = masking.apply(original, generators)
     lengths = sequences.lengths[indices]
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
-    attention_mask = None if real.all() else real
-    return Batch(input_ids, labels, attention_mask, int(lengths.sum()), int((labels >= 0).sum()))
+    attention_mask, position_ids = None if real.all() else real, None
+    piece = pieces(original)
+    if piece[:, -1].max() > 1:
+        attention_mask = (piece[:, :, None] == piece[:, None, :]) & real[:, None, :]
+        position_ids = positions_within(piece)
+    tokens, predictions = int(lengths.sum()), int((labels >= 0).sum())
+    return Batch(input_ids, labels, attention_mask, tokens, predictions, position_ids)

@@ -1,4 +1,4 @@
-"""Documents cut into sequences of one fixed length."""
+"""Documents cut into rows of one fixed length."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,18 @@ from minibert.data.tokenizer import CLS, FIRST_ORDINARY, PAD, SEP
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of T tokens, each from one document: [CLS] text [SEP] and, after the end of a document, [PAD]."""
+    """Rows of T tokens: one or more pieces [CLS] text [SEP], each from one document, and then [PAD].
+
+    A piece is a sequence of its own that shares a row: no piece looks at another, and each counts its positions
+    from 0 (:meth:`pieces`).
+    """
 
     input_ids: np.ndarray
     """(S, T) int32"""
     lengths: np.ndarray
     """(S,) int32: tokens that are not padding, [CLS] and [SEP] included."""
     documents: np.ndarray
-    """(S,) int32: index of the document that the sequence is from."""
+    """(S,) int32: index of the document that the row begins with."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -28,15 +32,56 @@ class Sequences:
 
     @property
     def text_tokens(self) -> int:
-        """Tokens of text in all sequences, [UNK] included, [CLS] and [SEP] and [PAD] not."""
-        return int(self.lengths.sum()) - 2 * len(self)
+        """Tokens of text in all rows, [UNK] included, [CLS] and [SEP] and [PAD] not."""
+        return int(self.lengths.sum()) - 2 * int((self.input_ids == CLS).sum())
+
+
+def pieces(input_ids: np.ndarray) -> np.ndarray:
+    """Which piece of its row each token is in: 1, 2, ...    (B, T) original ids -> (B, T)"""
+    return np.cumsum(input_ids == CLS, axis=1)
+
+
+def positions_within(pieces: np.ndarray) -> np.ndarray:
+    """Position of each token in its piece, from 0.    (B, T) -> (B, T)"""
+    place = np.arange(pieces.shape[1])
+    begins = np.diff(pieces, axis=1, prepend=0) > 0
+    return place - np.maximum.accumulate(np.where(begins, place, 0), axis=1)
 
 
 def pack_documents(encoded_documents: list[np.ndarray], sequence_length: int) -> Sequences:
-    """Cut every document into consecutive chunks of ``sequence_length`` − 2 ids, between [CLS] and [SEP].
+    """Fill one row after the other with pieces of the documents, in order, so that hardly anything is padding.
 
-    No token is lost and none occurs twice: the rest at the end of a document is a shorter sequence, padded. A
-    document without tokens gives no sequence.
+    A document goes on in the next row where a row ends; the next document begins behind it in the same row, as
+    long as there is room for [CLS], one token and [SEP]. No token is lost and none occurs twice.
+    """
+    least = 3
+    rows, lengths, documents = [], [], []
+    row: list[np.ndarray] = []
+    used = sequence_length
+    for index, ids in enumerate(encoded_documents):
+        start = 0
+        while start < len(ids):
+            if sequence_length - used < least:
+                row, used = [], 0
+                rows.append(row)
+                lengths.append(0)
+                documents.append(index)
+            piece = ids[start : start + sequence_length - used - 2]
+            row += [[CLS], piece, [SEP]]
+            start += len(piece)
+            used += len(piece) + 2
+            lengths[-1] = used
+    input_ids = np.full((len(rows), sequence_length), PAD, np.int32)
+    for number, row in enumerate(rows):
+        input_ids[number, : lengths[number]] = np.concatenate(row)
+    return Sequences(input_ids, np.array(lengths, np.int32), np.array(documents, np.int32))
+
+
+def cut_documents(encoded_documents: list[np.ndarray], sequence_length: int) -> Sequences:
+    """Cut every document into consecutive chunks of ``sequence_length`` − 2 ids, each a row [CLS] chunk [SEP].
+
+    No token is lost and none occurs twice: the rest at the end of a document is a row of its own, padded. A
+    document without tokens gives no row.
     """
     room = sequence_length - 2
     sizes = np.array([len(ids) for ids in encoded_documents], dtype=np.int64)

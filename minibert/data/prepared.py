@@ -17,11 +17,11 @@ from tokenizers import Tokenizer
 from minibert.config import DataConfig
 from minibert.data import baselines
 from minibert.data.corpora import Corpus, load_corpus, split_documents
-from minibert.data.packing import Sequences, pack_documents
-from minibert.data.tokenizer import UNK, encode_documents, train_tokenizer
+from minibert.data.packing import Sequences, cut_documents, pack_documents
+from minibert.data.tokenizer import PAD, UNK, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
 
-FORMAT = 1
+FORMAT = 2
 """Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
 
 TOKENIZER, ARRAYS, MANIFEST = "tokenizer.json", "sequences.safetensors", "manifest.json"
@@ -87,6 +87,7 @@ def cache_key(config: DataConfig, corpus: Corpus, vocab_size: int, sequence_leng
         "vocab_size": vocab_size,
         "sequence_length": sequence_length,
         "lowercase": config.lowercase,
+        "packed": config.packed,
         "evaluation_fraction": config.evaluation_fraction,
         "tokenizers": tokenizers.__version__,
     }
@@ -107,7 +108,8 @@ def _build(
     report(f"training a vocabulary of {vocab_size:,} on {len(texts[0]):,} documents")
     tokenizer = train_tokenizer(texts[0], vocab_size, config.lowercase)
     report(f"encoding {len(corpus.documents):,} documents")
-    train, evaluation = (pack_documents(encode_documents(tokenizer, split), sequence_length) for split in texts)
+    arrange = pack_documents if config.packed else cut_documents
+    train, evaluation = (arrange(encode_documents(tokenizer, split), sequence_length) for split in texts)
     for name, sequences in (("training", train), ("evaluation", evaluation)):
         if sequences.ordinary.sum() < sequence_length - 2:
             raise MinibertError(
@@ -124,6 +126,7 @@ def _build(
         "evaluation_documents": len(texts[1]),
         "train_sequences": len(train),
         "evaluation_sequences": len(evaluation),
+        "padding_share": float((train.input_ids == PAD).mean()),
         "train_tokens": train.text_tokens,
         "evaluation_tokens": evaluation.text_tokens,
         "vocabulary": tokenizer.get_vocab_size(),

@@ -71,7 +71,10 @@ class MiniBERT:
         """Write what ``AutoModelForMaskedLM.from_pretrained`` reads; with a tokenizer, ``AutoTokenizer``, too."""
         save_pretrained(folder, self.config, self.params, tokenizer)
 
-    def forward(self, input_ids, attention_mask=None, segment_ids=None, predicted=None, masks=None, work=NEW_ARRAYS):
+    def forward(
+        self, input_ids, attention_mask=None, segment_ids=None, *,
+        position_ids=None, predicted=None, masks=None, work=NEW_ARRAYS,
+    ):  # fmt: skip
         """Scores over the vocabulary.
 
         Parameters
@@ -79,6 +82,7 @@ class MiniBERT:
         input_ids : (B, T) ints
         attention_mask : (B, T) bool, True at real tokens, or (B, T, T) bool, True where i may look at j; or None
         segment_ids : (B, T) ints, for a model with segment embeddings
+        position_ids : (B, T) ints; None is 0 to T - 1 in every row
         predicted : (B, T) bool; only these positions are scored, and the last layer computes no others
         masks : DropoutMasks; None switches dropout off
         work : where arrays come from
@@ -104,6 +108,9 @@ class MiniBERT:
         if segment_ids is not None:
             segment_ids = np.asarray(segment_ids)
             _check_shape("segment_ids", segment_ids, (batch, tokens))
+        if position_ids is not None:
+            position_ids = np.asarray(position_ids)
+            _check_shape("position_ids", position_ids, (batch, tokens))
         bias = attention_bias(attention_mask, config.dtype)
         rows = chosen = None
         if predicted is not None:
@@ -111,7 +118,9 @@ class MiniBERT:
             _check_shape("predicted", predicted, (batch, tokens))
             rows, chosen = predicted_rows(predicted)
 
-        x, embeddings_cache = embeddings(input_ids, segment_ids, params, config, self.position, masks, work)
+        x, embeddings_cache = embeddings(
+            input_ids, segment_ids, params, config, self.position, masks, work, position_ids
+        )
         hidden_states = [x.reshape(batch, tokens, -1)]
         layers = []
         for index in range(config.layers):
@@ -159,7 +168,7 @@ class MiniBERT:
 
     def loss_and_gradients(
         self, input_ids, labels, attention_mask=None, segment_ids=None, *,
-        grads=None, count=None, masks=None, work=NEW_ARRAYS,
+        position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS,
     ):  # fmt: skip
         """Masked cross-entropy, computed at predicted positions only, and its gradients.
 
@@ -169,17 +178,19 @@ class MiniBERT:
         No prediction at all gives loss 0 and zero gradients.
         """
         logits, targets, cache = self._score_predictions(
-            input_ids, labels, attention_mask, segment_ids, masks, work
+            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work
         )
         loss, dlogits = cross_entropy(logits, targets, max(len(targets), 1) if count is None else count)
         return loss, self.backward(dlogits, cache, grads, work)
 
-    def score(self, input_ids, labels, attention_mask=None, segment_ids=None, work=NEW_ARRAYS):
+    def score(self, input_ids, labels, attention_mask=None, segment_ids=None, *, position_ids=None, work=NEW_ARRAYS):
         """Logits (P, V) and labels (P,) at the predicted positions, without dropout: for evaluation."""
-        logits, targets, _ = self._score_predictions(input_ids, labels, attention_mask, segment_ids, None, work)
+        logits, targets, _ = self._score_predictions(
+            input_ids, labels, attention_mask, segment_ids, position_ids, None, work
+        )
         return logits, targets
 
-    def _score_predictions(self, input_ids, labels, attention_mask, segment_ids, masks, work):
+    def _score_predictions(self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work):
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
             raise MinibertError(f"labels: type {labels.dtype} was given. Allowed: integers.")
@@ -191,7 +202,10 @@ class MiniBERT:
                 f"labels: values from {targets.min()} to {targets.max()} were given. "
                 f"Allowed: 0 to {self.config.vocab_size - 1}, and {IGNORED} where nothing is predicted."
             )
-        logits, cache = self.forward(input_ids, attention_mask, segment_ids, predicted, masks, work)
+        logits, cache = self.forward(
+            input_ids, attention_mask, segment_ids,
+            position_ids=position_ids, predicted=predicted, masks=masks, work=work,
+        )  # fmt: skip
         return logits, targets, cache
 
     @staticmethod

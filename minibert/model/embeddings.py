@@ -16,6 +16,8 @@ class EmbeddingsCache(NamedTuple):
     """(B, T)"""
     segment_ids: np.ndarray | None
     """(B, T)"""
+    position_ids: np.ndarray | None
+    """(B, T); None where they are 0 to T - 1 in every row"""
     norm: LayerNormCache | None
     """None in pre-norm networks"""
     dropout: np.ndarray | None
@@ -32,7 +34,9 @@ def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
     return blocks
 
 
-def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS):
+def embeddings(
+    input_ids, segment_ids, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS, position_ids=None
+):
     """x = dropout(norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
 
     In post-norm networks the sum is normalised, as every later one is; in pre-norm networks it is not.
@@ -42,7 +46,7 @@ def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, ma
     _check_ids("input_ids", input_ids, len(table))
     x = work.empty((batch, tokens, table.shape[1]), table.dtype)
     np.take(table, input_ids, axis=0, out=x, mode="clip")
-    position.embed(x, params)
+    position.embed(x, position_ids, params)
     if config.segments:
         segment_ids = np.zeros_like(input_ids) if segment_ids is None else segment_ids
         _check_ids("segment_ids", segment_ids, config.segments)
@@ -55,7 +59,7 @@ def embeddings(input_ids, segment_ids, params, config: ModelConfig, position, ma
         x, norm = layer_norm(x, gain, bias, config.norm_epsilon, work)
     mask = masks and masks.draw(config.dropout, (batch, tokens, x.shape[1]), x.dtype, work)
     dropout(x.reshape(batch, tokens, -1), mask)
-    return x, EmbeddingsCache(input_ids, segment_ids, norm, mask)
+    return x, EmbeddingsCache(input_ids, segment_ids, position_ids, norm, mask)
 
 
 def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, work=NEW_ARRAYS):
@@ -66,7 +70,7 @@ def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, wor
         gain = params["embeddings.norm.gain"]
         dx = layer_norm_backward(dx, cache.norm, gain, grads, "embeddings.norm.gain", "embeddings.norm.bias", work)
     grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)
-    position.embed_backward(dx.reshape(batch, tokens, -1), grads)
+    position.embed_backward(dx.reshape(batch, tokens, -1), cache.position_ids, grads)
     if cache.segment_ids is not None:
         grads.add_rows("embeddings.segment.weight", cache.segment_ids.reshape(-1), dx)
 

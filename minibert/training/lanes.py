@@ -65,8 +65,9 @@ class Lanes:
                 work.reset()
                 span = slice(sequences[0], sequences[-1] + 1)
                 mask = None if batch.attention_mask is None else batch.attention_mask[span]
+                positions = None if batch.position_ids is None else batch.position_ids[span]
                 loss, _ = self.model.loss_and_gradients(
-                    batch.input_ids[span], batch.labels[span], mask,
+                    batch.input_ids[span], batch.labels[span], mask, position_ids=positions,
                     grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
                 )  # fmt: skip
                 losses.append(loss)
@@ -96,8 +97,9 @@ class Lanes:
             for batch in batches[lane :: self.count]:
                 self.workspaces[lane].reset()
                 logits, labels = self.model.score(
-                    batch.input_ids, batch.labels, batch.attention_mask, work=self.workspaces[lane]
-                )
+                    batch.input_ids, batch.labels, batch.attention_mask,
+                    position_ids=batch.position_ids, work=self.workspaces[lane],
+                )  # fmt: skip
                 results.append(score(logits, labels))
             return results
 

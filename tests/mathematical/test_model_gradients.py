@@ -239,3 +239,23 @@ def test_a_workspace_gives_the_same_bits_as_new_arrays(norm, dtype):
         assert reused_loss == loss
         np.testing.assert_array_equal(reused.vector, grads.vector)
     assert work.nbytes > 0
+
+
+def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients():
+    """Pieces of 4, 2 and 3 tokens: in one row of 9, and padded in three rows of 4."""
+    model = build()
+    random = np.random.default_rng(5)
+    pieces = [random.integers(0, model.config.vocab_size, size) for size in (4, 2, 3)]
+    labels = [np.where(random.random(len(piece)) < 0.6, piece, -100) for piece in pieces]
+    number = np.repeat([0, 1, 2], [4, 2, 3])
+    packed_loss, packed = model.loss_and_gradients(
+        np.concatenate(pieces)[None], np.concatenate(labels)[None], (number[:, None] == number)[None],
+        position_ids=np.concatenate([np.arange(4), np.arange(2), np.arange(3)])[None],
+    )  # fmt: skip
+
+    def padded(rows, filler):
+        return np.array([[*row, *[filler] * (4 - len(row))] for row in rows])
+
+    loss, own = model.loss_and_gradients(padded(pieces, 0), padded(labels, -100), padded(pieces, -1) >= 0)
+    assert abs(packed_loss - loss) < 1e-12
+    np.testing.assert_allclose(packed.vector, own.vector, rtol=1e-9, atol=1e-12)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minibert.data.packing import pack_documents
+from minibert.data.batches import frozen_batches
+from minibert.data.packing import cut_documents, pack_documents, pieces, positions_within
 from minibert.data.tokenizer import CLS, PAD, SEP
 
 
@@ -11,7 +12,7 @@ def ids(*numbers: int) -> np.ndarray:
 
 
 def test_a_document_becomes_consecutive_chunks_between_cls_and_sep():
-    packed = pack_documents([ids(11, 12, 13, 14, 15, 16, 17)], sequence_length=5)
+    packed = cut_documents([ids(11, 12, 13, 14, 15, 16, 17)], sequence_length=5)
     assert packed.input_ids.tolist() == [
         [CLS, 11, 12, 13, SEP],
         [CLS, 14, 15, 16, SEP],
@@ -22,7 +23,7 @@ def test_a_document_becomes_consecutive_chunks_between_cls_and_sep():
 
 
 def test_a_sequence_never_spans_two_documents():
-    packed = pack_documents([ids(11, 12), ids(21, 22, 23), ids(31)], sequence_length=4)
+    packed = cut_documents([ids(11, 12), ids(21, 22, 23), ids(31)], sequence_length=4)
     assert packed.input_ids.tolist() == [
         [CLS, 11, 12, SEP],
         [CLS, 21, 22, SEP],
@@ -35,7 +36,7 @@ def test_a_sequence_never_spans_two_documents():
 def test_every_token_is_kept_once_and_in_order():
     random = np.random.default_rng(0)
     documents = [random.integers(5, 999, size=size).astype(np.int32) for size in (0, 1, 61, 62, 63, 500, 0, 124)]
-    packed = pack_documents(documents, sequence_length=64)
+    packed = cut_documents(documents, sequence_length=64)
     for index, document in enumerate(documents):
         own = packed.documents == index
         rows = [row[1 : length - 1] for row, length in zip(packed.input_ids[own], packed.lengths[own])]
@@ -44,17 +45,55 @@ def test_every_token_is_kept_once_and_in_order():
 
 
 def test_unknown_tokens_count_as_text_but_not_as_ordinary():
-    packed = pack_documents([ids(1, 7, 8)], sequence_length=6)
+    packed = cut_documents([ids(1, 7, 8)], sequence_length=6)
     assert packed.text_tokens == 3
     assert packed.ordinary.tolist() == [[False, False, True, True, False, False]]
 
 
 def test_the_shortest_sequence_holds_one_token():
-    assert pack_documents([ids(7, 8)], sequence_length=3).input_ids.tolist() == [[CLS, 7, SEP], [CLS, 8, SEP]]
+    assert cut_documents([ids(7, 8)], sequence_length=3).input_ids.tolist() == [[CLS, 7, SEP], [CLS, 8, SEP]]
 
 
 def test_no_tokens_give_no_sequences():
     for documents in ([], [ids()]):
-        packed = pack_documents(documents, sequence_length=8)
+        packed = cut_documents(documents, sequence_length=8)
         assert packed.input_ids.shape == (0, 8)
         assert len(packed) == 0
+
+
+def test_packed_rows_are_full_but_for_room_too_small_for_a_piece():
+    """Rows of 8: 9 tokens fill [CLS] 6 [SEP] and begin a row with 3; 1 token more takes the 3 places left there."""
+    packed = pack_documents([ids(*range(11, 20)), ids(31), ids(41, 42)], sequence_length=8)
+    assert packed.input_ids.tolist() == [
+        [CLS, 11, 12, 13, 14, 15, 16, SEP],
+        [CLS, 17, 18, 19, SEP, CLS, 31, SEP],
+        [CLS, 41, 42, SEP, PAD, PAD, PAD, PAD],
+    ]
+    assert packed.lengths.tolist() == [8, 8, 4]
+    assert packed.documents.tolist() == [0, 0, 2]
+    assert packed.text_tokens == 12
+
+
+def test_pieces_count_their_positions_from_zero():
+    row = np.array([[CLS, 17, 18, 19, SEP, CLS, 31, SEP], [CLS, 41, 42, SEP, PAD, PAD, PAD, PAD]])
+    assert pieces(row).tolist() == [[1, 1, 1, 1, 1, 2, 2, 2], [1] * 8]
+    assert positions_within(pieces(row)).tolist() == [[0, 1, 2, 3, 4, 0, 1, 2], [0, 1, 2, 3, 4, 5, 6, 7]]
+
+
+def test_packing_keeps_every_token_once_and_in_order():
+    random = np.random.default_rng(0)
+    documents = [random.integers(5, 999, size=size).astype(np.int32) for size in (0, 1, 61, 62, 63, 500, 0, 124)]
+    packed = pack_documents(documents, sequence_length=64)
+    text = packed.input_ids[packed.input_ids >= 5]
+    assert text.tolist() == np.concatenate(documents).tolist()
+    assert (packed.input_ids[:-1] == PAD).sum() <= 2 * len(packed)
+    assert len(packed) < len(cut_documents(documents, 64))
+
+
+def test_a_packed_batch_has_attention_within_pieces_only():
+    packed = pack_documents([ids(11, 12, 13), ids(31)], sequence_length=8)
+    (batch,) = frozen_batches(packed, rate=0.5, count=1, batch_size=1, mask_seed=0, vocab_size=50)
+    look = batch.attention_mask[0]
+    assert look[:5, :5].all() and look[5:, 5:].all()
+    assert not look[:5, 5:].any() and not look[5:, :5].any()
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2]]
