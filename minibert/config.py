@@ -158,6 +158,8 @@ class TrainingConfig:
     """Sequences in one optimizer step."""
     accumulation: int = number(1, at_least=1)
     """Parts that a batch is computed in, one after the other, to save memory."""
+    checkpoint_activations: bool = False
+    """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
     sequence_length: int = number(64, at_least=3)
     lanes: int = number(2, at_least=1)
     """Threads that a batch is split over, with one BLAS thread each."""

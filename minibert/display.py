@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 POLL_SECONDS = 2.0
+ESTIMATE_AFTER = 5
+"""Steps after which the cost of a run is estimated."""
 PLAIN_SECONDS = 30.0
 """How often a line is printed where there is no terminal to redraw."""
 
@@ -57,6 +59,10 @@ class Display:
         if step is None or self._progress is None:
             return
         done, steps = trainer.progress.step, trainer.config.training.steps
+        if done == ESTIMATE_AFTER < steps:
+            minutes = (steps - done) * trainer.progress.seconds / done / 60
+            tokens = trainer.progress.tokens_seen / done * steps
+            self.note(f"{steps:,} steps, about {tokens:,.0f} tokens and {minutes:.1f} minutes (evaluation aside)")
         held_out = self._evaluation.latest.get("eval/loss")
         text = f"loss {step.loss:.3f}" + (f", held out {held_out:.3f}" if held_out is not None else "")
         self._progress.update(self._task, completed=done, loss=text)

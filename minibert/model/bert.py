@@ -1,12 +1,16 @@
 """MiniBERT: embeddings, encoder and masked-language-model head as one function with its gradient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from minibert.config import ModelConfig, validate
 from minibert.errors import MinibertError
 from minibert.model.attention import attention_bias
+from minibert.model.dropout import DropoutMasks
 from minibert.model.embeddings import EmbeddingsCache, embeddings, embeddings_backward, embeddings_blocks
 from minibert.model.encoder import (
     LayerCache,
@@ -33,7 +37,7 @@ class ForwardCache:
     """Everything a forward pass computed that its backward pass needs, and that a reader may want to see."""
 
     embeddings: EmbeddingsCache
-    layers: list[LayerCache]
+    layers: "list[LayerCache | RecomputedLayer]"
     final_norm: LayerNormCache | None
     head: HeadCache
     hidden_states: list[np.ndarray]
@@ -41,6 +45,23 @@ class ForwardCache:
     after the final norm; where only predictions are scored it is (B, R, D), the rows that were computed."""
     chosen: np.ndarray | None
     """(B, R) bool: which of the last layer's rows are scored; None when all are"""
+
+
+class RecomputedLayer(NamedTuple):
+    """What stands in for a layer's cache when activations are checkpointed: the means to compute it again.
+
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+    """
+
+    compute: Callable
+    masks: DropoutMasks | None
+    draws: int
+    """How many masks had been drawn before the layer, so that it draws the same again"""
+
+    def __call__(self, work) -> LayerCache:
+        if self.masks is not None:
+            self.masks.rewind(self.draws)
+        return self.compute(masks=self.masks, work=work)[1]
 
 
 class MiniBERT:
@@ -73,7 +94,7 @@ class MiniBERT:
 
     def forward(
         self, input_ids, attention_mask=None, segment_ids=None, *,
-        position_ids=None, predicted=None, masks=None, work=NEW_ARRAYS,
+        position_ids=None, predicted=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
     ):  # fmt: skip
         """Scores over the vocabulary.
 
@@ -86,6 +107,8 @@ class MiniBERT:
         predicted : (B, T) bool; only these positions are scored, and the last layer computes no others
         masks : DropoutMasks; None switches dropout off
         work : where arrays come from
+        checkpoint_activations : keep only the layers' inputs; the backward pass computes the rest again, to the
+            same bits: less memory, and one more forward pass
 
         Returns
         -------
@@ -124,11 +147,16 @@ class MiniBERT:
         hidden_states = [x.reshape(batch, tokens, -1)]
         layers = []
         for index in range(config.layers):
-            last = index == config.layers - 1
-            x, cache = layer(
-                x, batch, f"layers.{index}", params, config, bias, rows if last else None, masks, work
-            )
-            layers.append(cache)
+            asking = rows if index == config.layers - 1 else None
+            compute = partial(layer, x, batch, f"layers.{index}", params, config, bias, asking)
+            if checkpoint_activations:
+                layers.append(RecomputedLayer(compute, masks, masks.draws if masks else 0))
+                x = work.empty((len(x) if asking is None else asking.size, config.hidden_size), x.dtype)
+                with work.scratch():
+                    x[...] = compute(masks=masks, work=work)[0]
+            else:
+                x, cache = compute(masks=masks, work=work)
+                layers.append(cache)
             hidden_states.append(x.reshape(batch, -1, config.hidden_size))
         x, norm_cache = final_norm(x, params, config, work)
         hidden_states[-1] = x.reshape(batch, -1, config.hidden_size)
@@ -158,8 +186,10 @@ class MiniBERT:
             for index in reversed(range(config.layers)):
                 # Memory of one layer's backward pass serves the next: only the gradient itself is carried on.
                 with work.scratch():
+                    kept = cache.layers[index]
+                    layer_cache = kept(work) if isinstance(kept, RecomputedLayer) else kept
                     full[...] = layer_backward(
-                        dx, cache.layers[index], len(input_ids), f"layers.{index}", params, config, grads, work
+                        dx, layer_cache, len(input_ids), f"layers.{index}", params, config, grads, work
                     )
                 dx = full
             embeddings_backward(dx, cache.embeddings, params, grads, self.position, work)
@@ -168,7 +198,7 @@ class MiniBERT:
 
     def loss_and_gradients(
         self, input_ids, labels, attention_mask=None, segment_ids=None, *,
-        position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS,
+        position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
     ):  # fmt: skip
         """Masked cross-entropy, computed at predicted positions only, and its gradients.
 
@@ -178,7 +208,7 @@ class MiniBERT:
         No prediction at all gives loss 0 and zero gradients.
         """
         logits, targets, cache = self._score_predictions(
-            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work
+            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations
         )
         loss, dlogits = cross_entropy(logits, targets, max(len(targets), 1) if count is None else count)
         return loss, self.backward(dlogits, cache, grads, work)
@@ -190,7 +220,9 @@ class MiniBERT:
         )
         return logits, targets
 
-    def _score_predictions(self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work):
+    def _score_predictions(
+        self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations=False
+    ):
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
             raise MinibertError(f"labels: type {labels.dtype} was given. Allowed: integers.")
@@ -205,6 +237,7 @@ class MiniBERT:
         logits, cache = self.forward(
             input_ids, attention_mask, segment_ids,
             position_ids=position_ids, predicted=predicted, masks=masks, work=work,
+            checkpoint_activations=checkpoint_activations,
         )  # fmt: skip
         return logits, targets, cache
 

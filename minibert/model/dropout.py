@@ -18,11 +18,16 @@ class DropoutMasks:
         self.first_sequence = first_sequence
         self._bits = np.random.Philox(key=seed)
         self._state = self._bits.state
-        self._draws = 0
+        self.draws = 0
+        """How many masks have been drawn"""
+
+    def rewind(self, draws: int) -> None:
+        """Go back to where ``draws`` masks had been drawn: the next ones are the same again."""
+        self.draws = draws
 
     def draw(self, rate: float, shape: tuple[int, ...], dtype, work=NEW_ARRAYS) -> np.ndarray | None:
         """A mask of ``shape`` = (sequences, ...) that is 0 with probability ``rate``, else 1/(1 - rate)."""
-        self._draws += 1
+        self.draws += 1
         dropped = min(round(rate * 256), 255)
         if dropped == 0:
             return None
@@ -37,6 +42,6 @@ class DropoutMasks:
 
     def _place(self, sequence: int) -> None:
         """Move the generator to this draw of this sequence: setting its counter is ten times as fast as a new one."""
-        self._state["state"]["counter"][:] = (0, self._draws, sequence, self.step)
+        self._state["state"]["counter"][:] = (0, self.draws, sequence, self.step)
         self._state["buffer_pos"] = 4  # nothing is left over from another place
         self._bits.state = self._state

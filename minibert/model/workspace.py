@@ -35,16 +35,20 @@ class Workspace:
     def __init__(self):
         self._memory = np.empty(0, np.uint8)
         self._used = 0
-        self._peak = 0
+        self.peak = 0
+        """Most bytes in use since the start"""
+        self._depth = 0
+        self.kept = 0
+        """Most bytes in use outside of any :meth:`scratch` since the start: what a backward pass finds"""
 
     @property
     def nbytes(self) -> int:
         return self._memory.nbytes
 
     def reset(self) -> None:
-        self._used = 0
-        if self._peak > self._memory.nbytes:
-            memory = np.empty(self._peak + ALIGNMENT, np.uint8)
+        self._used = self._depth = 0
+        if self.peak > self._memory.nbytes:
+            memory = np.empty(self.peak + ALIGNMENT, np.uint8)
             self._memory = memory[-memory.ctypes.data % ALIGNMENT :]
 
     def empty(self, shape, dtype) -> np.ndarray:
@@ -55,7 +59,9 @@ class Workspace:
             size *= int(length)
         start = self._used
         self._used += -(-size // ALIGNMENT) * ALIGNMENT
-        self._peak = max(self._peak, self._used)
+        self.peak = max(self.peak, self._used)
+        if not self._depth:
+            self.kept = max(self.kept, self._used)
         if self._used > self._memory.nbytes:
             return np.empty(shape, dtype)
         return self._memory[start : start + size].view(dtype).reshape(shape)
@@ -64,5 +70,7 @@ class Workspace:
     def scratch(self):
         """Arrays taken within this context are not needed after it: their memory is given out again."""
         used = self._used
+        self._depth += 1
         yield
+        self._depth -= 1
         self._used = used

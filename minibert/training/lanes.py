@@ -44,7 +44,9 @@ class Lanes:
         """``map`` over the lanes' threads."""
         return self._threads.map(function, items)
 
-    def loss_and_gradients(self, batch: Batch, dropout_seed: int, step: int, parts: int = 1) -> float:
+    def loss_and_gradients(
+        self, batch: Batch, dropout_seed: int, step: int, parts: int = 1, checkpoint_activations: bool = False
+    ) -> float:
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
         The batch is computed in ``parts``, one after the other, each split over the lanes.
@@ -69,6 +71,7 @@ class Lanes:
                 loss, _ = self.model.loss_and_gradients(
                     batch.input_ids[span], batch.labels[span], mask, position_ids=positions,
                     grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
+                    checkpoint_activations=checkpoint_activations,
                 )  # fmt: skip
                 losses.append(loss)
             self.grads[lane].fill_untouched()

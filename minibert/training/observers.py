@@ -13,7 +13,10 @@ class Ended(Exception):
 
 
 class TrainingLog:
-    """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed."""
+    """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed.
+
+    At the end, ``memory/<part>_megabytes`` as well.
+    """
 
     def __init__(self, log):
         self.log = log
@@ -33,7 +36,8 @@ class TrainingLog:
             "seconds": progress.seconds,
         }
         norms = {f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()}
-        self.log(metrics | norms, progress.step)
+        memory = {f"memory/{name}_megabytes": size for name, size in trainer.memory_report().items()}
+        self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)
 
 
 class Checkpoints:

@@ -97,8 +97,9 @@ class Trainer:
         started = time.perf_counter()
         progress, number = self.progress, self.progress.step + 1
         batch = self.batches.at(progress.step)
+        settings = self.config.training
         loss = self.lanes.loss_and_gradients(
-            batch, self.config.seeds.dropout, progress.step, self.config.training.accumulation
+            batch, self.config.seeds.dropout, progress.step, settings.accumulation, settings.checkpoint_activations
         )
         norm = self.lanes.reduce(self.optimizer)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -107,7 +108,7 @@ class Trainer:
                 f"The parameters of step {progress.step} are the last good ones. "
                 "A smaller optimizer.learning_rate or a longer schedule.warmup usually helps."
             )
-        logged = number % self.config.training.log_every == 0 or number == self.config.training.steps
+        logged = number % settings.log_every == 0 or number == settings.steps
         gradients = self.lanes.grads[0]
         norms = {group: gradients.norm(f"{group}.") for group in gradients.groups} if logged else {}
         rate = self.config.optimizer.learning_rate * self._factor(number)
@@ -129,6 +130,22 @@ class Trainer:
         mean = progress.loss_sum / max(progress.loss_count, 1)
         progress.loss_sum, progress.loss_count = 0.0, 0
         return mean
+
+    def memory_report(self) -> dict[str, float]:
+        """Megabytes (10⁶ bytes) of every large thing that training holds, once a step has been taken.
+
+        ``parameters``, ``optimizer_state``, and for every lane its ``gradients``, its ``caches`` (what the forward
+        pass keeps for the backward pass) and its ``work_arrays`` (what both take and give back on the way).
+        """
+        report = {
+            "parameters": self.model.params.vector.nbytes,
+            "optimizer_state": sum(vector.nbytes for vector in self.optimizer.state.values()),
+        }
+        for number, (grads, work) in enumerate(zip(self.lanes.grads, self.lanes.workspaces, strict=True)):
+            report[f"lane_{number}/gradients"] = grads.vector.nbytes
+            report[f"lane_{number}/caches"] = work.kept
+            report[f"lane_{number}/work_arrays"] = work.peak - work.kept
+        return {name: size / 1e6 for name, size in report.items()}
 
     def save(self, path: Path) -> None:
         """Everything that a resumed run needs."""

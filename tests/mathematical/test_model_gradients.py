@@ -9,7 +9,7 @@ from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients
-from minibert.model.workspace import Workspace
+from minibert.model.workspace import NEW_ARRAYS, Workspace
 
 VOCABULARY, BATCH, TOKENS = 17, 3, 6
 SAME = {"rtol": 1e-11, "atol": 1e-13}
@@ -259,3 +259,14 @@ def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients():
     loss, own = model.loss_and_gradients(padded(pieces, 0), padded(labels, -100), padded(pieces, -1) >= 0)
     assert abs(packed_loss - loss) < 1e-12
     np.testing.assert_allclose(packed.vector, own.vector, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("workspace", [False, True])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_checkpointed_activations_give_the_same_bits(norm, workspace):
+    model, batch = build(norm=norm, dropout=0.25, attention_dropout=0.25, layers=3), examples()
+    plain_loss, plain = model.loss_and_gradients(**batch, masks=masks())
+    work = Workspace() if workspace else NEW_ARRAYS
+    loss, grads = model.loss_and_gradients(**batch, masks=masks(), work=work, checkpoint_activations=True)
+    assert loss == plain_loss
+    assert grads.vector.tobytes() == plain.vector.tobytes()

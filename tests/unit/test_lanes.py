@@ -77,3 +77,21 @@ def test_evaluation_keeps_the_order_of_batches():
     with Lanes(model, 2) as lanes:
         counts = lanes.evaluate(batches, lambda logits, labels: len(labels))
     assert counts == [batch.predictions for batch in batches]
+
+
+def test_the_memory_report_adds_up_and_checkpointing_shrinks_the_caches():
+    def report(**settings):
+        config = Config(model=ModelConfig(**(MODEL.__dict__ | {"layers": 4})))
+        config.training.lanes, config.seeds.dropout = 2, 5
+        config.training.checkpoint_activations = settings.get("checkpoint", False)
+        bert = MiniBERT(config.model)
+        with Trainer(bert, RandomBatches(), config) as trainer:
+            trainer.step()
+            return trainer.memory_report(), bert.params.vector.nbytes / 1e6
+
+    plain, size = report()
+    checkpointed, _ = report(checkpoint=True)
+    assert plain["parameters"] == plain["lane_1/gradients"] == size
+    assert plain["optimizer_state"] == pytest.approx(2 * size)
+    assert checkpointed["lane_0/caches"] < plain["lane_0/caches"] / 2
+    assert min(plain.values()) > 0
