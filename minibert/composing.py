@@ -99,9 +99,9 @@ def _label(key: str) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, float) and round(value, 2) == value:
-        return f"{value:.2f}"
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2f}" if round(value, 2) == value and 0.01 <= abs(value) < 1000 else f"{value:g}"
 
 
 def _value_at(config: Any, key: str) -> Any:
