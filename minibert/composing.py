@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minibert.config import CONF, Config, resolve
+from minibert.config import CONF, VARIANTS, Config, resolve
 from minibert.errors import MinibertError, nearest, unknown_name
 
 
@@ -133,14 +133,19 @@ def _compose(overrides: list[str]):
             OmegaConf.set_struct(composed, False)
             return composed
     except (HydraException, OmegaConfBaseException) as error:
-        for override in _parse(overrides):
-            for problem in _problems(override):
+        parsed = _parse(overrides)
+        chosen = {override.key_or_group: override.value() for override in parsed}
+        for override in parsed:
+            for problem in _problems(override, chosen):
                 raise problem from error
         raise MinibertError(_first_line(error)) from error
 
 
-def _problems(override: Override) -> Iterator[MinibertError]:
-    """What is wrong with one override: an unknown group option, an unknown key, a value of another type."""
+def _problems(override: Override, chosen: dict[str, Any]) -> Iterator[MinibertError]:
+    """What is wrong with one override: an unknown group option, an unknown key, a value of another type.
+
+    ``chosen`` are the values of all overrides: a group's fields depend on the option chosen in it.
+    """
     key, value = override.key_or_group, override.value()
     options = groups().get(key)
     if options is not None:
@@ -163,6 +168,8 @@ def _problems(override: Override) -> Iterator[MinibertError]:
             )
             return
         owner, node = node, getattr(node, part)
+        if depth == 0 and chosen.get(part) in VARIANTS.get(part, {}):
+            node = VARIANTS[part][chosen[part]]()
     try:
         OmegaConf.update(OmegaConf.structured(type(owner)), last, value)
     except OmegaConfBaseException:

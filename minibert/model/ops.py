@@ -88,7 +88,7 @@ def softmax(scores, bias=None):
     A shift by the row's maximum changes nothing but the range of the exponentials. It is left out where the
     scores are small anyway, which one look at their extremes tells: row maxima take longer than all the rest.
     """
-    shifted = scores.size and max(scores.max(), -scores.min()) > SAFE
+    shifted = _needs_shift(scores)
     if bias is not None:
         scores += bias
     if shifted:
@@ -96,6 +96,11 @@ def softmax(scores, bias=None):
     weights = np.exp(scores, out=scores)
     weights /= weights @ np.ones((weights.shape[-1], 1), weights.dtype)
     return weights
+
+
+def _needs_shift(scores) -> bool:
+    """Whether exponentials of these scores may leave the range of float32. A NaN needs no shift: it stays one."""
+    return scores.size > 0 and bool(max(scores.max(), -scores.min()) > SAFE)
 
 
 def softmax_backward(dweights, weights, row_dot):
@@ -219,8 +224,8 @@ def cross_entropy(logits, labels, count):
     if not len(labels):
         return 0.0, logits
     rows = np.arange(len(labels))
-    maximum = logits.max(axis=1, keepdims=True)
-    logits -= maximum
+    if _needs_shift(logits):
+        logits -= logits.max(axis=1, keepdims=True)
     target = logits[rows, labels].astype(np.float64)
     np.exp(logits, out=logits)
     total = logits @ np.ones((logits.shape[1], 1), logits.dtype)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from minibert.config import OptimizerConfig
+from minibert.config import AdamWConfig, OptimizerConfig
 from minibert.errors import unknown_name
 from minibert.model.parameters import Layout
 from minibert.training.transforms import (
@@ -21,7 +21,7 @@ PIECE = 262144
 """Elements in a piece: with gradients, parameters and two moments in float32, half a megabyte."""
 
 
-def adamw(config: OptimizerConfig) -> Transform:
+def adamw(config: AdamWConfig) -> Transform:
     return chain(
         scale_by_adam(config.beta1, config.beta2, config.epsilon),
         add_decayed_weights(config.weight_decay),

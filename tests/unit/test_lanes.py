@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.config import Config, ModelConfig, OptimizerConfig
+from minibert.config import AdamWConfig, Config, ModelConfig
 from minibert.data.batches import Batch
 from minibert.model.bert import MiniBERT
 from minibert.training.lanes import Lanes
@@ -30,7 +30,7 @@ class RandomBatches:
 
 
 def train(lanes, steps=8, size=6, accumulation=1, model=MODEL):
-    config = Config(model=model, optimizer=OptimizerConfig(learning_rate=0.01))
+    config = Config(model=model, optimizer=AdamWConfig(learning_rate=0.01))
     config.seeds.dropout = 5
     config.training.lanes, config.training.steps, config.training.accumulation = lanes, steps, accumulation
     config.training.batch_size = size

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.config import OptimizerConfig
+from minibert.config import AdamWConfig
 from minibert.model.parameters import Block, Layout
 from minibert.training.optimizers import PIECE, Optimizer, build_transform
 from minibert.training.transforms import Moment, chain, clip_by_global_norm, scale_by_adam
@@ -13,7 +13,7 @@ LAYOUT = Layout([Block("a.weight", (2,)), Block("a.bias", (1,))])
 
 def adamw(**settings):
     clip = settings.pop("clip", None)
-    return Optimizer(build_transform(OptimizerConfig(**settings), clip), LAYOUT, "float64")
+    return Optimizer(build_transform(AdamWConfig(**settings), clip), LAYOUT, "float64")
 
 
 def test_adamw_follows_a_trajectory_worked_out_by_hand():

@@ -1,0 +1,77 @@
+"""The typed schema of conf/: a dataclass for every group, with what each field allows beside it.
+
+Hydra merges the YAML files of conf/ into these classes, so a misspelt key or a wrong type fails before
+anything runs. Ranges and names are stated as field metadata and checked by :func:`validate`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from minibert.config.checks import validate
+from minibert.config.data import DataConfig, MaskingConfig
+from minibert.config.model import ModelConfig, PositionConfig
+from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
+from minibert.config.training import VARIANTS, AdamWConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from minibert.errors import MinibertError
+from minibert.randomness import derive_seeds
+
+__all__ = [
+    "CONF", "ROOT", "AdamWConfig", "Config", "DataConfig", "EvaluationConfig", "MaskingConfig", "ModelConfig",
+    "OptimizerConfig", "PositionConfig", "ScheduleConfig", "SeedsConfig", "StudyConfig", "TrackingConfig",
+    "TrainingConfig", "VARIANTS", "config_hash", "register", "resolve", "validate",
+]  # fmt: skip
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
+"""The checkout that the code runs from; for an installed wheel, the working directory."""
+
+
+def register() -> None:
+    """Make the schema known to Hydra, and ``${minibert.root:}`` to OmegaConf.
+
+    An option with fields of its own finds its schema as ``<option>_schema`` in its group. The root is typed with
+    the base of each such group, so that any of its options can take the place.
+    """
+    store = ConfigStore.instance()
+    root = OmegaConf.structured(Config)
+    root.optimizer = OptimizerConfig()
+    store.store(name="schema", node=root)
+    for group, options in VARIANTS.items():
+        for option, schema in options.items():
+            store.store(group=group, name=f"{option}_schema", node=schema)
+    OmegaConf.register_new_resolver("minibert.root", lambda: str(ROOT), replace=True)
+
+
+def resolve(composed) -> Config:
+    """The composed configuration as plain dataclasses: interpolations resolved, seeds filled in, validated.
+
+    Raises :class:`MinibertError` naming every value that is not allowed.
+    """
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise MinibertError("\n".join(f"{key}: missing. Give a value: {key}=..." for key in missing))
+    config = OmegaConf.to_object(composed)
+    for stream, seed in derive_seeds(config.seed).items():
+        if getattr(config.seeds, stream) is None:
+            setattr(config.seeds, stream, seed)
+    validate(config)
+    for rate in ("corruption_rate", "prediction_rate"):
+        if getattr(config.masking, rate) is None:
+            setattr(config.masking, rate, config.masking.rate)
+    return config
+
+
+def config_hash(config: Config, corpus_hash: str) -> str:
+    """SHA-256 of what a run computes: the resolved configuration and the content of the corpus.
+
+    Left out is what changes no result: ``tracking``, ``study`` and the cache folder.
+    """
+    computed = asdict(config) | {"corpus": corpus_hash}
+    del computed["tracking"], computed["study"], computed["data"]["cache"]
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""The groups around a run, and the whole of a configuration."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from minibert.config.data import DataConfig, MaskingConfig
+from minibert.config.fields import choice, number
+from minibert.config.model import ModelConfig
+from minibert.config.training import AdamWConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+
+
+@dataclass
+class EvaluationConfig:
+    name: str = choice("intrinsic", "intrinsic")
+    every: int = number(100, at_least=1)
+    """Steps between evaluations; there is always one at step 0 and one at the end."""
+    sequences: int = number(256, at_least=1)
+    """How many held-out sequences are scored; all of them where there are fewer."""
+    batch_size: int = number(32, at_least=1)
+    rate: float = number(0.15, above=0, below=1)
+    """Masking rate of the frozen set that every run is scored on."""
+    rates: list[float] = field(default_factory=lambda: [0.15, 0.25, 0.40, 0.60, 0.80])
+    """Further rates scored at the end of a run."""
+    mask_seed: int = number(15, at_least=0)
+    """Seed of the frozen masks: deliberately no part of a run's own seeds."""
+
+
+@dataclass
+class TrackingConfig:
+    """Where a run is recorded. Nothing in here changes what a run computes."""
+
+    uri: str | None = None
+    """MLflow tracking server or database; null is the SQLite store under ``folder``."""
+    folder: str = MISSING
+    """Everything that a run writes."""
+    experiment: str = "minibert"
+    run_name: str | None = None
+    parent_run: str | None = None
+    """MLflow id of the sweep that this run is a child of."""
+    sweep_keys: list[str] = field(default_factory=list)
+    """The keys and groups that differ between the runs of the sweep: they name its runs."""
+    rerun: bool = False
+    """Train again although a run of the same configuration has finished."""
+    progress: bool = True
+
+
+@dataclass
+class SeedsConfig:
+    """The four streams of random numbers; null derives a stream's seed from ``seed``."""
+
+    init: int | None = number(None, at_least=0)
+    data: int | None = number(None, at_least=0)
+    masking: int | None = number(None, at_least=0)
+    dropout: int | None = number(None, at_least=0)
+
+
+@dataclass
+class StudyConfig:
+    """What an experiment file states for its report: the question and what is compared."""
+
+    name: str | None = None
+    question: str | None = None
+    hypothesis: str | None = None
+    factor: str | None = None
+    """The swept key whose values are compared."""
+    baseline: Any = None
+    """The value of ``factor`` that the others are measured against."""
+    metric: str = "eval/loss"
+    label: str | None = None
+    """What the factor is called in tables, figures and run names."""
+
+
+@dataclass
+class Config:
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
+    seed: int = number(0, at_least=0)
+    seeds: SeedsConfig = field(default_factory=SeedsConfig)
