@@ -28,6 +28,7 @@ from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
+from minibert.serving import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.provenance import environment
 from minibert.tracking.runs import Run, start_run
@@ -156,6 +157,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         with display.training(config.training.steps, evaluation):
             trainer.train([TrainingLog(run.log), evaluation, spectra, checkpoints, display.step])
     run.flush()
+    log_served_model(run, model, data.tokenizer)
     for name, figure in plot_training_curves(run.history).items():
         run.log_figure(figure, f"figures/{name}.png")
 

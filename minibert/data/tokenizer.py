@@ -4,8 +4,10 @@ Words are cut greedily into the longest pieces of a learned vocabulary; ``##`` m
 word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used by Devlin et al., "BERT", 2019.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -15,6 +17,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
+
+from minibert.errors import MinibertError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -49,6 +53,27 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, lowercase: bool) -> T
     return _empty_tokenizer(trained.get_vocab(), lowercase)
 
 
+def load_tokenizer(folder) -> Tokenizer:
+    """The tokenizer of a folder in the layout of ``transformers``: tokenizer.json, or BERT's own around vocab.txt.
+
+    Raises :class:`MinibertError` when there is neither, or when it lacks one of BERT's special tokens.
+    """
+    folder = Path(folder)
+    path = next((folder / name for name in ("tokenizer.json", "vocab.txt") if (folder / name).exists()), None)
+    if path is None:
+        raise MinibertError(f"{folder}: has neither tokenizer.json nor vocab.txt, so no text can be encoded.")
+    try:
+        if path.suffix == ".txt":
+            return _around_vocabulary(path)
+        tokenizer = Tokenizer.from_file(str(path))
+        _require_special_tokens(path, tokenizer.get_vocab())
+        return tokenizer
+    except MinibertError:
+        raise
+    except Exception as error:  # the library raises bare Exceptions
+        raise MinibertError(f"{path}: cannot be read as a tokenizer ({error}).") from error
+
+
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
@@ -76,9 +101,25 @@ def _empty_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
         tokenizer.post_processor = TemplateProcessing(
             single="[CLS] $A [SEP]",
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-            special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+            special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
         )
     return tokenizer
+
+
+def _around_vocabulary(path: Path) -> Tokenizer:
+    """BERT's pipeline around a vocab.txt, a token a line; tokenizer_config.json says whether case is kept."""
+    tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    settings = path.with_name("tokenizer_config.json")
+    about = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    _require_special_tokens(path, vocabulary)
+    return _empty_tokenizer(vocabulary, lowercase=about.get("do_lower_case", True))
+
+
+def _require_special_tokens(path: Path, vocabulary: dict[str, int]) -> None:
+    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+    if missing:
+        raise MinibertError(f"{path}: lacks {', '.join(missing)}. Allowed: tokenizers of BERT.")
 
 
 def _alphabet(texts: Sequence[str], tokenizer: Tokenizer, largest: int) -> list[str]:

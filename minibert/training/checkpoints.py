@@ -36,6 +36,7 @@ def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> 
     try:
         save_file(tensors, temporary, metadata={"minibert": json.dumps(about)})
         with open(temporary, "rb+") as file:
+            os.fchmod(file.fileno(), 0o644)  # safetensors lets nobody else read, not even in a shared store
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:

@@ -72,4 +72,6 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     found = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     checkpoints = {f"checkpoints/step_{step:07d}.safetensors" for step in (0, 1, 2, 4, 6)}
     figures = {f"figures/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
-    assert checkpoints | figures | {"config.yaml", "tokenizer.json"} == found
+    model = {name for name in found if name.startswith("model/")}
+    assert "model/MLmodel" in model
+    assert checkpoints | figures | {"config.yaml", "tokenizer.json"} == found - model

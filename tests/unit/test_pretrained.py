@@ -1,0 +1,240 @@
+"""Folders in the layout of transformers: what comes back, and what is refused."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from minibert import MiniBERT, MinibertError, ModelConfig
+from minibert.config import PositionConfig
+from minibert.data.tokenizer import load_tokenizer, train_tokenizer
+
+SIZES = {"vocab_size": 20, "hidden_size": 8, "layers": 2, "heads": 2, "feed_forward_size": 12, "max_length": 6}
+
+
+def build(**fields) -> MiniBERT:
+    model = MiniBERT(ModelConfig(**SIZES | {"norm": "post", "segments": 2} | fields))
+    model.params.vector[:] = np.random.default_rng(0).normal(size=model.params.vector.shape)
+    return model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A network of the bert family, written by minibert itself."""
+    build().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def edit_tensors(folder, change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def edit_config(folder, **settings) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"segments": 0, "activation": "relu", "norm_epsilon": 1e-5, "dropout": 0.25, "attention_dropout": 0.0},
+        {"segments": 1, "activation": "gelu_tanh", "dtype": "float64", "init_scale": 0.03},
+        {"norm": "pre", "segments": 0},
+        {"norm": "pre", "segments": 0, "dtype": "float64"},
+    ],
+)
+def test_a_round_trip_is_equal_to_the_bit(fields, tmp_path):
+    model = build(**fields)
+    model.save_pretrained(tmp_path)
+    back = MiniBERT.from_pretrained(tmp_path)
+    assert back.params.vector.tobytes() == model.params.vector.tobytes()
+    neutral = {"name": "", "output_bias": ""}
+    assert vars(back.config) | neutral == vars(model.config) | neutral
+
+
+def test_linear_weights_are_written_transposed_and_embeddings_are_not(folder):
+    params, tensors = build().params, load_file(folder / "model.safetensors")
+    weight = tensors["bert.encoder.layer.1.intermediate.dense.weight"]
+    assert weight.shape == (12, 8)
+    assert np.array_equal(weight, params["layers.1.feed_forward.in.weight"].T)
+    assert np.array_equal(tensors["bert.embeddings.word_embeddings.weight"], params["embeddings.token.weight"])
+
+
+def test_esm_counts_positions_from_the_row_after_its_padding(tmp_path):
+    model = build(norm="pre", segments=0)
+    model.save_pretrained(tmp_path)
+    table = load_file(tmp_path / "model.safetensors")["esm.embeddings.position_embeddings.weight"]
+    assert table.shape == (7, 8) and not table[0].any()
+    assert np.array_equal(table[1:], model.params["embeddings.position.weight"])
+
+
+def test_old_names_of_norms_and_a_missing_prefix_are_understood(folder):
+    def age(tensors):
+        for name in list(tensors):
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            tensors[old.removeprefix("bert.")] = tensors.pop(name)
+
+    edit_tensors(folder, age)
+    assert np.array_equal(MiniBERT.from_pretrained(folder).params.vector, build().params.vector)
+
+
+def test_what_masked_language_modelling_does_not_use_is_left_aside(folder):
+    def add(tensors):
+        tensors["bert.pooler.dense.weight"] = np.ones((8, 8), "float32")
+        tensors["bert.embeddings.position_ids"] = np.arange(6)[None]
+        tensors["cls.seq_relationship.weight"] = np.ones((2, 8), "float32")
+        tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].copy()
+        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].copy()
+
+    edit_tensors(folder, add)
+    assert np.array_equal(MiniBERT.from_pretrained(folder).params.vector, build().params.vector)
+
+
+def test_without_a_head_it_starts_fresh_and_a_warning_says_so(folder):
+    def behead(tensors):
+        for name in [name for name in tensors if name.startswith("cls.")]:
+            del tensors[name]
+
+    edit_tensors(folder, behead)
+    with pytest.warns(UserWarning, match="without a language-model head: the head starts fresh"):
+        model = MiniBERT.from_pretrained(folder)
+    assert np.array_equal(model.params["embeddings.norm.gain"], build().params["embeddings.norm.gain"])
+    assert np.array_equal(model.params["mlm_head.norm.gain"], np.ones(8))
+
+
+def test_all_that_is_wrong_with_a_folder_is_listed_at_once(folder):
+    def damage(tensors):
+        del tensors["bert.encoder.layer.0.attention.self.key.bias"]
+        tensors["bert.encoder.layer.1.output.dense.weight"] = np.zeros((8, 11), "float32")
+        tensors["bert.encoder.layer.0.attention.self.distance_embedding.weight"] = np.zeros((11, 4), "float32")
+        tensors["cls.predictions.decoder.weight"] = np.zeros((20, 8), "float32")
+
+    edit_tensors(folder, damage)
+    edit_config(folder, position_embedding_type="relative_key", is_decoder=True)
+    edit_config(folder, hidden_act="silu", auto_map={"AutoModel": "code.Model"})
+    with pytest.raises(MinibertError) as error:
+        MiniBERT.from_pretrained(folder)
+    for complaint in (
+        "position_embedding_type=relative_key (allowed: absolute)",
+        "is_decoder=True",
+        "hidden_act=silu (allowed: gelu,",
+        "auto_map names code",
+        "bert.encoder.layer.0.attention.self.key.bias is missing",
+        "bert.encoder.layer.1.output.dense.weight has shape (8, 11), not (8, 12)",
+        "bert.encoder.layer.0.attention.self.distance_embedding.weight is unknown",
+        "cls.predictions.decoder.weight differs from the token embeddings",
+    ):
+        assert complaint in str(error.value)
+
+
+def test_untied_output_weights_that_are_missing_are_not_made_up(folder):
+    edit_config(folder, tie_word_embeddings=False)
+    with pytest.raises(MinibertError, match=r"cls\.predictions\.decoder\.weight is missing"):
+        MiniBERT.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"model_type": "roberta"}, r"model_type=roberta \(allowed: bert, esm\)"),
+        ({"hidden_size": None}, "hidden_size=None is not a whole number"),
+        ({"num_hidden_layers": "two"}, "num_hidden_layers='two' is not a whole number"),
+        ({"num_attention_heads": 3}, "heads=3: does not divide"),
+        ({"num_hidden_layers": 1}, r"bert\.encoder\.layer\.1\.\S+ is unknown"),
+        ({"num_hidden_layers": 3}, r"bert\.encoder\.layer\.2\.\S+ is missing"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(folder, settings, complaint):
+    edit_config(folder, **settings)
+    with pytest.raises(MinibertError, match=complaint):
+        MiniBERT.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(("key", "value"), [("token_dropout", True), ("emb_layer_norm_before", True)])
+def test_variants_of_esm_that_are_other_networks_are_refused(tmp_path, key, value):
+    build(norm="pre", segments=0).save_pretrained(tmp_path)
+    edit_config(tmp_path, **{key: value})
+    with pytest.raises(MinibertError, match=f"{key}=True"):
+        MiniBERT.from_pretrained(tmp_path)
+
+
+def test_pickled_weights_are_never_opened(folder, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(MinibertError, match=r"pytorch_model\.bin is pickled.*never read"):
+        MiniBERT.from_pretrained(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_an_index_may_not_name_files_outside_of_the_folder(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../elsewhere.safetensors"}}')
+    with pytest.raises(MinibertError, match=r"outside of the folder: \.\./elsewhere"):
+        MiniBERT.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("config.json", "{"), ("config.json", "[]"), ("model.safetensors", "cut")]
+)
+def test_broken_files_are_named(folder, name, content):
+    (folder / name).write_text(content)
+    with pytest.raises(MinibertError, match=name):
+        MiniBERT.from_pretrained(folder)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(MinibertError, match="nowhere"):
+        MiniBERT.from_pretrained(tmp_path / "nowhere")
+
+
+def test_what_the_layout_cannot_express_is_listed_at_once(tmp_path):
+    model = build(norm="pre", activation="relu")
+    model.config.position = PositionConfig(name="rotary")
+    with pytest.raises(MinibertError) as error:
+        model.save_pretrained(tmp_path / "new")
+    for complaint in (
+        "model.position.name=rotary (allowed: absolute)",
+        "model.activation=relu with model.norm=pre (allowed: gelu)",
+        "model.segments=2 with model.norm=pre (allowed: 0)",
+    ):
+        assert complaint in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_tokenizer_comes_back_from_either_of_its_files(tmp_path):
+    tokenizer = train_tokenizer(["The river runs, and RUNS to the sea."], vocab_size=40, lowercase=False)
+    build(vocab_size=40).save_pretrained(tmp_path, tokenizer)
+    text = "The seas run: RUN, [MASK]!"
+    expected = tokenizer.encode(text).ids
+    assert load_tokenizer(tmp_path).encode(text).ids == expected
+    (tmp_path / "tokenizer.json").unlink()
+    assert load_tokenizer(tmp_path).encode(text).ids == expected
+
+
+def test_a_vocabulary_may_number_its_special_tokens_as_it_likes(tmp_path):
+    (tmp_path / "vocab.txt").write_text("a\n##b\n[MASK]\n[PAD]\n[SEP]\n[UNK]\n[CLS]\n", encoding="utf-8")
+    assert load_tokenizer(tmp_path).encode("Ab [MASK] é").ids == [6, 0, 1, 2, 5, 4]
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({}, "neither tokenizer.json nor vocab.txt"),
+        ({"tokenizer.json": "{}"}, "tokenizer.json: cannot be read"),
+        ({"vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"}, r"vocab.txt: lacks \[MASK\]"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_used_is_named(tmp_path, files, complaint):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(MinibertError, match=complaint):
+        load_tokenizer(tmp_path)
