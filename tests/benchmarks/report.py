@@ -1,0 +1,180 @@
+"""What was measured, as tables, verdicts and JSON."""
+
+import platform
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from tests.benchmarks.workload import SHAPES, physical_cores
+
+MEGABYTE = 1024**2
+
+
+@dataclass
+class Measurement:
+    """One contender at one shape."""
+
+    contender: str
+    flops: float
+    """Needed in a step, whatever the contender computes beyond"""
+    about: dict
+    rounds: list[list[float]] = field(default_factory=list)
+    """Seconds of every step, by round"""
+    losses: list[float] = field(default_factory=list)
+    """Of every step from the first one on; NaN where there is none"""
+    others: list[float] = field(default_factory=list)
+    """Share of the machine that went to other processes, by round"""
+    retaken: int = 0
+    """Turns that were taken again because of them"""
+    peak_memory: int = 0
+    """Bytes of the whole process"""
+
+    @property
+    def seconds(self) -> np.ndarray:
+        return np.concatenate(self.rounds)
+
+    @property
+    def own_memory(self) -> int:
+        """Peak memory above what the process held when everything was imported, in bytes."""
+        return self.peak_memory - self.about["memory_imported"]
+
+
+def ratios(one: Measurement, other: Measurement, centre=np.median) -> np.ndarray:
+    """centre(one) / centre(other), round by round: what slows the machine for a while slows both."""
+    pairs = zip(one.rounds, other.rounds, strict=True)
+    return np.array([centre(first) / centre(second) for first, second in pairs])
+
+
+def comparison_table(title: str, measured: dict[str, Measurement]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("contender")
+    columns = (
+        "median ms", "10-90 %", "mean ms", "minibert / it", "by round",
+        "GFLOP/s", "peak MB", "own MB", "others", "loss 1",
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, measurement in measured.items():
+        milliseconds = 1000 * measurement.seconds
+        low, median, high = np.quantile(milliseconds, (0.1, 0.5, 0.9))
+        ratio = rounds = ""
+        if "minibert" in measured:
+            by_round = ratios(measured["minibert"], measurement)
+            ratio, rounds = f"{np.median(by_round):.3f}", f"{by_round.min():.3f}-{by_round.max():.3f}"
+        table.add_row(
+            name, f"{median:.1f}", f"{low:.1f}-{high:.1f}", f"{milliseconds.mean():.1f}", ratio, rounds,
+            f"{measurement.flops / median / 1e6:.0f}", f"{measurement.peak_memory / MEGABYTE:.0f}",
+            f"{measurement.own_memory / MEGABYTE:.0f}", f"{max(measurement.others):.0%}",
+            "" if np.isnan(measurement.losses[0]) else f"{measurement.losses[0]:.5f}",
+        )  # fmt: skip
+    table.caption_justify = "left"
+    table.caption = (
+        "minibert / it: time of minibert over time of this contender, median of the rounds and their range. "
+        "GFLOP/s: arithmetic that reaches the loss. Own MB: peak above what its imports hold. Others: most that "
+        "other processes took of the machine in a turn. Loss 1: of the first step."
+    )
+    return table
+
+
+def most_disturbed(measured: dict[str, Measurement]) -> float:
+    """The largest share of a turn that went to other processes."""
+    return max(max(measurement.others) for measurement in measured.values())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    what: str
+    value: float
+    bound: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def verdicts(shape: str, measured: dict[str, Measurement]) -> list[Verdict]:
+    """The targets that can be judged by what was measured."""
+    found = []
+    ours = measured.get("minibert")
+    if ours is None:
+        return found
+    base = shape == "base"
+    torches = [measured[name] for name in ("torch", "torch.compile") if name in measured]
+    if torches:
+        faster = min(torches, key=lambda measurement: np.median(measurement.seconds))
+        what = f"time / the faster torch ({faster.contender})"
+        found.append(Verdict(what, float(np.median(ratios(ours, faster))), 0.70 if base else 0.85))
+    if base and "transformers" in measured:
+        ratio = float(np.median(ratios(ours, measured["transformers"])))
+        found.append(Verdict("time / transformers", ratio, 0.33))
+    if base and "sgemm" in measured:
+        share = float(np.median(ratios(measured["sgemm"], ours)))
+        found.append(Verdict("share of the sgemm ceiling", share, 0.75, at_least=True))
+    if "tracked" in measured:
+        overhead = float(np.median(ratios(measured["tracked"], ours, np.mean)))
+        found.append(Verdict("mean time of the tracked step / bare step", overhead, 1.05))
+    if base and "torch" in measured:
+        found.append(Verdict("peak memory / torch", ours.peak_memory / measured["torch"].peak_memory, 1.0))
+    return found
+
+
+def verdict_table(found: list[Verdict], quiet: bool) -> Table:
+    """Without a ``quiet`` machine nothing is met or missed: threads that wait for each other suffer most."""
+    table = Table(title="Targets", title_justify="left")
+    table.add_column("of minibert")
+    for column in ("measured", "target"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for verdict in found:
+        target = f"{'≥' if verdict.at_least else '≤'} {verdict.bound:.2f}"
+        judgement = "met" if verdict.met else "[bold red]missed"
+        table.add_row(verdict.what, f"{verdict.value:.3f}", target, judgement if quiet else "[yellow]void")
+    return table
+
+
+def as_json(shape: str, dropout: float, measured: dict[str, Measurement]) -> dict:
+    ours = measured.get("minibert")
+    by_round = {name: list(ratios(ours, other)) for name, other in measured.items()} if ours else {}
+    return {
+        "shape": shape,
+        "sizes": asdict(SHAPES[shape]),
+        "dropout": dropout,
+        "contenders": [_measurement_as_json(measurement) for measurement in measured.values()],
+        "minibert_to_others_by_round": by_round,
+        "targets": [asdict(verdict) | {"met": verdict.met} for verdict in verdicts(shape, measured)],
+    }
+
+
+def _measurement_as_json(measurement: Measurement) -> dict:
+    low, median, high = np.quantile(measurement.seconds, (0.1, 0.5, 0.9))
+    return {
+        "contender": measurement.contender,
+        "seconds": {"median": median, "mean": measurement.seconds.mean(), "quantile_10": low, "quantile_90": high},
+        "rounds": measurement.rounds,
+        "others": measurement.others,
+        "turns_retaken": measurement.retaken,
+        "losses": None if np.isnan(measurement.losses[0]) else measurement.losses,
+        "needed_flops": measurement.flops,
+        "peak_memory": measurement.peak_memory,
+        "own_memory": measurement.own_memory,
+        "about": measurement.about,
+    }
+
+
+def machine() -> dict:
+    """What the numbers depend on, beside the versions that every contender states."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = lines[0].split(":", 1)[1].strip() if lines else processor
+    return {
+        "processor": processor,
+        "cores": physical_cores(),
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+    }
