@@ -14,7 +14,7 @@ from analysis.findings import Findings, find
 from analysis.protocol import environments
 from analysis.report import argument_parser, open_existing_store
 from analysis.runs import load_study
-from analysis.tables import Table, costs, results
+from analysis.tables import Table, costs, results, tuning
 from minibert.config import ROOT
 from minibert.errors import MinibertError
 
@@ -58,6 +58,7 @@ def _results(findings: Findings, figures: list[str]) -> str:
         f"**{answer(findings)}**",
         *details(findings),
         _markdown(results(findings)),
+        *(_markdown(table) for table in [tuning(findings)] if table),
         *(f"![{FIGURES[name]}]({name})" for name in figures),
         *(_markdown(costs(findings, found)) for found in findings.efficiencies),
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),

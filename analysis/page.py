@@ -8,7 +8,7 @@ from importlib.resources import files
 from analysis.answers import answer, details
 from analysis.findings import Findings
 from analysis.protocol import common_settings, environments, limits, varied_settings
-from analysis.tables import Table, costs, rate_grid, results
+from analysis.tables import Table, costs, rate_grid, results, tuning
 
 CAPTIONS = {
     "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % intervals.",
@@ -31,6 +31,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _missing(findings),
         _section("Results", _table(results(findings)) if findings.groups else "",
                  *_figures(figures, "finals", "differences")),
+        _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
         _section("Learning", *_figures(figures, "curves")),
         _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
                  *_figures(figures, "efficiency")),

@@ -16,7 +16,7 @@ from analysis.figures import draw, save
 from analysis.findings import Findings, find
 from analysis.page import render
 from analysis.runs import load_study
-from analysis.tables import BESIDE, Table, results, write_csv
+from analysis.tables import BESIDE, Table, results, tuning, write_csv
 from minibert.config import ROOT
 from minibert.errors import MinibertError
 from minibert.tracking import Store, open_store
@@ -77,6 +77,8 @@ def print_result(result: ReportResult) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if result.table.rows:
         console.print(rich_table(result.table))
+    if tuned := tuning(result.findings):
+        console.print(rich_table(tuned))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why})", markup=False)
     console.print()

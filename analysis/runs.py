@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.quantities import AXES
+from analysis.quantities import AXES, quantity
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
 from minibert.tracking.store import store_errors
@@ -39,6 +39,8 @@ class TrackedRun:
     status: str
     reason: str | None
     value: str
+    setting: str | None
+    """Its value of the key that is tuned for every value of the factor; None where nothing is tuned."""
     seed: int | None
     metrics: dict[str, float]
     """The last value of every metric."""
@@ -66,6 +68,8 @@ class Study:
     hypothesis: str | None
     factor: str
     label: str
+    tuned: str | None
+    """The key that was tuned for every value of the factor, with as many settings for each."""
     baseline: str | None
     metric: str
     command: str
@@ -81,9 +85,37 @@ class Study:
 
     @cached_property
     def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
-        """The finished runs of every value, by seed. Empty where none has finished."""
-        finished = [run for run in self.runs if run.finished]
-        return {value: tuple(run for run in finished if run.value == value) for value in self.values}
+        """The finished runs of every value, by seed; of a tuned study, those at its best setting.
+
+        Empty where none has finished.
+        """
+        return {
+            value: next((found[setting] for setting in [self.best[value]] if setting in found), ())
+            for value, found in self.settings.items()
+        }
+
+    @cached_property
+    def settings(self) -> dict[str, dict[str | None, tuple[TrackedRun, ...]]]:
+        """Value -> setting of the tuned key -> its finished runs, by seed. Without tuning, the setting is None."""
+        found: dict = {value: {} for value in self.values}
+        for run in sorted(self.runs, key=lambda run: _numerically(run.setting or "")):
+            if run.finished:
+                found[run.value][run.setting] = (*found[run.value].get(run.setting, ()), run)
+        return found
+
+    @cached_property
+    def best(self) -> dict[str, str | None]:
+        """Value -> the setting whose mean of the metric is best, among those where no run diverged."""
+        sign = -1 if quantity(self.metric).higher_is_better else 1
+
+        def badness(runs: tuple[TrackedRun, ...]) -> float:
+            mean = sum(run.final(self.metric) for run in runs) / len(runs)
+            return sign * mean if math.isfinite(mean) else math.inf
+
+        return {
+            value: min(found, key=lambda setting: badness(found[setting]), default=None)
+            for value, found in self.settings.items()
+        }
 
     @cached_property
     def missing(self) -> dict[str, str]:
@@ -141,7 +173,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         raise MinibertError(
             f"study '{name}': study.factor=null. Name the swept key that is compared in the experiment file."
         )
-    runs = tuple(_run(store, child, factor, metric) for child in _one_per_configuration(members))
+    runs = tuple(_run(store, child, factor, stated("tuned"), metric) for child in _one_per_configuration(members))
     baseline = stated("baseline")
     if baseline is not None:
         baseline = next((run.value for run in runs if same_value(run.value, baseline)), baseline)
@@ -152,6 +184,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         hypothesis=stated("hypothesis"),
         factor=factor,
         label=stated("label") or factor,
+        tuned=stated("tuned"),
         baseline=baseline,
         metric=metric,
         command=tags.get("minibert.command", f"python -m minibert.run +experiment={name}"),
@@ -170,7 +203,7 @@ def _one_per_configuration(members: list[Child]) -> list[Child]:
     return list(chosen.values())
 
 
-def _run(store: Store, child: Child, factor: str, metric: str) -> TrackedRun:
+def _run(store: Store, child: Child, factor: str, tuned: str | None, metric: str) -> TrackedRun:
     def is_drawn(key: str) -> bool:
         return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
 
@@ -181,6 +214,7 @@ def _run(store: Store, child: Child, factor: str, metric: str) -> TrackedRun:
         status=child.status,
         reason=child.reason,
         value=child.parameters.get(factor, "null"),
+        setting=child.parameters.get(tuned, "null") if tuned else None,
         seed=int(seed) if is_number(seed) else None,
         metrics=child.metrics,
         curves={key: _curve(store, child.id, key) for key in child.metrics if is_drawn(key)},

@@ -10,7 +10,7 @@ from analysis.answers import with_interval
 from analysis.findings import Efficiency, Findings, axis_values
 from analysis.quantities import AXES, quantity
 from analysis.runs import TrackedRun
-from analysis.statistics import Estimate
+from analysis.statistics import Estimate, mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
@@ -71,6 +71,23 @@ def costs(findings: Findings, efficiency: Efficiency) -> Table:
     unit = f" {described.unit}" if described.unit else ""
     note = f"{efficiency.meaning.capitalize()}. Linear between evaluations, over the runs that get there."
     return Table(f"To first reach {level}{unit}", columns, tuple(rows), note)
+
+
+def tuning(findings: Findings) -> Table | None:
+    """Final means at every setting of the tuned key: a row a value of the factor; None where nothing was tuned."""
+    study = findings.study
+    if study.tuned is None:
+        return None
+    settings = list(dict.fromkeys(setting for found in study.settings.values() for setting in found))
+
+    def cell(value: str, setting: str | None) -> str:
+        runs = study.settings[value].get(setting, ())
+        shown = with_interval(mean_interval([run.final(study.metric) for run in runs]), study.metric) if runs else "–"
+        return f"{shown} (best)" if setting == study.best[value] else shown
+
+    rows = tuple((study.shown(value), *(cell(value, setting) for setting in settings)) for value in study.values)
+    note = "Every value had the same settings to choose from. The best was chosen on the scores that it is compared by."
+    return Table(f"{study.tuned} tuned for each {study.label}", (study.label, *map(str, settings)), rows, note)
 
 
 def rate_grid(findings: Findings) -> Table | None:

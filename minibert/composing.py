@@ -47,12 +47,19 @@ class Plan:
 
 
 def groups() -> dict[str, list[str]]:
-    """Every config group of conf/ with its options."""
-    return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(CONF.iterdir())
-        if folder.is_dir()
-    }
+    """Every config group of conf/ with its options.
+
+    A folder within a group is a group of its own where it fills a part of an option, as ``optimizer/inner`` does.
+    Elsewhere it is a part of its options' names, as in ``model=ladder/m``.
+    """
+    found: dict[str, list[str]] = {}
+    for file in sorted(CONF.glob("*/**/*.yaml")):
+        group, _, option = file.relative_to(CONF).with_suffix("").as_posix().partition("/")
+        part, _, rest = option.partition("/")
+        if rest and any(hasattr(schema(), part) for schema in VARIANTS.get(group, {}).values()):
+            group, option = f"{group}/{part}", rest
+        found.setdefault(group, []).append(option)
+    return {group: sorted(found[group]) for group in sorted(found)}
 
 
 def plan(overrides: list[str], multirun: bool) -> Plan:
@@ -94,7 +101,7 @@ def run_name(config: Config, choices: dict[str, str], keys: list[str]) -> str:
 
 def _label(key: str) -> str:
     """``masking.rate`` is called masking; ``optimizer.learning_rate``, learning rate."""
-    *parents, last = key.split(".")
+    *parents, last = key.replace("/", ".").split(".")
     return (parents[-1] if parents and last in ("rate", "name") else last).replace("_", " ")
 
 
@@ -111,7 +118,7 @@ def _value_at(config: Any, key: str) -> Any:
 
 
 def _job(composed, overrides) -> Job:
-    choices = {group: str(option) for group, option in composed.hydra.runtime.choices.items() if "/" not in group}
+    choices = {group: str(option) for group, option in composed.hydra.runtime.choices.items() if not group.startswith("hydra/")}
     del composed.hydra
     return Job(resolve(composed), tuple(overrides), choices)
 
@@ -151,6 +158,10 @@ def _problems(override: Override, chosen: dict[str, Any]) -> Iterator[MinibertEr
     if options is not None:
         if isinstance(value, str) and value not in options:
             yield unknown_name(key, value, options)
+        group, _, part = key.rpartition("/")
+        holders = [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
+        if group and chosen.get(group) not in holders:
+            yield MinibertError(f"{override.input_line}: goes with {group}={' or '.join(holders)} only.")
         return
     if key.startswith("hydra"):
         return
@@ -168,8 +179,11 @@ def _problems(override: Override, chosen: dict[str, Any]) -> Iterator[MinibertEr
             )
             return
         owner, node = node, getattr(node, part)
-        if depth == 0 and chosen.get(part) in VARIANTS.get(part, {}):
-            node = VARIANTS[part][chosen[part]]()
+        # The group ``position`` fills ``model.position``; all others bear the name of what they fill.
+        place = part if part in VARIANTS else "/".join(key.split(".")[: depth + 1])
+        schemas = VARIANTS.get(part if part in VARIANTS else key.split(".")[0], {})
+        if chosen.get(place) in schemas:
+            node = schemas[chosen[place]]()
     try:
         OmegaConf.update(OmegaConf.structured(type(owner)), last, value)
     except OmegaConfBaseException:

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 
-from minibert.config import ROOT, Config
+from minibert.config import ROOT, Config, restore
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.checkpoints import copy_into, load_checkpoint
@@ -38,7 +38,7 @@ def load_run(run_id: str, step: int | None = None, uri: str | None = None) -> Lo
         kept = ", ".join(map(str, sorted(checkpoints))) or "none"
         raise MinibertError(f"Run {run_id} has no checkpoint of step {step}. Kept steps: {kept}.")
     step = max(checkpoints) if step is None else step
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(folder / "config.yaml")))
+    config = restore(OmegaConf.load(folder / "config.yaml"))
     model = MiniBERT(config.model, config.seeds.init)
     tensors, _ = load_checkpoint(checkpoints[step])
     copy_into(model.params, tensors, checkpoints[step])

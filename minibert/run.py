@@ -18,9 +18,8 @@ from minibert import interruption
 from minibert.composing import Job, Plan, plan, run_name
 from minibert.config import CONF, Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
-from minibert.data.batches import Batches
-from minibert.data.masking import build_masking
 from minibert.data.prepared import PreparedData, prepare_data
+from minibert.data.training_batches import build_batches
 from minibert.diagnostics.curves import plot_training_curves
 from minibert.diagnostics.schedule import WeightSpectra
 from minibert.display import Display
@@ -141,23 +140,22 @@ def _record(
 def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
     """Train from the start, or from where the run was left, with everything that watches."""
     model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
-    vocabulary = data.tokenizer.get_vocab_size()  # a small corpus may fill less than the model's table
-    masking = build_masking(config.masking, vocabulary)
-    batches = Batches(data.train, masking, config.training.batch_size, config.seeds.data, config.seeds.masking)
-    with Trainer(model, batches, config) as trainer, interruption.deferred():
+    batches = build_batches(config, data)
+    with Trainer(model, batches, config, batches.adapting) as trainer, interruption.deferred():
         resume_path = run.folder / "resume.safetensors"
         if resume_path.exists():
             trainer.resume(resume_path)
             display.note(f"continuing from step {trainer.progress.step}")
         baselines = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
         run.log({f"baseline/{name}": data.statistics[name] for name in baselines}, 0)
-        evaluation = IntrinsicEvaluation(config.evaluation, data, vocabulary, run.log)
+        evaluation = IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), run.log)
         checkpoints = Checkpoints(config.training, resume_path, run.keep, run.flush, interruption.reason)
         spectra = WeightSpectra(checkpoints.steps, run.log)
         with display.training(config.training.steps, evaluation):
             trainer.train([TrainingLog(run.log), evaluation, spectra, checkpoints, display.step])
-    run.flush()
-    log_served_model(run, model, data.tokenizer)
+        run.flush()
+        with trainer.evaluation_parameters():
+            log_served_model(run, model, data.tokenizer)
     for name, figure in plot_training_curves(run.history).items():
         run.log_figure(figure, f"figures/{name}.png")
 

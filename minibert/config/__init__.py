@@ -6,24 +6,27 @@ anything runs. Ranges and names are stated as field metadata and checked by :fun
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from minibert.config.checks import validate
 from minibert.config.data import DataConfig, MaskingConfig
-from minibert.config.model import ModelConfig, PositionConfig
+from minibert.config.model import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
+from minibert.config.optimizers import AdamWConfig, LookaheadConfig, OptimizerConfig
 from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
-from minibert.config.training import VARIANTS, AdamWConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
-from minibert.errors import MinibertError
+from minibert.config.training import VARIANTS, ScheduleConfig, TrainingConfig
+from minibert.errors import MinibertError, unknown_name
 from minibert.randomness import derive_seeds
 
 __all__ = [
     "CONF", "ROOT", "AdamWConfig", "Config", "DataConfig", "EvaluationConfig", "MaskingConfig", "ModelConfig",
-    "OptimizerConfig", "PositionConfig", "ScheduleConfig", "SeedsConfig", "StudyConfig", "TrackingConfig",
-    "TrainingConfig", "VARIANTS", "config_hash", "register", "resolve", "validate",
+    "OptimizerConfig", "PositionConfig", "RelativeBiasConfig", "RelativeConfig", "RopeConfig", "ScheduleConfig",
+    "SeedsConfig", "StudyConfig", "TrackingConfig", "TrainingConfig", "VARIANTS", "config_hash", "register", "resolve", "restore", "validate",
 ]  # fmt: skip
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -35,17 +38,43 @@ ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path
 def register() -> None:
     """Make the schema known to Hydra, and ``${minibert.root:}`` to OmegaConf.
 
-    An option with fields of its own finds its schema as ``<option>_schema`` in its group. The root is typed with
-    the base of each such group, so that any of its options can take the place.
+    An option with fields of its own finds its schema as ``<option>_schema`` in its group.
     """
     store = ConfigStore.instance()
-    root = OmegaConf.structured(Config)
-    root.optimizer = OptimizerConfig()
-    store.store(name="schema", node=root)
+    store.store(name="schema", node=_open(Config))
     for group, options in VARIANTS.items():
         for option, schema in options.items():
-            store.store(group=group, name=f"{option}_schema", node=schema)
+            store.store(group=group, name=f"{option}_schema", node=_open(schema))
     OmegaConf.register_new_resolver("minibert.root", lambda: str(ROOT), replace=True)
+
+
+def _open(schema: type, plain: Mapping | None = None):
+    """A schema in which the place of every group is typed with the group's base, so that any option can take it.
+
+    With ``plain`` values, the place is taken by the option that these name.
+    """
+    node = OmegaConf.structured(schema)
+    places = get_type_hints(Config) | get_type_hints(ModelConfig)
+    options = {places[group]: options for group, options in VARIANTS.items()}
+    for field, kind in get_type_hints(schema).items():
+        if kind in options and plain is None:
+            node[field] = kind()
+        elif kind in options:
+            name = plain[field]["name"]
+            if name not in options[kind]:
+                raise unknown_name(f"{field}.name", name, options[kind])
+            node[field] = _open(options[kind][name], plain[field])
+        elif kind is ModelConfig and plain is not None:
+            node[field] = _open(kind, plain[field])
+    return node
+
+
+def restore(plain: Mapping, schema: type = Config):
+    """The configuration that :func:`resolve` gave, from its plain values, such as the ``config.yaml`` of a run.
+
+    With another ``schema``, such as :class:`ModelConfig`, that part of one.
+    """
+    return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
 
 
 def resolve(composed) -> Config:
@@ -60,7 +89,11 @@ def resolve(composed) -> Config:
     for stream, seed in derive_seeds(config.seed).items():
         if getattr(config.seeds, stream) is None:
             setattr(config.seeds, stream, seed)
+    config.model.auxiliary_heads = config.objective.tasks
     validate(config)
+    if isinstance(config.optimizer, LookaheadConfig):
+        config.optimizer.inner.learning_rate = config.optimizer.learning_rate
+        config.optimizer.inner.rate_factor = config.optimizer.rate_factor
     for rate in ("corruption_rate", "prediction_rate"):
         if getattr(config.masking, rate) is None:
             setattr(config.masking, rate, config.masking.rate)

@@ -1,10 +1,13 @@
-"""The groups that make batches of text: ``data`` and ``masking``."""
+"""The groups that make batches of text: ``data``, ``masking``, ``curriculum`` and ``objective``."""
 
 from dataclasses import dataclass
 
 from omegaconf import MISSING
 
 from minibert.config.fields import choice, number
+
+CHOICES = ("uniform", "whole_word", "span", "frequency")
+"""How a masking chooses tokens."""
 
 
 @dataclass
@@ -15,7 +18,7 @@ class MaskingConfig:
     share that is predicted; both default to ``rate``. The smaller set lies inside the larger one.
     """
 
-    name: str = choice("uniform", "uniform")
+    name: str = choice("uniform", *CHOICES, "scheduled", "adaptive")
     rate: float = number(0.15, above=0, below=1)
     corruption_rate: float | None = number(None, at_least=0, below=1)
     prediction_rate: float | None = number(None, above=0, below=1)
@@ -23,6 +26,124 @@ class MaskingConfig:
     """Of the corrupted tokens, the share replaced by [MASK]."""
     random: float = number(0.1, at_least=0, at_most=1)
     """Of the corrupted tokens, the share replaced by a random ordinary token; the rest stays as it is."""
+
+
+@dataclass
+class SpanMaskingConfig(MaskingConfig):
+    p: float = number(0.2, above=0, below=1)
+    """Of the geometric distribution of lengths: the chance that a span ends after a word."""
+    longest: int = number(10, at_least=1)
+    """Words in a span."""
+
+
+@dataclass
+class FrequencyMaskingConfig(MaskingConfig):
+    exponent: float = number(0.5, at_least=0)
+    """A word is drawn with probability proportional to its count to the power of −exponent."""
+
+
+@dataclass
+class ChangingMaskingConfig(SpanMaskingConfig, FrequencyMaskingConfig):
+    """A rate that changes in the course of training: corruption and prediction both follow it."""
+
+    chosen: str = choice("uniform", *CHOICES)
+    """How tokens are chosen at the rate of the step."""
+
+
+@dataclass
+class ScheduledMaskingConfig(ChangingMaskingConfig):
+    """``rate`` is where it starts."""
+
+    end: float = number(0.15, above=0, below=1)
+    shape: str = choice("linear", "linear", "cosine")
+    share: float = number(1.0, above=0, at_most=1)
+    """Of all steps, the share over which the rate changes."""
+
+
+@dataclass
+class AdaptiveMaskingConfig(ChangingMaskingConfig):
+    """``rate`` is where it starts."""
+
+    target: float = number(0.3, above=0, below=1)
+    """Masked accuracy on the training batches that the rate is to bring about."""
+    gain: float = number(0.005, above=0)
+    """Change of the rate a step, per unit of accuracy off the target."""
+    memory: float = number(0.98, at_least=0, below=1)
+    """Weight of the past in the running accuracy."""
+    lowest: float = number(0.05, above=0, below=1)
+    highest: float = number(0.6, above=0, below=1)
+
+
+MASKINGS = {
+    "uniform": MaskingConfig,
+    "whole_word": MaskingConfig,
+    "span": SpanMaskingConfig,
+    "frequency": FrequencyMaskingConfig,
+    "scheduled": ScheduledMaskingConfig,
+    "adaptive": AdaptiveMaskingConfig,
+}
+"""The schema of every option of ``masking``."""
+
+
+@dataclass
+class CurriculumConfig:
+    """In which order sequences are met."""
+
+    name: str = choice("none", "none", "length", "rarity", "loss")
+
+
+@dataclass
+class PacedCurriculumConfig(CurriculumConfig):
+    """Easy sequences first: the share of them that may be drawn grows until it is all."""
+
+    pacing: str = choice("root", "linear", "root", "step")
+    start: float = number(0.1, above=0, at_most=1)
+    """Share of the sequences, the easiest, to begin with."""
+    share: float = number(0.5, above=0, below=1)
+    """Of all steps, the share until all sequences take part."""
+    stages: int = number(10, at_least=1)
+    """In how many stages the share grows."""
+
+
+@dataclass
+class LossCurriculumConfig(PacedCurriculumConfig):
+    stride: int = number(8, at_least=1)
+    """One of so many neighbouring sequences is scored, for all of them."""
+
+
+CURRICULA = {
+    "none": CurriculumConfig,
+    "length": PacedCurriculumConfig,
+    "rarity": PacedCurriculumConfig,
+    "loss": LossCurriculumConfig,
+}
+"""The schema of every option of ``curriculum``."""
+
+
+@dataclass
+class ObjectiveConfig:
+    """What is learnt: masked words, and beside them the tasks whose weight is not zero."""
+
+    name: str = choice("mlm", "mlm", "nsp", "sop", "token_order", "replaced_token")
+    mlm: bool = True
+    """Mask and predict words; without, the tasks below are learnt alone."""
+    nsp: float = number(0.0, at_least=0)
+    """Weight of: is the second segment of the row a random one?"""
+    sop: float = number(0.0, at_least=0)
+    """Weight of: are the two segments of the row swapped?"""
+    token_order: float = number(0.0, at_least=0)
+    """Weight of: was this token moved?"""
+    replaced_token: float = number(0.0, at_least=0)
+    """Weight of: was this token replaced?"""
+    moved: float = number(0.15, above=0, below=1)
+    """``token_order``: share of the ordinary tokens that change places."""
+    replaced: float = number(0.15, above=0, below=1)
+    """``replaced_token``: share of the ordinary tokens that are replaced."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks beside masked words, each with a head of the network."""
+        return [name for name in ("nsp", "sop", "token_order", "replaced_token") if getattr(self, name)]
 
 
 @dataclass

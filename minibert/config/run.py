@@ -5,10 +5,17 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from minibert.config.data import DataConfig, MaskingConfig
+from minibert.config.data import CurriculumConfig, DataConfig, MaskingConfig, ObjectiveConfig
 from minibert.config.fields import choice, number
 from minibert.config.model import ModelConfig
-from minibert.config.training import AdamWConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from minibert.config.optimizers import (
+    AdamWConfig,
+    ClippingConfig,
+    GlobalNormClippingConfig,
+    LayerRatesConfig,
+    OptimizerConfig,
+)
+from minibert.config.training import ScheduleConfig, TrainingConfig
 
 
 @dataclass
@@ -67,6 +74,8 @@ class StudyConfig:
     """The swept key whose values are compared."""
     baseline: Any = None
     """The value of ``factor`` that the others are measured against."""
+    tuned: str | None = None
+    """A swept key that is tuned for every value of ``factor``: each is compared at its best setting."""
     metric: str = "eval/loss"
     label: str | None = None
     """What the factor is called in tables, figures and run names."""
@@ -76,8 +85,12 @@ class StudyConfig:
 class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+    clipping: ClippingConfig = field(default_factory=GlobalNormClippingConfig)
+    layer_rates: LayerRatesConfig = field(default_factory=LayerRatesConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

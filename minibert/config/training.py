@@ -1,39 +1,26 @@
-"""The groups that say how parameters move: ``optimizer``, ``schedule`` and ``training``."""
+"""The groups ``schedule`` and ``training``, and which groups have options with fields of their own."""
 
 from dataclasses import dataclass
 
+from minibert.config.data import CURRICULA, MASKINGS
 from minibert.config.fields import choice, number
-
-
-@dataclass
-class OptimizerConfig:
-    """What every optimizer has."""
-
-    name: str = "adamw"
-    learning_rate: float = number(1e-3, above=0)
-    """The peak of the schedule."""
-
-
-@dataclass
-class AdamWConfig(OptimizerConfig):
-    beta1: float = number(0.9, at_least=0, below=1)
-    beta2: float = number(0.98, at_least=0, below=1)
-    epsilon: float = number(1e-8, above=0)
-    weight_decay: float = number(0.01, at_least=0)
-    """Decoupled decay of weights; gains and biases are never decayed."""
+from minibert.config.model import POSITIONS
+from minibert.config.optimizers import CLIPPINGS, LAYER_RATES, OPTIMIZERS
 
 
 @dataclass
 class ScheduleConfig:
     """The factor on the learning rate: linear warm-up, then the named shape."""
 
-    name: str = choice("linear", "linear", "cosine", "warmup_stable_decay")
+    name: str = choice(
+        "linear", "constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root"
+    )  # fmt: skip
     warmup: float = number(0.1, at_least=0, at_most=1)
     """Share of all steps spent on warm-up."""
     decay: float = number(0.2, above=0, at_most=1)
     """Share of all steps spent on the decay of ``warmup_stable_decay``."""
     final: float = number(0.0, at_least=0, at_most=1)
-    """The factor at the last step."""
+    """The factor at the last step; ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
 
 
 @dataclass
@@ -49,8 +36,6 @@ class TrainingConfig:
     sequence_length: int = number(64, at_least=3)
     lanes: int = number(2, at_least=1)
     """Threads that a batch is split over, with one BLAS thread each."""
-    clip_norm: float | None = number(1.0, above=0)
-    """Largest global norm of the gradient; null clips nothing."""
     log_every: int = number(10, at_least=1)
     checkpoint_every: int = number(500, at_least=1)
     """Steps between the kept checkpoints after step 512; before, they are log-spaced."""
@@ -58,5 +43,12 @@ class TrainingConfig:
     """At most this much work is lost by a kill."""
 
 
-VARIANTS = {"optimizer": {"adamw": AdamWConfig}}
+VARIANTS = {
+    "optimizer": OPTIMIZERS,
+    "clipping": CLIPPINGS,
+    "layer_rates": LAYER_RATES,
+    "masking": MASKINGS,
+    "curriculum": CURRICULA,
+    "position": POSITIONS,
+}
 """Groups whose options have fields of their own: group -> option -> its schema."""

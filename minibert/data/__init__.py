@@ -1,1 +1,7 @@
-"""Text to batches: corpora, tokenizer, packing, masking, batches, and the baselines to read a loss against."""
+"""Text to batches: corpora, tokenizer, packing, masking, order, tasks, and baselines to read a loss against."""
+
+from minibert.data.curriculum import implement_curriculum_learning
+from minibert.data.masking_rates import implement_adaptive_masking
+from minibert.data.objectives import add_auxiliary_tasks
+
+__all__ = ["add_auxiliary_tasks", "implement_adaptive_masking", "implement_curriculum_learning"]

@@ -1,13 +1,32 @@
-"""Batches: sequences in an order, with masks. Both follow from seeds and places, so nothing has to be saved."""
+"""Batches: sequences in an order, with masks. Both follow from seeds and places.
 
-from dataclasses import dataclass
+Nothing has to be saved, unless masking or curriculum follow the course of training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 
+from minibert.data.curriculum import walk
 from minibert.data.masking import UniformMasking
 from minibert.data.packing import Sequences, pieces, positions_within
 from minibert.randomness import generator
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What an auxiliary head is asked about a batch."""
+
+    labels: np.ndarray
+    """(B, T) int32: 1 for yes and 0 for no; IGNORED where nothing is asked"""
+    weight: float
+    """Factor of its loss in the sum"""
+
+    @property
+    def count(self) -> int:
+        return int((self.labels >= 0).sum())
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,20 @@ class Batch:
     """Tokens that are predicted."""
     position_ids: np.ndarray | None = None
     """(B, T) position of each token in its piece; None when every row is one piece"""
+    segment_ids: np.ndarray | None = None
+    """(B, T): 0 in the first segment of a row, 1 in the second; None where rows have no segments"""
+    auxiliary: dict[str, Questions] = field(default_factory=dict)
+    """What the auxiliary heads of the network are asked, by name"""
+    settings: dict[str, float] = field(default_factory=dict)
+    """What it was made with, where that changes in the course of training: the metrics to log it as"""
+
+    @property
+    def asked(self) -> int:
+        """Positions that are predicted or asked about."""
+        if not self.auxiliary:
+            return self.predictions
+        asked = [questions.labels >= 0 for questions in self.auxiliary.values()]
+        return int(np.logical_or.reduce([self.labels >= 0, *asked]).sum())
 
 
 class Batches:
@@ -34,33 +67,56 @@ class Batches:
 
     The sequences of one epoch after the other, each epoch in its own random order without replacement, form an
     endless row; step s takes the sequences s·B to s·B + B − 1 of it. Every batch is full; one may straddle epochs.
+
+    A curriculum takes the place of this order, auxiliary tasks add questions. What of masking and curriculum
+    follows the course of training is in ``adapting``: these have a state beside the step.
     """
 
     def __init__(
-        self, sequences: Sequences, masking: UniformMasking, batch_size: int, data_seed: int, masking_seed: int
-    ):
-        if not len(sequences):
-            raise ValueError("there are no sequences to make batches of")
+        self, sequences: Sequences, masking: UniformMasking, batch_size: int, data_seed: int, masking_seed: int,
+        curriculum=None, auxiliary=None,
+    ):  # fmt: skip
+        """``curriculum`` and ``auxiliary`` are of :mod:`minibert.data.curriculum` and ``objectives``, or None."""
         self.sequences = sequences
         self.masking = masking
         self.batch_size = batch_size
         self.data_seed = data_seed
         self.masking_seed = masking_seed
+        self.curriculum = curriculum
+        self.auxiliary = auxiliary
+        if not len(sequences):
+            raise ValueError("there are no sequences to make batches of")
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0. Its masks are keyed by (masking seed, step, row)."""
-        generators = [generator(self.masking_seed, step, row) for row in range(self.batch_size)]
-        return _masked_batch(self.sequences, self.indices(step), self.masking, generators)
+        rows = range(self.batch_size)
+        masks = [generator(self.masking_seed, step, row) for row in rows]
+        indices, masking = self.indices(step), self.masking.at(step)
+        if self.auxiliary is None:
+            original, lengths = self.sequences.input_ids[indices], self.sequences.lengths[indices]
+            batch = masked_batch(original, lengths, masking, masks)
+        else:
+            draws = [generator(self.masking_seed, step, row, 1) for row in rows]
+            batch = self.auxiliary.batch(indices, masking, masks, draws)
+        settings = self.masking.settings(step)
+        if self.curriculum is not None:
+            settings = settings | self.curriculum.settings(step)
+        return replace(batch, settings=settings) if settings else batch
+
+    @property
+    def adapting(self) -> list:
+        """What follows the course of training, for the trainer to tell of it and to keep the state of."""
+        return [part for part in (self.masking, self.curriculum) if getattr(part, "state", None)]
 
     def indices(self, step: int) -> np.ndarray:
         """(B,) int64: which sequences are in the batch of a step."""
-        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        epochs, offsets = np.divmod(places, len(self.sequences))
-        return np.concatenate([self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)])
+        if self.curriculum is not None:
+            return self.curriculum.indices(step)
+        return walk(step * self.batch_size, self.batch_size, len(self.sequences), self._order)
 
     def epoch(self, step: int) -> float:
-        """How often the corpus has been passed through before this step."""
+        """How often the corpus has been passed through before this step, without a curriculum."""
         return step * self.batch_size / len(self.sequences)
 
     def _draw_order(self, epoch: int) -> np.ndarray:
@@ -79,18 +135,25 @@ def frozen_batches(
     count = min(count, len(sequences))
     chosen = (2 * np.arange(count) + 1) * len(sequences) // (2 * count)
     masking = UniformMasking(vocab_size, corruption_rate=rate, prediction_rate=rate)
-    batches = []
-    for start in range(0, count, batch_size):
-        indices = chosen[start : start + batch_size]
-        generators = [generator(mask_seed, int(index)) for index in indices]
-        batches.append(_masked_batch(sequences, indices, masking, generators))
-    return batches
+    return batches_of(sequences, chosen, masking, batch_size, lambda index: generator(mask_seed, index))
 
 
-def _masked_batch(sequences: Sequences, indices: np.ndarray, masking: UniformMasking, generators: list) -> Batch:
-    original = sequences.input_ids[indices]
+def batches_of(
+    sequences: Sequences, indices: np.ndarray, masking: UniformMasking, batch_size: int, draws: Callable
+) -> list[Batch]:
+    """Batches of the sequences ``indices``, each masked by its own ``draws(index)``. The last may be smaller."""
+    parts = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+    return [
+        masked_batch(
+            sequences.input_ids[part], sequences.lengths[part], masking, [draws(int(index)) for index in part]
+        )
+        for part in parts
+    ]
+
+
+def masked_batch(original: np.ndarray, lengths: np.ndarray, masking: UniformMasking, generators: list) -> Batch:
+    """The batch of (B, T) original ids of which the first ``lengths`` (B,) are not padding, a generator a row."""
     input_ids, labels = masking.apply(original, generators)
-    lengths = sequences.lengths[indices]
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
     attention_mask, position_ids = None if real.all() else real, None
     piece = pieces(original)

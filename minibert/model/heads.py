@@ -5,16 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.config import ModelConfig
-from minibert.model.ops import (
-    LayerNormCache,
-    activation,
-    activation_backward,
-    column_sums,
-    layer_norm,
-    layer_norm_backward,
-    linear,
-    linear_backward,
-)
+from minibert.model.feed_forward import head_activation
+from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
+from minibert.model.ops import activation, activation_backward, column_sums, linear, linear_backward
 from minibert.model.parameters import Block
 from minibert.model.workspace import NEW_ARRAYS
 
@@ -24,7 +17,7 @@ class HeadCache(NamedTuple):
     """(P, D): the hidden states that are scored"""
     slope: np.ndarray
     """(P, D): slope of the activation"""
-    norm: LayerNormCache
+    norm: NormCache
     transformed: np.ndarray
     """(P, D): what is compared with the token embeddings"""
 
@@ -34,8 +27,7 @@ def mlm_head_blocks(config: ModelConfig) -> list[Block]:
     return [
         Block("mlm_head.transform.weight", (size, size)),
         Block("mlm_head.transform.bias", (size,)),
-        Block("mlm_head.norm.gain", (size,)),
-        Block("mlm_head.norm.bias", (size,)),
+        *norm_blocks("mlm_head.norm", config),
         Block("mlm_head.bias", (config.vocab_size,)),
     ]
 
@@ -52,16 +44,15 @@ def predicted_rows(predicted):
 
 
 def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS):
-    """logits = layer_norm(f(x W + b)) Eᵀ + c, E the token embeddings: the output weights are tied to them.
+    """logits = norm(f(x W + b)) Eᵀ + c, E the token embeddings: the output weights are tied to them.
 
     x (P, D) -> logits (P, V).  Devlin et al., 2019; tying: Press and Wolf, EACL 2017.
     """
     hidden, _ = linear(x, params["mlm_head.transform.weight"], params["mlm_head.transform.bias"], work)
-    active, slope = activation(hidden, config.activation, work)
-    gain, bias = params["mlm_head.norm.gain"], params["mlm_head.norm.bias"]
-    transformed, norm = layer_norm(active, gain, bias, config.norm_epsilon, work)
+    active, slope = activation(hidden, head_activation(config), work)
+    transformed, norm_cache = norm(active, "mlm_head.norm", params, config, work)
     logits, _ = linear(transformed, params["embeddings.token.weight"].T, params["mlm_head.bias"], work)
-    return logits, HeadCache(x, slope, norm, transformed)
+    return logits, HeadCache(x, slope, norm_cache, transformed)
 
 
 def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS):
@@ -70,9 +61,7 @@ def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS)
     grads.add("mlm_head.bias", column_sums(dlogits))
     table = params["embeddings.token.weight"]
     dx = np.matmul(dlogits, table, out=work.empty(cache.transformed.shape, dlogits.dtype))
-    dx = layer_norm_backward(
-        dx, cache.norm, params["mlm_head.norm.gain"], grads, "mlm_head.norm.gain", "mlm_head.norm.bias", work
-    )
+    dx = norm_backward(dx, cache.norm, "mlm_head.norm", params, grads, work)
     dx = activation_backward(dx, cache.slope)
     weight = params["mlm_head.transform.weight"]
     return linear_backward(

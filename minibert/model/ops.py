@@ -5,8 +5,6 @@ its backward pass takes; ``dy`` is the gradient of the loss with respect to ``y`
 come from (:mod:`minibert.model.workspace`).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.special import erf
 
@@ -34,48 +32,6 @@ def linear_backward(dy, x, weight, grads, weight_name, bias_name, work=NEW_ARRAY
 def column_sums(x):
     """Σₙ xₙ.    x (N, D) -> (D,).  A product with ones is faster than NumPy's sum over rows."""
     return np.ones(len(x), x.dtype) @ x
-
-
-class LayerNormCache(NamedTuple):
-    normalized: np.ndarray
-    """(N, D): zero mean, unit variance"""
-    inverse_deviation: np.ndarray
-    """(N, 1): 1 / sqrt(variance + epsilon)"""
-
-
-def layer_norm(x, gain, bias, epsilon, work=NEW_ARRAYS):
-    """y = x̂ · g + b with x̂ = (x - mean(x)) / sqrt(var(x) + ε), over the last axis.    (N, D) -> (N, D)
-
-    Ba, Kiros and Hinton, "Layer Normalization", 2016.
-    """
-    size = x.shape[1]
-    mean = x @ np.full(size, 1 / size, x.dtype)
-    normalized = np.subtract(x, mean[:, None], out=work.empty(x.shape, x.dtype))
-    variance = np.einsum("nd,nd->n", normalized, normalized) / size
-    inverse_deviation = (1 / np.sqrt(variance + x.dtype.type(epsilon)))[:, None]
-    normalized *= inverse_deviation
-    y = np.multiply(normalized, gain, out=work.empty(x.shape, x.dtype))
-    y += bias
-    return y, LayerNormCache(normalized, inverse_deviation)
-
-
-def layer_norm_backward(dy, cache, gain, grads, gain_name, bias_name, work=NEW_ARRAYS):
-    """dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / σ with dx̂ = dy · g;  dg += Σₙ dy · x̂, db += Σₙ dy
-
-    The gain stands inside both means: a version with the gain outside is right only while all gains are 1.
-    """
-    normalized, inverse_deviation = cache
-    size = dy.shape[1]
-    product = np.multiply(dy, normalized, out=work.empty(dy.shape, dy.dtype))
-    grads.add(gain_name, column_sums(product))
-    grads.add(bias_name, column_sums(dy))
-    mean_dx_hat = dy @ (gain / size)
-    mean_product = product @ (gain / size)
-    dx = np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))
-    dx -= mean_dx_hat[:, None]
-    dx -= np.multiply(normalized, mean_product[:, None], out=product)
-    dx *= inverse_deviation
-    return dx
 
 
 SAFE = 60.0
@@ -181,7 +137,29 @@ def gelu_tanh(x, y, scratch):
     x *= 0.5
 
 
-ACTIVATIONS = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh}
+def silu(x, y, scratch):
+    """y = x σ(x), σ(x) = 1 / (1 + e^-x) = (1 + tanh(x/2)) / 2;  slope = σ(x) + y (1 - σ(x))
+
+    Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units", 2018; also called swish.
+    """
+    sigmoid_of_x, _ = scratch
+    sigmoid(x, out=sigmoid_of_x)
+    np.multiply(x, sigmoid_of_x, out=y)
+    np.subtract(1, sigmoid_of_x, out=x)
+    x *= y
+    x += sigmoid_of_x
+
+
+def sigmoid(x, out):
+    """σ(x) = 1 / (1 + e^-x), by the tanh, which no x makes overflow; ``out`` may be x itself"""
+    np.multiply(x, x.dtype.type(0.5), out=out)
+    np.tanh(out, out=out)
+    out += 1
+    out *= x.dtype.type(0.5)
+    return out
+
+
+ACTIVATIONS = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
 """Each writes a block's output to ``y``, and over ``x`` the slope dy/dx, all that the backward pass needs.
 ``scratch`` is two more arrays of the block's size."""
 
@@ -213,6 +191,14 @@ def dropout(x, mask):
     if mask is not None:
         x *= mask
     return x
+
+
+def prediction_losses(logits, labels):
+    """-log softmax(logitsᵢ)[labelᵢ] of every row.    logits (R, V), written over, labels (R,) ints -> (R,) float64"""
+    target = logits[np.arange(len(labels)), labels].astype(np.float64)
+    largest = logits.max(axis=1, initial=0)
+    np.exp(np.subtract(logits, largest[:, None], out=logits), out=logits)
+    return np.log(logits.sum(axis=1, dtype=np.float64)) + largest - target
 
 
 def cross_entropy(logits, labels, count):

@@ -12,11 +12,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minibert.data.batches import Batch
+from minibert.model.auxiliary_heads import AuxiliaryTask, Measured
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
+from minibert.model.ops import prediction_losses
 from minibert.model.parameters import Gradients
 from minibert.model.workspace import Workspace
-from minibert.training.optimizers import Optimizer
+from minibert.training.pieces import pieces
 
 
 class Lanes:
@@ -45,16 +47,21 @@ class Lanes:
         return self._threads.map(function, items)
 
     def loss_and_gradients(
-        self, batch: Batch, dropout_seed: int, step: int, parts: int = 1, checkpoint_activations: bool = False
-    ) -> float:
+        self, batch: Batch, dropout_seed: int, step: int, parts: int = 1, checkpoint_activations: bool = False,
+        measured: Measured | None = None,
+    ) -> float:  # fmt: skip
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
-        The batch is computed in ``parts``, one after the other, each split over the lanes.
+        The batch is computed in ``parts``, one after the other, each split over the lanes. The loss and the right
+        predictions of each task are added to ``measured``, when it is given: that takes a look at all logits.
         """
         count = max(batch.predictions, 1)
+        counts = {name: asked.count for name, asked in batch.auxiliary.items()}
         shares = [
             np.array_split(part, self.count) for part in np.array_split(np.arange(len(batch.input_ids)), parts)
         ]
+
+        measures = [None if measured is None else Measured() for _ in range(self.count)]
 
         def compute(lane: int) -> list[float]:
             losses = []
@@ -68,29 +75,37 @@ class Lanes:
                 span = slice(sequences[0], sequences[-1] + 1)
                 mask = None if batch.attention_mask is None else batch.attention_mask[span]
                 positions = None if batch.position_ids is None else batch.position_ids[span]
+                segments = None if batch.segment_ids is None else batch.segment_ids[span]
+                tasks = {
+                    name: AuxiliaryTask(asked.labels[span], asked.weight, counts[name])
+                    for name, asked in batch.auxiliary.items()
+                }
                 loss, _ = self.model.loss_and_gradients(
-                    batch.input_ids[span], batch.labels[span], mask, position_ids=positions,
+                    batch.input_ids[span], batch.labels[span], mask, segments, position_ids=positions,
                     grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
-                    checkpoint_activations=checkpoint_activations,
+                    checkpoint_activations=checkpoint_activations, auxiliary=tasks, measured=measures[lane],
                 )  # fmt: skip
                 losses.append(loss)
             self.grads[lane].fill_untouched()
             return losses
 
-        return sum(loss for losses in self._threads.map(compute, range(self.count)) for loss in losses)
+        total = sum(loss for losses in self._threads.map(compute, range(self.count)) for loss in losses)
+        for lane_measured in measures if measured is not None else ():
+            for name, values in lane_measured.items():
+                measured.add(name, *values)
+        return total
 
-    def reduce(self, optimizer: Optimizer) -> float:
+    def reduce(self) -> float:
         """Sum the lanes' gradients into the first lane's, and return the norm of the sum."""
         total, *others = (grads.vector for grads in self.grads)
 
-        def reduce_piece(piece) -> float:
-            span, _ = piece
-            part = total[span]
+        def reduce_piece(piece: slice) -> float:
+            part = total[piece]
             for other in others:
-                part += other[span]
+                part += other[piece]
             return float(part @ part)
 
-        return float(np.sqrt(sum(self._threads.map(reduce_piece, optimizer.pieces))))
+        return float(np.sqrt(sum(self._threads.map(reduce_piece, pieces(0, len(total))))))
 
     def evaluate(self, batches: list[Batch], score) -> list:
         """``score(logits, labels)`` of every batch, without dropout: whole batches are dealt to the lanes."""
@@ -108,3 +123,15 @@ class Lanes:
 
         dealt = list(self._threads.map(compute, range(self.count)))
         return [dealt[index % self.count][index // self.count] for index in range(len(batches))]
+
+    def sequence_losses(self, batches: list[Batch]) -> np.ndarray:
+        """The mean loss of every sequence of the batches, in nats and in order, without dropout.
+
+        A sequence without predictions gets the mean over the others.
+        """
+        losses = np.concatenate(self.evaluate(batches, prediction_losses))
+        predicted = [(batch.labels >= 0).sum(axis=1) for batch in batches]
+        counts = np.concatenate(predicted)
+        sums = np.bincount(np.repeat(np.arange(len(counts)), counts), losses, minlength=len(counts))
+        means = sums / np.maximum(counts, 1)
+        return np.where(counts > 0, means, means[counts > 0].mean() if counts.any() else 0.0)

@@ -15,7 +15,9 @@ class Ended(Exception):
 class TrainingLog:
     """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed.
 
-    At the end, ``memory/<part>_megabytes`` as well.
+    Where the objective has several tasks, or accuracy is measured for something else, ``train/<task>_loss`` and
+    ``train/<task>_accuracy`` of each; where masking or curriculum change, what they are at. At the end,
+    ``memory/<part>_megabytes`` as well.
     """
 
     def __init__(self, log):
@@ -35,6 +37,7 @@ class TrainingLog:
             "flops": progress.flops,
             "seconds": progress.seconds,
         }
+        metrics |= {f"train/{name}": value for name, value in trainer.take_measured().items()} | step.settings
         norms = {f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()}
         memory = {f"memory/{name}_megabytes": size for name, size in trainer.memory_report().items()}
         self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)

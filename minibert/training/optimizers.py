@@ -1,73 +1,217 @@
-"""Optimizers by name: each a chain of transforms, run over the flat vector in pieces."""
+"""Optimizers by name, each a chain of transforms, and what runs a chain over the parameters."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from minibert.config import AdamWConfig, OptimizerConfig
-from minibert.errors import unknown_name
-from minibert.model.parameters import Layout
+from minibert.config import Config, OptimizerConfig
+from minibert.config.optimizers import AdafactorConfig, AdamWConfig, LAMBConfig, LionConfig, MuonConfig, SGDConfig
+from minibert.errors import MinibertError, unknown_name
+from minibert.model.parameters import Block, Parameters
+from minibert.training.pieces import pieces
 from minibert.training.transforms import (
+    Chain,
+    Choice,
     Moment,
     Transform,
     add_decayed_weights,
+    add_to_parameters,
+    build_clipping,
+    build_layer_rates,
     chain,
-    clip_by_global_norm,
+    clip_by_root_mean_square,
+    lookahead,
+    scale_by_adafactor,
     scale_by_adam,
     scale_by_learning_rate,
+    scale_by_lion,
+    scale_by_momentum,
+    scale_by_muon,
+    scale_by_parameter_size,
+    scale_by_trust_ratio,
 )
+from minibert.training.transforms.chains import State, transforms_of
+from minibert.training.transforms.elements import SLOW_WEIGHTS
 
-PIECE = 262144
-"""Elements in a piece: with gradients, parameters and two moments in float32, half a megabyte."""
 
-
-def adamw(config: AdamWConfig) -> Transform:
+def adamw(config: AdamWConfig) -> Chain:
     return chain(
-        scale_by_adam(config.beta1, config.beta2, config.epsilon),
-        add_decayed_weights(config.weight_decay),
-        scale_by_learning_rate(),
+        scale_by_adam(config.beta1, config.beta2, config.epsilon), add_decayed_weights(config.weight_decay)
     )
 
 
-OPTIMIZERS = {"adamw": adamw}
+def lion(config: LionConfig) -> Chain:
+    return chain(scale_by_lion(config.beta1, config.beta2), add_decayed_weights(config.weight_decay))
 
 
-def build_transform(config: OptimizerConfig, clip_norm: float | None) -> Transform:
-    """The chain for a configuration, behind clipping when ``clip_norm`` is given."""
+def sgd(config: SGDConfig) -> Chain:
+    return chain(add_decayed_weights(config.weight_decay), scale_by_momentum(config.momentum, config.nesterov))
+
+
+def lamb(config: LAMBConfig) -> Chain:
+    return chain(adamw(config), scale_by_trust_ratio(config.largest_norm))
+
+
+def adafactor(config: AdafactorConfig) -> Chain:
+    return chain(
+        scale_by_adafactor(config.decay_exponent, config.epsilon),
+        clip_by_root_mean_square(config.largest_update),
+        scale_by_parameter_size(config.smallest_scale),
+        add_decayed_weights(config.weight_decay),
+    )
+
+
+def muon(config: MuonConfig) -> Chain:
+    for_matrices = scale_by_muon(config.momentum, config.nesterov, config.iterations)
+    for_others = scale_by_adam(config.beta1, config.beta2, config.epsilon)
+    choice = Choice(lambda name, parameter: for_matrices if is_hidden_matrix(name, parameter) else for_others)
+    return chain(choice, add_decayed_weights(config.weight_decay))
+
+
+def is_hidden_matrix(name: str, parameter: np.ndarray) -> bool:
+    """Whether a parameter maps hidden states to hidden states, as neither tables to look up nor classifiers do."""
+    is_table = name.startswith("embeddings.") or "relative" in name
+    is_classifier = name.endswith("_head.out.weight")
+    return name.endswith(".weight") and parameter.ndim == 2 and not (is_table or is_classifier)
+
+
+OPTIMIZERS = {"adamw": adamw, "lion": lion, "sgd": sgd, "lamb": lamb, "adafactor": adafactor, "muon": muon}
+"""Name -> the chain from gradient to direction; learning rate and :func:`lookahead` come after it."""
+
+
+def build_chain(config: Config, names: Iterable[str]) -> Chain:
+    """Everything between a gradient and new parameters, which have these names:
+
+        clipping, optimizer, layer-wise rates, learning rate, addition, and lookahead where it wraps the optimizer
+
+    Raises :class:`MinibertError` for an unknown name, and for Lookahead within Lookahead.
+    """
+    optimizer, slow = config.optimizer, ()
+    if optimizer.name == "lookahead":
+        slow = (lookahead(optimizer.period, optimizer.slow_rate),)
+        optimizer = optimizer.inner
+        if optimizer.name == "lookahead":
+            raise MinibertError(f"optimizer.inner=lookahead: wraps itself. Allowed: {', '.join(OPTIMIZERS)}.")
+    return chain(
+        build_clipping(config.clipping),
+        build_direction(optimizer),
+        build_layer_rates(config.layer_rates, names),
+        scale_by_learning_rate(),
+        add_to_parameters(),
+        slow,
+    )
+
+
+def build_direction(config: OptimizerConfig) -> Chain:
     if config.name not in OPTIMIZERS:
-        raise unknown_name("optimizer.name", config.name, OPTIMIZERS)
-    transform = OPTIMIZERS[config.name](config)
-    return transform if clip_norm is None else chain(clip_by_global_norm(clip_norm), transform)
+        raise unknown_name("optimizer.name", config.name, (*OPTIMIZERS, "lookahead"))
+    return OPTIMIZERS[config.name](config)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one call of a chain works on: a piece of the vector, or the parameter of that name."""
+
+    place: slice | str
+    transforms: tuple[Transform, ...]
+    state: State
 
 
 class Optimizer:
-    """A transform with its state, applied to the pieces of the vector, in any order and from several threads."""
+    """A chain with its state, applied to units of the parameters, in any order and from several threads.
 
-    def __init__(self, transform: Transform, layout: Layout, dtype="float32"):
-        self.transform = transform
-        self.state = {name: np.zeros(layout.size, dtype) for name in transform.state}
-        boundary = layout.decayed.stop
-        self.pieces = [
-            (slice(start, min(start + PIECE, stop)), decayed)
-            for first, stop, decayed in ((0, boundary, True), (boundary, layout.size, False))
-            for start in range(first, stop, PIECE)
-        ]
+    Where a chain is element by element, neighbours share a run of elements that is cut into pieces; where it
+    needs a parameter as a whole, that is a unit. Units share nothing, so the order of every sum, and with it
+    every bit, is the same however the work is spread.
+    """
+
+    def __init__(self, links: Chain, params: Parameters):
+        self.layout = params.layout
+        self.state: State = {}
+        """Plain arrays by name: vectors in the layout of the parameters, and smaller ones"""
+        chosen = {name: transforms_of(links, name, array) for name, array in params.items()}
+        self._prepared = {link: None for transforms in chosen.values() for link in transforms if link.prepare}
+        for transforms in chosen.values():
+            self._add_vectors_and_shared(transforms, params)
+        self.units = self._whole_units(chosen, params) + self._piece_units(chosen)
 
     def apply(
         self, params: np.ndarray, gradient: np.ndarray, step: int, learning_rate: float, gradient_norm: float,
         run: Callable[[Callable, Iterable], Iterable] = map,
     ) -> None:  # fmt: skip
-        """params += transform(gradient), piece by piece; the gradient's vector is used up.
+        """One step on the vector of parameters; the gradient's vector is used up.
 
-        ``run`` is a ``map``: a threaded one gives the same bits, since pieces do not share anything.
+        ``run`` is a ``map``: a threaded one gives the same bits.
         """
+        moment = Moment(step, learning_rate, gradient_norm)
+        for transform in self._prepared:
+            transform.prepare(self.state, moment)
+        named = isinstance(self.units[0].place, str)
+        all_params, all_updates = (self.layout.views(vector) if named else {} for vector in (params, gradient))
 
-        def update_piece(piece):
-            span, decayed = piece
-            update = gradient[span]
-            state = {name: vector[span] for name, vector in self.state.items()}
-            self.transform.update(update, params[span], state, Moment(step, learning_rate, gradient_norm, decayed))
-            params[span] += update
+        def update_unit(unit: Unit):
+            if isinstance(unit.place, slice):
+                unit_params, update = params[unit.place], gradient[unit.place]
+            else:
+                unit_params, update = all_params[unit.place], all_updates[unit.place]
+            for transform in unit.transforms:
+                transform.update(update, unit_params, unit.state, moment)
 
-        for _ in run(update_piece, self.pieces):
+        for _ in run(update_unit, self.units):
             pass
+
+    def evaluated(self, params: Parameters) -> Parameters:
+        """What is evaluated in the parameters' place: they themselves, or Lookahead's slow weights."""
+        if SLOW_WEIGHTS not in self.state:
+            return params
+        return Parameters(self.layout, vector=self.state[SLOW_WEIGHTS])
+
+    def _add_vectors_and_shared(self, transforms: tuple[Transform, ...], params: Parameters) -> None:
+        for transform in transforms:
+            for key, start in transform.vectors.items():
+                if key not in self.state:
+                    self.state[key] = start(params.vector)
+            for key, size in transform.shared.items():
+                self.state.setdefault(key, np.zeros(size))
+
+    def _whole_units(self, chosen: dict[str, tuple[Transform, ...]], params: Parameters) -> list[Unit]:
+        """The parameters whose chain needs them whole, largest first, so that lanes end together."""
+        units = []
+        for block in self.layout.blocks:
+            for name in block.names if self._is_divided(block, chosen) else ():
+                state = self._state_of(chosen[name], lambda vector, name=name: self.layout.views(vector)[name])
+                for transform in chosen[name]:
+                    for key, shape in transform.arrays.items():
+                        array = np.zeros(shape(params[name].shape), params.vector.dtype)
+                        state[key] = self.state[f"{key}/{name}"] = array
+                units.append(Unit(name, chosen[name], state))
+        return sorted(units, key=lambda unit: -params[unit.place].size)
+
+    def _piece_units(self, chosen: dict[str, tuple[Transform, ...]]) -> list[Unit]:
+        """All else: neighbours with the same transforms are one run of elements, cut into pieces."""
+        runs: list[tuple[slice, tuple[Transform, ...]]] = []
+        for block in self.layout.blocks:
+            if self._is_divided(block, chosen):
+                continue
+            start, transforms = self.layout.offsets[block.name], chosen[block.names[0]]
+            stop = start + int(np.prod(block.shape))
+            if runs and runs[-1][1] == transforms and runs[-1][0].stop == start:
+                start = runs.pop()[0].start
+            runs.append((slice(start, stop), transforms))
+        return [
+            Unit(piece, transforms, self._state_of(transforms, lambda vector, piece=piece: vector[piece]))
+            for run, transforms in runs
+            for piece in pieces(run.start, run.stop)
+        ]
+
+    def _state_of(self, transforms: tuple[Transform, ...], part: Callable[[np.ndarray], np.ndarray]) -> State:
+        """What these transforms keep for a part of the vectors, and what all share."""
+        state = {key: part(self.state[key]) for transform in transforms for key in transform.vectors}
+        return state | {key: self.state[key] for transform in transforms for key in transform.shared}
+
+    @staticmethod
+    def _is_divided(block: Block, chosen: dict[str, tuple[Transform, ...]]) -> bool:
+        """Whether the names of a block are units of their own, for needing to be whole or for differing."""
+        ways = {chosen[name] for name in block.names}
+        return len(ways) > 1 or any(transform.whole for transforms in ways for transform in transforms)

@@ -1,7 +1,8 @@
 """Learning-rate schedules: the factor on the learning rate at a step.
 
-A step's number is 1 for the first and ``steps`` for the last. All schedules warm up linearly and then follow
-their name from 1 down to ``final``.
+A step's number is 1 for the first and ``steps`` for the last. All schedules warm up linearly, from 0 to 1 over the
+first ``warmup`` share of the steps, and then follow their name. Adam and its like need the warm-up, since their
+first second moments rest on few gradients.
 """
 
 import math
@@ -11,31 +12,56 @@ from minibert.config import ScheduleConfig
 from minibert.errors import unknown_name
 
 
-def linear(progress: float, config: ScheduleConfig) -> float:
+def constant(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
+    """1: the loss keeps the noise of the full rate to the end. For comparisons at a fixed rate."""
+    return 1.0
+
+
+def linear(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
     """1 - (1 - final) p, with p the share done of the steps after warm-up"""
-    return 1 - (1 - config.final) * progress
+    return 1 - (1 - config.final) * _share(step, warmup, steps)
 
 
-def cosine(progress: float, config: ScheduleConfig) -> float:
+def cosine(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
     """final + (1 - final) (1 + cos πp) / 2.  Loshchilov and Hutter, "SGDR", ICLR 2017."""
-    return config.final + (1 - config.final) * (1 + math.cos(math.pi * progress)) / 2
+    return config.final + (1 - config.final) * (1 + math.cos(math.pi * _share(step, warmup, steps))) / 2
 
 
-def warmup_stable_decay(progress: float, config: ScheduleConfig) -> float:
-    """1, then linearly down to final over the last ``decay`` share of all steps.  Hu et al., "MiniCPM", 2024."""
+def warmup_stable_decay(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
+    """1, then linearly down to final over the last ``decay`` share of all steps.
+
+    What a run has reached on the plateau can be continued without knowing how long it will go on.
+    Hu et al., "MiniCPM", 2024.
+    """
     start = 1 - config.decay / (1 - config.warmup) if config.warmup < 1 else 1
-    if progress <= start:
+    share = _share(step, warmup, steps)
+    if share <= start:
         return 1.0
-    return 1 - (1 - config.final) * (progress - start) / (1 - start)
+    return 1 - (1 - config.final) * (share - start) / (1 - start)
 
 
-SCHEDULES = {"linear": linear, "cosine": cosine, "warmup_stable_decay": warmup_stable_decay}
+def inverse_square_root(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
+    """√(W / t) behind the W steps of warm-up, but at least final; without warm-up, 1/√t.
+
+    It does not depend on the number of steps, and ends with a rate that is still high: a third after 9 W.
+    Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
+    """
+    return max(math.sqrt(max(warmup, 1) / step), config.final)
+
+
+SCHEDULES = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "warmup_stable_decay": warmup_stable_decay,
+    "inverse_square_root": inverse_square_root,
+}
 
 
 def build_schedule(config: ScheduleConfig, steps: int) -> Callable[[int], float]:
     """step -> factor on the learning rate.
 
-    With W = warmup · steps: factor = step / W up to step W, then the named shape of p = (step - W) / (steps - W).
+    With W = warmup · steps, rounded: factor = step / W up to step W, then the named shape.
     """
     if config.name not in SCHEDULES:
         raise unknown_name("schedule.name", config.name, SCHEDULES)
@@ -43,8 +69,11 @@ def build_schedule(config: ScheduleConfig, steps: int) -> Callable[[int], float]
     warmup = round(config.warmup * steps)
 
     def factor(step: int) -> float:
-        if step <= warmup:
-            return step / warmup
-        return shape((step - warmup) / max(steps - warmup, 1), config)
+        return step / warmup if step <= warmup else shape(step, warmup, steps, config)
 
     return factor
+
+
+def _share(step: int, warmup: int, steps: int) -> float:
+    """p = (t - W) / (S - W): from 0 at the end of the warm-up to 1 at the last step"""
+    return (step - warmup) / max(steps - warmup, 1)

@@ -1,6 +1,7 @@
 """What the command line refuses, and how."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from minibert.composing import groups, plan, run_name
 from minibert.config import CONF
@@ -28,6 +29,8 @@ def refusal(capsys, tmp_path, *arguments) -> str:
         ("model.heads=5", ["model.heads=5", "model.hidden_size=192", "nearest: 4"]),
         ("+experiment=masking_swep", ["masking_swep", "did you mean 'masking_sweep'"]),
         ("optimizer=adamv", ["adamv", "did you mean 'adamw'"]),
+        ("optimizer=lookahead optimizer/inner=lionn", ["optimizer/inner", "lionn", "did you mean 'lion'"]),
+        ("optimizer/inner=lion", ["optimizer/inner=lion", "optimizer=lookahead"]),
         ("model.norm=per", ["model.norm=per", "did you mean 'pre'", "post"]),
         ("optimiser.name=x", ["optimiser", "did you mean 'optimizer'"]),
         ("training.sequence_length=512", ["training.sequence_length=512", "model.max_length=128"]),
@@ -54,6 +57,7 @@ def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path
 @pytest.mark.parametrize("group, option", [(g, o) for g, options in groups().items() for o in options])
 def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
+    needed |= dict.fromkeys(groups()["optimizer/inner"], ["optimizer=lookahead"]) if group == "optimizer/inner" else {}
     (job, *_) = plan([f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False).jobs
     assert job.config.model.hidden_size > 0
 
@@ -62,7 +66,7 @@ def test_every_experiment_states_its_question_and_begins_with_its_command():
     for file in (CONF / "experiment").glob("*.yaml"):
         text = file.read_text()
         assert f"# python -m minibert.run +experiment={file.stem}\n" in text
-        study = plan([f"+experiment={file.stem}"], False).jobs[0].config.study
+        study = OmegaConf.load(file).study
         assert study.name == file.stem and study.question and study.hypothesis
 
 

@@ -227,6 +227,31 @@ def test_a_folder_without_a_store_is_one_error_and_stays_as_it_is(tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_tuned_study_compares_each_value_at_its_best_setting(store, capsys):
+    """Means over two seeds: A at rate 1 6.0, at rate 3 5.5 (best); B at rate 1 5.8 (best), at rate 3 NaN."""
+    finals = {
+        ("A", 1): (5.9, 6.1), ("A", 3): (5.4, 5.6), ("B", 1): (5.7, 5.9), ("B", 3): (5.0, math.nan),
+    }  # fmt: skip
+    stated = {"name": "tuned", "factor": "optimizer.name", "tuned": "optimizer.rate_factor", "baseline": "A"}
+    sweep = open_sweep(store, "tuned", "f" * 64, [], {}, {"study": {**stated, "metric": "eval/loss"}})
+    for (optimizer, factor), losses in finals.items():
+        for seed, loss in enumerate(losses):
+            name = f"{optimizer} {factor} {seed}"
+            with claim(store, name.encode().hex()) as held:
+                settings = {"optimizer": {"name": optimizer, "rate_factor": factor}, "seed": seed}
+                run = start_run(held, name, settings, {}, sweep.id)
+                run.log({"eval/loss": loss}, 10)
+                run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    report = write_report(store, "tuned")
+    assert report.findings.study.best == {"A": "3", "B": "1"}
+    means = {group.value: group.final.mean for group in report.findings.groups}
+    assert means == {"A": pytest.approx(5.5), "B": pytest.approx(5.8)}
+    print_result(report)
+    assert "optimizer.rate_factor tuned" in capsys.readouterr().out
+    assert "(best)" in report.path.read_text()
+
+
 def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(store, sweep, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"# By hand\n\n{BEGIN}\nold numbers\n{END}\n\n## Limits, by hand\n", encoding="utf-8")

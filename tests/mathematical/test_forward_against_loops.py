@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from gradient_check import scatter
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.model.bert import MiniBERT
-from minibert.model.ops import activation, layer_norm, softmax
+from minibert.model.norms import layer_norm, rms_norm
+from minibert.model.ops import activation, softmax
 
 INPUT_IDS = np.array([[7, 2, 2, 5], [1, 0, 7, 8]])
 SEGMENT_IDS = np.array([[0, 0, 1, 1], [0, 1, 1, 1]])
@@ -36,6 +37,15 @@ def loop_layer_norm(x, gain, bias, epsilon):
     return [(x[d] - mean) / math.sqrt(variance + epsilon) * gain[d] + bias[d] for d in range(len(x))]
 
 
+def loop_rms_norm(x, gain, epsilon):
+    root = math.sqrt(sum(value**2 for value in x) / len(x) + epsilon)
+    return [value / root * gain[d] for d, value in enumerate(x)]
+
+
+def loop_sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
 def loop_linear(x, weight, bias):
     return [sum(x[d] * weight[d, e] for d in range(len(x))) + bias[e] for e in range(len(bias))]
 
@@ -43,38 +53,101 @@ def loop_linear(x, weight, bias):
 def loop_activation(name, x):
     if name == "relu":
         return x if x > 0 else 0.0
-    if name == "gelu":
+    if name in ("gelu", "geglu"):
         return x * (1 + math.erf(x / math.sqrt(2))) / 2
+    if name in ("silu", "swiglu"):
+        return x * loop_sigmoid(x)
     return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def loop_attention(sequence, may_look, prefix, params, heads):
+class LoopOrder:
+    """What a position scheme changes, for one vector or one pair of positions at a time."""
+
+    def __init__(self, position, params, heads):
+        self.position, self.params, self.heads = position, params, heads
+
+    def turned(self, vector, i):
+        """One head's query or key at position i: entries 2p and 2p + 1 turn by the angle i · base^(-p / pairs)."""
+        if self.position.name != "rope":
+            return vector
+        turned, pairs = list(vector), int(len(vector) * self.position.fraction) // 2
+        for p in range(pairs):
+            angle = i * self.position.base ** (-p / pairs)
+            a, b = vector[2 * p], vector[2 * p + 1]
+            turned[2 * p] = a * math.cos(angle) - b * math.sin(angle)
+            turned[2 * p + 1] = a * math.sin(angle) + b * math.cos(angle)
+        return turned
+
+    def beside(self, which, prefix, vector, i, j):
+        """A key or value of position j, as position i sees it."""
+        if self.position.name != "relative":
+            return vector
+        limit = self.position.distance
+        row = max(-limit, min(limit, j - i)) + limit
+        return add(vector, self.params[f"{prefix}.relative_{which}.weight"][row])
+
+    def bias(self, i, j, h):
+        if self.position.name == "alibi":
+            return -abs(i - j) * 2 ** (-8 * (h + 1) / self.heads)  # for a power of two
+        if self.position.name != "relative_bias":
+            return 0.0
+        # The formula of T5: half of the buckets for each direction, half of those for one distance each.
+        bucket, size, apart = 0, self.position.buckets // 2, abs(j - i)
+        exact = size // 2
+        if j > i:
+            bucket += size
+        if apart < exact:
+            bucket += apart
+        else:
+            grown = math.log(apart / exact) / math.log(self.position.farthest / exact) * (size - exact)
+            bucket += min(exact + int(grown), size - 1)
+        return self.params["embeddings.relative_bias.weight"][bucket, h]
+
+
+def loop_attention(sequence, may_look, prefix, params, config, order):
     """One sequence, a list of vectors. Position i averages the values of the j that it may look at."""
     query, key, value = (
         [loop_linear(x, params[f"{prefix}.{name}.weight"], params[f"{prefix}.{name}.bias"]) for x in sequence]
         for name in ("query", "key", "value")
     )
-    head_size = len(sequence[0]) // heads
+    heads, head_size = config.heads, config.hidden_size // config.heads
+
+    def normed(vector, name):
+        if not config.qk_norm:
+            return vector
+        return loop_rms_norm(vector, params[f"{prefix}.{name}_norm.gain"], config.norm_epsilon)
+
     attended = []
     for i in range(len(sequence)):
         context = []
         for h in range(heads):
             entries = range(h * head_size, (h + 1) * head_size)
-            exponentials = {}
+            exponentials, values = {}, {}
+            asked = order.turned(normed([query[i][d] for d in entries], "query"), i)
             for j in range(len(sequence)):
                 if may_look[i, j]:
-                    score = sum(query[i][d] * key[j][d] for d in entries) / math.sqrt(head_size)
-                    exponentials[j] = math.exp(score)
-            total = sum(exponentials.values())
-            for d in entries:
-                context.append(sum(exponentials[j] / total * value[j][d] for j in exponentials))
+                    seen = order.turned(normed([key[j][d] for d in entries], "key"), j)
+                    seen = order.beside("key", prefix, seen, i, j)
+                    score = sum(asked[d] * seen[d] for d in range(head_size)) / math.sqrt(head_size)
+                    exponentials[j] = math.exp(score + order.bias(i, j, h))
+                    values[j] = order.beside("value", prefix, [value[j][d] for d in entries], i, j)
+            total, gate = sum(exponentials.values()), 1.0
+            if config.attention == "gated":
+                gate_weight, gate_bias = params[f"{prefix}.gate.weight"], params[f"{prefix}.gate.bias"]
+                gate = loop_sigmoid(loop_linear(sequence[i], gate_weight, gate_bias)[h])
+            for d in range(head_size):
+                context.append(gate * sum(exponentials[j] / total * values[j][d] for j in exponentials))
         attended.append(loop_linear(context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"]))
     return attended
 
 
 def loop_feed_forward(x, prefix, params, activation_name):
     inner = loop_linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"])
-    active = [loop_activation(activation_name, value) for value in inner]
+    if activation_name in ("swiglu", "geglu"):
+        gate = loop_linear(x, params[f"{prefix}.gate.weight"], params[f"{prefix}.gate.bias"])
+        active = [loop_activation(activation_name, gate[f]) * inner[f] for f in range(len(inner))]
+    else:
+        active = [loop_activation(activation_name, value) for value in inner]
     return loop_linear(active, params[f"{prefix}.out.weight"], params[f"{prefix}.out.bias"])
 
 
@@ -82,6 +155,8 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     """Logits of one sequence: (T, V)."""
 
     def norm(x, name):
+        if config.norm_kind == "rms_norm":
+            return loop_rms_norm(x, params[f"{name}.gain"], config.norm_epsilon)
         return loop_layer_norm(x, params[f"{name}.gain"], params[f"{name}.bias"], config.norm_epsilon)
 
     def residual_block(sequence, branch, name):
@@ -90,16 +165,24 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
             return [add(x, change) for x, change in zip(sequence, changes, strict=True)]
         return [norm(add(x, change), name) for x, change in zip(sequence, branch(sequence), strict=True)]
 
-    token, position, segment = (params[f"embeddings.{name}.weight"] for name in ("token", "position", "segment"))
+    token, segment = (params[f"embeddings.{name}.weight"] for name in ("token", "segment"))
+    order = LoopOrder(config.position, params, config.heads)
     sequence = []
     for t in range(len(input_ids)):
-        summed = add(add(token[input_ids[t]], position[t]), segment[segment_ids[t]])
+        summed = add(token[input_ids[t]], segment[segment_ids[t]])
+        if config.position.name == "absolute":
+            summed = add(summed, params["embeddings.position.weight"][t])
+        if config.position.name == "sinusoidal":
+            size = config.hidden_size
+            angles = [t / 10000 ** (2 * (d // 2) / size) for d in range(size)]
+            waves = [math.cos(angle) if d % 2 else math.sin(angle) for d, angle in enumerate(angles)]
+            summed = add(summed, [wave / math.sqrt(size) for wave in waves])
         sequence.append(norm(summed, "embeddings.norm") if config.norm == "post" else summed)
     for index in range(config.layers):
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
 
         def attention_branch(xs, prefix=attend):
-            return loop_attention(xs, may_look, prefix, params, config.heads)
+            return loop_attention(xs, may_look, prefix, params, config, order)
 
         def feed_forward_branch(xs, prefix=feed):
             return [loop_feed_forward(x, prefix, params, config.activation) for x in xs]
@@ -116,14 +199,13 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     return np.array(logits)
 
 
-def build(norm="pre", activation_name="gelu") -> MiniBERT:
+def build(norm="pre", activation_name="gelu", **fields) -> MiniBERT:
     """Epsilon is large enough to show whether it stands inside the root."""
-    model = MiniBERT(
-        ModelConfig(
-            vocab_size=16, hidden_size=6, layers=2, heads=2, feed_forward_size=5, max_length=6, segments=2,
-            norm=norm, norm_epsilon=0.05, activation=activation_name, dtype="float64",
-        )  # fmt: skip
-    )
+    settings = {
+        "vocab_size": 16, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 5, "max_length": 6,
+        "segments": 2, "norm": norm, "norm_epsilon": 0.05, "activation": activation_name, "dtype": "float64",
+    }  # fmt: skip
+    model = MiniBERT(ModelConfig(**settings | fields))
     scatter(model.params)
     return model
 
@@ -136,6 +218,42 @@ def test_logits_equal_the_textbook_formulas(norm, activation_name):
     everywhere = np.ones((4, 4), bool)
     for b in range(2):
         expected = loop_model(INPUT_IDS[b], SEGMENT_IDS[b], everywhere, model.params, model.config)
+        np.testing.assert_allclose(logits[b], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        PositionConfig("sinusoidal"), RelativeConfig(distance=2), RelativeBiasConfig(buckets=8, farthest=3),
+        RopeConfig(base=20.0), RopeConfig(base=20.0, fraction=0.5), PositionConfig("alibi"), PositionConfig("none"),
+    ],
+    ids=lambda position: f"{position.name} {getattr(position, 'fraction', '')}",
+)  # fmt: skip
+def test_logits_of_every_position_scheme_equal_the_textbook_formulas(position):
+    model = build(position=position, hidden_size=8)
+    logits, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS)
+    predicted = np.array([[False, False, True, True], [True, False, True, False]])
+    trimmed, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS, predicted=predicted)
+    for b in range(2):
+        expected = loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config)
+        np.testing.assert_allclose(logits[b], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trimmed, logits[predicted], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"norm_kind": "rms_norm"}, {"norm_kind": "rms_norm", "norm": "post"}, {"activation": "swiglu"},
+        {"activation": "geglu", "match_feed_forward": True}, {"attention": "gated"}, {"qk_norm": True},
+        {"qk_norm": True, "attention": "gated", "position": RopeConfig(base=20.0), "hidden_size": 8},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_logits_of_other_parts_equal_the_textbook_formulas(fields):
+    model = build(**fields)
+    logits, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS)
+    for b in range(2):
+        expected = loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config)
         np.testing.assert_allclose(logits[b], expected, rtol=0, atol=1e-12)
 
 
@@ -168,7 +286,7 @@ def test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss():
     assert loss == pytest.approx(surprise / 3, rel=1e-13)
 
 
-@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh"])
+@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh", "silu"])
 def test_activations_equal_their_formulas(name):
     x = np.linspace(-6, 6, 49).reshape(7, 7)
     expected = [[loop_activation(name, float(value)) for value in row] for row in x]
@@ -180,6 +298,13 @@ def test_layer_norm_of_a_row_worked_out_by_hand():
     x, gain, bias = np.array([[1.0, 3.0]]), np.array([2.0, 4.0]), np.array([10.0, 20.0])
     assert layer_norm(x, gain, bias, 3.0)[0].tolist() == [[9.0, 22.0]]
     assert layer_norm(x, gain, bias, 0.0)[0].tolist() == [[8.0, 24.0]]
+
+
+def test_root_mean_square_norm_of_a_row_worked_out_by_hand():
+    """x = (1, 7): mean square 25; with ε = 24 divided by 7. The mean stays."""
+    x, gain = np.array([[1.0, 7.0]]), np.array([5.0, 10.0])
+    np.testing.assert_allclose(rms_norm(x, gain, 0.0)[0], [[1.0, 14.0]], rtol=1e-15)
+    np.testing.assert_allclose(rms_norm(x, gain, 24.0)[0], [[5 / 7, 10.0]], rtol=1e-15)
 
 
 def test_softmax_of_large_scores_is_finite():

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from gradient_check import check_gradients, check_layer, scattered_parameters
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.model.attention import attention, attention_backward, attention_bias, attention_blocks
 from minibert.model.dropout import DropoutMasks
 from minibert.model.embeddings import embeddings, embeddings_backward, embeddings_blocks
 from minibert.model.encoder import encoder_blocks, final_norm, final_norm_backward, layer, layer_backward
-from minibert.model.feed_forward import feed_forward, feed_forward_backward, feed_forward_blocks
+from minibert.model.feed_forward import GATED, feed_forward, feed_forward_backward, feed_forward_blocks
 from minibert.model.heads import mlm_head, mlm_head_backward, mlm_head_blocks
+from minibert.model.norms import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from minibert.model.ops import (
     ACTIVATIONS,
     BLOCK,
@@ -18,19 +19,33 @@ from minibert.model.ops import (
     activation_backward,
     cross_entropy,
     dropout,
-    layer_norm,
-    layer_norm_backward,
     linear,
     linear_backward,
     softmax,
     softmax_backward,
 )
 from minibert.model.parameters import Block
-from minibert.model.positions import POSITIONS
+from minibert.model.positions import NoPositions, build_positions
 
-BATCH, TOKENS, HIDDEN, HEADS = 2, 5, 6, 2
+BATCH, TOKENS, HIDDEN, HEADS = 2, 5, 12, 2
 ROWS = np.array([[3, 0], [1, 4]])
 """Two positions of each sequence, in no order: all that a trimmed layer computes."""
+PIECES = np.array([[0, 1, 2, 0, 1], [0, 1, 2, 3, 4]])
+"""Positions of a row that holds two pieces, and of one that holds one."""
+SCHEMES = {
+    "absolute": PositionConfig("absolute"),
+    "sinusoidal": PositionConfig("sinusoidal"),
+    "relative": RelativeConfig(distance=2),
+    "relative keys": RelativeConfig(distance=2, values=False),
+    "relative values": RelativeConfig(distance=2, keys=False),
+    "relative_bias": RelativeBiasConfig(buckets=8, farthest=4),
+    "rope": RopeConfig(base=50.0),
+    "rope in part": RopeConfig(base=50.0, fraction=0.4),
+    "alibi": PositionConfig("alibi"),
+    "none": PositionConfig("none"),
+}
+"""Small enough for the sequences here to reach the ends of all tables"""
+IN_ATTENTION = ["relative", "relative keys", "relative values", "relative_bias", "rope", "rope in part", "alibi"]
 
 
 def config(**fields) -> ModelConfig:
@@ -57,6 +72,12 @@ def mask_of(kind: str) -> np.ndarray | None:
     return (np.random.default_rng(8).random((BATCH, TOKENS, TOKENS)) < 0.5) | np.eye(TOKENS, dtype=bool)
 
 
+def no_gradient(settings: ModelConfig, prefix: str) -> list[str]:
+    """Parameters whose gradient is zero: a key bias adds one number to all scores of a query, which softmax takes
+    off. Where keys turn with their positions, or are normalised, it adds another number to each."""
+    return [] if settings.position.name == "rope" or settings.qk_norm else [f"{prefix}.key.bias"]
+
+
 def masks_at(step: int) -> DropoutMasks:
     """The same masks each time it is called: dropout held fixed."""
     return DropoutMasks(seed=3, step=step, first_sequence=0)
@@ -72,6 +93,22 @@ def test_linear():
     def backward(dy):
         dx = linear_backward(dy, x, params["linear.weight"], grads, "linear.weight", "linear.bias")
         return {"x": dx, **grads}
+
+    check_layer(forward, backward, {"x": x, **params})
+
+
+@pytest.mark.parametrize("shape", [(4, HIDDEN), (2, 3, 4, HIDDEN)], ids=["rows", "heads"])
+@pytest.mark.parametrize("epsilon", [1e-12, 0.1])
+def test_rms_norm(epsilon, shape):
+    params, grads = scattered_parameters([Block("norm.gain", (HIDDEN,))])
+    x = normal(*shape)
+
+    def forward():
+        return rms_norm(x, params["norm.gain"], epsilon)[0]
+
+    def backward(dy):
+        _, cache = rms_norm(x, params["norm.gain"], epsilon)
+        return {"x": rms_norm_backward(dy, cache, params["norm.gain"], grads, "norm.gain"), **grads}
 
     check_layer(forward, backward, {"x": x, **params})
 
@@ -150,7 +187,7 @@ def test_cross_entropy(count):
 def test_attention(mask, rows, rate):
     """The key bias has no gradient: it adds the same number to all scores of a query, which softmax takes off."""
     settings = config(attention_dropout=rate)
-    params, grads = scattered_parameters(attention_blocks("attention", settings))
+    params, grads = scattered_parameters(attention_blocks("attention", settings, NoPositions(settings)))
     x = normal(BATCH * TOKENS, HIDDEN)
     bias = attention_bias(mask_of(mask), "float64")
 
@@ -163,7 +200,51 @@ def test_attention(mask, rows, rate):
     check_layer(lambda: run()[0], backward, {"x": x, **params}, zero=["attention.key.bias"])
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [None, ROWS], ids=["all rows", "some rows"])
+@pytest.mark.parametrize("position_ids", [None, PIECES], ids=["plain", "pieces"])
+@pytest.mark.parametrize("scheme", IN_ATTENTION)
+def test_attention_that_knows_positions(scheme, position_ids, rows, rate):
+    """No mask keeps the pieces apart: distances between them count, other ones in each sequence."""
+    settings = config(attention_dropout=rate, position=SCHEMES[scheme])
+    position = build_positions(settings)
+    blocks = position.blocks(settings) + attention_blocks("attention", settings, position)
+    params, grads = scattered_parameters(blocks)
+    x = normal(BATCH * TOKENS, HIDDEN)
+
+    def run():
+        places = position.places(position_ids, BATCH, TOKENS, None, params)
+        return attention(x, BATCH, "attention", params, settings, None, rows, masks_at(1), places=places)
+
+    def backward(dy):
+        return {"x": attention_backward(dy, run()[1], BATCH, "attention", params, grads), **grads}
+
+    check_layer(lambda: run()[0], backward, {"x": x, **params}, zero=no_gradient(settings, "attention"))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [None, ROWS], ids=["all rows", "some rows"])
+@pytest.mark.parametrize("mask", ["none", "pairs"])
+@pytest.mark.parametrize("scheme", ["none", "relative", "rope"])
+@pytest.mark.parametrize(("kind", "qk_norm"), [("gated", False), ("softmax", True), ("gated", True)])
+def test_attention_with_gates_and_normalised_queries_and_keys(kind, qk_norm, scheme, mask, rows, rate):
+    settings = config(attention=kind, qk_norm=qk_norm, attention_dropout=rate, position=SCHEMES[scheme])
+    position = build_positions(settings)
+    params, grads = scattered_parameters(attention_blocks("attention", settings, position))
+    x = normal(BATCH * TOKENS, HIDDEN)
+    bias = attention_bias(mask_of(mask), "float64")
+
+    def run():
+        places = position.places(None, BATCH, TOKENS, bias, params)
+        return attention(x, BATCH, "attention", params, settings, bias, rows, masks_at(1), places=places)
+
+    def backward(dy):
+        return {"x": attention_backward(dy, run()[1], BATCH, "attention", params, grads), **grads}
+
+    check_layer(lambda: run()[0], backward, {"x": x, **params}, zero=no_gradient(settings, "attention"))
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *GATED])
 def test_feed_forward(name):
     settings = config(activation=name)
     params, grads = scattered_parameters(feed_forward_blocks("feed_forward", settings))
@@ -182,12 +263,19 @@ def test_feed_forward(name):
 @pytest.mark.parametrize("segments", [0, 2])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_embeddings_with_repeated_ids(norm, segments, rate):
+    check_embeddings(config(norm=norm, segments=segments, dropout=rate))
+
+
+def test_embeddings_with_a_root_mean_square_norm():
+    check_embeddings(config(norm="post", norm_kind="rms_norm", segments=2, dropout=0.3))
+
+
+def check_embeddings(settings):
     """Token 3 stands three times in one sequence and in both; tokens and positions left over get zero."""
-    settings = config(norm=norm, segments=segments, dropout=rate)
-    position = POSITIONS["absolute"]()
+    position = build_positions(settings)
     params, grads = scattered_parameters(embeddings_blocks(settings, position))
     input_ids = np.array([[3, 3, 9, 3, 0], [16, 3, 9, 1, 0]])
-    segment_ids = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]]) if segments else None
+    segment_ids = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]]) if settings.segments else None
 
     def run():
         return embeddings(input_ids, segment_ids, params, settings, position, masks_at(1))
@@ -205,8 +293,18 @@ def test_embeddings_with_repeated_ids(norm, segments, rate):
 @pytest.mark.parametrize("rows", [None, ROWS], ids=["all rows", "some rows"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_layer(norm, rows, rate):
-    settings = config(norm=norm, dropout=rate, attention_dropout=rate)
-    blocks = [block for block in encoder_blocks(settings) if block.name.startswith("layers.0")]
+    check_encoder_layer(config(norm=norm, dropout=rate, attention_dropout=rate), rows)
+
+
+@pytest.mark.parametrize("rows", [None, ROWS], ids=["all rows", "some rows"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_layer_of_other_parts(norm, rows):
+    other = {"norm_kind": "rms_norm", "activation": "swiglu", "attention": "gated", "qk_norm": True}
+    check_encoder_layer(config(norm=norm, **other), rows)
+
+
+def check_encoder_layer(settings, rows):
+    blocks = [block for block in encoder_blocks(settings, NoPositions(settings)) if block.name.startswith("layers.0")]
     params, grads = scattered_parameters(blocks)
     x = normal(BATCH * TOKENS, HIDDEN)
     bias = attention_bias(mask_of("padding"), "float64")
@@ -217,13 +315,15 @@ def test_layer(norm, rows, rate):
     def backward(dy):
         return {"x": layer_backward(dy, run()[1], BATCH, "layers.0", params, settings, grads), **grads}
 
-    check_layer(lambda: run()[0], backward, {"x": x, **params}, zero=["layers.0.attention.key.bias"])
+    check_layer(lambda: run()[0], backward, {"x": x, **params}, zero=no_gradient(settings, "layers.0.attention"))
 
 
+@pytest.mark.parametrize("kind", ["layer_norm", "rms_norm"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_final_norm(norm):
-    settings = config(norm=norm)
-    blocks = [block for block in encoder_blocks(settings) if block.name.startswith("final_norm")]
+def test_final_norm(norm, kind):
+    settings = config(norm=norm, norm_kind=kind)
+    every = encoder_blocks(settings, NoPositions(settings))
+    blocks = [block for block in every if block.name.startswith("final_norm")]
     params, grads = scattered_parameters(blocks)
     x = normal(4, HIDDEN)
 
@@ -233,10 +333,11 @@ def test_final_norm(norm):
     check_layer(lambda: final_norm(x, params, settings)[0], backward, {"x": x, **params})
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_mlm_head(name):
+@pytest.mark.parametrize("kind", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh", "swiglu", "geglu"])
+def test_mlm_head(name, kind):
     """The token embeddings are its output weights: their gradient here is the head's part of it."""
-    settings = config(activation=name)
+    settings = config(activation=name, norm_kind=kind)
     table = Block("embeddings.token.weight", (settings.vocab_size, HIDDEN))
     params, grads = scattered_parameters([table, *mlm_head_blocks(settings)])
     x = normal(3, HIDDEN)

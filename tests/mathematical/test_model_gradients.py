@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gradient_check import check_gradients, check_layer, scatter
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.model.ops import cross_entropy
@@ -14,6 +14,24 @@ from minibert.model.workspace import NEW_ARRAYS, Workspace
 VOCABULARY, BATCH, TOKENS = 17, 3, 6
 SAME = {"rtol": 1e-11, "atol": 1e-13}
 """The same sum in another order, in float64."""
+SCHEMES = [
+    PositionConfig("sinusoidal"), RelativeConfig(distance=2), RelativeBiasConfig(buckets=8, farthest=4),
+    RopeConfig(base=50.0), PositionConfig("alibi"), PositionConfig("none"),
+]  # fmt: skip
+"""All but ``absolute``, which the other tests are about"""
+PARTS = [
+    {"norm": "pre", "norm_kind": "rms_norm"}, {"norm": "post", "norm_kind": "rms_norm"}, {"activation": "swiglu"},
+    {"activation": "geglu", "match_feed_forward": True}, {"attention": "gated"}, {"qk_norm": True},
+    {
+        "norm": "post", "norm_kind": "rms_norm", "activation": "swiglu", "attention": "gated", "qk_norm": True,
+        "position": RelativeConfig(distance=2), "segments": 0,
+    },
+]  # fmt: skip
+"""Networks of other norms, feed-forward networks and attention"""
+
+
+def scheme_name(position) -> str:
+    return position.name
 
 
 def build(**fields) -> MiniBERT:
@@ -50,8 +68,12 @@ def masks(step=1, first_sequence=0) -> DropoutMasks:
 
 
 def key_biases(model) -> list[str]:
-    """The parameters whose gradient is zero: softmax takes off what a key bias adds to all scores of a query."""
-    return [name for name in model.params if name.endswith("key.bias")]
+    """The parameters whose gradient is zero: softmax takes off what a key bias adds to all scores of a query.
+
+    Where keys turn with their positions, or are normalised, it adds another number to each.
+    """
+    varied = model.config.position.name == "rope" or model.config.qk_norm
+    return [name for name in model.params if name.endswith("key.bias") and not varied]
 
 
 def check_loss(model, batch, dropout=False):
@@ -85,6 +107,23 @@ def test_forward_and_backward(norm):
     check_layer(
         lambda: run()[0], lambda dlogits: model.backward(dlogits, run()[1]), model.params, zero=key_biases(model)
     )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
+def test_loss_and_gradients_of_every_position_scheme(position, dropout):
+    """Two layers share the table of ``relative_bias``."""
+    model = build(position=position, hidden_size=8, dropout=dropout, attention_dropout=dropout)
+    check_loss(model, examples(), dropout > 0)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("fields", PARTS, ids=str)
+def test_loss_and_gradients_of_other_parts(fields, dropout):
+    model, batch = build(**fields, dropout=dropout, attention_dropout=dropout), examples()
+    if not model.config.segments:
+        del batch["segment_ids"]
+    check_loss(model, batch, dropout > 0)
 
 
 def test_one_layer_network():
@@ -158,8 +197,22 @@ def test_accumulating_twice_doubles(way):
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_trimmed_last_layer_equals_the_full_computation(norm, dropout):
+    check_trimmed(build(norm=norm, dropout=dropout, attention_dropout=dropout))
+
+
+@pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
+def test_a_trimmed_last_layer_equals_the_full_computation_in_every_position_scheme(position):
+    check_trimmed(build(position=position, hidden_size=8, attention_dropout=0.25))
+
+
+@pytest.mark.parametrize("fields", PARTS[:-1], ids=str)
+def test_a_trimmed_last_layer_equals_the_full_computation_with_other_parts(fields):
+    check_trimmed(build(**fields, dropout=0.25, attention_dropout=0.25))
+
+
+def check_trimmed(model):
     """All logits, then the cross-entropy at predicted positions, against computing these positions only."""
-    model, batch = build(norm=norm, dropout=dropout, attention_dropout=dropout), examples()
+    batch = examples()
     loss, grads = model.loss_and_gradients(**batch, masks=masks())
 
     labels = batch.pop("labels")
@@ -225,8 +278,22 @@ def test_an_upstream_gradient_in_any_memory_order_gives_the_same_gradients():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_workspace_gives_the_same_bits_as_new_arrays(norm, dtype):
+    check_workspace(build(norm=norm, dtype=dtype, dropout=0.25, attention_dropout=0.25))
+
+
+@pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
+def test_a_workspace_gives_the_same_bits_as_new_arrays_in_every_position_scheme(position):
+    check_workspace(build(position=position, hidden_size=8, dtype="float32", dropout=0.25, attention_dropout=0.25))
+
+
+@pytest.mark.parametrize("fields", PARTS[:-1], ids=str)
+def test_a_workspace_gives_the_same_bits_as_new_arrays_with_other_parts(fields):
+    check_workspace(build(**fields, dtype="float32", dropout=0.25, attention_dropout=0.25))
+
+
+def check_workspace(model):
     """Over steps of changing shape, with what the last step left behind replaced by NaN."""
-    model = build(norm=norm, dtype=dtype, dropout=0.25, attention_dropout=0.25)
+    dtype = model.config.dtype
     work, reused = Workspace(), Gradients(model.params.layout, dtype)
     for step, tokens in enumerate((6, 3, 6, 8, 1)):
         batch = examples(tokens)
@@ -241,9 +308,10 @@ def test_a_workspace_gives_the_same_bits_as_new_arrays(norm, dtype):
     assert work.nbytes > 0
 
 
-def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients():
+@pytest.mark.parametrize("position", [PositionConfig("absolute"), *SCHEMES], ids=scheme_name)
+def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients(position):
     """Pieces of 4, 2 and 3 tokens: in one row of 9, and padded in three rows of 4."""
-    model = build()
+    model = build(position=position, hidden_size=8)
     random = np.random.default_rng(5)
     pieces = [random.integers(0, model.config.vocab_size, size) for size in (4, 2, 3)]
     labels = [np.where(random.random(len(piece)) < 0.6, piece, -100) for piece in pieces]
@@ -261,10 +329,39 @@ def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients():
     np.testing.assert_allclose(packed.vector, own.vector, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
+def test_positions_between_pieces_count_where_no_mask_keeps_them_apart(position):
+    """The middle tokens of two pieces swap places in the row, each with its position: nothing else changes."""
+    model = build(position=position, hidden_size=8, segments=0)
+    input_ids, position_ids = np.array([[3, 5, 7, 9, 11, 13]]), np.array([[0, 1, 2, 0, 1, 2]])
+    order = [0, 4, 2, 3, 1, 5]
+    logits, _ = model.forward(input_ids, position_ids=position_ids)
+    swapped, _ = model.forward(input_ids[:, order], position_ids=position_ids[:, order])
+    np.testing.assert_allclose(swapped, logits[:, order], **SAME)
+    if position.name != "none":
+        apart, _ = model.forward(input_ids)
+        assert np.abs(apart - logits).max() > 1e-3
+
+
 @pytest.mark.parametrize("workspace", [False, True])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_checkpointed_activations_give_the_same_bits(norm, workspace):
-    model, batch = build(norm=norm, dropout=0.25, attention_dropout=0.25, layers=3), examples()
+    check_checkpointed(build(norm=norm, dropout=0.25, attention_dropout=0.25, layers=3), workspace)
+
+
+@pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
+def test_checkpointed_activations_give_the_same_bits_in_every_position_scheme(position):
+    model = build(position=position, hidden_size=8, dropout=0.25, attention_dropout=0.25, layers=3)
+    check_checkpointed(model, workspace=True)
+
+
+@pytest.mark.parametrize("fields", PARTS[:-1], ids=str)
+def test_checkpointed_activations_give_the_same_bits_with_other_parts(fields):
+    check_checkpointed(build(**fields, dropout=0.25, attention_dropout=0.25, layers=3), True)
+
+
+def check_checkpointed(model, workspace):
+    batch = examples()
     plain_loss, plain = model.loss_and_gradients(**batch, masks=masks())
     work = Workspace() if workspace else NEW_ARRAYS
     loss, grads = model.loss_and_gradients(**batch, masks=masks(), work=work, checkpoint_activations=True)

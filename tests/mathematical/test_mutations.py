@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 import pytest
+import test_auxiliary_gradients as auxiliary
 import test_forward_against_loops as loops
 import test_layer_gradients as layers
 import test_model_gradients as whole
+
+from minibert.config import PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 
 ROWS = layers.ROWS
 
@@ -31,7 +34,7 @@ class Mutation:
     arguments: dict = field(default_factory=dict)
 
 
-LAYER_NORM, SOFTMAX = "ops:layer_norm_backward", "ops:softmax_backward"
+LAYER_NORM, SOFTMAX = "norms:layer_norm_backward", "ops:softmax_backward"
 ATTENTION, LAYER = "attention:attention_backward", "encoder:layer_backward"
 ALL_ROWS = {"mask": "none", "rows": None, "rate": 0.0}
 PRE_NORM = {"norm": "pre", "rows": None, "rate": 0.0}
@@ -39,6 +42,15 @@ REPEATED_IDS = {"norm": "pre", "segments": 0, "rate": 0.0}
 WHOLE = {"norm": "pre", "activation": "gelu", "dropout": 0.0}
 DROPPED = {"mask": "none", "rows": None, "rate": 0.3}
 SOME_ROWS = {"mask": "pairs", "rows": ROWS, "rate": 0.0}
+
+ROTATED = {"scheme": "rope", "position_ids": None, "rows": None, "rate": 0.0}
+RELATIVE = ROTATED | {"scheme": "relative"}
+BUCKETS = ROTATED | {"scheme": "relative_bias"}
+GATES = {"kind": "gated", "qk_norm": False, "scheme": "none", "mask": "none", "rows": None, "rate": 0.0}
+NORMED_KEYS = GATES | {"kind": "softmax", "qk_norm": True}
+RMS_NORM, ROWS_OF_NORM = "norms:rms_norm_backward", {"epsilon": 0.1, "shape": (4, layers.HIDDEN)}
+PARTS_OF_ATTENTION = layers.test_attention_with_gates_and_normalised_queries_and_keys
+IN_LOOPS = loops.test_logits_of_every_position_scheme_equal_the_textbook_formulas
 
 GAIN_OUTSIDE = {
     "dy @ (gain / size)": "dy.mean(axis=1)",
@@ -68,13 +80,33 @@ MUTATIONS = [
         layers.check_layer_norm,
     ),
     Mutation(
-        "epsilon outside the root", "ops:layer_norm",
+        "epsilon outside the root", "norms:layer_norm",
         {"(1 / np.sqrt(variance + x.dtype.type(epsilon)))": "(1 / (np.sqrt(variance) + x.dtype.type(epsilon)))"},
         loops.test_logits_equal_the_textbook_formulas, {"norm": "pre", "activation_name": "gelu"},
     ),
     Mutation(
-        "variance over size - 1", "ops:layer_norm",
+        "variance over size - 1", "norms:layer_norm",
         {"normalized, normalized) / size": "normalized, normalized) / (size - 1)"}, layers.check_layer_norm,
+    ),
+    # root mean square norm
+    Mutation(
+        "root mean square norm with its gain outside the mean", RMS_NORM,
+        {
+            "product @ (gain / size)": "product.mean(axis=-1)",
+            "np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))": "dy.copy()",
+            "dx *= inverse_root": "dx *= inverse_root * gain",
+        },
+        layers.test_rms_norm, ROWS_OF_NORM,
+    ),
+    Mutation(
+        "root mean square norm without the slope of its root", RMS_NORM,
+        {"dx -= np.multiply(normalized, mean_product[..., None], out=product)": "pass"},
+        layers.test_rms_norm, ROWS_OF_NORM,
+    ),
+    Mutation(
+        "root mean square norm that takes the mean off", "norms:rms_norm",
+        {"mean_square = ": "x = x - x.mean(axis=-1, keepdims=True); mean_square = "},
+        loops.test_logits_of_other_parts_equal_the_textbook_formulas, {"fields": {"norm_kind": "rms_norm"}},
     ),
     # linear
     Mutation(
@@ -103,12 +135,34 @@ MUTATIONS = [
         layers.test_activation, {"name": "relu"},
     ),
     Mutation(
+        "SiLU slope without y (1 - σ(x))", "ops:silu", {"x *= y": "x *= 0"},
+        layers.test_activation, {"name": "silu"},
+    ),
+    Mutation(
+        "gated unit: gradient through its gate forgotten", "feed_forward:feed_forward_backward",
+        {"dx += _in_backward(": "_in_backward("}, layers.test_feed_forward, {"name": "swiglu"},
+    ),
+    Mutation(
+        "gated unit: gate's gradient without the value", "feed_forward:feed_forward_backward",
+        {"dactive *= cache.value": "pass"}, layers.test_feed_forward, {"name": "geglu"},
+    ),
+    Mutation(
+        "gated unit: activation on the value instead of the gate", "feed_forward:feed_forward",
+        {
+            "= activation(pre_gate, GATED": "= activation(inner, GATED",
+            "value = inner": "value = pre_gate",
+        },
+        loops.test_logits_of_other_parts_equal_the_textbook_formulas, {"fields": {"activation": "swiglu"}},
+    ),
+    Mutation(
         "activation's backward pass left out", "feed_forward:feed_forward_backward",
-        {"activation_backward(dactive, cache.slope)": "dactive"}, layers.test_feed_forward, {"name": "gelu"},
+        {"dinner = activation_backward(dactive, cache.slope)": "dinner = dactive"},
+        layers.test_feed_forward, {"name": "gelu"},
     ),
     Mutation(
         "activation's backward pass left out of the head", "heads:mlm_head_backward",
-        {"activation_backward(dx, cache.slope)": "dx"}, layers.test_mlm_head, {"name": "gelu"},
+        {"activation_backward(dx, cache.slope)": "dx"},
+        layers.test_mlm_head, {"name": "gelu", "kind": "layer_norm"},
     ),
     # softmax and attention
     Mutation("softmax without its second term", SOFTMAX, {"dweights -= row_dot": "pass"}, layers.test_softmax),
@@ -158,6 +212,40 @@ MUTATIONS = [
         },
         loops.test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss,
     ),
+    # gates, normalised queries and keys
+    Mutation(
+        "gate not in the context's gradient", "gating:gate_heads_backward",
+        {"_heads(dgated, gate)[...] *= gate[..., None]": "pass"}, PARTS_OF_ATTENTION, GATES,
+    ),
+    Mutation(
+        "gate without its own slope", "gating:gate_heads_backward", {"dgate *= gate * (1 - gate)": "pass"},
+        PARTS_OF_ATTENTION, GATES,
+    ),
+    Mutation(
+        "gradient through the gate to the layer's input forgotten", ATTENTION,
+        {"np.add(dx, dgate_input, out=dx)": "dx"}, PARTS_OF_ATTENTION, GATES,
+    ),
+    Mutation(
+        "trimmed layer: gradient through the gate forgotten", ATTENTION,
+        {"dquery_input += dgate_input": "pass"}, PARTS_OF_ATTENTION, GATES | {"rows": ROWS},
+    ),
+    Mutation(
+        "gate read by the output projection's input gradient alone", ATTENTION,
+        {"dy, cache.gated_context": "dy, cache.context"}, PARTS_OF_ATTENTION, GATES,
+    ),
+    Mutation(
+        "normalised queries and keys: backward pass left out", ATTENTION,
+        {"if norm_cache is not None:": "if False:"}, PARTS_OF_ATTENTION, NORMED_KEYS,
+    ),
+    Mutation(
+        "keys turned before they are normalised in the backward pass", ATTENTION,
+        {
+            "    places.rotate_backward(dquery, dkey)\n": "",
+            "    if cache.rows is None:\n        dx": "    places.rotate_backward(dquery, dkey)\n"
+            "    if cache.rows is None:\n        dx",
+        },
+        PARTS_OF_ATTENTION, NORMED_KEYS | {"scheme": "rope"},
+    ),
     # dropout
     Mutation(
         "dropout on attention weights not in their gradient", ATTENTION,
@@ -205,7 +293,8 @@ MUTATIONS = [
     ),
     Mutation(
         "final norm's backward pass left out", "encoder:final_norm_backward",
-        {"dx if cache is None else": "dx if True else"}, layers.test_final_norm, {"norm": "pre"},
+        {"dx if cache is None else": "dx if True else"},
+        layers.test_final_norm, {"norm": "pre", "kind": "layer_norm"},
     ),
     # embeddings and tied weights
     Mutation(
@@ -222,12 +311,12 @@ MUTATIONS = [
         layers.test_embeddings_with_repeated_ids, {"norm": "post", "segments": 0, "rate": 0.0},
     ),
     Mutation(
-        "position gradient of the first sequence alone", "positions:AbsolutePositions.embed_backward",
+        "position gradient of the first sequence alone", "positions.absolute:AbsolutePositions.embed_backward",
         {"dx.sum(axis=0, out=gradient[: dx.shape[1]])": "gradient[: dx.shape[1]] = dx[0]"},
         layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
     ),
     Mutation(
-        "position gradient averaged over the batch", "positions:AbsolutePositions.embed_backward",
+        "position gradient averaged over the batch", "positions.absolute:AbsolutePositions.embed_backward",
         {"dx.sum(axis=0": "dx.mean(axis=0"}, layers.test_embeddings_with_repeated_ids, REPEATED_IDS,
     ),
     Mutation(
@@ -244,6 +333,79 @@ MUTATIONS = [
         "tied embeddings: the input's part forgotten", "embeddings:embeddings_backward",
         {'grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)': "pass"},
         whole.test_loss_and_gradients, WHOLE,
+    ),
+    # positions
+    Mutation(
+        "rotary gradients turned on instead of back", "positions.rotary:RotaryPlaces.rotate_backward",
+        {"self.query_turns.conj()": "self.query_turns"}, layers.test_attention_that_knows_positions, ROTATED,
+    ),
+    Mutation(
+        "rotary gradients of the keys not turned back", "positions.rotary:RotaryPlaces.rotate_backward",
+        {"_turn(dkey, self.key_turns.conj())": "pass"}, layers.test_attention_that_knows_positions, ROTATED,
+    ),
+    Mutation(
+        "trimmed layer: queries turned as the first positions", "positions.rotary:RotaryPlaces.at",
+        {"take_queries(self.query_turns, rows)": "self.query_turns[:, : rows.shape[1]]"},
+        whole.test_a_trimmed_last_layer_equals_the_full_computation_in_every_position_scheme,
+        {"position": RopeConfig(base=50.0)},
+    ),
+    Mutation(
+        "rotary frequencies of another exponent", "positions.rotary:RotaryPositions.places",
+        {"np.arange(pairs) / pairs": "np.arange(pairs) / (2 * pairs)"},
+        IN_LOOPS, {"position": RopeConfig(base=20.0)},
+    ),
+    Mutation(
+        "relative keys not in the query's gradient", "positions.relative:RelativePlaces.add_to_scores_backward",
+        {"dquery += np.matmul(dproducts, params[name])": "pass"},
+        layers.test_attention_that_knows_positions, RELATIVE,
+    ),
+    Mutation(
+        "relative values not in the weights' gradient",
+        "positions.relative:RelativePlaces.add_to_context_backward",
+        {"dweights += ": "_ = "}, layers.test_attention_that_knows_positions, RELATIVE,
+    ),
+    Mutation(
+        "relative gradient of one head alone", "positions.relative:RelativePlaces.add_to_scores_backward",
+        {"query).sum(axis=(0, 1))": "query)[:, 0].sum(axis=0)"},
+        layers.test_attention_that_knows_positions, RELATIVE,
+    ),
+    Mutation(
+        "distances from key to query", "positions.scheme:distances",
+        {"plain = columns - columns[:, None]": "plain = columns[:, None] - columns"},
+        IN_LOOPS, {"position": RelativeConfig(distance=2)},
+    ),
+    Mutation(
+        "distances across a packed row", "positions.scheme:distances",
+        {"return given if differ.any() else plain[None]": "return plain[None]"},
+        whole.test_positions_between_pieces_count_where_no_mask_keeps_them_apart,
+        {"position": RelativeConfig(distance=2)},
+    ),
+    Mutation(
+        "gradient of a bias not times √K", "positions.biases:LearnedBiasPlaces.add_to_scores_backward",
+        {"self.scale * sums": "sums"}, layers.test_attention_that_knows_positions, BUCKETS,
+    ),
+    Mutation(
+        "gradient of a bias of the first sequence alone",
+        "positions.biases:LearnedBiasPlaces.add_to_scores_backward",
+        {"np.ones((1, batch), dscores.dtype)": "np.eye(1, batch, dtype=dscores.dtype)"},
+        layers.test_attention_that_knows_positions, BUCKETS,
+    ),
+    Mutation(
+        "one bucket for both directions", "positions.biases:RelativeBiasPositions.bucket",
+        {"(apart > 0) * len(edges)": "0"}, IN_LOOPS, {"position": RelativeBiasConfig(buckets=8, farthest=3)},
+    ),
+    Mutation(
+        "a penalty on keys behind the query alone", "positions.biases:AlibiPositions.places",
+        {"np.abs(": "np.maximum(0, "}, IN_LOOPS, {"position": PositionConfig("alibi")},
+    ),
+    Mutation(
+        "a penalty divided by √K", "positions.biases:AlibiPositions.places",
+        {" * np.sqrt(config.hidden_size // config.heads)": ""}, IN_LOOPS, {"position": PositionConfig("alibi")},
+    ),
+    Mutation(
+        "cosines before sines", "positions.absolute:SinusoidalPositions.table",
+        {"[np.sin(angles), np.cos(angles)]": "[np.cos(angles), np.sin(angles)]"},
+        IN_LOOPS, {"position": PositionConfig("sinusoidal")},
     ),
     # loss and accumulation
     Mutation(
@@ -276,6 +438,26 @@ MUTATIONS = [
         "a second product replaces the first", "parameters:Gradients.add_product",
         {"self[name] += left @ right": "self[name] = left @ right"},
         layers.test_gradients_accumulate_until_they_are_cleared,
+    ),
+    # auxiliary heads
+    Mutation(
+        "auxiliary head without the slope of its tanh", "auxiliary_heads:auxiliary_head_backward",
+        {"dx *= 1 - cache.pooled**2": "pass"}, auxiliary.test_auxiliary_head,
+    ),
+    Mutation(
+        "weight of an auxiliary task in its loss alone", "auxiliary_heads:auxiliary_losses",
+        {"dlogits *= x.dtype.type(task.weight)": "pass"},
+        auxiliary.test_a_task_alone_without_masked_words, {"name": "sop"},
+    ),
+    Mutation(
+        "gradient of one auxiliary task over that of another", "auxiliary_heads:auxiliary_losses",
+        {"dx[rows] += auxiliary_head_backward": "dx[rows] = auxiliary_head_backward"},
+        auxiliary.test_loss_and_gradients_with_auxiliary_tasks, {"norm": "pre", "recompute": False, "dropout": 0.0},
+    ),
+    Mutation(
+        "gradient of the auxiliary heads instead of the MLM head's", "bert:MiniBERT.backward",
+        {"dread[cache.predicted] += dhead": "pass"},
+        auxiliary.test_loss_and_gradients_with_auxiliary_tasks, {"norm": "pre", "recompute": False, "dropout": 0.0},
     ),
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 import pytest
 
 from minibert.config import ScheduleConfig
+from minibert.errors import MinibertError
 from minibert.training.schedules import build_schedule
 
 
@@ -8,10 +9,13 @@ from minibert.training.schedules import build_schedule
     ("name", "expected"),
     [
         # 100 steps, 10 of warm-up, final 0.2: step 5 is half the warm-up, step 55 half of the rest.
+        ("constant", {5: 0.5, 10: 1.0, 55: 1.0, 100: 1.0}),
         ("linear", {5: 0.5, 10: 1.0, 55: 0.6, 100: 0.2}),
         ("cosine", {5: 0.5, 10: 1.0, 55: 0.6, 100: 0.2}),
         # A decay over the last 20 steps: flat up to step 80, half way down at step 90.
         ("warmup_stable_decay", {5: 0.5, 10: 1.0, 55: 1.0, 80: 1.0, 90: 0.6, 100: 0.2}),
+        # The root of 10 / t, which at step 250 would reach the final 0.2.
+        ("inverse_square_root", {5: 0.5, 10: 1.0, 40: 0.5, 90: 1 / 3, 1000: 0.2}),
     ],
 )
 def test_factors_at_chosen_steps(name, expected):
@@ -29,3 +33,13 @@ def test_no_warm_up_and_nothing_but_warm_up(warmup):
     factor = build_schedule(ScheduleConfig(warmup=warmup), 10)
     assert factor(10) == (1.0 if warmup else 0.0)
     assert 0 < factor(1) <= 1
+
+
+def test_the_inverse_square_root_without_warm_up_starts_at_the_full_rate():
+    factor = build_schedule(ScheduleConfig(name="inverse_square_root", warmup=0.0), 100)
+    assert [factor(1), factor(4), factor(100)] == pytest.approx([1.0, 0.5, 0.1])
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(MinibertError, match=r"schedule\.name.*'cosine'"):
+        build_schedule(ScheduleConfig(name="cosin"), 10)

@@ -1,76 +1,158 @@
-"""Optimizers against trajectories worked out by hand."""
+"""How chains of transforms run over the parameters."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from minibert.config import AdamWConfig
-from minibert.model.parameters import Block, Layout
-from minibert.training.optimizers import PIECE, Optimizer, build_transform
-from minibert.training.transforms import Moment, chain, clip_by_global_norm, scale_by_adam
+from minibert.config import AdamWConfig, Config
+from minibert.config.optimizers import CLIPPINGS, OPTIMIZERS, LookaheadConfig
+from minibert.errors import MinibertError
+from minibert.model.parameters import Block, Layout, Parameters
+from minibert.training import pieces
+from minibert.training.optimizers import Optimizer, build_chain
+from minibert.training.transforms import Choice, Transform, chain, scale_by_adam, scale_by_muon
 
-LAYOUT = Layout([Block("a.weight", (2,)), Block("a.bias", (1,))])
-
-
-def adamw(**settings):
-    clip = settings.pop("clip", None)
-    return Optimizer(build_transform(AdamWConfig(**settings), clip), LAYOUT, "float64")
-
-
-def test_adamw_follows_a_trajectory_worked_out_by_hand():
-    """β₁ = β₂ = ½, ε = 0, η = 0.1, λ = 0; the gradients of one weight are 4, then 2.
-
-    Step 1: m = 2, v = 8; m̂ = 2 / ½ = 4, v̂ = 8 / ½ = 16; θ = 1 - 0.1 · 4/4 = 0.9.
-    Step 2: m = 1 + 1 = 2, v = 4 + 2 = 6; m̂ = 2 / ¾ = 8/3, v̂ = 6 / ¾ = 8; θ = 0.9 - 0.1 · (8/3)/√8.
-    """
-    optimizer = adamw(learning_rate=0.1, beta1=0.5, beta2=0.5, epsilon=1e-300, weight_decay=0.0)
-    params = np.ones(3)
-    optimizer.apply(params, np.array([4.0, 4.0, 4.0]), 1, 0.1, gradient_norm=1.0)
-    assert params == pytest.approx([0.9] * 3, abs=1e-15)
-    optimizer.apply(params, np.array([2.0, 2.0, 2.0]), 2, 0.1, gradient_norm=1.0)
-    assert params == pytest.approx([0.9 - 0.1 * (8 / 3) / 8**0.5] * 3, abs=1e-15)
+BLOCKS = [
+    Block("embeddings.token.weight", (9, 4)),
+    Block("layers.0.attention.query_key_value.weight", (4, 12), tuple(f"layers.0.{n}.weight" for n in "qkv")),
+    Block("layers.0.attention.query_key_value.bias", (12,), tuple(f"layers.0.{n}.bias" for n in "qkv")),
+    Block("layers.0.in.weight", (4, 7)),
+    Block("layers.0.norm.gain", (4,)),
+]
 
 
-def test_epsilon_stands_outside_the_root_of_the_corrected_moment():
-    """Step 1 with any betas: m̂ = g, v̂ = g², so θ = -η g / (|g| + ε) = -0.1 · 3/(3 + 1)."""
-    optimizer = adamw(learning_rate=0.1, beta1=0.9, beta2=0.98, epsilon=1.0, weight_decay=0.0)
-    params = np.zeros(3)
-    optimizer.apply(params, np.full(3, 3.0), 1, 0.1, gradient_norm=1.0)
-    assert params == pytest.approx([-0.075] * 3, abs=1e-15)
+def parameters(dtype="float32"):
+    params = Parameters(Layout(BLOCKS), dtype)
+    params.vector[...] = np.random.default_rng(0).normal(size=params.vector.size)
+    return params
 
 
-def test_decay_is_decoupled_and_spares_gains_and_biases():
-    """With a zero gradient, a weight shrinks by η λ θ = 0.1 · 0.5 · 2, and a bias stays."""
-    optimizer = adamw(learning_rate=0.1, weight_decay=0.5)
-    params = np.full(3, 2.0)
-    optimizer.apply(params, np.zeros(3), 1, 0.1, gradient_norm=0.0)
-    assert params == pytest.approx([1.9, 1.9, 2.0], abs=1e-15)
+def build(params, **groups):
+    return Optimizer(build_chain(Config(**groups), tuple(params)), params)
 
 
-@pytest.mark.parametrize(("norm", "factor"), [(10.0, 0.5), (5.0, 1.0), (0.1, 1.0)])
-def test_clipping_scales_by_the_global_norm_only_when_it_is_too_large(norm, factor):
-    update = np.array([3.0, 4.0])
-    clip_by_global_norm(5.0).update(update, update, {}, Moment(1, 0.1, norm, True))
-    assert update == pytest.approx([3.0 * factor, 4.0 * factor])
+def take_steps(optimizer, params, first, last, run=map):
+    for step in range(first, last + 1):
+        gradient = np.random.default_rng(step).normal(size=params.vector.size).astype(params.vector.dtype)
+        optimizer.apply(params.vector, gradient, step, 0.01, float(np.linalg.norm(gradient)), run)
 
 
-def test_adamw_reaches_the_optimum_of_a_badly_scaled_quadratic():
-    scale, optimum = np.array([1e4, 1.0, 1e-4]), np.array([1.0, -2.0, 3.0])
-    optimizer = adamw(learning_rate=0.05, weight_decay=0.0)
-    params = np.zeros(3)
-    for step in range(1, 2001):
-        optimizer.apply(params, scale * (params - optimum), step, 0.05 * (1 - step / 2001), gradient_norm=1.0)
-    assert params == pytest.approx(optimum, abs=1e-3)
+def every_variant():
+    settings = {name: {"optimizer": schema()} for name, schema in OPTIMIZERS.items()}
+    settings |= {f"lookahead({n})": {"optimizer": LookaheadConfig(inner=s())} for n, s in OPTIMIZERS.items()}
+    settings |= {f"clipping {name}": {"clipping": schema()} for name, schema in CLIPPINGS.items()}
+    del settings["lookahead(lookahead)"]
+    return pytest.mark.parametrize("settings", settings.values(), ids=settings)
 
 
-def test_pieces_cover_the_vector_once_and_none_mixes_decayed_and_not():
-    layout = Layout([Block("a.weight", (3, PIECE)), Block("a.bias", (PIECE + 5,)), Block("b.weight", (7,))])
-    optimizer = Optimizer(scale_by_adam(0.9, 0.98, 1e-8), layout)
-    spans = [span for span, _ in optimizer.pieces]
-    assert [span.start for span in spans] == [0, *(span.stop for span in spans[:-1])]
-    assert spans[-1].stop == layout.size
-    assert all(decayed == (span.stop <= layout.decayed.stop) for span, decayed in optimizer.pieces)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_units_cover_every_element_once(name, monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", 10)
+    params = parameters()
+    counted = np.zeros(params.vector.size)
+    for unit in build(params, optimizer=OPTIMIZERS[name]()).units:
+        views = params.layout.views(counted)
+        part = counted[unit.place] if isinstance(unit.place, slice) else views[unit.place]
+        part += 1
+    assert (counted == 1).all()
+
+
+def test_element_wise_chains_run_in_pieces_none_of_which_mixes_decayed_and_not(monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", 50)
+    params = parameters()
+    units = build(params, optimizer=AdamWConfig()).units
+    # 36 + 48 + 28 weights, then 12 + 4 others.
+    assert [(unit.place.start, unit.place.stop) for unit in units] == [(0, 50), (50, 100), (100, 112), (112, 128)]
+    assert [len(unit.transforms) for unit in units] == [5, 5, 5, 4]
+
+
+def test_joint_matrices_are_orthogonalised_one_by_one():
+    params = parameters()
+    whole = {
+        unit.place for unit in build(params, optimizer=OPTIMIZERS["muon"]()).units if isinstance(unit.place, str)
+    }
+    assert whole == {"layers.0.q.weight", "layers.0.k.weight", "layers.0.v.weight", "layers.0.in.weight"}
+
+
+def test_names_of_a_joint_block_may_differ():
+    """Only the query's part is scaled, by ten, in a block of three."""
+
+    def update(update, params, state, moment):
+        params += 10
+
+    params = Parameters(Layout(BLOCKS))
+    scaled = Choice(lambda name, _: Transform(update) if name == "layers.0.q.weight" else None)
+    Optimizer(chain(scaled), params).apply(params.vector, np.zeros_like(params.vector), 1, 0.1, 1.0)
+    assert (params["layers.0.q.weight"] == 10).all()
+    assert params.vector.sum() == 10 * 16
+
+
+@every_variant()
+def test_threads_and_pieces_change_no_bit(settings, monkeypatch):
+    params, others = parameters(), parameters()
+    take_steps(build(params, **settings), params, 1, 6)
+    with ThreadPoolExecutor(3) as threads:
+        take_steps(build(others, **settings), others, 1, 6, threads.map)
+    assert params.vector.tobytes() == others.vector.tobytes()
+
+
+@every_variant()
+def test_an_optimizer_with_restored_state_continues_to_the_bit(settings):
+    params = parameters()
+    optimizer = build(params, **settings)
+    take_steps(optimizer, params, 1, 7)
+    saved = {name: array.copy() for name, array in optimizer.state.items()}
+    others = Parameters(params.layout, vector=params.vector.copy())
+    restored = build(others, **settings)
+    assert {n: a.shape for n, a in saved.items()} == {n: a.shape for n, a in restored.state.items()}
+    for name, array in saved.items():
+        restored.state[name][...] = array
+    take_steps(optimizer, params, 8, 13)
+    take_steps(restored, others, 8, 13)
+    assert params.vector.tobytes() == others.vector.tobytes()
+    assert all(array.tobytes() == restored.state[name].tobytes() for name, array in optimizer.state.items())
+
+
+@every_variant()
+def test_parameters_keep_their_type(settings):
+    for dtype in ("float32", "float64"):
+        params = parameters(dtype)
+        optimizer = build(params, **settings)
+        take_steps(optimizer, params, 1, 2)
+        assert np.isfinite(params.vector).all()
+        small = {"recent_norms", "largest_norm"}
+        assert {array.dtype.name for name, array in optimizer.state.items() if name not in small} <= {dtype}
+
+
+def test_adafactor_keeps_hardly_any_state_and_muon_no_more_than_adamw():
+    params = parameters()
+    sizes = {
+        name: sum(array.size for array in build(params, optimizer=OPTIMIZERS[name]()).state.values())
+        for name in ("adamw", "lion", "adafactor", "muon")
+    }
+    elements = params.vector.size
+    # Rows and columns of (9, 4), three (4, 4) and (4, 7), and 16 gains and biases.
+    assert sizes == {
+        "adamw": 2 * elements,
+        "lion": elements,
+        "adafactor": 13 + 3 * 8 + 11 + 16,
+        "muon": 2 * elements,
+    }
 
 
 def test_a_chain_refuses_two_transforms_with_the_same_state():
-    with pytest.raises(ValueError, match=r"adam\.first_moment"):
-        chain(scale_by_adam(0.9, 0.98, 1e-8), scale_by_adam(0.9, 0.98, 1e-8))
+    with pytest.raises(ValueError, match="first_moment"):
+        Optimizer(chain(scale_by_adam(0.9, 0.98, 1e-8), scale_by_muon(0.9, True, 5)), parameters())
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    config = Config(optimizer=AdamWConfig(name="adamv"))
+    with pytest.raises(MinibertError, match=r"optimizer\.name.*'adamw'.*lookahead"):
+        build_chain(config, ())
+
+
+def test_lookahead_within_lookahead_is_refused():
+    config = Config(optimizer=LookaheadConfig(inner=LookaheadConfig()))
+    with pytest.raises(MinibertError, match="wraps itself"):
+        build_chain(config, ())

@@ -1,0 +1,202 @@
+"""In which order sequences are met: easy ones first, and in the end all of them.
+
+A score says how hard each sequence is, a pacing function which share of them, the easiest, may be drawn at a step:
+Platanios et al., "Competence-based Curriculum Learning for Neural Machine Translation", NAACL 2019.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from minibert.config.data import CurriculumConfig, LossCurriculumConfig, PacedCurriculumConfig
+from minibert.data.baselines import log_unigram_frequencies
+from minibert.data.packing import Sequences
+from minibert.data.tokenizer import UNK
+from minibert.data.vocabulary import Vocabulary
+from minibert.errors import unknown_name
+from minibert.randomness import generator
+
+PACINGS = {
+    "linear": lambda start, done: start + (1 - start) * done,
+    "root": lambda start, done: math.sqrt(start**2 + (1 - start**2) * done),
+    "step": lambda start, done: start if done < 1 else 1.0,
+}
+"""The share of sequences that may be drawn, from ``start`` to 1 while ``done`` goes from 0 to 1.
+
+linear and root: Platanios et al., 2019; step: Hacohen & Weinshall, "On the Power of Curriculum Learning in
+Training Deep Networks", ICML 2019.
+"""
+
+
+def walk(first: int, count: int, size: int, order: Callable[[int], np.ndarray]) -> np.ndarray:
+    """(count,) int64: the places ``first`` onwards of an endless row of epochs, ``order(epoch)`` (size,) each."""
+    epochs, offsets = np.divmod(np.arange(first, first + count), size)
+    return np.concatenate([order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)])
+
+
+class Curriculum:
+    """The easiest share c of all sequences, growing in stages, until it is all of them.
+
+    Stage k of K begins at step ⌈k/K · share · steps⌉ and allows the easiest c(k/K) of the sequences, at least a
+    batch of them. Within a stage what is allowed is passed through in epochs, each in an order of its own without
+    replacement; the last stage, k = K, is ordinary training on everything. So no sequence is left out: one epoch
+    after the pacing's end, each has been met. Equally hard sequences stand in random order.
+
+    Which sequences a step has follows from the data seed, the step and the scores alone.
+    """
+
+    name = "curriculum"
+    wants_accuracy = False
+
+    def __init__(
+        self, config: PacedCurriculumConfig, scores: np.ndarray, batch_size: int, data_seed: int, steps: int
+    ):
+        """``scores`` (S,): how hard each sequence is, in any unit."""
+        self.batch_size = batch_size
+        self.data_seed = data_seed
+        self.scores = scores
+        self.state: dict[str, np.ndarray] = {}
+        stages = np.arange(config.stages + 1) / config.stages
+        self.begins = np.ceil(stages * config.share * steps).astype(int)
+        """(K + 1,): the step that each stage begins with"""
+        shares = [PACINGS[config.pacing](config.start, done) for done in stages]
+        least = min(batch_size, len(scores))
+        self.allowed = [max(least, math.ceil(share * len(scores))) for share in shares]
+        """(K + 1,): how many sequences each stage draws from"""
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+        self._ranking = lru_cache(maxsize=1)(self._rank)
+
+    def indices(self, step: int) -> np.ndarray:
+        """(B,) int64: which sequences are in the batch of a step, counted from 0."""
+        stage = self.stage(step)
+        first = (step - int(self.begins[stage])) * self.batch_size
+        return walk(first, self.batch_size, self.allowed[stage], lambda epoch: self._order(stage, epoch))
+
+    def stage(self, step: int) -> int:
+        return int(np.searchsorted(self.begins, step, side="right")) - 1
+
+    def settings(self, step: int) -> dict[str, float]:
+        """What of it changes from step to step, to be logged."""
+        return {"curriculum/share": self.allowed[self.stage(step)] / len(self.scores)}
+
+    def observe(self, step: int, measured, score) -> None:
+        """Nothing is learnt from training: the scores stand from the start."""
+
+    def restored(self) -> None:
+        """``state`` has been filled from a checkpoint."""
+        self._ranking.cache_clear()
+        self._order.cache_clear()
+
+    def _draw_order(self, stage: int, epoch: int) -> np.ndarray:
+        allowed = self._ranking()[: self.allowed[stage]]
+        return allowed[generator(self.data_seed, stage, epoch).permutation(len(allowed))]
+
+    def _rank(self) -> np.ndarray:
+        """(S,): the sequences from the easiest to the hardest."""
+        shuffled = generator(self.data_seed, 0, 0, 1).permutation(len(self.scores))
+        return shuffled[np.argsort(self.scores[shuffled], kind="stable")]
+
+
+class LossCurriculum(Curriculum):
+    """Hard is what the network being trained finds hard: its own loss, measured anew as each stage begins.
+
+    One of every ``stride`` neighbouring sequences is scored, on fixed masks, and stands for all of them, which
+    mostly come from one document. Before the first measurement rarity stands in, which is the loss of an untrained
+    network whose output bias is the log unigram frequencies. The scores are ``state``, which belongs into
+    checkpoints.
+
+    Hacohen & Weinshall, 2019 (self-taught scoring); Kumar et al., "Self-Paced Learning for Latent Variable
+    Models", NIPS 2010.
+    """
+
+    def __init__(
+        self,
+        config: LossCurriculumConfig,
+        rarity: np.ndarray,
+        batch_size: int,
+        data_seed: int,
+        steps: int,
+        probe: Callable[[np.ndarray], list],
+    ):
+        """``probe(indices)`` gives batches of these sequences, masked the same way every time."""
+        super().__init__(config, rarity, batch_size, data_seed, steps)
+        self.stride = config.stride
+        self.probe = probe
+        firsts = np.arange(0, len(rarity), self.stride)
+        self.scored = np.minimum(firsts + self.stride // 2, len(rarity) - 1)
+        self.state = {"scores": np.add.reduceat(rarity, firsts) / np.diff(firsts, append=len(rarity))}
+        self.restored()
+
+    def observe(self, step: int, measured, score) -> None:
+        """Measure the losses where the next step begins a stage that leaves some sequences out.
+
+        ``score(batches)`` gives the loss of each of their sequences.
+        """
+        stage = self.stage(step)
+        if stage != self.stage(step - 1) and self.allowed[stage] < len(self.scores):
+            self.state["scores"][...] = score(self.probe(self.scored))
+            self.restored()
+
+    def restored(self) -> None:
+        self.scores = np.repeat(self.state["scores"], self.stride)[: len(self.scores)]
+        super().restored()
+
+
+def sentence_length(sequences: Sequences, vocabulary: Vocabulary) -> np.ndarray:
+    """Mean tokens a sentence of every sequence, (S,): full rows differ in that, not in their own length.
+
+    A sentence ends with . ! or ? or several of them, or with its piece of the row. Length as difficulty: Platanios
+    et al., 2019.
+    """
+    ids = sequences.input_ids
+    text = sequences.ordinary | (ids == UNK)
+    ends = vocabulary.ends_sentence[ids]
+    sentences = text & ends
+    sentences[:, :-1] &= ~(ends[:, 1:] & text[:, 1:])
+    cut = text & ~ends
+    cut[:, :-1] &= ~text[:, 1:]
+    return text.sum(axis=1) / np.maximum((sentences | cut).sum(axis=1), 1)
+
+
+def rarity(sequences: Sequences, vocabulary: Vocabulary) -> np.ndarray:
+    """Mean −log p(w) over the ordinary tokens of every sequence, (S,), in nats, with p of the training text.
+
+    Platanios et al., 2019, who sum instead: a mean leaves length aside.
+    """
+    surprise = np.where(sequences.ordinary, -log_unigram_frequencies(vocabulary.counts)[sequences.input_ids], 0.0)
+    return surprise.sum(axis=1) / np.maximum(sequences.ordinary.sum(axis=1), 1)
+
+
+def implement_curriculum_learning(
+    config: CurriculumConfig,
+    sequences: Sequences,
+    vocabulary: Vocabulary,
+    batch_size: int,
+    data_seed: int,
+    steps: int,
+    probe: Callable[[np.ndarray], list],
+) -> Curriculum | None:
+    """The curriculum that ``config.name`` names; None for the ordinary order.
+
+    ``steps`` are those of training; ``probe(indices)`` gives batches to measure the loss on.
+    """
+    if config.name not in CURRICULA:
+        raise unknown_name("curriculum.name", config.name, CURRICULA)
+    return CURRICULA[config.name](config, sequences, vocabulary, (batch_size, data_seed, steps), probe)
+
+
+CURRICULA = {
+    "none": lambda config, sequences, vocabulary, course, probe: None,
+    "length": lambda config, sequences, vocabulary, course, probe: Curriculum(
+        config, sentence_length(sequences, vocabulary), *course
+    ),
+    "rarity": lambda config, sequences, vocabulary, course, probe: Curriculum(
+        config, rarity(sequences, vocabulary), *course
+    ),
+    "loss": lambda config, sequences, vocabulary, course, probe: LossCurriculum(
+        config, rarity(sequences, vocabulary), *course, probe
+    ),
+}
+"""The curricula that ``curriculum.name`` can name."""

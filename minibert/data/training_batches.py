@@ -1,0 +1,34 @@
+"""The batches of a run, put together from what its configuration says of masking, curriculum and objective."""
+
+from functools import partial
+
+from minibert.config import Config
+from minibert.data.batches import Batches, batches_of
+from minibert.data.curriculum import implement_curriculum_learning
+from minibert.data.masking import UniformMasking, build_masking
+from minibert.data.objectives import add_auxiliary_tasks
+from minibert.data.prepared import PreparedData
+from minibert.data.vocabulary import describe_vocabulary
+from minibert.randomness import generator
+
+PROBE_RATE = 0.15
+"""Masking rate at which a curriculum measures losses."""
+
+
+def build_batches(config: Config, data: PreparedData) -> Batches:
+    """The training batches of a run. What of them follows the course of training is in their ``adapting``."""
+    settings, seeds = config.training, config.seeds
+    size = data.tokenizer.get_vocab_size()  # a small corpus may fill less than the model's table
+    vocabulary = describe_vocabulary(data.tokenizer, data.unigram_counts)
+    masking = build_masking(config.masking, size, vocabulary, settings.steps)
+    auxiliary = add_auxiliary_tasks(config.objective, data.train, data.unigram_counts)
+    sequences = data.train if auxiliary is None else auxiliary.sequences
+    probe = partial(
+        batches_of, sequences,
+        masking=UniformMasking(size, PROBE_RATE, PROBE_RATE), batch_size=settings.batch_size,
+        draws=lambda index: generator(seeds.masking, index, 0, 2),
+    )  # fmt: skip
+    curriculum = implement_curriculum_learning(
+        config.curriculum, sequences, vocabulary, settings.batch_size, seeds.data, settings.steps, probe
+    )
+    return Batches(sequences, masking, settings.batch_size, seeds.data, seeds.masking, curriculum, auxiliary)

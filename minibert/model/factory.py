@@ -1,0 +1,96 @@
+"""Networks from a name, from a checkpoint, and from another network."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from safetensors import SafetensorError, safe_open
+
+from minibert.config import CONF, ModelConfig, restore
+from minibert.errors import MinibertError, unknown_name
+from minibert.model.bert import MiniBERT
+
+
+def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
+    """A new network, from a configuration or the name of a file in conf/model, such as ``base`` or ``ladder/m``.
+
+    Raises :class:`MinibertError` for an unknown name, and for a configuration that makes no network.
+
+    >>> create_model("tiny").params.vector.size
+    """
+    if isinstance(config_or_name, ModelConfig):
+        return MiniBERT(config_or_name, seed)
+    folder = CONF / "model"
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    if config_or_name not in files:
+        raise unknown_name("model", str(config_or_name), files)
+    config = OmegaConf.merge(OmegaConf.structured(ModelConfig), OmegaConf.load(files[config_or_name]))
+    return MiniBERT(OmegaConf.to_object(config), seed)
+
+
+def load_model(checkpoint_path) -> MiniBERT:
+    """The network of a checkpoint that a run kept: ``checkpoints/step_<n>.safetensors`` among its artifacts.
+
+    Raises :class:`MinibertError` when there is no such file, when it is broken or not one of minibert's, when it
+    was written by a version that knows other settings, or when its tensors are not those of its network.
+    """
+    path = Path(checkpoint_path)
+    tensors, about = _read(path)
+    if "model" not in about:
+        raise MinibertError(
+            f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "
+            "do; what it resumes from does not."
+        )
+    try:
+        config = restore(about["model"], ModelConfig)
+    except (OmegaConfBaseException, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise MinibertError(f"{path}: has settings that this version does not know ({reason}).") from error
+    model = MiniBERT(config)
+    problems = list(_misfits(model.params, tensors))
+    if problems:
+        raise MinibertError(f"{path}: does not fit its own network: {'; '.join(problems)}.")
+    for name, tensor in tensors.items():
+        model.params[name] = tensor
+    return model
+
+
+def add_gated_attention(model: MiniBERT, bias: float = 4.0) -> MiniBERT:
+    """The same network with a gate on each head (:mod:`minibert.model.gating`), to be trained on.
+
+    All gates start at σ(bias) everywhere, 0.98 by default: almost the network given. Its parameters are copied.
+
+    Raises :class:`MinibertError` for a network that has gates already.
+    """
+    if model.config.attention == "gated":
+        raise MinibertError("model.attention=gated: has gates already.")
+    gated = MiniBERT(replace(model.config, attention="gated"))
+    for name, array in gated.params.items():
+        if name in model.params:
+            array[...] = model.params[name]
+        else:
+            array[...] = bias if name.endswith(".bias") else 0
+    return gated
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["minibert"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise MinibertError(f"There is no checkpoint at {path}.") from error
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise MinibertError(f"{path}: broken, or not one of minibert's checkpoints ({error}).") from error
+
+
+def _misfits(params: Mapping, tensors: Mapping):
+    yield from (f"{name} is missing" for name in params if name not in tensors)
+    yield from (f"{name} is unknown" for name in tensors if name not in params)
+    for name, array in params.items():
+        if name in tensors and tensors[name].shape != array.shape:
+            yield f"{name} has shape {tensors[name].shape}, not {array.shape}"

@@ -1,0 +1,92 @@
+"""What a transform is, and how transforms are chained.
+
+A transform is a function on four things, all of which it may change in place: the update on its way from gradient
+to step, the parameters, the state, and what there is to know about the step. Most work element by element: they
+are handed *pieces*, runs of elements so small that gradient, parameters and state stay in the L2 cache through
+the whole chain. Others need a parameter as a whole, for its norm or as a matrix, and are handed it under its
+shape. State is plain data, a dictionary of arrays, so saving and restoring it is nothing special.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Shape = tuple[int, ...]
+State = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a transform may know about the step it is part of."""
+
+    step: int
+    """1 at the first step"""
+    learning_rate: float
+    gradient_norm: float
+    """Norm of the whole gradient, before clipping"""
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """One link of a chain; equal only to itself."""
+
+    update: Callable[[np.ndarray, np.ndarray, State, Moment], None]
+    """(update, params, state, moment) for one piece or one parameter, the first three to be changed in place"""
+    whole: bool = False
+    """Whether it must see each parameter as a whole, instead of any run of elements"""
+    vectors: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
+    """State with an element for each parameter's element: name -> what it starts as, given the parameters"""
+    arrays: Mapping[str, Callable[[Shape], Shape]] = field(default_factory=dict)
+    """State of another shape for each parameter, which starts at zero: name -> its shape, given the parameter's.
+    Only for transforms that see parameters as a whole"""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """State of all parameters together, which starts at zero: name -> number of elements, float64"""
+    prepare: Callable[[State, Moment], None] | None = None
+    """Called once a step with the shared state, before any update, which may only read it"""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A link that is another one for different parameters: (name, parameter) -> a transform, or None for nothing.
+
+    It should give the very same transform wherever it decides alike, so that runs of elements can be long.
+    """
+
+    choose: Callable[[str, np.ndarray], Transform | None]
+
+
+Chain = tuple[Transform | Choice, ...]
+
+
+def chain(*links: Transform | Choice | Chain) -> Chain:
+    """One link after the other, chains among them laid out flat: each takes what the one before it made."""
+    return tuple(part for link in links for part in (link if isinstance(link, tuple) else (link,)))
+
+
+def transforms_of(links: Chain, name: str, parameter: np.ndarray) -> tuple[Transform, ...]:
+    """The transforms that a chain comes to for one parameter.
+
+    Raises :class:`ValueError` when two of them would share a state.
+    """
+    chosen = (link.choose(name, parameter) if isinstance(link, Choice) else link for link in links)
+    transforms = tuple(transform for transform in chosen if transform is not None)
+    states = [state for one in transforms for kind in (one.vectors, one.arrays, one.shared) for state in kind]
+    if len(set(states)) < len(states):
+        raise ValueError(f"two transforms of a chain use the same state name: {states}")
+    return transforms
+
+
+def only_weights(transform: Transform) -> Choice:
+    """The transform for weights; gains and biases are left as they are."""
+    return Choice(lambda name, _: transform if name.endswith(".weight") else None)
+
+
+def norm(array: np.ndarray) -> float:
+    """‖x‖₂ over all elements"""
+    return float(np.sqrt(np.vdot(array, array)))
+
+
+def root_mean_square(array: np.ndarray) -> float:
+    """√(mean x²)"""
+    return norm(array) / array.size**0.5

@@ -1,0 +1,79 @@
+"""What is done to a gradient that is too large, before anything else sees it."""
+
+import numpy as np
+
+from minibert.config.optimizers import ClippingConfig
+from minibert.errors import unknown_name
+from minibert.training.transforms.chains import Chain, Transform, chain
+
+
+def clip_by_global_norm(largest: float) -> Transform:
+    """u = g · min(1, c / ‖g‖), with the norm over all parameters.
+
+    Under Adam and its like, whose updates do not depend on the gradient's scale, it only takes weight from rare
+    large gradients in the averages.
+
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+    """
+
+    def update(update, params, state, moment):
+        if moment.gradient_norm > largest:
+            update *= update.dtype.type(largest / moment.gradient_norm)
+
+    return Transform(update)
+
+
+def clip_by_percentile(percentile: float, window: int) -> Transform:
+    """u = g · min(1, c / ‖g‖), with c the percentile of ‖g‖ in the last ``window`` steps, this one included.
+
+    The norms are those before clipping, so the threshold follows them up and down. At the 90th percentile about
+    one step in ten is clipped, whatever the scale of the loss.
+
+    Seetharaman et al., "AutoClip: Adaptive Gradient Clipping for Source Separation Networks", MLSP 2020, which
+    keeps all norms and takes the 10th percentile.
+    """
+
+    def prepare(state, moment):
+        norms = state["recent_norms"]
+        norms[(moment.step - 1) % window] = moment.gradient_norm
+        state["largest_norm"][0] = np.percentile(norms[: moment.step], percentile)
+
+    def update(update, params, state, moment):
+        largest = state["largest_norm"][0]
+        if moment.gradient_norm > largest:
+            update *= update.dtype.type(largest / moment.gradient_norm)
+
+    return Transform(update, shared={"recent_norms": window, "largest_norm": 1}, prepare=prepare)
+
+
+def clip_adaptively(ratio: float, smallest_norm: float) -> Transform:
+    """uᵢ = gᵢ · min(1, λ max(‖θᵢ‖, ε) / ‖gᵢ‖) for each unit i: its gradient is held to a share of its weights.
+
+    A unit is a *column* of an (in, out) weight, the weights of one output, where frameworks that store (out,
+    in) take rows; a gain or bias is one unit as a whole. The paper leaves the last layer unclipped; here that
+    is tied to the embeddings and clipped like them.
+
+    Brock et al., "High-Performance Large-Scale Image Recognition Without Normalization", ICML 2021 (AGC).
+    """
+
+    def update(update, params, state, moment):
+        gradient_norms, weight_norms = (np.sqrt(np.square(array).sum(axis=0)) for array in (update, params))
+        largest = ratio * np.maximum(weight_norms, smallest_norm)
+        factors = np.where(gradient_norms > largest, largest / np.maximum(gradient_norms, largest), 1)
+        update *= factors.astype(update.dtype)
+
+    return Transform(update, whole=True)
+
+
+CLIPPINGS = {
+    "none": lambda config: (),
+    "global_norm": lambda config: (clip_by_global_norm(config.norm),),
+    "adaptive": lambda config: (clip_adaptively(config.ratio, config.smallest_norm),),
+    "percentile": lambda config: (clip_by_percentile(config.percentile, config.window),),
+}
+
+
+def build_clipping(config: ClippingConfig) -> Chain:
+    if config.name not in CLIPPINGS:
+        raise unknown_name("clipping.name", config.name, CLIPPINGS)
+    return chain(CLIPPINGS[config.name](config))

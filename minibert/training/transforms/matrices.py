@@ -1,0 +1,135 @@
+"""Transforms that see each parameter as a whole: its norm, its rows and columns, its singular values."""
+
+import numpy as np
+
+from minibert.training.transforms.chains import Choice, Transform, norm, only_weights, root_mean_square
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Jordan's coefficients: they lift small singular values fast, at the price of settling near 1, not at 1"""
+
+
+def scale_by_trust_ratio(largest_norm: float) -> Choice:
+    """u = u · min(‖θ‖, φ) / ‖u‖ for each weight: a step changes the share η of its norm.
+
+    The ratio is 1 where either norm is zero, and for gains and biases. The rate stands for relative change, so
+    AdamW's is too small for it by the size of a typical weight: 1e-2 is where to start.
+
+    You et al., "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020.
+    """
+
+    def update(update, params, state, moment):
+        weight_norm, update_norm = norm(params), norm(update)
+        if weight_norm > 0 and update_norm > 0:
+            update *= update.dtype.type(min(weight_norm, largest_norm) / update_norm)
+
+    return only_weights(Transform(update, whole=True))
+
+
+def scale_by_adafactor(decay_exponent: float, epsilon: float) -> Choice:
+    """u = g / √V, with V ≈ r cᵀ / mean(r) for a matrix: means r over its rows and c over its columns of g² + ε.
+
+    r = β₂ r + (1 - β₂) mean_columns(g² + ε), and c likewise over rows, with β₂ = 1 - t^(-exponent): at the
+    first step they are the gradient's own. Exact where g² has rank one. Vectors keep all of V.
+
+    Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", ICML 2018.
+    """
+
+    def mixed(average, new, moment):
+        decay = 1 - moment.step**-decay_exponent
+        average *= average.dtype.type(decay)
+        average += new * average.dtype.type(1 - decay)
+
+    def update_matrix(update, params, state, moment):
+        rows, columns = state["second_moment_of_rows"], state["second_moment_of_columns"]
+        square = update * update
+        square += update.dtype.type(epsilon)
+        mixed(rows, square.mean(axis=1), moment)
+        mixed(columns, square.mean(axis=0), moment)
+        update /= np.sqrt(rows / rows.mean())[:, None]
+        update /= np.sqrt(columns)
+
+    def update_vector(update, params, state, moment):
+        average = state["second_moment"]
+        mixed(average, update * update + update.dtype.type(epsilon), moment)
+        update /= np.sqrt(average)
+
+    factors = {
+        "second_moment_of_rows": lambda shape: shape[:1],
+        "second_moment_of_columns": lambda shape: shape[1:],
+    }
+    matrix = Transform(update_matrix, whole=True, arrays=factors)
+    vector = Transform(update_vector, whole=True, arrays={"second_moment": lambda shape: shape})
+    return Choice(lambda _, parameter: matrix if parameter.ndim == 2 else vector)
+
+
+def clip_by_root_mean_square(largest: float) -> Transform:
+    """u = u / max(1, RMS(u) / d) for each parameter.  Shazeer and Stern, 2018."""
+
+    def update(update, params, state, moment):
+        size = root_mean_square(update)
+        if size > largest:
+            update *= update.dtype.type(largest / size)
+
+    return Transform(update, whole=True)
+
+
+def scale_by_parameter_size(smallest: float) -> Transform:
+    """u = u · max(ε, RMS(θ)) for each parameter: the learning rate becomes relative.  Shazeer and Stern, 2018."""
+
+    def update(update, params, state, moment):
+        update *= update.dtype.type(max(smallest, root_mean_square(params)))
+
+    return Transform(update, whole=True)
+
+
+def orthogonalise(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
+    """About U Vᵀ, where the matrix is U S Vᵀ: singular values between 0.68 and 1.21, the directions as they were.
+
+    X = M / ‖M‖_F, then ``iterations`` times X = a X + (b A + c A²) X with A = X Xᵀ, a Newton–Schulz iteration.
+    matrix (in, out), transposed on the way if it is tall -> a new (in, out). Singular values below about 0.002
+    ‖M‖_F are still smaller than that after five iterations. A zero matrix stays zero.
+
+    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Bernstein and Newhouse, "Old
+    Optimizer, New Norm", 2024.
+    """
+    kind = matrix.dtype.type
+    length = norm(matrix)
+    if length == 0:
+        return np.zeros_like(matrix)
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = np.ascontiguousarray(matrix.T if tall else matrix) * kind(1 / length)
+    a, b, c = map(kind, QUINTIC)
+    for _ in range(iterations):
+        gram = x @ x.T
+        polynomial = gram @ gram
+        polynomial *= c
+        polynomial += b * gram
+        polynomial.flat[:: len(polynomial) + 1] += a
+        x = polynomial @ x
+    return x.T if tall else x
+
+
+def scale_by_muon(momentum: float, nesterov: bool, iterations: int) -> Transform:
+    """m = μ m + (1 - μ) g,  u = 0.2 √max(in, out) · orthogonalise(m);  with Nesterov, of (1 - μ) g + μ m
+
+    The factor gives u the root mean square of AdamW's updates, about 0.2, so that both take one learning rate
+    and one weight decay. For the matrices between hidden states only: embeddings are looked up, not multiplied
+    with, and what reads the vocabulary wants its frequent words to be large.
+
+    Jordan et al., "Muon", 2024; the factor: Liu et al., "Muon is Scalable for LLM Training", 2025.
+    """
+
+    def update(update, params, state, moment):
+        average = state["first_moment"]  # the name of Adam's, so that the two share one vector
+        kind = update.dtype.type
+        update *= kind(1 - momentum)
+        average *= kind(momentum)
+        average += update
+        if nesterov:
+            update += average * kind(momentum)
+        else:
+            update[...] = average
+        scale = 0.2 * max(update.shape) ** 0.5
+        np.multiply(orthogonalise(update, iterations), kind(scale), out=update)
+
+    return Transform(update, whole=True, vectors={"first_moment": np.zeros_like})

@@ -1,0 +1,174 @@
+"""Networks from names, checkpoints and other networks; tokenizers from files."""
+
+from dataclasses import asdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import minibert
+from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
+from minibert.composing import plan
+from minibert.config import CONF, RopeConfig
+from minibert.data.tokenizer import train_tokenizer
+from minibert.model import add_gated_attention
+from minibert.training.checkpoints import save_checkpoint
+
+INPUT_IDS = np.array([[2, 9, 9, 5, 3], [2, 7, 3, 1, 0]])
+RUNGS = ("xxs", "xs", "s", "m", "l", "xl", "xxl")
+
+
+def settings(**fields) -> ModelConfig:
+    sizes = {
+        "vocab_size": 40, "hidden_size": 16, "layers": 2, "heads": 4, "feed_forward_size": 24, "max_length": 6,
+        "dtype": "float64",
+    }  # fmt: skip
+    return ModelConfig(**sizes | fields)
+
+
+def save(model, path, /, **about) -> None:
+    save_checkpoint(path, dict(model.params.items()), {"step": 3, "model": asdict(model.config)} | about)
+
+
+# Names
+
+
+def test_a_model_is_created_from_a_name_as_the_command_line_composes_it():
+    (job,) = plan(["model=tiny"], False).jobs
+    assert create_model("tiny", seed=4).config == job.config.model
+
+
+def test_a_model_is_created_from_a_configuration():
+    config = settings(position=RopeConfig())
+    model = create_model(config, seed=4)
+    np.testing.assert_array_equal(model.params.vector, minibert.MiniBERT(config, 4).params.vector)
+
+
+@pytest.mark.parametrize("name", ["tinny", "../schedule/linear", "", "ladder"])
+def test_unknown_names_are_refused_with_the_known_ones(name):
+    with pytest.raises(MinibertError, match=r"model: unknown name.*Allowed: base, debug, ladder/l"):
+        create_model(name)
+
+
+def test_rungs_of_the_ladder_grow_from_a_fifth_of_a_million_to_twenty_million_parameters():
+    """Each about twice the one before; all sizes grow together, heads of 32 and an inner size of four widths."""
+    assert {path.stem for path in (CONF / "model" / "ladder").glob("*.yaml")} == set(RUNGS)
+    configs = [plan([f"model=ladder/{name}"], False).jobs[0].config.model for name in RUNGS]
+    sizes = [minibert.MiniBERT(config).params.vector.size for config in configs]
+    assert sizes[0] == pytest.approx(0.2e6, rel=0.2)
+    assert sizes[-1] == pytest.approx(20e6, rel=0.1)
+    assert all(1.9 < large / small < 2.7 for small, large in pairwise(sizes))
+    for small, large in pairwise(configs):
+        assert small.hidden_size < large.hidden_size and small.layers <= large.layers and small.heads < large.heads
+        assert small.vocab_size == large.vocab_size
+    for name, config, size in zip(RUNGS, configs, sizes, strict=True):
+        assert config.name == f"ladder_{name}"
+        assert config.hidden_size == 32 * config.heads
+        assert config.feed_forward_size == 4 * config.hidden_size
+        stated = float((CONF / "model" / "ladder" / f"{name}.yaml").read_text().split(": ", 1)[1].split(" M ")[0])
+        assert size / 1e6 == pytest.approx(stated, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["attention=gated"], {"attention": "gated"}),
+        (["feed_forward=swiglu"], {"activation": "swiglu", "match_feed_forward": False}),
+        (["feed_forward=geglu", "model.match_feed_forward=true"], {"activation": "geglu", "match_feed_forward": True}),
+        (["norm=post_rms"], {"norm": "post", "norm_kind": "rms_norm"}),
+        (["init=orthogonal", "model.init_gain=0.5"], {"init": "orthogonal", "init_gain": 0.5}),
+        (["position=rope", "model.position.base=500"], {"position": RopeConfig(base=500.0)}),
+        (["model=ladder/s", "norm=post"], {"hidden_size": 96, "norm": "post"}),
+    ],
+    ids=" ".join,
+)
+def test_one_word_chooses_a_variant(words, expected):
+    config = plan(words, False).jobs[0].config.model
+    assert {key: getattr(config, key) for key in expected} == expected
+
+
+def test_combinations_that_make_no_sense_are_refused_at_composition():
+    with pytest.raises(MinibertError, match=r"position=rope.*heads of 3.*even"):
+        plan(["position=rope", "model.hidden_size=12"], False)
+    with pytest.raises(MinibertError, match=r"training\.sequence_length=200.*max_length=128"):
+        plan(["position=relative", "training.sequence_length=200"], False)
+    assert plan(["position=alibi", "training.sequence_length=200"], False).jobs
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("fields", [{}, {"position": RopeConfig(base=77.0), "attention": "gated", "norm": "post"}])
+def test_a_loaded_model_is_the_one_that_was_saved(tmp_path, fields):
+    model = minibert.MiniBERT(settings(**fields), seed=9)
+    save(model, tmp_path / "step_3.safetensors")
+    loaded = load_model(tmp_path / "step_3.safetensors")
+    assert loaded.config == model.config
+    np.testing.assert_array_equal(loaded.params.vector, model.params.vector)
+
+
+def test_settings_that_a_checkpoint_does_not_have_are_at_their_defaults(tmp_path):
+    model = minibert.MiniBERT(settings())
+    old = {name: value for name, value in asdict(model.config).items() if name not in ("qk_norm", "init")}
+    save(model, tmp_path / "old.safetensors", model=old)
+    assert load_model(tmp_path / "old.safetensors").config == model.config
+
+
+def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
+    path, model = tmp_path / "step_3.safetensors", minibert.MiniBERT(settings())
+    with pytest.raises(MinibertError, match="There is no checkpoint at"):
+        load_model(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(MinibertError, match="broken, or not one of minibert's"):
+        load_model(path)
+    save_checkpoint(path, dict(model.params.items()), {"progress": {}})
+    with pytest.raises(MinibertError, match="does not say which network"):
+        load_model(path)
+    save(model, path, model=asdict(model.config) | {"warp": 9})
+    with pytest.raises(MinibertError, match=r"settings that this version does not know.*warp"):
+        load_model(path)
+    save(model, path, model=asdict(model.config) | {"feed_forward_size": 25, "segments": 2})
+    words = r"embeddings\.segment\.weight is missing.*has shape \(16, 24\), not \(16, 25\)"
+    with pytest.raises(MinibertError, match=words):
+        load_model(path)
+
+
+# Gates added to a network
+
+
+def test_added_gates_start_open_and_leave_the_network_almost_as_it_was():
+    model = create_model(settings(init_scale=0.3), seed=1)
+    logits, _ = model.forward(INPUT_IDS)
+    wide_open = add_gated_attention(model, bias=40.0)
+    np.testing.assert_array_equal(wide_open.forward(INPUT_IDS)[0], logits)
+    gated = add_gated_attention(model)
+    assert gated.config.attention == "gated" and model.config.attention == "softmax"
+    _, cache = gated.forward(INPUT_IDS)
+    np.testing.assert_allclose(cache.layers[1].attention.gate, 1 / (1 + np.exp(-4.0)), rtol=1e-12)
+    assert not np.shares_memory(gated.params.vector, model.params.vector)
+    with pytest.raises(MinibertError, match="has gates already"):
+        add_gated_attention(gated)
+
+
+# Tokenizers
+
+
+def test_a_tokenizer_is_created_from_either_file_or_their_folder(tmp_path):
+    trained = train_tokenizer(["the sea and the sky"] * 3, vocab_size=60, lowercase=True)
+    trained.save(str(tmp_path / "tokenizer.json"))
+    vocabulary = trained.get_vocab()
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get)))
+    for path in (tmp_path, tmp_path / "tokenizer.json", tmp_path / "vocab.txt"):
+        created = create_tokenizer(vocab_path=path)
+        assert created.get_vocab() == vocabulary
+        assert created.encode("the sky").ids == trained.encode("the sky").ids
+    with pytest.raises(MinibertError, match=r"neither tokenizer\.json nor vocab\.txt"):
+        create_tokenizer(vocab_path=tmp_path / "nowhere")
+
+
+def test_a_tokenizer_without_a_path_is_trained_on_the_default_corpus():
+    tokenizer = create_tokenizer(vocab_size=300)
+    assert tokenizer.get_vocab_size() == 300
+    assert tokenizer.encode("The nation").tokens[0] == "[CLS]"
+    with pytest.raises(MinibertError, match="vocab_size=5: out of range"):
+        create_tokenizer(vocab_size=5)

@@ -1,0 +1,144 @@
+"""Every optimizer under the trainer: resumed to the bit, and Lookahead's two sets of weights."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from minibert.config import AdamWConfig, Config, ModelConfig
+from minibert.config.optimizers import (
+    OPTIMIZERS,
+    AdaptiveClippingConfig,
+    DepthRatesConfig,
+    LionConfig,
+    LookaheadConfig,
+    PercentileClippingConfig,
+    RatioRatesConfig,
+)
+from minibert.data.batches import Batch
+from minibert.model.bert import MiniBERT
+from minibert.training.checkpoints import load_checkpoint
+from minibert.training.observers import Checkpoints
+from minibert.training.trainer import Trainer
+
+MODEL = ModelConfig(
+    vocab_size=50, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
+    dropout=0.1, attention_dropout=0.1,
+)  # fmt: skip
+STEPS = 10
+
+
+class RandomBatches:
+    def at(self, step):
+        random = np.random.default_rng(step)
+        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
+        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
+        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
+
+
+def trainer(steps=STEPS, **groups):
+    config = Config(model=MODEL, **groups)
+    config.seeds.dropout, config.training.steps = 5, steps
+    return Trainer(MiniBERT(MODEL, seed=1), RandomBatches(), config)
+
+
+CASES = {name: {"optimizer": schema()} for name, schema in OPTIMIZERS.items()} | {
+    "lookahead(muon)": {"optimizer": LookaheadConfig(inner=OPTIMIZERS["muon"](), period=4)},
+    "lookahead(adafactor)": {"optimizer": LookaheadConfig(inner=OPTIMIZERS["adafactor"](), period=4)},
+    "percentile": {"clipping": PercentileClippingConfig(percentile=40, window=3)},
+    "adaptive": {"clipping": AdaptiveClippingConfig()},
+    "depth": {"layer_rates": DepthRatesConfig()},
+    "ratio": {"layer_rates": RatioRatesConfig()},
+}
+
+
+@pytest.mark.parametrize("groups", CASES.values(), ids=CASES)
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(groups, tmp_path):
+    with trainer(**groups) as uninterrupted:
+        uninterrupted.train()
+    with trainer(**groups) as first:
+        for _ in range(STEPS // 2):
+            first.step()
+        first.save(tmp_path / "resume.safetensors")
+    with trainer(**groups) as second:
+        second.resume(tmp_path / "resume.safetensors")
+        second.train()
+    assert second.params.vector.tobytes() == uninterrupted.params.vector.tobytes()
+    assert second.optimizer.state.keys() == uninterrupted.optimizer.state.keys()
+    for name, array in second.optimizer.state.items():
+        assert array.tobytes() == uninterrupted.optimizer.state[name].tobytes(), name
+
+
+@pytest.mark.parametrize("groups", CASES.values(), ids=CASES)
+def test_one_batch_is_learnt(groups):
+    """Not how fast, only that every variant's default settings go downhill."""
+
+    class OneBatch(RandomBatches):
+        def at(self, step):
+            return super().at(0)
+
+    with trainer(steps=40, **groups) as one:
+        one.batches = OneBatch()
+        losses = [one.step().loss for _ in range(40)]
+    assert losses[-1] < losses[0] - 0.02
+
+
+def test_the_peak_of_the_schedule_is_the_rate_times_its_factor():
+    with trainer(optimizer=AdamWConfig(learning_rate=0.002, rate_factor=3.0)) as one:
+        assert one.step().learning_rate == pytest.approx(0.006)  # a warm-up of one step
+
+
+LOOKAHEAD = LookaheadConfig(learning_rate=1e-3, period=4, inner=LionConfig())
+
+
+def test_observers_find_the_slow_weights_and_steps_the_fast_ones():
+    seen = []
+
+    def observer(one, _step):
+        seen.append(one.model.params.vector.copy())
+        assert one.model.params["mlm_head.bias"].base is not one.params.vector
+
+    with trainer(optimizer=LOOKAHEAD) as one:
+        start = one.params.vector.copy()
+        one.train([observer])
+        assert one.model.params is one.params
+    moved = [(before != after).any() for before, after in pairwise(seen)]
+    assert seen[0].tobytes() == start.tobytes()
+    assert moved == [False, False, False, True] * 2 + [False, False]
+    assert (one.params.vector != seen[-1]).any()
+
+
+def test_scores_within_the_context_are_those_of_a_model_with_the_slow_weights():
+    with trainer(optimizer=LOOKAHEAD) as one:
+        for _ in range(6):
+            one.step()
+        batch = RandomBatches().at(99)
+        with one.evaluation_parameters():
+            (found,) = one.lanes.evaluate([batch], lambda logits, labels: logits.copy())
+        fast, _ = one.model.score(batch.input_ids, batch.labels)
+    slow = MiniBERT(MODEL, seed=1)
+    slow.params.vector[...] = one.optimizer.state["slow_weights"]
+    expected, _ = slow.score(batch.input_ids, batch.labels)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert np.abs(found - fast).max() > 1e-3
+
+
+def test_kept_checkpoints_hold_the_slow_weights_and_the_state_to_resume_from_both(tmp_path):
+    with trainer(optimizer=LOOKAHEAD) as one:
+        keep = Checkpoints(
+            one.config.training, tmp_path / "resume.safetensors", lambda name, write: write(tmp_path / name),
+            flush=lambda: True, wish_to_end=lambda: None,
+        )  # fmt: skip
+        one.train([keep])
+    kept, _ = load_checkpoint(tmp_path / f"step_{STEPS:07d}.safetensors")
+    resume, _ = load_checkpoint(tmp_path / "resume.safetensors")
+    slow = one.optimizer.evaluated(one.params)
+    for name, array in one.params.items():
+        assert kept[name].tobytes() == slow[name].tobytes()
+        assert resume[name].tobytes() == array.tobytes()
+    assert resume["optimizer.slow_weights"].tobytes() == slow.vector.tobytes()
+
+
+def test_without_lookahead_the_evaluation_parameters_are_those_that_are_trained():
+    with trainer(optimizer=AdamWConfig()) as one, one.evaluation_parameters():
+        assert one.model.params is one.params
