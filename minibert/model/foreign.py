@@ -124,7 +124,10 @@ OTHER_NETWORKS = (
 )  # fmt: skip
 """Switches of config.json that make another network when they are on"""
 
-NOT_COMPARED = {"name", "segments", "norm", "activation", "position", "output_bias", "dtype"}
+NOT_COMPARED = {
+    "name", "segments", "norm", "activation", "position", "output_bias", "dtype",
+    "init", "init_gain", "match_feed_forward",
+}  # fmt: skip
 """Fields of :class:`ModelConfig` that are looked at one by one, or that change nothing in a trained network"""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from minibert.config import Config, OptimizerConfig
 from minibert.config.optimizers import AdafactorConfig, AdamWConfig, LAMBConfig, LionConfig, MuonConfig, SGDConfig
 from minibert.errors import MinibertError, unknown_name
+from minibert.model.initializers import is_table
 from minibert.model.parameters import Block, Parameters
 from minibert.training.pieces import pieces
 from minibert.training.transforms import (
@@ -71,9 +72,8 @@ def muon(config: MuonConfig) -> Chain:
 
 def is_hidden_matrix(name: str, parameter: np.ndarray) -> bool:
     """Whether a parameter maps hidden states to hidden states, as neither tables to look up nor classifiers do."""
-    is_table = name.startswith("embeddings.") or "relative" in name
     is_classifier = name.endswith("_head.out.weight")
-    return name.endswith(".weight") and parameter.ndim == 2 and not (is_table or is_classifier)
+    return name.endswith(".weight") and parameter.ndim == 2 and not (is_table(name) or is_classifier)
 
 
 OPTIMIZERS = {"adamw": adamw, "lion": lion, "sgd": sgd, "lamb": lamb, "adafactor": adafactor, "muon": muon}
