@@ -29,6 +29,8 @@ class TrainingConfig:
     steps: int = number(2000, at_least=1)
     batch_size: int = number(32, at_least=1)
     """Sequences in one optimizer step."""
+    one_batch: bool = False
+    """Train on the first batch over and over: a network that cannot learn it by heart is broken."""
     accumulation: int = number(1, at_least=1)
     """Parts that a batch is computed in, one after the other, to save memory."""
     checkpoint_activations: bool = False

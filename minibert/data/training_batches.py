@@ -15,6 +15,13 @@ PROBE_RATE = 0.15
 """Masking rate at which a curriculum measures losses."""
 
 
+class OneBatch(Batches):
+    """The first batch, over and over."""
+
+    def at(self, step: int):
+        return super().at(0)
+
+
 def build_batches(config: Config, data: PreparedData) -> Batches:
     """The training batches of a run. What of them follows the course of training is in their ``adapting``."""
     settings, seeds = config.training, config.seeds
@@ -31,4 +38,5 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     curriculum = implement_curriculum_learning(
         config.curriculum, sequences, vocabulary, settings.batch_size, seeds.data, settings.steps, probe
     )
-    return Batches(sequences, masking, settings.batch_size, seeds.data, seeds.masking, curriculum, auxiliary)
+    kind = OneBatch if settings.one_batch else Batches
+    return kind(sequences, masking, settings.batch_size, seeds.data, seeds.masking, curriculum, auxiliary)

@@ -30,6 +30,7 @@ class Entry:
 
 CONTENDERS = {
     "minibert": Entry("bare_and_tracked", "Bare"),
+    "checkpointed": Entry("bare_and_tracked", "Checkpointed"),
     "tracked": Entry("bare_and_tracked", "Tracked"),
     "torch": Entry("pytorch", "Eager", ("torch",), takes_parameters=True),
     "torch.compile": Entry("pytorch", "Compiled", ("torch",), takes_parameters=True),

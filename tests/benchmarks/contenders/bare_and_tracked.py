@@ -1,4 +1,4 @@
-"""minibert: the bare step, and the step of a tracked run."""
+"""minibert: the bare step, the step with checkpointed activations, and the step of a tracked run."""
 
 import tempfile
 import time
@@ -31,13 +31,15 @@ class Bare:
     """``Trainer.step()`` alone, with one lane a core."""
 
     amortised_seconds = 0.0
+    checkpoint_activations = False
 
     def __init__(self, workload: Workload):
         shape = workload.shape
         config = Config(
             model=model_config(shape, workload.dropout),
             training=TrainingConfig(
-                steps=100_000, batch_size=shape.sequences, sequence_length=shape.tokens, lanes=workload.lanes
+                steps=100_000, batch_size=shape.sequences, sequence_length=shape.tokens, lanes=workload.lanes,
+                checkpoint_activations=self.checkpoint_activations,
             ),
             seeds=SeedsConfig(SEED, SEED, SEED, SEED),
         )
@@ -52,6 +54,12 @@ class Bare:
 
     def step(self) -> float:
         return self.trainer.step().loss
+
+
+class Checkpointed(Bare):
+    """The step that keeps only the layers' inputs, and computes the rest again in the backward pass."""
+
+    checkpoint_activations = True
 
 
 class Tracked(Bare):
