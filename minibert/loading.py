@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from minibert.config import ROOT, Config, restore
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
-from minibert.training.checkpoints import copy_into, load_checkpoint
+from minibert.model.saved import copy_into, load_checkpoint
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,10 @@ def _sweep(planned: Plan, display: Display) -> int:
             status, reason = "KILLED", interruption.reason()
         sweep.finish(status, reason)
     if study.factor and status != "KILLED":
-        from analysis.report import print_result, write_report  # it reads the store only, and stands above this room
+        from analysis.report import (  # it reads the store only, and stands above this room
+            print_result,
+            write_report,
+        )
 
         print_result(write_report(store, study.name, sweep_id=sweep.id))
     display.sweep_end(sweep, names, status, reason, tracking)

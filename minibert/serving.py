@@ -20,7 +20,8 @@ from minibert.config import PACKAGE, ModelConfig
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.training.checkpoints import copy_into, load_checkpoint, save_checkpoint
+from minibert.model.saved import copy_into, load_checkpoint
+from minibert.training.checkpoints import save_checkpoint
 
 BATCH = 32
 """Texts computed at once"""

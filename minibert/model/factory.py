@@ -1,18 +1,15 @@
 """Networks from a name, from a checkpoint, and from another network."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from safetensors import SafetensorError, safe_open
 
 from minibert.config import CONF, ModelConfig, restore
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
+from minibert.model.saved import copy_into, load_checkpoint
 
 
 def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
@@ -39,7 +36,7 @@ def load_model(checkpoint_path) -> MiniBERT:
     was written by a version that knows other settings, or when its tensors are not those of its network.
     """
     path = Path(checkpoint_path)
-    tensors, about = _read(path)
+    tensors, about = load_checkpoint(path)
     if "model" not in about:
         raise MinibertError(
             f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "
@@ -51,11 +48,7 @@ def load_model(checkpoint_path) -> MiniBERT:
         reason = str(error).splitlines()[0]
         raise MinibertError(f"{path}: has settings that this version does not know ({reason}).") from error
     model = MiniBERT(config)
-    problems = list(_misfits(model.params, tensors))
-    if problems:
-        raise MinibertError(f"{path}: does not fit its own network: {'; '.join(problems)}.")
-    for name, tensor in tensors.items():
-        model.params[name] = tensor
+    copy_into(model.params, tensors, path)
     return model
 
 
@@ -75,22 +68,3 @@ def add_gated_attention(model: MiniBERT, bias: float = 4.0) -> MiniBERT:
         else:
             array[...] = bias if name.endswith(".bias") else 0
     return gated
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["minibert"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise MinibertError(f"There is no checkpoint at {path}.") from error
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise MinibertError(f"{path}: broken, or not one of minibert's checkpoints ({error}).") from error
-
-
-def _misfits(params: Mapping, tensors: Mapping):
-    yield from (f"{name} is missing" for name in params if name not in tensors)
-    yield from (f"{name} is unknown" for name in tensors if name not in params)
-    for name, array in params.items():
-        if name in tensors and tensors[name].shape != array.shape:
-            yield f"{name} has shape {tensors[name].shape}, not {array.shape}"

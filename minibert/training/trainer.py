@@ -15,7 +15,8 @@ from minibert.errors import MinibertError
 from minibert.model.arithmetic import count_flops
 from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import MiniBERT
-from minibert.training.checkpoints import copy_into, load_checkpoint, save_checkpoint
+from minibert.model.saved import copy_into, load_checkpoint
+from minibert.training.checkpoints import save_checkpoint
 from minibert.training.lanes import Lanes
 from minibert.training.optimizers import Optimizer, build_chain
 from minibert.training.schedules import build_schedule

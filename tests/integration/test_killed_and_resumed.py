@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from minibert.model.saved import load_checkpoint
 from minibert.tracking import open_store
-from minibert.training.checkpoints import load_checkpoint
 
 TIMES = ("seconds", "train/tokens_per_second")
 """Metrics that measure time: the only ones that two runs of one configuration do not share."""

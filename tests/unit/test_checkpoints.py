@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from minibert.errors import MinibertError
-from minibert.training.checkpoints import checkpoint_steps, copy_into, load_checkpoint, save_checkpoint
+from minibert.model.saved import copy_into, load_checkpoint
+from minibert.training.checkpoints import checkpoint_steps, save_checkpoint
 
 
 def test_steps_are_log_spaced_then_even():

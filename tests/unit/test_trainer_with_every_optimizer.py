@@ -17,7 +17,7 @@ from minibert.config.optimizers import (
 )
 from minibert.data.batches import Batch
 from minibert.model.bert import MiniBERT
-from minibert.training.checkpoints import load_checkpoint
+from minibert.model.saved import load_checkpoint
 from minibert.training.observers import Checkpoints
 from minibert.training.trainer import Trainer
 
