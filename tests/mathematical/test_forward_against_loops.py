@@ -176,7 +176,7 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
             size = config.hidden_size
             angles = [t / 10000 ** (2 * (d // 2) / size) for d in range(size)]
             waves = [math.cos(angle) if d % 2 else math.sin(angle) for d, angle in enumerate(angles)]
-            summed = add(summed, [wave / math.sqrt(size) for wave in waves])
+            summed = add(summed, [config.init_scale * wave for wave in waves])
         sequence.append(norm(summed, "embeddings.norm") if config.norm == "post" else summed)
     for index in range(config.layers):
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"

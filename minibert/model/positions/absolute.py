@@ -32,13 +32,15 @@ class AbsolutePositions(NoPositions):
 
 
 class SinusoidalPositions(NoPositions):
-    """x_t += P_t / √D with P_t = (sin tω₀, cos tω₀, sin tω₁, cos tω₁, ...), ω_p = 10000^(-2p / D), nothing learned.
+    """x_t += σ P_t with P_t = (sin tω₀, cos tω₀, sin tω₁, cos tω₁, ...), ω_p = 10000^(-2p / D), nothing learned.
 
     A shift by s turns each pair (sin tω, cos tω) by the angle sω: a linear map, the same at every t, which is what
     a layer needs to attend by distance. Any length has its vectors.
 
-    The paper multiplies the token embeddings by √D instead of dividing here. The sum has the same direction, which
-    is all that a norm lets through, and the table keeps its scale for the output weights, which are tied to it.
+    σ is ``model.init_scale``, the standard deviation of the token embeddings as they start. The paper scales these
+    to a deviation of 1 instead, beside waves of amplitude 1. The sum has the same direction, which is all that a norm
+    lets through, and the table keeps its scale for the output weights, which are tied to it. Waves many times as
+    large as the embeddings would hide from the network which tokens it reads.
 
     Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
     """
@@ -51,7 +53,8 @@ class SinusoidalPositions(NoPositions):
         x += table if position_ids is None else table[position_ids]
 
     def table(self, tokens: int) -> np.ndarray:
-        """P / √D: (tokens, D)"""
+        """σ P: (tokens, D)"""
         size = self.config.hidden_size
         angles = np.arange(tokens)[:, None] * self.BASE ** (-np.arange(0, size, 2) / size)
-        return np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(tokens, size) / np.sqrt(size)
+        waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(tokens, size)
+        return self.config.init_scale * waves
