@@ -80,6 +80,7 @@ class MuonConfig(OptimizerConfig):
     """The matrices of the layers by Muon; embeddings, gains and biases by AdamW, at the same rate."""
 
     name: str = choice("muon", "muon")
+    learning_rate: float = number(3e-3, above=0)
     momentum: float = number(0.95, at_least=0, below=1)
     nesterov: bool = True
     iterations: int = number(5, at_least=1)
