@@ -56,16 +56,11 @@ class RelativePlaces(Places):
 
     def __init__(self, index: np.ndarray, batch: int, config):
         self.index, self.batch, self.config = index, batch, config
-        distinct = 2 * config.position.distance + 1
-        asking = index.shape[1]
-        queries = batch * config.heads * asking
-        start = (np.arange(queries, dtype=np.int32) * distinct).reshape(batch, config.heads, asking, 1)
-        column = (start + index[:, None].astype(np.int32)).reshape(-1)
-        one_each = np.arange(column.size + 1, dtype=np.int32)
-        self.spread = csr_array(
-            (np.ones(column.size, config.dtype), column, one_each), shape=(column.size, queries * distinct)
-        )
-        """(B·H·R·T, B·H·R·(2d + 1)): spreads what each query has for a distance over the keys at that distance"""
+        # Where all sequences agree and every position asks, distances run along diagonals. That takes half the time
+        # of the general way: 3 % of a step.
+        distance, tokens = config.position.distance, index.shape[2]
+        plain = np.clip(distances(None, tokens, None), -distance, distance) + distance
+        self.order = (Diagonals if np.array_equal(index, plain) else SparseOrder)(index, batch, config)
 
     def at(self, rows):
         return RelativePlaces(take_queries(self.index, rows), self.batch, self.config)
@@ -73,20 +68,20 @@ class RelativePlaces(Places):
     def add_to_scores(self, scores, query, prefix, params):
         if self.config.position.keys:
             a = params[relative_names(prefix)[0]]
-            scores += self._spread(np.matmul(query, a.T)).reshape(scores.shape)
+            scores += self.order.spread(np.matmul(query, a.T))
 
     def add_to_scores_backward(self, dscores, query, dquery, prefix, params, grads):
         """With M = Q aᵀ: dQ += dM a, da += dMᵀ Q"""
         if self.config.position.keys:
             name = relative_names(prefix)[0]
-            dproducts = self._gather(dscores)
+            dproducts = self.order.gather(dscores)
             dquery += np.matmul(dproducts, params[name])
             grads.add(name, np.matmul(dproducts.swapaxes(2, 3), query).sum(axis=(0, 1)))
 
     def add_to_context(self, context, weights, prefix, params):
         if not self.config.position.values:
             return None
-        weights_by_distance = self._gather(weights)
+        weights_by_distance = self.order.gather(weights)
         context += np.matmul(weights_by_distance, params[relative_names(prefix)[1]])
         return weights_by_distance
 
@@ -94,14 +89,81 @@ class RelativePlaces(Places):
         """With C += W r: dW = dC rᵀ, dr += Wᵀ dC"""
         if self.config.position.values:
             name = relative_names(prefix)[1]
-            dweights += self._spread(np.matmul(dcontext, params[name].T)).reshape(dweights.shape)
+            dweights += self.order.spread(np.matmul(dcontext, params[name].T))
             grads.add(name, np.matmul(weights_by_distance.swapaxes(2, 3), dcontext).sum(axis=(0, 1)))
 
-    def _spread(self, products):
-        """(B, H, R, 2d + 1) -> (B·H·R·T,)"""
-        return self.spread @ products.reshape(-1)
 
-    def _gather(self, scores):
-        """(B, H, R, T) -> (B, H, R, 2d + 1)"""
-        sums = self.spread.T @ scores.reshape(-1)
-        return sums.reshape(*scores.shape[:3], -1)
+class SparseOrder:
+    """Spreading and gathering for any distances: products with a sparse matrix of ones, and with its transpose."""
+
+    def __init__(self, index: np.ndarray, batch: int, config):
+        distinct = 2 * config.position.distance + 1
+        asking = index.shape[1]
+        queries = batch * config.heads * asking
+        start = (np.arange(queries, dtype=np.int32) * distinct).reshape(batch, config.heads, asking, 1)
+        column = (start + index[:, None].astype(np.int32)).reshape(-1)
+        one_each = np.arange(column.size + 1, dtype=np.int32)
+        self.shape = (batch, config.heads, asking, index.shape[2])
+        self.matrix = csr_array(
+            (np.ones(column.size, config.dtype), column, one_each), shape=(column.size, queries * distinct)
+        )
+        """(B·H·R·T, B·H·R·(2d + 1))"""
+
+    def spread(self, products):
+        """What each query has for a distance, over the keys at that distance: (B, H, R, 2d + 1) -> (B, H, R, T)"""
+        return (self.matrix @ products.reshape(-1)).reshape(self.shape)
+
+    def gather(self, scores):
+        """The sum over the keys at each distance: (B, H, R, T) -> (B, H, R, 2d + 1)"""
+        return (self.matrix.T @ scores.reshape(-1)).reshape(*self.shape[:3], -1)
+
+
+class Diagonals:
+    """Spreading and gathering where key j is at distance j - i from query i, for all i and j from 0 to T - 1.
+
+    Row i of a (T, 2T - 1) array holds a query's numbers for the distances -(T - 1) to T - 1. Its keys are the T
+    columns from T - 1 - i on, one further to the left in each row: a view whose rows are one element shorter.
+    """
+
+    def __init__(self, index: np.ndarray, batch: int, config):
+        tokens, self.distance = index.shape[2], config.position.distance
+        self.shape = (batch, config.heads, tokens, 2 * tokens - 1)
+        self.reach = min(self.distance, tokens - 1)
+        """The farthest distance that has a column of its own and occurs"""
+        self.dtype = np.dtype(config.dtype)
+        self._filled = self._summed = None
+
+    def spread(self, products):
+        if self._filled is None:
+            self._filled = np.empty(self.shape, self.dtype)
+        own, beyond = self._own, self.shape[3] // 2 - self.reach
+        self._filled[..., beyond : beyond + 2 * self.reach + 1] = products[..., own]
+        self._filled[..., :beyond] = products[..., :1]
+        self._filled[..., beyond + 2 * self.reach + 1 :] = products[..., -1:]
+        return self._keys(self._filled)
+
+    def gather(self, scores):
+        if self._summed is None:
+            self._summed = np.zeros(self.shape, self.dtype)  # distances that a row does not have stay zero
+        self._keys(self._summed)[...] = scores
+        own, beyond = self._own, self.shape[3] // 2 - self.reach
+        sums = np.zeros((*self.shape[:3], 2 * self.distance + 1), self.dtype)
+        sums[..., own] = self._summed[..., beyond : beyond + 2 * self.reach + 1]
+        if beyond:
+            ones = np.ones(beyond, self.dtype)
+            sums[..., 0] += self._summed[..., :beyond] @ ones
+            sums[..., -1] += self._summed[..., -beyond:] @ ones
+        return sums
+
+    @property
+    def _own(self) -> slice:
+        """The columns of the tables whose distances occur."""
+        return slice(self.distance - self.reach, self.distance + self.reach + 1)
+
+    def _keys(self, array):
+        """(B, H, T, 2T - 1) -> (B, H, T, T), a view"""
+        batch, heads, tokens, _ = self.shape
+        *outer, row, column = array.strides
+        return np.lib.stride_tricks.as_strided(
+            array[..., tokens - 1 :], (batch, heads, tokens, tokens), (*outer, row - column, column)
+        )
