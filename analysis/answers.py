@@ -15,8 +15,10 @@ def answer(findings: Findings) -> str:
     if findings.most_seeds == 1:
         once = "the curves show what happened once, and this report claims nothing"
         return f"There is one seed at every {label}: {once}."
-    best, baseline = best_group(findings), findings.baseline
     described = quantity(findings.study.metric)
+    if described.higher_is_better is None:
+        return _description(findings)
+    best, baseline = best_group(findings), findings.baseline
     extreme = "highest" if described.higher_is_better else "lowest"
     opening = (
         f"{_when(findings)}, {label} {best.shown} has the {extreme} mean {described.title}, "
@@ -42,8 +44,9 @@ def answer(findings: Findings) -> str:
 def details(findings: Findings) -> list[str]:
     """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
-        return []
+        return [_target(findings)] if findings.study.target is not None else []
     sentences = _comparisons(findings)
+    sentences.append(_target(findings))
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]
 
@@ -56,11 +59,25 @@ def best_group(findings: Findings) -> Group:
 
 
 def with_interval(estimate: Estimate, metric: str) -> str:
-    """``5.610 ± 0.030``, or the mean alone where there is no interval."""
+    """``5.610 ± 0.030``, on a log scale ``2.2e−3 [1.9e−3, 2.5e−3]``; the mean alone where there is no interval."""
     described = quantity(metric)
     if estimate.n < 2:
         return described.show(estimate.mean)
+    if described.logarithmic:
+        return f"{described.show(estimate.mean)} [{described.show(estimate.low)}, {described.show(estimate.high)}]"
     return f"{described.show(estimate.mean)} ± {described.show(estimate.half_width)}"
+
+
+def _description(findings: Findings) -> str:
+    """The mean of every group, of a quantity that is no score."""
+    study, described = findings.study, quantity(findings.study.metric)
+    kind = "geometric mean" if described.logarithmic else "mean"
+    means = [
+        f"{with_interval(group.final, study.metric)}{_unit(described.unit)} at {study.label} {group.shown} "
+        f"({group.final.n} {'seed' if group.final.n == 1 else 'seeds'})"
+        for group in findings.groups if group.final.n
+    ]  # fmt: skip
+    return f"{_when(findings)}, the {described.title} ({kind}, 95 % interval) is {'; '.join(means)}."
 
 
 def _comparisons(findings: Findings) -> list[str]:
@@ -68,9 +85,12 @@ def _comparisons(findings: Findings) -> list[str]:
     if baseline is None:
         return []
     compared = [group for group in findings.groups if group.difference is not None]
-    sign = 1 if quantity(study.metric).higher_is_better else -1
-    better = [group for group in compared if group.separated and sign * group.difference.mean > 0]
-    worse = [group for group in compared if group.separated and sign * group.difference.mean < 0]
+    higher_is_better = quantity(study.metric).higher_is_better
+    sign = 1 if higher_is_better else -1
+    separated = [group for group in compared if group.separated]
+    other = separated if higher_is_better is None else []
+    better = [group for group in separated if group not in other and sign * group.difference.mean > 0]
+    worse = [group for group in separated if group not in other and sign * group.difference.mean < 0]
     open_ = [group for group in compared if not group.separated and group.difference.n >= 2]
     single = [group for group in compared if group.difference.n == 1]
 
@@ -78,11 +98,30 @@ def _comparisons(findings: Findings) -> list[str]:
         return "; ".join(f"{group.shown} ({_bracketed(group.difference, study.metric)})" for group in groups)
 
     return [
+        f"Other than at the baseline {baseline.shown}: {listed(other)}." if other else "",
         f"Better than the baseline {baseline.shown}: {listed(better)}." if better else "",
         f"Worse than the baseline {baseline.shown}: {listed(worse)}." if worse else "",
         f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
         f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
     ]
+
+
+def _target(findings: Findings) -> str:
+    """Which runs end at the level that all should reach."""
+    study = findings.study
+    if study.target is None:
+        return ""
+    sign = 1 if quantity(study.metric).higher_is_better else -1
+    finals = [run.final(study.metric) for group in findings.groups for run in group.runs]
+    there = sum(sign * (value - study.target) >= 0 for value in finals)
+    short = [
+        f"{group.shown} ({with_interval(group.final, study.metric)})" for group in findings.groups
+        if not all(sign * (run.final(study.metric) - study.target) >= 0 for run in group.runs)
+    ]  # fmt: skip
+    described = quantity(study.metric)
+    level = f"{described.show(study.target)}{_unit(described.unit)}"
+    left = f" Not all do at {study.label} {', '.join(short)}." if short else ""
+    return f"{there} of {len(finals)} runs end at {level} or {'above' if sign > 0 else 'below'}.{left}"
 
 
 def _efficiency(findings: Findings, efficiency: Efficiency) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.findings import Efficiency, Findings, axis_values
-from analysis.quantities import AXES, quantity
-from analysis.runs import is_number
+from analysis.quantities import AXES, Quantity, quantity
+from analysis.runs import SMOOTHED, is_number
 from analysis.statistics import Estimate, mean_curve
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 150
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-REFERENCE_STYLES = {"unigram entropy": "--", "bigram model": ":"}
+REFERENCE_STYLES = {"unigram entropy": "--", "bigram model": ":", "target": "-."}
+LINEAR = Quantity("")
 BAND = 0.18
 """Opacity of the interval around a curve."""
 
@@ -27,7 +28,10 @@ BAND = 0.18
 def draw(findings: Findings) -> dict[str, "Figure"]:
     """File name -> figure, for all that the findings have numbers for; empty without a finished run."""
     drawn = {}
-    if any(findings.study.metric in run.curves for group in findings.groups for run in group.runs):
+    runs = [run for group in findings.groups for run in group.runs]
+    if findings.study.is_range_test and any(SMOOTHED in run.curves for run in runs):
+        drawn["lr_range.png"] = range_test(findings)
+    elif any(findings.study.metric in run.curves for run in runs):
         drawn["curves.png"] = curves(findings)
     if findings.most_seeds:
         drawn["finals.png"] = finals(findings)
@@ -64,13 +68,43 @@ def curves(findings: Findings) -> "Figure":
             _reference(panel, title, value)
         _finish(panel, AXES[axis].axis_label, quantity(metric).axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
-    # The interval of two seeds can be many times as wide as everything there is to see.
-    low, high = np.nanmin(drawn), np.nanmax(drawn)
-    bottom, top = panels[0, 0].get_ylim()
-    panels[0, 0].set_ylim(max(bottom, low - 0.2 * (high - low)), min(top, high + 0.2 * (high - low)))
+    _limit(panels[0, 0], drawn)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
     figure.suptitle(f"{_capital(quantity(metric).title)}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
+    return figure
+
+
+def range_test(findings: Findings) -> "Figure":
+    """Smoothed training loss against the learning rate: one line a group, its suggested rate marked."""
+    figure = _figure(8.4, 4.8)
+    panel = figure.subplots()
+    panel.set_xscale("log")
+    suggested, drawn = quantity(findings.study.metric), []
+    for group, colour in zip(findings.groups, _colours(findings), strict=True):
+        runs = [run for run in group.runs if SMOOTHED in run.curves]
+        if not runs:
+            continue
+        steps = [run.curves[SMOOTHED].steps for run in runs]
+        _, losses = mean_curve(steps, [run.curves[SMOOTHED].values for run in runs])
+        _, rates = mean_curve(steps, [axis_values(run, SMOOTHED, "train/learning_rate") for run in runs])
+        x = [estimate.mean for estimate in rates]
+        drawn += [estimate.mean for estimate in losses]
+        panel.plot(x, [estimate.mean for estimate in losses], color=colour, linewidth=2, label=group.shown)
+        panel.fill_between(x, [estimate.low for estimate in losses], [estimate.high for estimate in losses],
+                           color=colour, alpha=BAND, linewidth=0)  # fmt: skip
+        if group.final.n:
+            label = f"suggested {suggested.show(group.final.mean)}"
+            rate = suggested.unscale(group.final.mean)
+            panel.axvline(rate, color=colour, linestyle="--", linewidth=1.4, label=label)
+        if group.final.n > 1:
+            low, high = suggested.unscale(group.final.low), suggested.unscale(group.final.high)
+            panel.axvspan(low, high, color=colour, alpha=BAND / 2, linewidth=0)
+    _finish(panel, "learning rate", quantity(SMOOTHED).axis_label)
+    _limit(panel, drawn)
+    figure.legend(loc="outside right upper", title=findings.study.label, frameon=False)
+    drawn_as = "line: mean, dashed: suggested rate, bands: 95 % intervals"
+    figure.suptitle(f"Training loss while the learning rate rises, {_seeds(findings, drawn_as)}")
     return figure
 
 
@@ -79,8 +113,8 @@ def finals(findings: Findings) -> "Figure":
     figure = _figure(7.2, 4.4)
     panel = figure.subplots()
     metric = findings.study.metric
-    seeds = [{run.seed: run.final(metric) for run in group.runs} for group in findings.groups]
-    _dots_and_intervals(panel, findings, [group.final for group in findings.groups], seeds)
+    seeds = [{run.seed: run.scaled(metric) for run in group.runs} for group in findings.groups]
+    _dots_and_intervals(panel, findings, [group.final for group in findings.groups], seeds, quantity(metric))
     _reference_lines(panel, findings)
     when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
     drawn = "bar: mean and 95 % interval, dots: seeds"
@@ -100,11 +134,11 @@ def differences(findings: Findings) -> "Figure":
     panel.axhline(0, color="0.35", linewidth=1)
     _dots_and_intervals(panel, findings, estimates, seeds)
     baseline = findings.study.shown(findings.study.baseline)
-    which = "above 0 is better" if described.higher_is_better else "below 0 is better"
-    drawn = f"bar: mean and 95 % interval, dots: pairs of runs; {which}"
+    which = {True: "; above 0 is better", False: "; below 0 is better", None: ""}[described.higher_is_better]
+    drawn = f"bar: mean and 95 % interval, dots: pairs of runs{which}"
     figure.suptitle(f"Difference to {findings.study.label} {baseline} seed by seed, {_seeds(findings, drawn)}")
-    unit = f"\n({described.unit})" if described.unit else ""
-    _finish(panel, findings.study.label, f"difference in {described.title}{unit}")
+    unit = "decades" if described.logarithmic else described.unit
+    _finish(panel, findings.study.label, f"difference in {described.title}" + (f"\n({unit})" if unit else ""))
     return figure
 
 
@@ -149,20 +183,32 @@ def _colours(findings: Findings) -> list:
     return [OKABE_ITO[index % len(OKABE_ITO)] for index in range(len(findings.groups))]
 
 
-def _dots_and_intervals(panel: "Axes", findings: Findings, estimates: list[Estimate], seeds: list[dict]) -> None:
+def _dots_and_intervals(
+    panel: "Axes", findings: Findings, estimates: list[Estimate], seeds: list[dict], described: Quantity = LINEAR
+) -> None:
     """Groups side by side at even distances: their values may be names, or crowd on one side of the axis."""
+    panel.set_yscale("log" if described.logarithmic else "linear")
     for index, (estimate, by_seed) in enumerate(zip(estimates, seeds, strict=True)):
         colour = _colours(findings)[index]
         if estimate.n:
-            error = estimate.half_width if estimate.n > 1 else 0.0
-            panel.errorbar(index, estimate.mean, yerr=error, color=colour, fmt="_", markersize=22,
+            mean, low, high = (described.unscale(each) for each in (estimate.mean, estimate.low, estimate.high))
+            error = [[mean - low], [high - mean]] if estimate.n > 1 else 0.0
+            panel.errorbar(index, mean, yerr=error, color=colour, fmt="_", markersize=22,
                            markeredgewidth=2.2, elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
         beside = 0.2 + np.arange(len(by_seed)) * 0.06
-        panel.scatter(index + beside, list(by_seed.values()), color=colour, s=22, alpha=0.85, linewidths=0)
+        dots = described.unscale(np.array(list(by_seed.values())))
+        panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)
     baseline = findings.baseline
     names = [f"{group.shown}\n(baseline)" if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)
     panel.set_xlim(-0.5, len(names) - 0.4)
+
+
+def _limit(panel: "Axes", values: list[float]) -> None:
+    """Limits around the means: an interval of two seeds can be many times as wide as all there is to see."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    bottom, top = panel.get_ylim()
+    panel.set_ylim(max(bottom, low - 0.2 * (high - low)), min(top, high + 0.2 * (high - low)))
 
 
 def _reference_lines(panel: "Axes", findings: Findings) -> None:

@@ -20,7 +20,7 @@ class Group:
     shown: str
     runs: tuple[TrackedRun, ...]
     final: Estimate
-    """The study's metric at the end of training."""
+    """The study's metric at the end of training; like all estimates on the scale of :meth:`Quantity.scale`."""
     difference: Difference | None
     """To the baseline, seed by seed; None for the baseline itself and without one."""
     adjusted_p: float
@@ -33,7 +33,7 @@ class Group:
 
     def mean(self, metric: str) -> Estimate:
         """A metric's final values over the seeds."""
-        return mean_interval([run.final(metric) for run in self.runs])
+        return mean_interval([run.scaled(metric) for run in self.runs])
 
     @property
     def diverged(self) -> int:
@@ -103,7 +103,7 @@ def axis_values(run: TrackedRun, metric: str, axis: str) -> np.ndarray:
 
 def _groups(study: Study) -> tuple[Group, ...]:
     def by_seed(runs: tuple[TrackedRun, ...]) -> dict[int, float]:
-        return {run.seed: run.final(study.metric) for run in runs if run.seed is not None}
+        return {run.seed: run.scaled(study.metric) for run in runs if run.seed is not None}
 
     baseline = by_seed(study.groups.get(study.baseline, ()))
     present = {value: runs for value, runs in study.groups.items() if runs}
@@ -116,7 +116,7 @@ def _groups(study: Study) -> tuple[Group, ...]:
             value=value,
             shown=study.shown(value),
             runs=runs,
-            final=mean_interval([run.final(study.metric) for run in runs]),
+            final=mean_interval([run.scaled(study.metric) for run in runs]),
             difference=differences.get(value),
             adjusted_p=adjusted.get(value, math.nan),
         )
@@ -126,6 +126,8 @@ def _groups(study: Study) -> tuple[Group, ...]:
 
 def _efficiencies(study: Study, groups: tuple[Group, ...]):
     described = quantity(study.metric)
+    if described.higher_is_better is None:
+        return
     worst = min if described.higher_is_better else max
 
     def worst_final(group: Group) -> float:
@@ -159,8 +161,9 @@ def _cost(study: Study, group: Group, level: float) -> Cost:
 
 def _references(study: Study) -> dict[str, float]:
     """The baselines are of the corpus, so any run that recorded them will do; only a loss compares to them."""
+    target = {} if study.target is None else {"target": study.target}
     if study.metric != "eval/loss":
-        return {}
+        return target
     titles = {
         "baseline/unigram_entropy": "unigram entropy",
         "baseline/bigram_cross_entropy": "bigram model",
@@ -170,7 +173,7 @@ def _references(study: Study) -> dict[str, float]:
         values = [run.final(metric) for run in study.runs if math.isfinite(run.final(metric))]
         if values:
             found[title] = values[0]
-    return found
+    return found | target
 
 
 def _has_curve(study: Study, run: TrackedRun) -> bool:

@@ -20,7 +20,11 @@ from minibert.errors import MinibertError
 
 BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
 END = "<!-- results: end -->"
-FIGURES = {"curves.png": "Learning curves", "finals.png": "Final means"}
+FIGURES = {
+    "curves.png": "Learning curves",
+    "lr_range.png": "Loss against learning rate",
+    "finals.png": "Final means",
+}
 
 
 def write_lab_book(findings: Findings, folder: Path) -> Path:

@@ -11,6 +11,8 @@ from analysis.protocol import common_settings, environments, limits, varied_sett
 from analysis.tables import Table, costs, rate_grid, results, tuning
 
 CAPTIONS = {
+    "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over seeds "
+    "of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
     "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % intervals.",
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
     "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and data.",
@@ -32,7 +34,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _section("Results", _table(results(findings)) if findings.groups else "",
                  *_figures(figures, "finals", "differences")),
         _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
-        _section("Learning", *_figures(figures, "curves")),
+        _section("Learning", *_figures(figures, "curves", "lr_range")),
         _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
                  *_figures(figures, "efficiency")),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),

@@ -1,6 +1,7 @@
 """What the runs of a study have in common, where they differ, and what their results cannot say."""
 
 from analysis.findings import Findings
+from analysis.quantities import quantity
 from analysis.runs import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
@@ -45,7 +46,8 @@ def limits(findings: Findings) -> list[str]:
             "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as "
             "separated when its p value, adjusted by Holm's method for all comparisons with the baseline, is below 0.05."
         )
-        found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
+        if quantity(study.metric).higher_is_better is not None:
+            found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
     diverged = sum(group.diverged for group in findings.groups)
     if diverged:
         found.append(f"{diverged} finished runs have no finite {study.metric}; they are left out of the means.")

@@ -1,5 +1,6 @@
 """What the recorded numbers are called and measured in, and which way is better."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -8,26 +9,59 @@ class Quantity:
     title: str
     unit: str = ""
     decimals: int = 3
-    higher_is_better: bool = False
+    higher_is_better: bool | None = False
+    """None for what describes a run and is no score"""
+    logarithmic: bool = False
+    """Positive, over decades: statistics are of its log₁₀, so that means are geometric and differences ratios"""
 
     @property
     def axis_label(self) -> str:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
+    def scale(self, value: float) -> float:
+        """What statistics are made of: the value itself or its log₁₀; NaN where it has none."""
+        if not self.logarithmic:
+            return value
+        return math.log10(value) if value > 0 else math.nan
+
+    def unscale(self, value):
+        """The value, or array of values, that :meth:`scale` gives this number for."""
+        return 10.0**value if self.logarithmic else value
+
     def show(self, value: float, sign: bool = False) -> str:
-        """The number as tables and sentences have it, without its unit; ``–`` where there is none."""
+        """The number on the scale of :meth:`scale`, as tables and sentences have it, without its unit.
+
+        With ``sign`` it is a difference: ``+0.120``, or ``×1.32``. ``–`` where there is none.
+        """
         if value != value:
             return "–"
+        if self.logarithmic and sign:
+            return f"×{self.unscale(value):.2f}"
+        if self.logarithmic:
+            mantissa, exponent = f"{self.unscale(value):.{self.decimals}e}".split("e")
+            return f"{mantissa}e{int(exponent)}".replace("-", "−")
         text = f"{value:{'+' if sign else ''},.{self.decimals}f}"
         return text.replace("-", "−")
 
 
+def rate(title: str) -> Quantity:
+    """A learning rate: a pure number, of which neither a high nor a low one is good."""
+    return Quantity(title, decimals=2, higher_is_better=None, logarithmic=True)
+
+
 QUANTITIES = {
+    "train/loss": Quantity("training loss", "nats per predicted token"),
     "eval/loss": Quantity("held-out loss", "nats per masked token"),
     "eval/nats_below_unigram": Quantity("below the unigram entropy", "nats", higher_is_better=True),
     "eval/masked_accuracy": Quantity("masked accuracy", higher_is_better=True),
     "eval/perplexity": Quantity("held-out perplexity", decimals=1),
     "train/tokens_per_second": Quantity("training speed", "tokens/s", decimals=0, higher_is_better=True),
+    "lr_range/suggested_rate": rate("suggested learning rate"),
+    "lr_range/lowest_loss_rate": rate("learning rate of the lowest loss"),
+    "lr_range/divergence_rate": rate("learning rate of divergence"),
+    "lr_range/steepest_rate": rate("learning rate of steepest descent"),
+    "lr_range/learning_decades": Quantity("width of the range of learning", "decades", 2, higher_is_better=None),
+    "lr_range/smoothed_loss": Quantity("training loss, smoothed", "nats per predicted token"),
 }
 
 AXES = {

@@ -5,7 +5,6 @@ artifact ``report``, to the sweep's own record.
 """
 
 import argparse
-import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from analysis.figures import draw, save
 from analysis.findings import Findings, find
 from analysis.page import render
 from analysis.runs import load_study
-from analysis.tables import BESIDE, Table, results, tuning, write_csv
+from analysis.tables import Table, results, tuning, write_csv
 from minibert.config import ROOT
 from minibert.errors import MinibertError
 from minibert.tracking import Store, open_store
@@ -60,7 +59,7 @@ def write_report(
         store.client.log_artifacts(findings.study.sweep_id, str(folder), "report")
     return ReportResult(
         path=path,
-        table=results(findings, BESIDE[:1]),
+        table=results(findings, most_beside=1),
         answer=answer(findings),
         details=tuple(details(findings)),
         missing=findings.study.missing,
@@ -71,7 +70,6 @@ def write_report(
 def print_result(result: ReportResult) -> None:
     """The table, the answer and where the report is, to the terminal."""
     from rich.console import Console
-    from rich.table import Table as RichTable
 
     # A pipe or a log has no width of its own, and its table should not be squeezed into 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)

@@ -14,6 +14,10 @@ from minibert.tracking import Store
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import PLANNED, Child, children, search
 
+RANGE_TEST = "lr_range/"
+"""What the metrics of a range test of the learning rate begin with."""
+SMOOTHED = "lr_range/smoothed_loss"
+
 LARGEST_STORED = 1e308
 """SQL knows no infinity: MLflow stores the largest float64 in its place."""
 
@@ -57,6 +61,10 @@ class TrackedRun:
         value = self.metrics.get(metric, math.nan)
         return value if abs(value) < LARGEST_STORED else math.nan
 
+    def scaled(self, metric: str) -> float:
+        """The last recorded value on the scale that statistics are made on (:meth:`Quantity.scale`)."""
+        return quantity(metric).scale(self.final(metric))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -72,11 +80,17 @@ class Study:
     """The key that was tuned for every value of the factor, with as many settings for each."""
     baseline: str | None
     metric: str
+    target: float | None
+    """A value of the metric that every run should reach."""
     command: str
     opened: str
     planned: tuple[str, ...]
     runs: tuple[TrackedRun, ...]
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_range_test(self) -> bool:
+        return self.metric.startswith(RANGE_TEST)
 
     @cached_property
     def values(self) -> tuple[str, ...]:
@@ -109,7 +123,7 @@ class Study:
         sign = -1 if quantity(self.metric).higher_is_better else 1
 
         def badness(runs: tuple[TrackedRun, ...]) -> float:
-            mean = sum(run.final(self.metric) for run in runs) / len(runs)
+            mean = sum(run.scaled(self.metric) for run in runs) / len(runs)
             return sign * mean if math.isfinite(mean) else math.inf
 
         return {
@@ -187,6 +201,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         tuned=stated("tuned"),
         baseline=baseline,
         metric=metric,
+        target=None if stated("target") is None else float(stated("target")),
         command=tags.get("minibert.command", f"python -m minibert.run +experiment={name}"),
         opened=tags["minibert.opened"],
         planned=_planned(store, sweep.info.run_id),
@@ -205,6 +220,8 @@ def _one_per_configuration(members: list[Child]) -> list[Child]:
 
 def _run(store: Store, child: Child, factor: str, tuned: str | None, metric: str) -> TrackedRun:
     def is_drawn(key: str) -> bool:
+        if metric.startswith(RANGE_TEST) and key in (SMOOTHED, "train/loss", "train/learning_rate"):
+            return True
         return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
 
     seed = child.parameters.get("seed", "null")

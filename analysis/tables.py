@@ -2,18 +2,21 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.answers import with_interval
 from analysis.findings import Efficiency, Findings, axis_values
 from analysis.quantities import AXES, quantity
-from analysis.runs import TrackedRun
+from analysis.runs import RANGE_TEST, SMOOTHED, TrackedRun
 from analysis.statistics import Estimate, mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
+BESIDE_RANGE_TEST = (
+    "lr_range/divergence_rate", "lr_range/lowest_loss_rate", "lr_range/steepest_rate", "lr_range/learning_decades",
+)  # fmt: skip
 """What the page states beside the study's own metric; a terminal has room for the first of them."""
 
 
@@ -27,12 +30,15 @@ class Table:
     note: str = ""
 
 
-def results(findings: Findings, beside: Sequence[str] = BESIDE) -> Table:
-    """A row a group: final means with intervals, and the paired difference to the baseline."""
+def results(findings: Findings, most_beside: int | None = None) -> Table:
+    """A row a group: final means with intervals, and the paired difference to the baseline.
+
+    Of the metrics that stand beside the study's own, at most ``most_beside``.
+    """
     study = findings.study
     described = quantity(study.metric)
     beside = [
-        metric for metric in beside
+        metric for metric in (BESIDE_RANGE_TEST if study.is_range_test else BESIDE)[:most_beside]
         if metric != study.metric and any(group.mean(metric).n for group in findings.groups)
     ]  # fmt: skip
     columns = [study.label, "seeds", _heading(study.metric)]
@@ -55,6 +61,8 @@ def results(findings: Findings, beside: Sequence[str] = BESIDE) -> Table:
         note = "One seed: no intervals, no claim."
     elif tested:
         note += " p (Holm): paired t test, adjusted for making all comparisons at once."
+    if described.logarithmic:
+        note += " Means are geometric, intervals and tests are of logarithms, and differences are ratios."
     return Table(f"{described.title} {when}".capitalize(), tuple(columns), tuple(rows), note)
 
 
@@ -82,7 +90,8 @@ def tuning(findings: Findings) -> Table | None:
 
     def cell(value: str, setting: str | None) -> str:
         runs = study.settings[value].get(setting, ())
-        shown = with_interval(mean_interval([run.final(study.metric) for run in runs]), study.metric) if runs else "–"
+        finals = mean_interval([run.scaled(study.metric) for run in runs])
+        shown = with_interval(finals, study.metric) if runs else "–"
         return f"{shown} (best)" if setting == study.best[value] else shown
 
     rows = tuple((study.shown(value), *(cell(value, setting) for setting in settings)) for value in study.values)
@@ -107,8 +116,12 @@ def rate_grid(findings: Findings) -> Table | None:
 
 
 def write_csv(findings: Findings, folder: Path) -> None:
-    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group)."""
+    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group).
+
+    The curves of a range test have a row a step. The numbers of a comparison are of what its last column says.
+    """
     study = findings.study
+    metric, beside = (SMOOTHED, "train/") if study.is_range_test else (study.metric, "eval/")
     identity = ("run", "name", study.factor, "seed", "status")
 
     def identified(run: TrackedRun) -> tuple:
@@ -118,22 +131,23 @@ def write_csv(findings: Findings, folder: Path) -> None:
     _write(folder / "finals.csv", (*identity, *finals),
            ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs))  # fmt: skip
 
-    drawn = [run for run in study.runs if study.metric in run.curves]
-    evaluated = sorted({key for run in drawn for key in run.curves if key.startswith("eval/")} - {study.metric})
-    beside = [axis for axis in (*AXES, "flops") if axis != "step"]
-    columns = (*identity, "step", *beside, study.metric, *evaluated)
+    drawn = [run for run in study.runs if metric in run.curves]
+    evaluated = sorted({key for run in drawn for key in run.curves if key.startswith(beside)} - {metric})
+    axes = [axis for axis in (*AXES, "flops") if axis != "step"]
+    columns = (*identity, "step", *axes, metric, *evaluated)
 
     def curve_rows() -> Iterable[tuple]:
         for run in drawn:
-            curve = run.curves[study.metric]
-            others = [axis_values(run, study.metric, key) for key in (*beside, study.metric, *evaluated)]
+            curve = run.curves[metric]
+            others = [axis_values(run, metric, key) for key in (*axes, metric, *evaluated)]
             for index, step in enumerate(curve.steps):
                 yield (*identified(run), int(step), *(_number(values[index]) for values in others))
 
     _write(folder / "curves.csv", columns, curve_rows())
 
     columns = (study.factor, "seeds", "mean", "half_width", "baseline", "pairs", "difference", "difference_low",
-               "difference_high", "p", "p_holm")  # fmt: skip
+               "difference_high", "p", "p_holm", "scale")  # fmt: skip
+    scale = f"log10 {study.metric}" if quantity(study.metric).logarithmic else study.metric
 
     def comparison_rows() -> Iterable[tuple]:
         for group in findings.groups:
@@ -141,7 +155,8 @@ def write_csv(findings: Findings, folder: Path) -> None:
             row = (group.value, final.n, _number(final.mean), _number(final.half_width), study.baseline)
             found = group.difference
             numbers = (found.mean, found.low, found.high, found.p_value, group.adjusted_p) if found else ()
-            yield (*row, found.n if found else "", *(_number(number) for number in numbers))
+            compared = [_number(number) for number in numbers] or [""] * 5
+            yield (*row, found.n if found else "", *compared, scale)
 
     _write(folder / "comparisons.csv", columns, comparison_rows())
 
@@ -155,7 +170,7 @@ def _write(path: Path, columns: tuple, rows: Iterable[tuple]) -> None:
 
 
 def _is_result(key: str) -> bool:
-    return key in AXES or key == "flops" or key.startswith(("eval/", "baseline/", "train/"))
+    return key in AXES or key == "flops" or key.startswith(("eval/", "baseline/", "train/", RANGE_TEST))
 
 
 def _number(value: float) -> float | str:

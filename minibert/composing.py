@@ -76,8 +76,9 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     names = [override.input_line for override in fixed]
     composed = _compose(names + [_first_choice(override) for override in swept])
     given = {override.key_or_group for override in parsed}
-    stated = {key: value for key, value in (composed.hydra.sweeper.params or {}).items() if key not in given}
-    if swept and not (multirun or stated):
+    params = composed.hydra.sweeper.params or {}
+    stated = {key: value for key, value in params.items() if key not in given}
+    if swept and not (multirun or params):
         raise MinibertError(
             f"{swept[0].input_line}: several values need --multirun (-m): "
             "python -m minibert.run --multirun " + " ".join(overrides)

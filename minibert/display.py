@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import track as rich_track
 from rich.table import Table
 
 POLL_SECONDS = 2.0
@@ -60,6 +61,15 @@ class Display:
             self._task = progress.add_task("", total=steps, loss="")
             yield
         self._progress = None
+
+    def track(self, items, what: str):
+        """The items, with a bar in a terminal and a line for each elsewhere."""
+        if self.console.is_terminal:
+            yield from rich_track(items, description=what, console=self.console)
+            return
+        for number, item in enumerate(items, 1):
+            self.console.print(f"{what} {item} ({number} of {len(items)})")
+            yield item
 
     def step(self, trainer, step) -> None:
         """Observer: moves the bar of :meth:`training`."""

@@ -23,26 +23,57 @@ class LoadedRun:
     """The optimizer step that the parameters are of"""
 
 
+@dataclass(frozen=True)
+class SavedRun:
+    """What a tracked run has left behind, its parameters not read yet."""
+
+    id: str
+    config: Config
+    folder: Path
+    """Its artifacts"""
+    checkpoints: dict[int, Path]
+    """Step -> file, in order of steps"""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    def load_parameters(self, model: MiniBERT, step: int) -> None:
+        """Give ``model`` the parameters of a kept step. Raises :class:`MinibertError` where that was not kept."""
+        if step not in self.checkpoints:
+            kept = ", ".join(map(str, self.checkpoints)) or "none"
+            raise MinibertError(f"Run {self.id} has no checkpoint of step {step}. Kept steps: {kept}.")
+        tensors, _ = load_checkpoint(self.checkpoints[step])
+        copy_into(model.params, tensors, self.checkpoints[step])
+
+
+def find_run(run_id: str, uri: str | None = None) -> SavedRun:
+    """The tracked run of this id, in the MLflow store ``uri``: by default the SQLite store of this checkout.
+
+    Raises :class:`MinibertError` when there is no such run, or when it kept no checkpoint.
+    """
+    database = ROOT / "mlruns" / "mlflow.db"
+    if uri is None and not database.exists():
+        raise MinibertError(f"There is no store at {database}. Name one: load_run(run_id, uri='sqlite:///...').")
+    folder = _artifacts(run_id, uri or f"sqlite:///{database}")
+    files = sorted((folder / "checkpoints").glob("step_*.safetensors"))
+    if not files:
+        raise MinibertError(f"Run {run_id} has kept no checkpoint.")
+    config = restore(OmegaConf.load(folder / "config.yaml"))
+    return SavedRun(run_id, config, folder, {int(path.stem.split("_")[1]): path for path in files})
+
+
 def load_run(run_id: str, step: int | None = None, uri: str | None = None) -> LoadedRun:
     """Model, tokenizer and configuration of a tracked run, at its last kept checkpoint or at the one of ``step``.
 
     ``uri`` is the MLflow store; the default is the SQLite store of this checkout. Raises :class:`MinibertError`
     when there is no such run, or no checkpoint of that step.
     """
-    database = ROOT / "mlruns" / "mlflow.db"
-    if uri is None and not database.exists():
-        raise MinibertError(f"There is no store at {database}. Name one: load_run(run_id, uri='sqlite:///...').")
-    folder = _artifacts(run_id, uri or f"sqlite:///{database}")
-    checkpoints = {int(path.stem.split("_")[1]): path for path in (folder / "checkpoints").glob("step_*.safetensors")}
-    if not checkpoints or (step is not None and step not in checkpoints):
-        kept = ", ".join(map(str, sorted(checkpoints))) or "none"
-        raise MinibertError(f"Run {run_id} has no checkpoint of step {step}. Kept steps: {kept}.")
-    step = max(checkpoints) if step is None else step
-    config = restore(OmegaConf.load(folder / "config.yaml"))
-    model = MiniBERT(config.model, config.seeds.init)
-    tensors, _ = load_checkpoint(checkpoints[step])
-    copy_into(model.params, tensors, checkpoints[step])
-    return LoadedRun(model, Tokenizer.from_file(str(folder / "tokenizer.json")), config, step)
+    saved = find_run(run_id, uri)
+    step = max(saved.checkpoints) if step is None else step
+    model = MiniBERT(saved.config.model, saved.config.seeds.init)
+    saved.load_parameters(model, step)
+    return LoadedRun(model, saved.tokenizer, saved.config, step)
 
 
 def _artifacts(run_id: str, uri: str) -> Path:

@@ -19,12 +19,15 @@ from minibert.composing import Job, Plan, plan, run_name
 from minibert.config import CONF, Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
-from minibert.data.training_batches import build_batches
-from minibert.diagnostics.curves import plot_training_curves
-from minibert.diagnostics.schedule import WeightSpectra
+from minibert.data.training_batches import build_batches, probe_batch
+from minibert.diagnostics.learning_rate import conclude_range_test
+from minibert.diagnostics.page import draw
+from minibert.diagnostics.registry import choose, drawings
+from minibert.diagnostics.schedule import Diagnostics
 from minibert.display import Display
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
+from minibert.failure import report_failure
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
 from minibert.serving import log_served_model
@@ -33,8 +36,9 @@ from minibert.tracking.provenance import environment
 from minibert.tracking.runs import Run, start_run
 from minibert.tracking.store import open_store
 from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
+from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
-from minibert.training.trainer import Trainer
+from minibert.training.trainer import NotFinite, Trainer
 
 register()
 
@@ -141,7 +145,9 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
     """Train from the start, or from where the run was left, with everything that watches."""
     model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
     batches = build_batches(config, data)
-    with Trainer(model, batches, config, batches.adapting) as trainer, interruption.deferred():
+    diagnostics = _diagnostics(config, run)
+    trainer = Trainer(model, batches, config, batches.adapting, diagnostics, data, probe_batch(config, data))
+    with trainer, interruption.deferred():
         resume_path = run.folder / "resume.safetensors"
         if resume_path.exists():
             trainer.resume(resume_path)
@@ -150,14 +156,28 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         run.log({f"baseline/{name}": data.statistics[name] for name in baselines}, 0)
         evaluation = IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), run.log)
         checkpoints = Checkpoints(config.training, resume_path, run.keep, run.flush, interruption.reason)
-        spectra = WeightSpectra(checkpoints.steps, run.log)
         with display.training(config.training.steps, evaluation):
-            trainer.train([TrainingLog(run.log), evaluation, spectra, checkpoints, display.step])
+            try:
+                trainer.train([TrainingLog(run.log), evaluation, checkpoints, display.step])
+            except NotFinite as error:
+                failure = report_failure(run, trainer, error)
+                run.flush()
+                diagnostics.conclude()
+                raise failure from error
         run.flush()
         with trainer.evaluation_parameters():
             log_served_model(run, model, data.tokenizer)
-    for name, figure in plot_training_curves(run.history).items():
-        run.log_figure(figure, f"figures/{name}.png")
+    conclude_range_test(run, config)
+    diagnostics.conclude()
+    run.flush()
+    draw(run, config.diagnostics.figures)
+
+
+def _diagnostics(config: Config, run: Run) -> Diagnostics:
+    settings, steps = config.diagnostics, config.training.steps
+    chosen = choose(settings.quantities, settings.modules)
+    drawings(settings.figures)  # unknown rooms are refused before the run, not after it
+    return Diagnostics(chosen, log_spaced_steps(steps, settings.every, settings.per_doubling), steps, run)
 
 
 def _single(job: Job, display: Display) -> int:

@@ -12,10 +12,7 @@ from minibert.config import register
 CHECKOUT = Path(__file__).resolve().parents[1]
 register()
 
-WORDS = (
-    "the union of states is strong and the people of the nation work in peace with every land while congress "
-    "considers the budget for schools roads farms ships and the public debt of our great republic this year"
-).split()
+WORDS = ["the", "union", "of", "states", "is", "strong", "and", "the", "people", "of", "the", "nation", "work", "in", "peace", "with", "every", "land", "while", "congress", "considers", "the", "budget", "for", "schools", "roads", "farms", "ships", "and", "the", "public", "debt", "of", "our", "great", "republic", "this", "year"]
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +38,11 @@ def small_settings(books) -> list[str]:
 def command():
     """Runs ``python -m minibert.run`` in a process of its own: ``command(*arguments)`` -> CompletedProcess."""
 
-    def run(*arguments: str, module: str = "minibert.run") -> subprocess.CompletedProcess:
+    def run(*arguments: str, module: str = "minibert.run", environment=None) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
-            cwd=CHECKOUT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True, timeout=300,
+            cwd=CHECKOUT, env=os.environ | {"COLUMNS": "200"} | (environment or {}),
+            capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     return run

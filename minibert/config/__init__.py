@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from minibert.config.checks import validate
 from minibert.config.data import DataConfig, MaskingConfig
+from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.model import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.config.optimizers import AdamWConfig, LookaheadConfig, OptimizerConfig
 from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
@@ -24,9 +25,31 @@ from minibert.errors import MinibertError, unknown_name
 from minibert.randomness import derive_seeds
 
 __all__ = [
-    "CONF", "ROOT", "AdamWConfig", "Config", "DataConfig", "EvaluationConfig", "MaskingConfig", "ModelConfig",
-    "OptimizerConfig", "PositionConfig", "RelativeBiasConfig", "RelativeConfig", "RopeConfig", "ScheduleConfig",
-    "SeedsConfig", "StudyConfig", "TrackingConfig", "TrainingConfig", "VARIANTS", "config_hash", "register", "resolve", "restore", "validate",
+    "CONF",
+    "ROOT",
+    "VARIANTS",
+    "AdamWConfig",
+    "Config",
+    "DataConfig",
+    "DiagnosticsConfig",
+    "EvaluationConfig",
+    "MaskingConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PositionConfig",
+    "RelativeBiasConfig",
+    "RelativeConfig",
+    "RopeConfig",
+    "ScheduleConfig",
+    "SeedsConfig",
+    "StudyConfig",
+    "TrackingConfig",
+    "TrainingConfig",
+    "config_hash",
+    "register",
+    "resolve",
+    "restore",
+    "validate",
 ]  # fmt: skip
 
 PACKAGE = Path(__file__).resolve().parents[1]

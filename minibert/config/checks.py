@@ -159,6 +159,11 @@ def _optimizer_problems(config: Config):
             f"layer_rates=ratio with the optimizer {optimizer.name}: which scales its updates by the size of the "
             "weights already. Allowed: layer_rates=none or depth."
         )
+    if schedule.name == "range_test" and config.training.log_every != 1:
+        yield (
+            f"training.log_every={config.training.log_every}: schedule=range_test goes by the loss of every step. "
+            "Allowed: 1."
+        )
     if schedule.name == "warmup_stable_decay" and schedule.warmup + schedule.decay > 1 + 1e-9:
         yield (
             f"schedule.warmup={schedule.warmup} and schedule.decay={schedule.decay}: the decay would begin before "

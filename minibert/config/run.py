@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from minibert.config.data import CurriculumConfig, DataConfig, MaskingConfig, ObjectiveConfig
+from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.fields import choice, number
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
@@ -77,6 +78,8 @@ class StudyConfig:
     tuned: str | None = None
     """A swept key that is tuned for every value of ``factor``: each is compared at its best setting."""
     metric: str = "eval/loss"
+    target: float | None = None
+    """A value of the metric that every run should reach; the report says which do."""
     label: str | None = None
     """What the factor is called in tables, figures and run names."""
 
@@ -94,6 +97,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
     seed: int = number(0, at_least=0)

@@ -24,6 +24,17 @@ class ScheduleConfig:
 
 
 @dataclass
+class RangeTestConfig(ScheduleConfig):
+    """A rate that rises to ``optimizer.learning_rate``, to see which rates the network learns with."""
+
+    name: str = choice("range_test", "range_test")
+    warmup: float = number(0.0, at_least=0, at_most=0)
+    """None: the rise begins with the first step."""
+    start: float = number(1e-4, above=0, below=1)
+    """The factor at the first step; it is 1 at the last."""
+
+
+@dataclass
 class TrainingConfig:
     name: str = "pretraining"
     steps: int = number(2000, at_least=1)
@@ -35,17 +46,30 @@ class TrainingConfig:
     """Parts that a batch is computed in, one after the other, to save memory."""
     checkpoint_activations: bool = False
     """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
+    last_layer_everywhere: bool = False
+    """Compute the last layer at all positions, not only where its result is read: for those who study its attention."""
     sequence_length: int = number(64, at_least=3)
     lanes: int = number(2, at_least=1)
     """Threads that a batch is split over, with one BLAS thread each."""
     log_every: int = number(10, at_least=1)
     checkpoint_every: int = number(500, at_least=1)
     """Steps between the kept checkpoints after step 512; before, they are log-spaced."""
+    checkpoints_per_doubling: int = number(1, at_least=1)
+    """How many of the log-spaced ones there are between one power of two and the next."""
     checkpoint_seconds: float = number(30.0, above=0)
     """At most this much work is lost by a kill."""
 
 
+SCHEDULES = {
+    "constant": ScheduleConfig,
+    "linear": ScheduleConfig,
+    "cosine": ScheduleConfig,
+    "warmup_stable_decay": ScheduleConfig,
+    "inverse_square_root": ScheduleConfig,
+    "range_test": RangeTestConfig,
+}
 VARIANTS = {
+    "schedule": SCHEDULES,
     "optimizer": OPTIMIZERS,
     "clipping": CLIPPINGS,
     "layer_rates": LAYER_RATES,

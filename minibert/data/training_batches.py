@@ -3,7 +3,7 @@
 from functools import partial
 
 from minibert.config import Config
-from minibert.data.batches import Batches, batches_of
+from minibert.data.batches import Batch, Batches, batches_of, frozen_batches
 from minibert.data.curriculum import implement_curriculum_learning
 from minibert.data.masking import UniformMasking, build_masking
 from minibert.data.objectives import add_auxiliary_tasks
@@ -40,3 +40,10 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     )
     kind = OneBatch if settings.one_batch else Batches
     return kind(sequences, masking, settings.batch_size, seeds.data, seeds.masking, curriculum, auxiliary)
+
+
+def probe_batch(config: Config, data: PreparedData) -> Batch:
+    """The held-out sequences that diagnostics look at, masked as the evaluation masks them."""
+    settings, count = config.evaluation, config.diagnostics.probe_sequences
+    size = data.tokenizer.get_vocab_size()
+    return frozen_batches(data.evaluation, settings.rate, count, count, settings.mask_seed, size)[0]

@@ -1,19 +1,112 @@
-"""When diagnostics are taken, and under which names they are logged."""
+"""When diagnostics look, and where what they find is recorded."""
 
-from minibert.diagnostics.spectra import compute_effective_rank
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from minibert.diagnostics.registry import AFTER_UPDATE, AT_END, Diagnostic
+
+_logger = logging.getLogger(__name__)
+
+PROBE_PASS, PASS_AFTER = "probe pass", "pass after the update"
+"""What several diagnostics share, so that it is counted for none of them"""
 
 
-class WeightSpectra:
-    """Observer: ``effective_rank/<parameter>`` of the embeddings and every weight matrix, at the given steps."""
+class Diagnostics:
+    """The diagnostics of one run: tells the trainer which steps to hold still, and looks at them.
 
-    def __init__(self, steps, log):
+    ``record`` takes what they find: ``log(metrics, step)``, ``log_arrays(name, step, arrays)``,
+    ``log_figure(figure, path)``, ``set_tags(tags)``, ``log_dict(content, path)``.
+
+    A diagnostic that fails is not asked again, and the run goes on: a warning and the tag
+    ``diagnostics.failed.<name>`` say why.
+    """
+
+    def __init__(self, chosen: Iterable[Diagnostic], steps: Iterable[int], last: int, record):
+        self.chosen = list(chosen)
         self.steps = frozenset(steps)
-        self.log = log
+        self.last = last
+        self.record = record
+        self.failed: dict[str, str] = {}
+        self.seconds = dict.fromkeys((PROBE_PASS, PASS_AFTER, *(each.name for each in self.chosen)), 0.0)
+        """Spent in each diagnostic, and in each pass made for them, since this process began"""
 
-    def __call__(self, trainer, _step) -> None:
-        step = trainer.progress.step
-        if step not in self.steps:
+    @property
+    def asks(self) -> frozenset[str]:
+        """All that any of them ever asks for."""
+        return frozenset().union(*(each.asks for each in self.chosen))
+
+    def needs(self, step: int) -> frozenset[str]:
+        """What is asked for of the network that ``step`` optimizer steps have led to; empty where nobody looks."""
+        due = [each.asks | {"step"} for each in self._due(step)]
+        return frozenset().union(*due)
+
+    def look(self, snapshot, updated: bool) -> None:
+        """Run what is due at the snapshot's step: before the update what needs none, after it the rest.
+
+        What asks for something that the snapshot has not (there is no update at the end of training) is left out.
+        """
+        if not updated and "probe" in self.needs(snapshot.step):
+            with self._timed(PROBE_PASS):
+                _ = snapshot.probe  # now, while the parameters are those of the step
+        for each in self._due(snapshot.step):
+            if bool(each.asks & AFTER_UPDATE) == updated:
+                arguments = {name: getattr(snapshot, name) for name in each.asks if not updated or name != "after"}
+                if any(value is None or (name.startswith("lane_") and len(value) < 2) for name, value in arguments.items()):
+                    continue
+                if "after" in each.asks:
+                    with self._timed(PASS_AFTER):
+                        arguments["after"] = snapshot.after
+                self._run(each, arguments, snapshot.step)
+
+    def conclude(self) -> None:
+        """Run what goes by the whole record of the run."""
+        for each in self.chosen:
+            if each.asks & AT_END:
+                self._run(each, {"record": self.record}, self.last)
+
+    def _due(self, step: int) -> list[Diagnostic]:
+        return [each for each in self.chosen if each.name not in self.failed and each.due(step, self.steps, self.last)]
+
+    def _run(self, each: Diagnostic, arguments: dict, step: int) -> None:
+        try:
+            with self._timed(each.name):
+                found = each.function(**arguments)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self.failed[each.name] = reason
+            _logger.warning("diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason)
+            self.record.set_tags({f"diagnostics.failed.{each.name}": f"step {step}: {reason}"})
             return
-        params = trainer.model.params
-        matrices = {name: array for name, array in params.items() if name.endswith(".weight")}
-        self.log({f"effective_rank/{name}": compute_effective_rank(array) for name, array in matrices.items()}, step)
+        self._keep(each.name, found if isinstance(found, dict) else {each.name: found}, step)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - started
+
+    def _keep(self, name: str, found: dict, step: int) -> None:
+        metrics, arrays = {}, {}
+        for key, value in found.items():
+            if value is None:
+                continue
+            if isinstance(value, str):
+                self.record.set_tags({key: value})
+            elif isinstance(value, list | dict):
+                self.record.log_dict(value, f"{key}.json")
+            elif isinstance(value, np.ndarray) and value.ndim:
+                arrays[key] = value
+            elif hasattr(value, "savefig"):
+                self.record.log_figure(value, f"figures/{key}/step_{step:07d}.png")
+            else:
+                metrics[key] = float(value)
+        if metrics:
+            self.record.log(metrics, step)
+        if arrays:
+            self.record.log_arrays(name, step, arrays)

@@ -113,6 +113,7 @@ class MiniBERT:
     def forward(
         self, input_ids, attention_mask=None, segment_ids=None, *,
         position_ids=None, predicted=None, also=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
+        everywhere=False,
     ):  # fmt: skip
         """Scores over the vocabulary.
 
@@ -128,6 +129,7 @@ class MiniBERT:
         work : where arrays come from
         checkpoint_activations : keep only the layers' inputs; the backward pass computes the rest again, to the
             same bits: less memory, and one more forward pass
+        everywhere : compute the last layer at all positions, even where only some are scored
 
         Returns
         -------
@@ -159,7 +161,9 @@ class MiniBERT:
         if predicted is not None:
             predicted = np.asarray(predicted, bool)
             _check_shape("predicted", predicted, (batch, tokens))
-            rows, chosen = predicted_rows(predicted if also is None else predicted | also)
+            chosen = predicted if also is None else predicted | also
+            if not everywhere:
+                rows, chosen = predicted_rows(chosen)
 
         x, embeddings_cache = embeddings(
             input_ids, segment_ids, params, config, self.position, masks, work, position_ids
@@ -234,6 +238,7 @@ class MiniBERT:
         self, input_ids, labels, attention_mask=None, segment_ids=None, *,
         position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
         auxiliary: Mapping[str, AuxiliaryTask] | None = None, measured: Measured | None = None,
+        everywhere: bool = False, caches: list | None = None,
     ):  # fmt: skip
         """Masked cross-entropy, computed at predicted positions only, and its gradients.
 
@@ -245,13 +250,19 @@ class MiniBERT:
         ``auxiliary`` names tasks of the network's auxiliary heads, whose weighted losses are added
         (:func:`minibert.model.auxiliary_heads.auxiliary_losses`). To ``measured``, loss and right predictions of
         ``"mlm"`` and of each task are added.
+
+        With ``everywhere``, the last layer is computed at all positions, for whoever wants to look at it; neither loss nor
+        gradients depend on it, but for rounding. The forward pass's cache is appended to ``caches``.
         """
         also = None
         if auxiliary:
             also = np.logical_or.reduce([task.labels >= 0 for task in auxiliary.values()])
         logits, targets, cache = self._score_predictions(
-            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations, also
+            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations, also,
+            everywhere,
         )
+        if caches is not None:
+            caches.append(cache)
         measures = measured is not None and len(targets)
         hits = int((logits.argmax(axis=1) == targets).sum()) if measures else 0
         loss, dlogits = cross_entropy(logits, targets, max(len(targets), 1) if count is None else count)
@@ -272,7 +283,7 @@ class MiniBERT:
 
     def _score_predictions(
         self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work,
-        checkpoint_activations=False, also=None,
+        checkpoint_activations=False, also=None, everywhere=False,
     ):  # fmt: skip
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
@@ -280,7 +291,7 @@ class MiniBERT:
         _check_shape("labels", labels, np.shape(input_ids))
         predicted = labels != IGNORED
         targets = labels[predicted]
-        if targets.size and not (0 <= targets.min() and targets.max() < self.config.vocab_size):
+        if targets.size and not (targets.min() >= 0 and targets.max() < self.config.vocab_size):
             raise MinibertError(
                 f"labels: values from {targets.min()} to {targets.max()} were given. "
                 f"Allowed: 0 to {self.config.vocab_size - 1}, and {IGNORED} where nothing is predicted."
@@ -288,7 +299,7 @@ class MiniBERT:
         logits, cache = self.forward(
             input_ids, attention_mask, segment_ids,
             position_ids=position_ids, predicted=predicted, also=also, masks=masks, work=work,
-            checkpoint_activations=checkpoint_activations,
+            checkpoint_activations=checkpoint_activations, everywhere=everywhere,
         )  # fmt: skip
         return logits, targets, cache
 

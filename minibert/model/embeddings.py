@@ -75,7 +75,7 @@ def embeddings_backward(dx, cache: EmbeddingsCache, params, grads, position, wor
 
 
 def _check_ids(name: str, ids: np.ndarray, size: int) -> None:
-    if ids.size and not (0 <= ids.min() and ids.max() < size):
+    if ids.size and not (ids.min() >= 0 and ids.max() < size):
         raise MinibertError(
             f"{name}: values from {ids.min()} to {ids.max()} were given. Allowed: 0 to {size - 1}, "
             "the rows of the embedding table."

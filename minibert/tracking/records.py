@@ -1,9 +1,13 @@
 """What a run and a sweep have in common: an id in MLflow, parameters, tags, artifacts and an end."""
 
+import io
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from minibert.tracking.store import Store, local_path, store_errors
 
@@ -54,6 +58,51 @@ class Record:
         """Store a matplotlib figure as PNG."""
         with store_errors(self.store.uri, f"store {path}"):
             self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": 150})
+
+    def log_bytes(self, content: bytes, path: str) -> None:
+        """Store ``content`` as the artifact ``path``."""
+        name = Path(path)
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name.name).write_bytes(content)
+            self.log_artifact(Path(folder) / name.name, str(name.parent))
+
+    def log_arrays(self, name: str, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store named arrays as the artifact ``arrays/<name>/step_<step>.npz``; names may hold slashes."""
+        self.log_npz(f"arrays/{name}/step_{step:07d}.npz", arrays)
+
+    def log_npz(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store named arrays as the artifact ``path``, compressed."""
+        file = io.BytesIO()
+        np.savez_compressed(file, **arrays)
+        self.log_bytes(file.getvalue(), path)
+
+    def arrays(self, name: str) -> dict[int, dict[str, np.ndarray]]:
+        """Step -> what :meth:`log_arrays` stored under ``name``, in order of steps; empty where nothing was."""
+        found = {}
+        for path in self.artifacts(f"arrays/{name}"):
+            with store_errors(self.store.uri, f"read {path}"):
+                local = self.store.client.download_artifacts(self.id, path)
+            with np.load(local) as file:
+                found[int(Path(path).stem.removeprefix("step_"))] = dict(file)
+        return found
+
+    def artifacts(self, folder: str) -> list[str]:
+        """The paths of the artifacts in a folder, sorted; none where there is no such folder."""
+        with store_errors(self.store.uri, f"list {folder}"):
+            return sorted(item.path for item in self.store.client.list_artifacts(self.id, folder))
+
+    def history(self, metric: str) -> tuple[list[int], list[float]]:
+        """Steps and values of a metric as the store has them, in order of steps."""
+        with store_errors(self.store.uri, f"read {metric}"):
+            points = self.store.client.get_metric_history(self.id, metric)
+        points = sorted(points, key=lambda point: point.step)
+        return [point.step for point in points], [point.value for point in points]
+
+    def metric_names(self, prefix: str = "") -> list[str]:
+        """The names of all metrics stored that begin with ``prefix``, sorted."""
+        with store_errors(self.store.uri, "list the metrics"):
+            names = self.store.client.get_run(self.id).data.metrics
+        return sorted(name for name in names if name.startswith(prefix))
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """Close the record as FINISHED, FAILED or KILLED; ``reason`` is kept as the tag ``minibert.reason``."""

@@ -91,13 +91,6 @@ class Run(Record):
         self._trouble, self._wait, self._tried_at = None, FLUSH_SECONDS, time.monotonic()
         return True
 
-    def history(self, metric: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a metric as the store has them, in order of steps."""
-        with store_errors(self.store.uri, f"read {metric}"):
-            points = self.store.client.get_metric_history(self.id, metric)
-        points = sorted(points, key=lambda point: point.step)
-        return [point.step for point in points], [point.value for point in points]
-
     def keep(self, name: str, write: Callable[[Path], None]) -> None:
         """Store a checkpoint that ``write(path)`` writes, as artifact ``checkpoints/<name>``.
 

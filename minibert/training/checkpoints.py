@@ -16,13 +16,14 @@ from minibert.errors import MinibertError
 LAST_POWER = 512
 
 
-def checkpoint_steps(steps: int, every: int) -> list[int]:
-    """The steps whose checkpoints are kept: 0, 1, 2, 4 ... 512, then every ``every``, and the last one.
+def log_spaced_steps(steps: int, every: int, per_doubling: int = 1) -> list[int]:
+    """0, 1, 2, 4 ... 512, then every ``every``, and the last one; ``per_doubling`` of them between powers of two.
 
     Log-spaced at first because that is when most changes: Biderman et al., "Pythia", ICML 2023.
     """
     kept = {0, steps}
-    kept.update(power for power in (2**n for n in range(LAST_POWER.bit_length())) if power <= steps)
+    powers = (round(2 ** (n / per_doubling)) for n in range((LAST_POWER.bit_length() - 1) * per_doubling + 1))
+    kept.update(power for power in powers if power <= steps)
     kept.update(step for step in range(every, steps + 1, every) if step > LAST_POWER)
     return sorted(kept)
 

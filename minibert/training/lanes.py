@@ -48,12 +48,13 @@ class Lanes:
 
     def loss_and_gradients(
         self, batch: Batch, dropout_seed: int, step: int, parts: int = 1, checkpoint_activations: bool = False,
-        measured: Measured | None = None,
+        measured: Measured | None = None, everywhere: bool = False, caches: list | None = None,
     ) -> float:  # fmt: skip
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
         The batch is computed in ``parts``, one after the other, each split over the lanes. The loss and the right
-        predictions of each task are added to ``measured``, when it is given: that takes a look at all logits.
+        predictions of each task are added to ``measured``, when it is given: that takes a look at all logits. To
+        ``caches``, each lane adds the cache of its share of the last part, valid until the next call.
         """
         count = max(batch.predictions, 1)
         counts = {name: asked.count for name, asked in batch.auxiliary.items()}
@@ -62,6 +63,7 @@ class Lanes:
         ]
 
         measures = [None if measured is None else Measured() for _ in range(self.count)]
+        kept = [None if caches is None else [] for _ in range(self.count)]
 
         def compute(lane: int) -> list[float]:
             losses = []
@@ -84,6 +86,7 @@ class Lanes:
                     batch.input_ids[span], batch.labels[span], mask, segments, position_ids=positions,
                     grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
                     checkpoint_activations=checkpoint_activations, auxiliary=tasks, measured=measures[lane],
+                    everywhere=everywhere, caches=kept[lane],
                 )  # fmt: skip
                 losses.append(loss)
             self.grads[lane].fill_untouched()
@@ -93,6 +96,8 @@ class Lanes:
         for lane_measured in measures if measured is not None else ():
             for name, values in lane_measured.items():
                 measured.add(name, *values)
+        if caches is not None:
+            caches.extend(each[-1] for each in kept if each)
         return total
 
     def reduce(self) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from minibert.training.checkpoints import checkpoint_steps, save_checkpoint
+from minibert.training.checkpoints import log_spaced_steps, save_checkpoint
 
 
 class Ended(Exception):
@@ -16,8 +16,8 @@ class TrainingLog:
     """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed.
 
     Where the objective has several tasks, or accuracy is measured for something else, ``train/<task>_loss`` and
-    ``train/<task>_accuracy`` of each; where masking or curriculum change, what they are at. At the end,
-    ``memory/<part>_megabytes`` as well.
+    ``train/<task>_accuracy`` of each; where masking or curriculum change, what they are at; where gradients are
+    clipped, ``train/clipped_share``. At the end, ``memory/<part>_megabytes`` as well.
     """
 
     def __init__(self, log):
@@ -38,6 +38,7 @@ class TrainingLog:
             "seconds": progress.seconds,
         }
         metrics |= {f"train/{name}": value for name, value in trainer.take_measured().items()} | step.settings
+        metrics |= {f"train/{name}": value for name, value in trainer.take_clipped_share().items()}
         norms = {f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()}
         memory = {f"memory/{name}_megabytes": size for name, size in trainer.memory_report().items()}
         self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)
@@ -53,7 +54,7 @@ class Checkpoints:
     """
 
     def __init__(self, config, resume_path: Path, keep, flush: Callable[[], bool], wish_to_end: Callable[[], str | None]):
-        self.steps = frozenset(checkpoint_steps(config.steps, config.checkpoint_every))
+        self.steps = frozenset(log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling))
         self.seconds = config.checkpoint_seconds
         self.resume_path = resume_path
         self.keep = keep
@@ -63,7 +64,7 @@ class Checkpoints:
 
     def __call__(self, trainer, _step) -> None:
         step = trainer.progress.step
-        if step in self.steps:
+        if step in self.steps or trainer.finished:
             self.keep(
                 f"step_{step:07d}.safetensors",
                 lambda path: save_checkpoint(

@@ -1,14 +1,15 @@
 """Learning-rate schedules: the factor on the learning rate at a step.
 
-A step's number is 1 for the first and ``steps`` for the last. All schedules warm up linearly, from 0 to 1 over the
-first ``warmup`` share of the steps, and then follow their name. Adam and its like need the warm-up, since their
-first second moments rest on few gradients.
+A step's number is 1 for the first and ``steps`` for the last. All schedules but the range test warm up linearly,
+from 0 to 1 over the first ``warmup`` share of the steps, and then follow their name. Adam and its like need the
+warm-up, since their first second moments rest on few gradients.
 """
 
 import math
 from collections.abc import Callable
 
 from minibert.config import ScheduleConfig
+from minibert.config.training import RangeTestConfig
 from minibert.errors import unknown_name
 
 
@@ -49,12 +50,23 @@ def inverse_square_root(step: int, warmup: int, steps: int, config: ScheduleConf
     return max(math.sqrt(max(warmup, 1) / step), config.final)
 
 
+def range_test(step: int, warmup: int, steps: int, config: RangeTestConfig) -> float:
+    """start^(1 - p) with p = (t - 1) / (S - 1): from start at the first step to 1 at the last, one ratio a step.
+
+    No schedule to train with, but a measurement: :mod:`minibert.diagnostics.learning_rate` reads from the losses
+    which rates the network learns with. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
+    section 3.3, where the rate rises linearly; geometrically, small and large rates get as many steps each.
+    """
+    return config.start ** (1 - (step - 1) / max(steps - 1, 1))
+
+
 SCHEDULES = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
     "warmup_stable_decay": warmup_stable_decay,
     "inverse_square_root": inverse_square_root,
+    "range_test": range_test,
 }
 
 

@@ -10,16 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from minibert.config import Config
-from minibert.data.batches import Batches
+from minibert.data.batches import Batch, Batches
 from minibert.errors import MinibertError
 from minibert.model.arithmetic import count_flops
 from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import MiniBERT
+from minibert.model.parameters import Parameters
 from minibert.model.saved import copy_into, load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
 from minibert.training.lanes import Lanes
 from minibert.training.optimizers import Optimizer, build_chain
 from minibert.training.schedules import build_schedule
+from minibert.training.snapshots import After, Snapshot
+from minibert.training.transforms.clipping import clipped_share
+
+EXPLODED = 2.0
+"""A range test ends at a loss of this many times its first."""
 
 
 @dataclass
@@ -41,6 +47,14 @@ class Progress:
     measured: dict[str, list[float]] = field(default_factory=dict)
     """Since the last log point, of each task that is measured apart: sum of losses, right predictions,
     predictions, steps"""
+    first_loss: float | None = None
+    """Of a range test"""
+    diverged: bool = False
+    """Whether a range test has come to its end before the last step"""
+    clipped_sum: float = 0.0
+    """Since the last log point: of the share of units whose gradient was clipped"""
+    clipped_steps: int = 0
+    """Since the last log point: steps that it is the sum of; none where there is no clipping"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,19 @@ class Step:
     """What the batch was made with, where that changes in the course of training"""
 
 
+class NotFinite(MinibertError):
+    """A loss or gradient that is infinite or no number: training cannot go on."""
+
+    def __init__(self, loss: float, gradient_norm: float, step: int, batch: Batch):
+        super().__init__(
+            f"Step {step + 1}: the loss is {loss} and the gradient norm {gradient_norm}, which is not finite. "
+            "A smaller optimizer.learning_rate or a longer schedule.warmup usually helps."
+        )
+        self.step = step
+        """Optimizer steps done before: the batch is that of the next"""
+        self.batch = batch
+
+
 class Trainer:
     """Trains a model on batches, step by step.
 
@@ -70,9 +97,17 @@ class Trainer:
 
     What shapes the batches by how training goes is given as ``adapting``: it observes every step, and its
     ``state``, named arrays, is kept with the rest (:class:`minibert.data.masking_rates.AdaptiveMasking`).
+
+    Diagnostics are asked before every step what they need of it (``needs(step)``, names of what a
+    :class:`minibert.training.snapshots.Snapshot` has), and where they need anything they look at it, before and after
+    its update (``look(snapshot, updated)``). They change nothing in training, not a bit.
     """
 
-    def __init__(self, model: MiniBERT, batches: Batches, config: Config, adapting: Sequence = ()):
+    def __init__(
+        self, model: MiniBERT, batches: Batches, config: Config, adapting: Sequence = (),
+        diagnostics=None, data=None, probe_batch: Batch | None = None,
+    ):  # fmt: skip
+        """``data`` and ``probe_batch`` are for the diagnostics (:class:`minibert.training.snapshots.Snapshot`)."""
         self.model = model
         self.params = model.params
         """The parameters that are trained"""
@@ -84,6 +119,11 @@ class Trainer:
         self.adapting = adapting
         self._measures = bool(model.config.auxiliary_heads) or any(part.wants_accuracy for part in adapting)
         self._factor = build_schedule(config.schedule, config.training.steps)
+        self.diagnostics = diagnostics
+        self._data, self._probe_batch = data, probe_batch
+        asks = diagnostics.asks if diagnostics else ()
+        self._initial = model.params.vector.copy() if "initial" in asks else None
+        self._previous_gradient = np.zeros_like(model.params.vector) if "previous_gradient" in asks else None
 
     def __enter__(self):
         self.lanes.__enter__()
@@ -94,17 +134,19 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        return self.progress.step >= self.config.training.steps
+        return self.progress.diverged or self.progress.step >= self.config.training.steps
 
     def train(self, observers: Iterable[Callable] = ()) -> None:
         """Take the steps that are left.
 
-        Raises :class:`MinibertError` at the first loss or gradient that is not finite.
+        A range test (``schedule=range_test``) is at its end when the loss explodes: the step that finds out makes no
+        update, and is the last. All else raises :class:`MinibertError` at the first loss or gradient that is not finite.
         """
         if self.progress.step == 0:
             self._show(observers, None)
         while not self.finished:
             self._show(observers, self.step())
+        self.examine()
 
     def _show(self, observers: Iterable[Callable], step: "Step | None") -> None:
         with self.evaluation_parameters():
@@ -130,25 +172,30 @@ class Trainer:
         batch = self.batches.at(progress.step)
         settings = self.config.training
         measured = Measured() if self._measures else None
-        loss = self.lanes.loss_and_gradients(
-            batch, self.config.seeds.dropout, progress.step, settings.accumulation,
-            settings.checkpoint_activations, measured,
-        )  # fmt: skip
-        norm = self.lanes.reduce()
+        needed = self.diagnostics.needs(progress.step) if self.diagnostics else frozenset()
+        loss, norm, snapshot = self._pass(batch, measured, needed)
+        if self._explodes(loss, norm):
+            return self._diverge(loss, norm, time.perf_counter() - started)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise MinibertError(
-                f"Step {number}: the loss is {loss} and the gradient norm {norm}, which is not finite. "
-                f"The parameters of step {progress.step} are the last good ones. "
-                "A smaller optimizer.learning_rate or a longer schedule.warmup usually helps."
-            )
+            raise NotFinite(loss, norm, progress.step, batch)
         logged = number % settings.log_every == 0 or number == settings.steps
         gradients = self.lanes.grads[0]
         norms = {group: gradients.norm(f"{group}.") for group in gradients.groups} if logged else {}
-        optimizer = self.config.optimizer
-        rate = optimizer.learning_rate * optimizer.rate_factor * self._factor(number)
+        rate = self._rate(number)
+        looking = self._look_before(snapshot, rate) if needed else 0.0
+        remembered = None
+        if self._previous_gradient is not None and "previous_gradient" in self.diagnostics.needs(number):
+            remembered = gradients.vector.copy()
         self.optimizer.apply(
             self.params.vector, gradients.vector, number, rate, norm, self.lanes.map
         )
+        looking += self._look_after(snapshot) if needed else 0.0
+        if remembered is not None:
+            self._previous_gradient[...] = remembered
+        clipped = clipped_share(self.config.clipping, norm, self.optimizer.state)
+        if clipped is not None:
+            progress.clipped_sum += clipped
+            progress.clipped_steps += 1
         progress.step = number
         progress.tokens_seen += batch.tokens
         progress.tokens_predicted += batch.predictions
@@ -163,8 +210,91 @@ class Trainer:
             progress.measured[name] = [total + value for total, value in zip(sums, (*values, 1), strict=True)]
         for part in self.adapting:
             part.observe(number, measured, self.lanes.sequence_losses)
-        progress.seconds += time.perf_counter() - started
+        progress.seconds += time.perf_counter() - started - looking
         return Step(loss, norm, rate, norms, batch.settings)
+
+    def _rate(self, number: int) -> float:
+        """The learning rate of a step, whose number is 1 for the first."""
+        optimizer = self.config.optimizer
+        return optimizer.learning_rate * optimizer.rate_factor * self._factor(number)
+
+    def _explodes(self, loss: float, norm: float) -> bool:
+        """Whether this is where a range test ends."""
+        if self.config.schedule.name != "range_test":
+            return False
+        if self.progress.first_loss is None:
+            self.progress.first_loss = loss
+        return not (loss < EXPLODED * self.progress.first_loss and math.isfinite(norm))
+
+    def _diverge(self, loss: float, norm: float, seconds: float) -> Step:
+        """The last step of a range test that came to its end: recorded, but nothing was updated."""
+        progress, gradients = self.progress, self.lanes.grads[0]
+        progress.step += 1
+        progress.diverged = True
+        progress.loss_sum += loss
+        progress.loss_count += 1
+        progress.seconds += seconds
+        norms = {group: gradients.norm(f"{group}.") for group in gradients.groups}
+        return Step(loss, norm, self._rate(progress.step), norms)
+
+    def examine(self) -> None:
+        """Show the diagnostics what is due at the step that training stands at, without an update."""
+        needed = self.diagnostics.needs(self.progress.step) if self.diagnostics else frozenset()
+        if needed:
+            _, _, snapshot = self._pass(self.batches.at(self.progress.step), None, needed)
+            self.diagnostics.look(snapshot, updated=False)
+
+    def _pass(
+        self, batch: Batch, measured: Measured | None, needed: frozenset[str]
+    ) -> tuple[float, float, Snapshot | None]:
+        """Loss, gradient norm, and both of them held still where something is needed of them."""
+        caches = [] if needed else None
+        loss = self._loss_and_lane_gradients(self.progress.step, batch, measured, caches)
+        lane_gradients = [grads.vector.copy() for grads in self.lanes.grads] if "lane_gradients" in needed else []
+        norm = self.lanes.reduce()
+        if not needed:
+            return loss, norm, None
+        step, gradients = self.progress.step, self.lanes.grads[0]
+        initial = None if self._initial is None else Parameters(self.params.layout, vector=self._initial)
+        return loss, norm, Snapshot(
+            step, self.model, self.config, batch, caches, loss, gradients, norm, initial, self._data,
+            self._probe_batch, self.lanes, lane_gradients,
+            [int((share >= 0).sum()) for share in np.array_split(batch.labels, self.lanes.count)],
+            self._previous_gradient if step else None,
+        )  # fmt: skip
+
+    def _loss_and_lane_gradients(
+        self, step: int, batch: Batch, measured: Measured | None, caches: list | None
+    ) -> float:
+        settings = self.config.training
+        return self.lanes.loss_and_gradients(
+            batch, self.config.seeds.dropout, step, settings.accumulation,
+            settings.checkpoint_activations, measured, settings.last_layer_everywhere, caches,
+        )  # fmt: skip
+
+    def _look_before(self, snapshot: Snapshot, rate: float) -> float:
+        """Let the diagnostics look before the update, and keep what they need after it. Returns the seconds taken."""
+        started = time.perf_counter()
+        self.diagnostics.look(snapshot, updated=False)
+        layout = self.params.layout
+        snapshot.learning_rate = rate
+        snapshot.params_before = Parameters(layout, vector=self.params.vector.copy())
+        # The optimizer writes its update over the gradient.
+        snapshot.gradients = Parameters(layout, vector=snapshot.gradients.vector.copy())
+
+        def after() -> After:
+            loss = self._loss_and_lane_gradients(snapshot.step, snapshot.batch, None, None)
+            self.lanes.reduce()
+            return After(loss, self.lanes.grads[0])
+
+        snapshot.compute_after = after
+        return time.perf_counter() - started
+
+    def _look_after(self, snapshot: Snapshot) -> float:
+        started = time.perf_counter()
+        snapshot.update = Parameters(self.params.layout, vector=self.params.vector - snapshot.params_before.vector)
+        self.diagnostics.look(snapshot, updated=True)
+        return time.perf_counter() - started
 
     def take_mean_loss(self) -> float:
         """Mean training loss since this was last asked, in nats."""
@@ -180,6 +310,16 @@ class Trainer:
             metrics |= {f"{name}_loss": loss / steps, f"{name}_accuracy": hits / max(count, 1)}
         self.progress.measured = {}
         return metrics
+
+    def take_clipped_share(self) -> dict[str, float]:
+        """``clipped_share``, the share of steps whose gradient was clipped, since this was last asked.
+
+        With adaptive clipping, the mean share of units (:func:`clipped_share`); without clipping, nothing.
+        """
+        progress = self.progress
+        found = {"clipped_share": progress.clipped_sum / progress.clipped_steps} if progress.clipped_steps else {}
+        progress.clipped_sum, progress.clipped_steps = 0.0, 0
+        return found
 
     def memory_report(self) -> dict[str, float]:
         """Megabytes (10⁶ bytes) of every large thing that training holds, once a step has been taken.
@@ -215,6 +355,8 @@ class Trainer:
     def _state(self) -> dict[str, np.ndarray]:
         """All arrays that change in training, parameters aside, by name."""
         state = {f"optimizer.{name}": vector for name, vector in self.optimizer.state.items()}
+        if self._previous_gradient is not None:
+            state["diagnostics.previous_gradient"] = self._previous_gradient
         for part in self.adapting:
             state |= {f"{part.name}.{name}": array for name, array in part.state.items()}
         return state

@@ -36,6 +36,10 @@ def refusal(capsys, tmp_path, *arguments) -> str:
         ("training.sequence_length=512", ["training.sequence_length=512", "model.max_length=128"]),
         ("masking.mask=0.95", ["masking.mask=0.95", "masking.random=0.1", "at most 1"]),
         ("evaluation.rates=[0.1,2]", ["evaluation.rates[1]=2", "below 1"]),
+        ("schedule=range_test", ["training.log_every=10", "schedule=range_test", "Allowed: 1"]),
+        ("schedule=range_test schedule.start=1", ["schedule.start=1", "above 0 and below 1"]),
+        ("schedule=range_test schedule.warmup=0.1", ["schedule.warmup=0.1", "at most 0"]),
+        ("schedule.start=0.1", ["schedule.start", "schedule.warmup"]),
         ("data=text", ["data.path", "books/*.txt"]),
         ("data=hub", ["data.name", "missing"]),
         ("data.path=nowhere/*.txt data=text", ["nowhere"]),
@@ -57,6 +61,7 @@ def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path
 @pytest.mark.parametrize("group, option", [(g, o) for g, options in groups().items() for o in options])
 def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
+    needed |= {"range_test": ["training.log_every=1"]}
     needed |= dict.fromkeys(groups()["optimizer/inner"], ["optimizer=lookahead"]) if group == "optimizer/inner" else {}
     (job, *_) = plan([f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False).jobs
     assert job.config.model.hidden_size > 0

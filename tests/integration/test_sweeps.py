@@ -1,8 +1,13 @@
 """Sweeps: what is run, what is skipped, and what a failing run does to the others."""
 
+import json
+
+import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from minibert.composing import groups
+from minibert.config import CONF
 from minibert.tracking import open_store
 
 
@@ -12,7 +17,11 @@ def runs(folder, kind):
 
 
 def few_steps(experiment, small_settings, folder):
-    return [f"+experiment={experiment}", *small_settings, "training.steps=4", "seed=0", f"tracking.folder={folder}"]
+    """The experiment at its smallest: two values of whatever it sweeps, and one seed where it sweeps more."""
+    stated = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml").hydra.sweeper.params
+    values = {key: str(text).split(",")[: 1 if key == "seed" and len(stated) > 1 else 2] for key, text in stated.items()}
+    swept = [f"{key}={','.join(first)}" for key, first in values.items()]
+    return [f"+experiment={experiment}", *small_settings, *swept, "training.steps=4", f"tracking.folder={folder}"]
 
 
 @pytest.mark.parametrize("experiment", [name for name in groups()["experiment"] if name != "masking_sweep"])
@@ -30,7 +39,7 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
     first = command(*few_steps("masking_sweep", small_settings, tmp_path))
     assert first.returncode == 0, first.stdout + first.stderr
     children = runs(tmp_path, "run")
-    assert len(children) == 5
+    assert len(children) == 2
     assert (tmp_path / "reports" / "masking_sweep" / "index.html").exists()
     assert "mlflow ui --backend-store-uri" in first.stdout
 
@@ -52,6 +61,12 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(co
     failed = by_name["learning rate 1e+30"]
     assert failed.info.status == "FAILED"
     assert "not finite" in failed.data.tags["minibert.reason"]
+    assert "The first array that is not finite is layers.0." in failed.data.tags["minibert.reason"]
+    artifacts = tmp_path / "artifacts" / failed.info.run_id / "artifacts"
+    assert (artifacts / "checkpoints" / "step_0000001.safetensors").exists()
+    with np.load(artifacts / "failure" / "batch.npz") as batch:
+        assert batch["input_ids"].shape == batch["labels"].shape == (8, 32)
+    assert json.loads((artifacts / "failure" / "location.json").read_text())["step"] == 1
     (parent,) = runs(tmp_path, "sweep")
     assert parent.info.status == "FAILED"
     assert "learning rate 1e+30" in parent.data.tags["minibert.reason"]
@@ -79,7 +94,10 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"
     found = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     checkpoints = {f"checkpoints/step_{step:07d}.safetensors" for step in (0, 1, 2, 4, 6)}
-    figures = {f"figures/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
+    figures = {f"figures/training/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
+    figures |= {"figures/index.html", "figures/health/health.png", "health.json"}
     model = {name for name in found if name.startswith("model/")}
     assert "model/MLmodel" in model
-    assert checkpoints | figures | {"config.yaml", "tokenizer.json"} == found - model
+    arrays = {name for name in found if name.startswith("arrays/")}
+    assert f"arrays/weight_spectra/step_{6:07d}.npz" in arrays
+    assert checkpoints | figures | {"config.yaml", "tokenizer.json"} == found - model - arrays

@@ -3,12 +3,12 @@ import pytest
 
 from minibert.errors import MinibertError
 from minibert.model.saved import copy_into, load_checkpoint
-from minibert.training.checkpoints import checkpoint_steps, save_checkpoint
+from minibert.training.checkpoints import log_spaced_steps, save_checkpoint
 
 
 def test_steps_are_log_spaced_then_even():
-    assert checkpoint_steps(1800, 500) == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1500, 1800]
-    assert checkpoint_steps(5, 500) == [0, 1, 2, 4, 5]
+    assert log_spaced_steps(1800, 500) == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1500, 1800]
+    assert log_spaced_steps(5, 500) == [0, 1, 2, 4, 5]
 
 
 def test_what_is_saved_is_loaded_to_the_bit(tmp_path):

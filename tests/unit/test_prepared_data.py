@@ -12,7 +12,7 @@ from minibert.data import prepared
 from minibert.data.prepared import ARRAYS, MANIFEST, TOKENIZER, PreparedData, prepare_data
 from minibert.errors import MinibertError
 
-WORDS = "the a river sea sky runs falls sings near under over old young light dark stone".split()
+WORDS = ["the", "a", "river", "sea", "sky", "runs", "falls", "sings", "near", "under", "over", "old", "young", "light", "dark", "stone"]
 
 
 @pytest.fixture

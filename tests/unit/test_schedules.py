@@ -1,6 +1,7 @@
 import pytest
 
 from minibert.config import ScheduleConfig
+from minibert.config.training import RangeTestConfig
 from minibert.errors import MinibertError
 from minibert.training.schedules import build_schedule
 
@@ -21,6 +22,13 @@ from minibert.training.schedules import build_schedule
 def test_factors_at_chosen_steps(name, expected):
     factor = build_schedule(ScheduleConfig(name=name, warmup=0.1, decay=0.2, final=0.2), 100)
     assert {step: factor(step) for step in expected} == pytest.approx(expected)
+
+
+def test_a_range_test_rises_by_one_ratio_a_step_from_its_start_to_the_full_rate():
+    # 101 steps over four decades: a decade every 25 steps.
+    factor = build_schedule(RangeTestConfig(start=1e-4), 101)
+    assert [factor(step) for step in (1, 26, 51, 101)] == pytest.approx([1e-4, 1e-3, 1e-2, 1.0])
+    assert factor(2) / factor(1) == pytest.approx(factor(101) / factor(100)) == pytest.approx(10 ** (1 / 25))
 
 
 def test_cosine_is_flat_at_both_ends():

@@ -4,7 +4,7 @@ import numpy as np
 
 from minibert.config.optimizers import ClippingConfig
 from minibert.errors import unknown_name
-from minibert.training.transforms.chains import Chain, Transform, chain
+from minibert.training.transforms.chains import Chain, State, Transform, chain
 
 
 def clip_by_global_norm(largest: float) -> Transform:
@@ -59,10 +59,12 @@ def clip_adaptively(ratio: float, smallest_norm: float) -> Transform:
     def update(update, params, state, moment):
         gradient_norms, weight_norms = (np.sqrt(np.square(array).sum(axis=0)) for array in (update, params))
         largest = ratio * np.maximum(weight_norms, smallest_norm)
-        factors = np.where(gradient_norms > largest, largest / np.maximum(gradient_norms, largest), 1)
+        clipped = gradient_norms > largest
+        factors = np.where(clipped, largest / np.maximum(gradient_norms, largest), 1)
         update *= factors.astype(update.dtype)
+        state["clipped"][...] = clipped
 
-    return Transform(update, whole=True)
+    return Transform(update, whole=True, arrays={"clipped": lambda shape: shape[1:] or (1,)})
 
 
 CLIPPINGS = {
@@ -71,6 +73,28 @@ CLIPPINGS = {
     "adaptive": lambda config: (clip_adaptively(config.ratio, config.smallest_norm),),
     "percentile": lambda config: (clip_by_percentile(config.percentile, config.window),),
 }
+
+CLIPPED_SHARES = {
+    "none": lambda config, gradient_norm, state: None,
+    "global_norm": lambda config, gradient_norm, state: float(gradient_norm > config.norm),
+    "adaptive": lambda config, gradient_norm, state: _share_of_clipped_units(state),
+    "percentile": lambda config, gradient_norm, state: float(gradient_norm > state["largest_norm"][0]),
+}
+
+
+def clipped_share(config: ClippingConfig, gradient_norm: float, state: State) -> float | None:
+    """The share of units whose gradient the last step shrank; None where there is no clipping.
+
+    Where the whole gradient is scaled at once it is the one unit, and its share 0 or 1: the mean over steps is the
+    share of clipped steps. With ``adaptive`` the units are those of :func:`clip_adaptively`, each counted once,
+    however many elements it has. ``gradient_norm`` is that of the step, ``state`` the optimizer's after it.
+    """
+    return CLIPPED_SHARES[config.name](config, gradient_norm, state)
+
+
+def _share_of_clipped_units(state: State) -> float:
+    units = np.concatenate([array.reshape(-1) for name, array in state.items() if name.startswith("clipped/")])
+    return float(units.mean(dtype=np.float64))
 
 
 def build_clipping(config: ClippingConfig) -> Chain:

@@ -1,0 +1,102 @@
+"""Directions to walk in from where a network stands, and what a unit of distance along them is."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from minibert.errors import MinibertError, nearest
+from minibert.model.parameters import Parameters
+from minibert.randomness import generator
+
+TABLES = ("embeddings.", ".relative_key.", ".relative_value.")
+"""Parts of the names of lookup tables."""
+
+
+def display_name(group: str) -> str:
+    """``layers.0`` as ``layer_0``, the way metrics are named; other groups as they are."""
+    return group.replace("layers.", "layer_", 1)
+
+
+def choose_parameters(params: Parameters, param_name: str | None = None) -> tuple[str, ...]:
+    """Names of the parameters that ``param_name`` stands for, in the order of the network.
+
+    None is all of them; else a name (``layers.0.attention.query.weight``), the start of names up to a dot
+    (``layers.0.attention``, ``layers.0``, also written ``layer_0``, ``embeddings``), or a joint block
+    (``layers.0.attention.query_key_value.weight``).
+
+    Raises :class:`MinibertError` where nothing is called so.
+    """
+    if param_name is None:
+        return tuple(params)
+    wanted = param_name.replace("layer_", "layers.", 1) if param_name.startswith("layer_") else param_name
+    joint = {part: block.name for block in params.layout.blocks for part in block.parts}
+    chosen = tuple(
+        name
+        for name in params
+        if any(f"{full}.".startswith(f"{wanted}.") for full in (name, joint.get(name, name)))
+    )
+    if not chosen:
+        known = [*params.groups, *params]
+        raise MinibertError(
+            f"param_name: no parameter is called '{param_name}'{nearest(wanted, known)}. Allowed: a group "
+            f"({', '.join(params.groups)}), a parameter such as {known[-1]}, or None for the whole network."
+        )
+    return chosen
+
+
+def indices_of(params: Parameters, names: tuple[str, ...]) -> np.ndarray:
+    """Where the named parameters stand in the flat vector, (n,) ascending."""
+    marks = Parameters(params.layout, bool)
+    for name in names:
+        marks[name] = True
+    return np.flatnonzero(marks.vector)
+
+
+def is_table(name: str) -> bool:
+    """Whether a weight is a lookup table, whose rows are vectors of tokens, positions or distances."""
+    return name.endswith(".weight") and any(part in name for part in TABLES)
+
+
+def filter_norms(name: str, weight: np.ndarray) -> np.ndarray:
+    """‖w‖ of every filter of a weight, to be broadcast against it: (1, out) of columns, (rows, 1) of a table."""
+    return np.sqrt(np.sum(np.square(weight, dtype=np.float64), axis=1 if is_table(name) else 0, keepdims=True))
+
+
+def normalise_by_filter(direction: Mapping[str, np.ndarray], params: Parameters) -> np.ndarray:
+    """d_f ‖w_f‖ / ‖d_f‖ for every filter f: as large as the weights, filter by filter.    Flat, float64.
+
+    A filter is what one output unit reads: a column of an (in, out) weight. In a lookup table it is a row, the
+    vector of one token (with tied output weights also what its score is made with), position or distance. Gains
+    and biases are not moved. Names that ``direction`` has not stay at zero, as do filters of zeros.
+
+    Without this, a network whose weights are all twice as large, which behind a norm is the same function, would
+    look half as sharp. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
+    """
+    scaled = Parameters(params.layout, np.float64)
+    for name, array in direction.items():
+        if name.endswith(".weight"):
+            own = filter_norms(name, array)
+            scale = np.divide(filter_norms(name, params[name]), own, out=np.zeros_like(own), where=own > 0)
+            np.multiply(array, scale, out=scaled[name])
+    return scaled.vector
+
+
+def draw_direction(params: Parameters, names: tuple[str, ...], seed: int, number: int) -> np.ndarray:
+    """A normally distributed direction in the weights among ``names``, normalised by filter.    Flat float64.
+
+    Draws are keyed by (seed, number, place of the parameter): a direction in one group is the part of the whole
+    network's direction that lies there.
+
+    Raises :class:`MinibertError` where there are only gains and biases, which such a direction does not move.
+    """
+    drawn = {
+        name: generator(seed, number, place).standard_normal(params[name].shape)
+        for place, name in enumerate(params)
+        if name in names and name.endswith(".weight")
+    }
+    if not drawn:
+        raise MinibertError(
+            f"param_name: {', '.join(names)} has no weight, and random directions leave gains and biases alone. "
+            "Allowed for these: the directions gradient, update and eigenvector."
+        )
+    return normalise_by_filter(drawn, params)

@@ -1,0 +1,1 @@
+"""The pictures of what diagnostics find, a file a room."""

@@ -1,0 +1,46 @@
+"""What all figures have in common."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's palette, told apart by colour-blind readers too."""
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the sentence that says what is seen in it."""
+
+    figure: "Figure"
+    caption: str
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches, that belongs to no window."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def finish(panel, x_label: str, y_label: str, title: str = "") -> None:
+    """Labels, a light grid and no frame above or to the right."""
+    panel.set(xlabel=x_label, ylabel=y_label)
+    panel.set_title(title, fontsize=10)
+    panel.grid(True, color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def step_axis(panel, steps) -> None:
+    """Optimizer steps on a scale that shows step 0 and the log-spaced ones after it alike."""
+    panel.set_xscale("symlog", linthresh=1, linscale=0.4)
+    last = max(steps, default=1)
+    ticks = [0] + [10**power for power in range(7) if 10**power <= last]
+    panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    panel.set_xlim(left=0)
+    panel.set_xlabel("optimizer step")

@@ -1,0 +1,40 @@
+"""A run that has ended, opened again to add to what is recorded of it."""
+
+from collections.abc import Mapping
+
+from minibert.errors import MinibertError
+from minibert.tracking.records import Record
+from minibert.tracking.store import Store, store_errors
+
+
+class Amendment(Record):
+    """The record of a run that has ended. Its status stays, and nothing recorded is changed."""
+
+    def __init__(self, store: Store, id: str):
+        """Raises :class:`MinibertError` when there is no such run, or when it has not ended."""
+        with store_errors(store.uri, f"find run {id}"):
+            run = store.client.get_run(id)
+        if run.info.status == "RUNNING":
+            raise MinibertError(
+                f"run={id}: it is still being trained, or was ended by force. "
+                "Wait for its end, or give its command again to let it go on from its checkpoint."
+            )
+        super().__init__(store, id, run.info.artifact_uri, continued=True)
+        self.corpus_hash = run.data.tags.get("corpus.hash")
+        self._steps: dict[str, set[int]] = {}
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record values at an optimizer step; a point that is recorded already stays as it is."""
+        from mlflow.entities import Metric
+
+        known = set(self.metric_names()) if metrics else set()
+        for name in metrics:
+            if name not in self._steps:
+                self._steps[name] = set(self.history(name)[0]) if name in known else set()
+        new = {name: float(value) for name, value in metrics.items() if step not in self._steps[name]}
+        points = [Metric(name, value, 0, step) for name, value in new.items()]
+        with store_errors(self.store.uri, f"add to run {self.id}"):
+            for start in range(0, len(points), 1000):
+                self.store.client.log_batch(self.id, metrics=points[start : start + 1000])
+        for name in new:
+            self._steps[name].add(step)

@@ -1,0 +1,107 @@
+"""The oldest test of a network that trains: it must be able to learn one small batch by heart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minibert.config import (
+    AdamWConfig,
+    Config,
+    ModelConfig,
+    PositionConfig,
+    RelativeBiasConfig,
+    RelativeConfig,
+    RopeConfig,
+)
+from minibert.config.optimizers import (
+    OPTIMIZERS,
+    AdaptiveClippingConfig,
+    ClippingConfig,
+    DepthRatesConfig,
+    LookaheadConfig,
+    PercentileClippingConfig,
+    RatioRatesConfig,
+)
+from minibert.config.training import ScheduleConfig
+from minibert.data.batches import Batch, Questions
+from minibert.model.bert import MiniBERT
+from minibert.training.trainer import Trainer
+
+BY_HEART = 0.1
+"""Nats a prediction"""
+STEPS = 300
+MODEL = ModelConfig(
+    vocab_size=40, hidden_size=32, layers=2, heads=2, feed_forward_size=64, max_length=12,
+    dropout=0.0, attention_dropout=0.0,
+)  # fmt: skip
+RATES = {
+    "adamw": 5e-3, "lion": 1e-3, "sgd": 0.3, "lamb": 2e-2, "adafactor": 3e-2, "muon": 5e-3, "lookahead": 1e-2,
+}  # fmt: skip
+
+
+class TheSameBatch:
+    """Four sequences of twelve random tokens, with a quarter of them masked; or one of each, for a network that
+    cannot tell one masked position of a sequence from another."""
+
+    def __init__(self, masks: int = 3, tasks: tuple[str, ...] = ()):
+        random = np.random.default_rng(0)
+        original = random.integers(5, 40, (4, 12)).astype("int32")
+        masked = np.zeros(original.shape, bool)
+        for row in masked:
+            row[random.permutation(12)[:masks]] = True
+        ids, labels = np.where(masked, 4, original), np.where(masked, original, -100)
+        questions = {}
+        for task in tasks:
+            asked = np.full(original.shape, -100, "int32")
+            if task in ("nsp", "sop"):
+                asked[:, 0] = [0, 1, 1, 0]
+            else:
+                asked[:, 1:] = random.integers(0, 2, (4, 11))
+            questions[task] = Questions(asked, 1.0)
+        self.batch = Batch(ids, labels, None, ids.size, int(masked.sum()), auxiliary=questions)
+
+    def at(self, step):
+        return self.batch
+
+
+def model(**fields):
+    return {"model": replace(MODEL, **fields)}
+
+
+VARIANTS = {
+    "defaults": {},
+    **{name: model(position=PositionConfig(name)) for name in ("sinusoidal", "alibi", "none")},
+    "relative": model(position=RelativeConfig(distance=4)),
+    "relative_bias": model(position=RelativeBiasConfig(buckets=16, farthest=12)),
+    "rope": model(position=RopeConfig()),
+    "gated": model(attention="gated"),
+    "qk_norm": model(qk_norm=True),
+    **{name: model(activation=name) for name in ("relu", "gelu_tanh", "swiglu", "geglu")},
+    "post": model(norm="post"),
+    "pre_rms": model(norm_kind="rms_norm"),
+    "post_rms": model(norm="post", norm_kind="rms_norm"),
+    **{name: model(init=name) for name in ("xavier", "kaiming", "orthogonal", "small", "zero_residual")},
+    **{name: {"optimizer": schema(learning_rate=RATES[name])} for name, schema in OPTIMIZERS.items() if name != "lookahead"},
+    "lookahead": {"optimizer": LookaheadConfig(inner=AdamWConfig(learning_rate=RATES["lookahead"]), learning_rate=RATES["lookahead"])},
+    "no clipping": {"clipping": ClippingConfig()},
+    "adaptive clipping": {"clipping": AdaptiveClippingConfig()},
+    "percentile clipping": {"clipping": PercentileClippingConfig()},
+    "depth": {"layer_rates": DepthRatesConfig()},
+    "ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
+    **{name: model(auxiliary_heads=[name]) for name in ("nsp", "sop", "token_order", "replaced_token")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", VARIANTS.values(), ids=VARIANTS)
+def test_every_variant_learns_one_batch_by_heart(groups):
+    groups = {"model": MODEL, "optimizer": AdamWConfig(learning_rate=5e-3)} | groups
+    config = Config(**groups, schedule=ScheduleConfig("constant", warmup=0.05))
+    config.training.lanes, config.training.steps = 1, STEPS
+    batches = TheSameBatch(1 if groups["model"].position.name == "none" else 3, tuple(groups["model"].auxiliary_heads))
+    losses = []
+    with Trainer(MiniBERT(config.model, seed=1), batches, config) as trainer:
+        while not trainer.finished and (not losses or losses[-1] >= BY_HEART):
+            losses.append(trainer.step().loss)
+    assert losses[0] > 3
+    assert losses[-1] < BY_HEART, f"still at {losses[-1]:.3f} after {len(losses)} steps"

@@ -1,0 +1,221 @@
+"""Which step a diagnostic sees, what of it, and that it changes nothing."""
+
+import numpy as np
+import pytest
+
+from minibert.config import AdamWConfig, Config, ModelConfig
+from minibert.config.optimizers import LookaheadConfig
+from minibert.data.batches import Batch
+from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, choose, diagnostic
+from minibert.diagnostics.schedule import Diagnostics
+from minibert.errors import MinibertError
+from minibert.model.bert import MiniBERT
+from minibert.model.dropout import DropoutMasks
+from minibert.training.snapshots import Snapshot
+from minibert.training.trainer import Trainer
+
+MODEL = ModelConfig(
+    vocab_size=50, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
+    dropout=0.1, attention_dropout=0.1, dtype="float64",
+)  # fmt: skip
+STEPS = 6
+
+
+class RandomBatches:
+    def at(self, step):
+        random = np.random.default_rng(step)
+        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
+        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
+        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
+
+
+class Kept:
+    """A record in memory."""
+
+    def __init__(self):
+        self.metrics, self.stored, self.tags, self.documents, self.figures = {}, {}, {}, {}, {}
+
+    def log(self, metrics, step):
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, {})[step] = value
+
+    def log_arrays(self, name, step, arrays):
+        self.stored[name, step] = arrays
+
+    def log_dict(self, content, path):
+        self.documents[path] = content
+
+    def log_figure(self, figure, path):
+        self.figures[path] = figure
+
+    def set_tags(self, tags):
+        self.tags |= tags
+
+
+def train(functions, steps=frozenset(range(STEPS + 1)), lanes=2, **groups):
+    """A short training, seen by functions: (parameters at every step, what was recorded, the trainer)."""
+    config = Config(model=MODEL, **groups)
+    config.seeds.dropout, config.training.steps, config.training.lanes = 5, STEPS, lanes
+    chosen = [Diagnostic(name, every, function, frozenset(asks)) for name, every, function, asks in functions]
+    record = Kept()
+    diagnostics = Diagnostics(chosen, steps, STEPS, record)
+    trainer = Trainer(
+        MiniBERT(MODEL, seed=1), RandomBatches(), config, (), diagnostics, "the data", RandomBatches().at(99)
+    )
+    params = []
+    with trainer:
+        trainer.train([lambda trainer, _: params.append(trainer.params.vector.copy())])
+    return params, record, trainer
+
+
+def everything(seen):
+    names = [name for name in INGREDIENTS if name != "record"]
+
+    def look(**found):
+        seen.append(found)
+        return {"after/loss": found["after"].loss}
+
+    return [("everything", "log", look, names)]
+
+
+@pytest.mark.parametrize("optimizer", [AdamWConfig(), LookaheadConfig(period=2)])
+def test_looking_changes_no_bit_of_training(optimizer):
+    watched, _, trainer = train(everything([]), optimizer=optimizer)
+    blind, _, other = train([], optimizer=optimizer)
+    assert all(one.tobytes() == two.tobytes() for one, two in zip(watched, blind, strict=True))
+    assert trainer.progress.tokens_seen == other.progress.tokens_seen
+
+
+def test_all_that_is_seen_belongs_to_the_parameters_of_the_step():
+    seen = []
+
+    def look(step, params_before, update, gradients, lane_gradients, previous_gradient, loss, batch, after):
+        seen.append(
+            {
+                "step": step, "params": params_before.vector.copy(), "update": update.vector.copy(), "loss": loss,
+                "gradients": gradients.vector.copy(), "lanes": sum(lane_gradients), "batch": batch,
+                "previous": None if previous_gradient is None else previous_gradient.copy(),
+                "after": (after.loss, after.gradients.vector.copy()),
+            }
+        )  # fmt: skip
+        return {}
+
+    asks = look.__code__.co_varnames[: look.__code__.co_argcount]
+    params, _, _ = train([("look", "log", look, asks)])
+    assert [found["step"] for found in seen] == list(range(1, STEPS))  # no gradient before the first, no update at the end
+    for found in seen:
+        step = found["step"]
+        np.testing.assert_array_equal(found["params"], params[step])
+        np.testing.assert_allclose(found["update"], params[step + 1] - params[step], atol=1e-15)
+        model = MiniBERT(MODEL, seed=1)
+        for vector, loss, gradient in (
+            (params[step], found["loss"], found["gradients"]), (params[step + 1], *found["after"])
+        ):  # fmt: skip
+            model.params.vector[:] = vector
+            batch = RandomBatches().at(step)
+            expected, gradients = model.loss_and_gradients(
+                batch.input_ids, batch.labels, masks=DropoutMasks(5, step, 0)
+            )
+            assert loss == pytest.approx(expected, rel=1e-12)
+            np.testing.assert_allclose(gradient, gradients.vector, atol=1e-14)
+        np.testing.assert_allclose(found["lanes"], found["gradients"], atol=1e-15)
+    for earlier, later in zip(seen, seen[1:], strict=False):
+        np.testing.assert_array_equal(later["previous"], earlier["gradients"])
+
+
+def test_caches_hold_the_whole_batch_lane_by_lane():
+    def look(step, caches, batch, probe, initial, data):
+        ids = np.concatenate([cache.embeddings.input_ids for cache in caches])
+        np.testing.assert_array_equal(ids, batch.input_ids)
+        assert probe.logits.shape == (6, 12, 50)
+        assert data == "the data"
+        return {"moved": float(np.abs(caches[0].hidden_states[-1]).sum()), "initial": initial.norm()}
+
+    _, record, trainer = train([("look", "log", look, ("step", "caches", "batch", "probe", "initial", "data"))], {0, 3, STEPS})
+    assert record.tags == {}
+    assert list(record.metrics["moved"]) == [0, 3, STEPS]
+    assert set(record.metrics["initial"].values()) == {MiniBERT(MODEL, seed=1).params.norm()}
+
+
+def test_one_lane_has_no_lane_gradients_to_compare():
+    _, record, _ = train([("noise", "log", lambda lane_gradients: 1.0, ("lane_gradients",))], lanes=1)
+    assert record.metrics == {}
+
+
+def test_what_is_asked_for_every_few_steps_or_at_the_end_is_seen_then():
+    _, record, _ = train(
+        [("often", 2, lambda loss: loss, ("loss",)), ("last", "end", lambda step: step, ("step",)),
+         ("log", "log", lambda step: step, ("step",))], {0, 1}
+    )  # fmt: skip
+    assert list(record.metrics["often"]) == [0, 2, 4, 6]
+    assert record.metrics["last"] == {STEPS: STEPS}
+    assert list(record.metrics["log"]) == [0, 1]
+
+
+def test_findings_are_recorded_by_their_type():
+    def look(step):
+        return {
+            "number": 0.5, "array": np.arange(3), "text": "word", "list": [1], "nothing": None,
+            "zero_dimensional": np.float32(2),
+        }  # fmt: skip
+
+    _, record, _ = train([("mixed", "end", look, ("step",))])
+    assert record.metrics == {"number": {STEPS: 0.5}, "zero_dimensional": {STEPS: 2.0}}
+    assert list(record.stored["mixed", STEPS]) == ["array"]
+    assert record.tags == {"text": "word"}
+    assert record.documents == {"list.json": [1]}
+
+
+def test_one_that_fails_is_left_out_and_the_run_goes_on(caplog):
+    def fails(step):
+        raise ValueError(f"at {step}")
+
+    params, record, _ = train([("broken", "log", fails, ("step",)), ("sound", "log", lambda loss: loss, ("loss",))])
+    assert len(params) == STEPS + 1
+    assert record.tags == {"diagnostics.failed.broken": "step 0: ValueError: at 0"}
+    assert len(record.metrics["sound"]) == STEPS + 1
+    assert caplog.text.count("diagnostic broken failed at step 0") == 1
+
+
+def test_the_gradient_before_is_kept_across_a_checkpoint(tmp_path):
+    def cosine(previous_gradient, gradients):
+        return {"product": float(previous_gradient @ gradients.vector)}
+
+    functions = [("cosine", "log", cosine, ("previous_gradient", "gradients"))]
+    _, uninterrupted, _ = train(functions, {4})
+    config = Config(model=MODEL)
+    config.seeds.dropout, config.training.steps = 5, STEPS
+    chosen = [Diagnostic(name, every, function, frozenset(asks)) for name, every, function, asks in functions]
+    record = Kept()
+    for part in range(2):
+        trainer = Trainer(
+            MiniBERT(MODEL, seed=1), RandomBatches(), config, (), Diagnostics(chosen, {4}, STEPS, record)
+        )
+        with trainer:
+            if part:
+                trainer.resume(tmp_path / "resume.safetensors")
+            for _ in range(4 if not part else 1):
+                trainer.step()
+            trainer.save(tmp_path / "resume.safetensors")
+    assert record.metrics == uninterrupted.metrics != {}
+
+
+def test_ingredients_are_what_a_snapshot_has():
+    fields = set(Snapshot.__dataclass_fields__) | {"probe", "after"}
+    assert set(INGREDIENTS) - {"record"} <= fields
+
+
+@pytest.mark.parametrize(
+    ("register", "message"),
+    [
+        (lambda: diagnostic("new")(lambda gradient: 0.0), "did you mean 'gradients'"),
+        (lambda: diagnostic("new", every=0), "every=0"),
+        (lambda: diagnostic("weight_spectra")(lambda step: 0.0), "has registered this name"),
+        (lambda: choose(["weight_spectrum"]), "did you mean 'weight_spectra'"),
+        (lambda: choose([], ["no_such_module"]), "no_such_module: cannot be imported"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_way_out(register, message):
+    choose(["weight_spectra"])
+    with pytest.raises(MinibertError, match=message):
+        register()
