@@ -18,7 +18,10 @@ from rich.progress import (
 from rich.progress import track as rich_track
 from rich.table import Table
 
+POLL_SHARE = 0.03
+"""Of the time, at most, that watching a sweep may take from its runs: each look reads all of them from the store"""
 POLL_SECONDS = 2.0
+"""At least, between two looks"""
 ESTIMATE_AFTER = 5
 """Steps after which the cost of a run is estimated."""
 PLAIN_SECONDS = 30.0
@@ -119,8 +122,10 @@ class Display:
         plain_at = time.monotonic()
         if redraw:
             screen.start()
+        pause = POLL_SECONDS
         while True:
-            last = stop.wait(POLL_SECONDS)
+            last = stop.wait(pause)
+            looked_at = time.thread_time()
             try:
                 children = sweep.children()
             except Exception as error:  # the display must not end the sweep
@@ -138,6 +143,7 @@ class Display:
                     self.console.print(estimate.summary(children))
             if last:
                 break
+            pause = max((time.thread_time() - looked_at) / POLL_SHARE, POLL_SECONDS)
         if redraw:
             screen.stop()
 

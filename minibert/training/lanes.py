@@ -58,10 +58,7 @@ class Lanes:
         """
         count = max(batch.predictions, 1)
         counts = {name: asked.count for name, asked in batch.auxiliary.items()}
-        shares = [
-            np.array_split(part, self.count) for part in np.array_split(np.arange(len(batch.input_ids)), parts)
-        ]
-
+        shares = self._shares(batch, parts)
         measures = [None if measured is None else Measured() for _ in range(self.count)]
         kept = [None if caches is None else [] for _ in range(self.count)]
 
@@ -99,6 +96,16 @@ class Lanes:
         if caches is not None:
             caches.extend(each[-1] for each in kept if each)
         return total
+
+    def predictions(self, batch: Batch, parts: int = 1) -> list[int]:
+        """How many predictions of the batch fall to each lane."""
+        predicted = (batch.labels >= 0).sum(axis=1)
+        return [sum(int(predicted[share[lane]].sum()) for share in self._shares(batch, parts)) for lane in range(self.count)]
+
+    def _shares(self, batch: Batch, parts: int) -> list[list[np.ndarray]]:
+        """Part -> lane -> its sequences of the batch."""
+        split = np.array_split(np.arange(len(batch.input_ids)), parts)
+        return [np.array_split(part, self.count) for part in split]
 
     def reduce(self) -> float:
         """Sum the lanes' gradients into the first lane's, and return the norm of the sum."""

@@ -259,7 +259,7 @@ class Trainer:
         return loss, norm, Snapshot(
             step, self.model, self.config, batch, caches, loss, gradients, norm, initial, self._data,
             self._probe_batch, self.lanes, lane_gradients,
-            [int((share >= 0).sum()) for share in np.array_split(batch.labels, self.lanes.count)],
+            self.lanes.predictions(batch, self.config.training.accumulation),
             self._previous_gradient if step else None,
         )  # fmt: skip
 
