@@ -10,8 +10,11 @@ test: $(VENV)/installed-test
 	$(PYTHON) -m pytest
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
-benchmark: $(VENV)/installed
-	$(PYTHON) -m tests.benchmarks.train_step
+# Besides the training step: benchmark-optimizers, benchmark-positions, benchmark-diagnostics, benchmark-scaling.
+benchmark: benchmark-train_step
+
+benchmark-%: $(VENV)/installed
+	$(PYTHON) -m tests.benchmarks.$*
 
 $(PYTHON):
 	python3 -m venv $(VENV)

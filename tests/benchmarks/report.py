@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from tests.benchmarks.workload import SHAPES, physical_cores
+from tests.benchmarks.workload import SHAPES, Shape, needed_flops, physical_cores
 
 MEGABYTE = 1024**2
 
@@ -18,8 +18,6 @@ class Measurement:
     """One contender at one shape."""
 
     contender: str
-    flops: float
-    """Needed in a step, whatever the contender computes beyond"""
     about: dict
     rounds: list[list[float]] = field(default_factory=list)
     """Seconds of every step, by round"""
@@ -37,6 +35,12 @@ class Measurement:
         return np.concatenate(self.rounds)
 
     @property
+    def quantiles(self) -> tuple[float, float, float]:
+        """Tenth percentile, median and ninetieth of a step, in milliseconds."""
+        low, median, high = 1000 * np.quantile(self.seconds, (0.1, 0.5, 0.9))
+        return float(low), float(median), float(high)
+
+    @property
     def own_memory(self) -> int:
         """Peak memory above what the process held when everything was imported, in bytes."""
         return self.peak_memory - self.about["memory_imported"]
@@ -48,7 +52,11 @@ def ratios(one: Measurement, other: Measurement, centre=np.median) -> np.ndarray
     return np.array([centre(first) / centre(second) for first, second in pairs])
 
 
-def comparison_table(title: str, measured: dict[str, Measurement]) -> Table:
+def median_and_range(by_round: np.ndarray) -> tuple[str, str]:
+    return f"{np.median(by_round):.3f}", f"{by_round.min():.3f}-{by_round.max():.3f}"
+
+
+def comparison_table(title: str, shape: Shape, measured: dict[str, Measurement]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("contender")
     columns = (
@@ -57,16 +65,15 @@ def comparison_table(title: str, measured: dict[str, Measurement]) -> Table:
     )  # fmt: skip
     for column in columns:
         table.add_column(column, justify="right")
+    flops = needed_flops(shape)
     for name, measurement in measured.items():
-        milliseconds = 1000 * measurement.seconds
-        low, median, high = np.quantile(milliseconds, (0.1, 0.5, 0.9))
+        low, median, high = measurement.quantiles
         ratio = rounds = ""
         if "minibert" in measured:
-            by_round = ratios(measured["minibert"], measurement)
-            ratio, rounds = f"{np.median(by_round):.3f}", f"{by_round.min():.3f}-{by_round.max():.3f}"
+            ratio, rounds = median_and_range(ratios(measured["minibert"], measurement))
         table.add_row(
-            name, f"{median:.1f}", f"{low:.1f}-{high:.1f}", f"{milliseconds.mean():.1f}", ratio, rounds,
-            f"{measurement.flops / median / 1e6:.0f}", f"{measurement.peak_memory / MEGABYTE:.0f}",
+            name, f"{median:.1f}", f"{low:.1f}-{high:.1f}", f"{1000 * measurement.seconds.mean():.1f}",
+            ratio, rounds, f"{flops / median / 1e6:.0f}", f"{measurement.peak_memory / MEGABYTE:.0f}",
             f"{measurement.own_memory / MEGABYTE:.0f}", f"{max(measurement.others):.0%}",
             "" if np.isnan(measurement.losses[0]) else f"{measurement.losses[0]:.5f}",
         )  # fmt: skip
@@ -81,7 +88,7 @@ def comparison_table(title: str, measured: dict[str, Measurement]) -> Table:
 
 def most_disturbed(measured: dict[str, Measurement]) -> float:
     """The largest share of a turn that went to other processes."""
-    return max(max(measurement.others) for measurement in measured.values())
+    return max((max(measurement.others) for measurement in measured.values()), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -143,13 +150,14 @@ def as_json(shape: str, dropout: float, measured: dict[str, Measurement]) -> dic
         "shape": shape,
         "sizes": asdict(SHAPES[shape]),
         "dropout": dropout,
-        "contenders": [_measurement_as_json(measurement) for measurement in measured.values()],
+        "needed_flops": needed_flops(SHAPES[shape]),
+        "contenders": [measurement_as_json(measurement) for measurement in measured.values()],
         "minibert_to_others_by_round": by_round,
         "targets": [asdict(verdict) | {"met": verdict.met} for verdict in verdicts(shape, measured)],
     }
 
 
-def _measurement_as_json(measurement: Measurement) -> dict:
+def measurement_as_json(measurement: Measurement) -> dict:
     low, median, high = np.quantile(measurement.seconds, (0.1, 0.5, 0.9))
     return {
         "contender": measurement.contender,
@@ -158,7 +166,6 @@ def _measurement_as_json(measurement: Measurement) -> dict:
         "others": measurement.others,
         "turns_retaken": measurement.retaken,
         "losses": None if np.isnan(measurement.losses[0]) else measurement.losses,
-        "needed_flops": measurement.flops,
         "peak_memory": measurement.peak_memory,
         "own_memory": measurement.own_memory,
         "about": measurement.about,
@@ -178,3 +185,7 @@ def machine() -> dict:
         "system": platform.platform(),
         "python": sys.version.split()[0],
     }
+
+
+def machine_line(about: dict) -> str:
+    return f"{about['processor']}, {about['cores']} cores, Python {about['python']}, {about['system']}"

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.report import MEGABYTE, machine
 from tests.benchmarks.worker import QUIET, Worker
 from tests.benchmarks.workload import BASE, SHAPES, Shape, Workload, draw_batches, needed_flops, physical_cores
@@ -104,7 +105,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(shape: Shape) -> Cost:
-    worker = Worker("minibert", Workload(shape, 0.0, physical_cores(), draw_batches(shape), parameters=None))
+    workload = Workload(shape, 0.0, physical_cores(), draw_batches(shape), parameters=None)
+    worker = Worker(CONTENDERS["minibert"], workload)
     try:
         warm = np.median(worker.steps(WARM_UP).seconds)
         turn, _ = worker.undisturbed_steps(max(math.ceil(SECONDS / warm), 3))

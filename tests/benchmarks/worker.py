@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.benchmarks.contenders import Contender, Entry
 from tests.benchmarks.workload import Workload
 
 QUIET = 0.05
@@ -37,10 +38,28 @@ class Turn:
     """Share of the machine's processor time that went to anything else, another guest of its host included"""
 
 
+class Watch:
+    """Sees how much of the machine goes to anything but one process, from now on."""
+
+    def __init__(self, process: psutil.Process):
+        self._process = process
+        self._busy, self._used, self._started = _busy_seconds(), self._used_seconds(), time.perf_counter()
+
+    def others(self) -> float:
+        """The share of the machine's processor time that the others had, so far."""
+        elapsed = time.perf_counter() - self._started
+        others = (_busy_seconds() - self._busy) - (self._used_seconds() - self._used)
+        return max(others, 0.0) / (elapsed * psutil.cpu_count())
+
+    def _used_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+
 class Worker:
     """The benchmark's end of the pipe."""
 
-    def __init__(self, contender: str, workload: Workload):
+    def __init__(self, contender: Entry, workload: Workload):
         """Start the process and wait until its contender stands ready."""
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
@@ -56,11 +75,9 @@ class Worker:
 
     def steps(self, count: int) -> "Turn":
         """Take one step off the clock, then ``count``."""
-        machine, own, started = _busy_seconds(), self._used_seconds(), time.perf_counter()
+        watch = Watch(self._usage)
         seconds, losses = self._ask(count)
-        elapsed = time.perf_counter() - started
-        others = (_busy_seconds() - machine) - (self._used_seconds() - own)
-        return Turn(seconds, losses, max(others, 0.0) / (elapsed * psutil.cpu_count()))
+        return Turn(seconds, losses, watch.others())
 
     def undisturbed_steps(self, count: int) -> tuple["Turn", int]:
         """A turn on a quiet machine, and which attempt it was. The last attempt counts whatever others did."""
@@ -83,10 +100,6 @@ class Worker:
         """Bytes that the process has held at most, so far."""
         return self._ask("memory")
 
-    def _used_seconds(self) -> float:
-        times = self._usage.cpu_times()
-        return times.user + times.system
-
     def _ask(self, question):
         try:
             self._pipe.send(question)
@@ -106,10 +119,8 @@ def _busy_seconds() -> float:
 
 def serve(pipe: Connection) -> None:
     """The worker's end: build the contender, then answer until the pipe is closed."""
-    from tests.benchmarks.contenders import CONTENDERS
-
-    name, workload = pipe.recv()
-    build = CONTENDERS[name].load()
+    entry, workload = pipe.recv()
+    build = entry.load()
     imported = peak_memory()
     contender = build(workload)
     pipe.send(contender.about | {"memory_imported": imported})
@@ -121,10 +132,12 @@ def serve(pipe: Connection) -> None:
         pipe.send(peak_memory() if question == "memory" else take_steps(contender, question))
 
 
-def take_steps(contender, count: int) -> tuple[list[float], list[float]]:
+def take_steps(contender: Contender, count: int) -> tuple[list[float], list[float]]:
     """Seconds of ``count`` steps after one off the clock, and the losses of all of them."""
+    contender.prepare()
     losses, seconds = [contender.step()], []
     for _ in range(count):
+        contender.prepare()
         started = time.perf_counter()
         losses.append(contender.step())
         seconds.append(time.perf_counter() - started + contender.amortised_seconds)

@@ -55,13 +55,14 @@ class Workload:
     """Where the network starts, under minibert's names; None for contenders that start by themselves"""
 
 
-def model_config(shape: Shape, dropout: float):
+def model_config(shape: Shape, dropout: float, position: str = "absolute"):
     from minibert.config import ModelConfig
+    from minibert.config.model import POSITIONS
 
     return ModelConfig(
         vocab_size=shape.vocab_size, hidden_size=shape.hidden_size, layers=shape.layers, heads=shape.heads,
         feed_forward_size=shape.feed_forward_size, max_length=max(shape.tokens, 128),
-        dropout=dropout, attention_dropout=dropout,
+        dropout=dropout, attention_dropout=dropout, position=POSITIONS[position](name=position),
     )  # fmt: skip
 
 

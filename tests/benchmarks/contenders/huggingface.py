@@ -3,13 +3,12 @@
 import torch
 import transformers
 
+from tests.benchmarks.contenders import Contender
 from tests.benchmarks.contenders.pytorch import fused_adamw
 from tests.benchmarks.workload import Workload
 
 
-class Transformers:
-    amortised_seconds = 0.0
-
+class Transformers(Contender):
     def __init__(self, workload: Workload):
         torch.set_num_threads(workload.lanes)
         torch.manual_seed(0)

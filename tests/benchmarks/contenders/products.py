@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from tests.benchmarks.contenders import Contender
 from tests.benchmarks.workload import Shape, Workload
 
 
-class Products:
-    amortised_seconds = 0.0
-
+class Products(Contender):
     def __init__(self, workload: Workload):
         threadpool_limits(1, user_api="blas")
         self._threads = ThreadPoolExecutor(workload.lanes)

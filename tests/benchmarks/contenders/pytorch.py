@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.benchmarks.contenders import Contender
 from tests.benchmarks.workload import Workload
 
 EPSILON = 1e-12
@@ -61,10 +62,8 @@ class Network(nn.Module):
         return functional.cross_entropy(functional.linear(x, self.token.weight, self.head_bias), labels)
 
 
-class Eager:
+class Eager(Contender):
     """PyTorch as it runs by default."""
-
-    amortised_seconds = 0.0
 
     def __init__(self, workload: Workload):
         torch.set_num_threads(workload.lanes)

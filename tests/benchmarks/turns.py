@@ -1,0 +1,94 @@
+"""Contenders that take turns, round after round, each in a process of its own (A B C A B C ...).
+
+So a change in the machine's speed meets all of them. Times are taken after a warm-up of five steps and after the
+first step of every turn. A turn during which other processes were busy is taken again, a few times at most:
+threads that wait for each other suffer from them out of proportion.
+"""
+
+import math
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+from rich.console import Console
+
+from tests.benchmarks.contenders import Entry
+from tests.benchmarks.report import Measurement, most_disturbed
+from tests.benchmarks.worker import QUIET, Worker, WorkerError
+from tests.benchmarks.workload import Shape, Workload, draw_batches, initial_parameters, physical_cores
+
+WARM_UP = 5
+TURN_SECONDS = 2.0
+LEAST_STEPS, MOST_STEPS = 5, 100
+
+console = Console(highlight=False)
+
+
+def available(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Those whose packages are installed; the others are named aloud."""
+    skipped: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        if entry.missing():
+            skipped.setdefault(", ".join(entry.missing()), []).append(name)
+    for missing, names in skipped.items():
+        reason = f"{missing} not installed (pip install 'minibert[parity]')"
+        console.print(f"skipped {'; '.join(names)}: {reason}", style="yellow", markup=False)
+    return {name: entry for name, entry in entries.items() if not entry.missing()}
+
+
+def take_turns(
+    title: str, entries: dict[str, Entry], shape: Shape, dropout: float, steps: int | None, rounds: int
+) -> dict[str, Measurement]:
+    """Let the contenders take turns of ``steps``; one that fails is named aloud and left out.
+
+    Without ``steps``, as many as the first contender takes in two seconds, but 5 at least.
+    """
+    shared = Workload(shape, dropout, physical_cores(), draw_batches(shape), parameters=None)
+    start = initial_parameters(shape) if any(entry.takes_parameters for entry in entries.values()) else None
+    measured: dict[str, Measurement] = {}
+    workers: dict[str, Worker] = {}
+    with ExitStack() as stack:
+        for name, entry in entries.items():
+            workload = replace(shared, parameters=start) if entry.takes_parameters else shared
+            try:
+                with console.status(f"{title}: warming {name} up"):
+                    worker = Worker(entry, workload)
+                    stack.callback(worker.close)
+                    turn = worker.steps(WARM_UP - 1)
+            except WorkerError as error:
+                console.print(f"{name} failed: {error}", style="red", markup=False)
+                continue
+            workers[name] = worker
+            measured[name] = Measurement(name, worker.about, losses=turn.losses)
+            if steps is None:
+                steps = min(max(math.ceil(TURN_SECONDS / np.median(turn.seconds)), LEAST_STEPS), MOST_STEPS)
+        for number in range(rounds):
+            for name, worker in workers.items():
+                with console.status(f"{title}: round {number + 1} of {rounds}, {name}"):
+                    turn, attempts = worker.undisturbed_steps(steps)
+                measured[name].retaken += attempts - 1
+                measured[name].rounds.append(turn.seconds)
+                measured[name].losses += turn.losses
+                measured[name].others.append(turn.others)
+        for name, worker in workers.items():
+            measured[name].peak_memory = worker.peak_memory()
+    return measured
+
+
+def tell_of_disturbance(measured: dict[str, Measurement]) -> bool:
+    """Say how far other processes were in the way. Returns whether the machine was quiet."""
+    retaken = sum(measurement.retaken for measurement in measured.values())
+    if retaken:
+        console.print(f"{retaken} turns were taken again because other processes were busy")
+    disturbed = most_disturbed(measured)
+    if disturbed > QUIET:
+        console.print(f"not a quiet machine: up to {disturbed:.0%} of a turn went to others", style="yellow")
+    return disturbed <= QUIET
+
+
+def title_of(name: str, shape: Shape, dropout: float) -> str:
+    return (
+        f"{name}, dropout {dropout:g}: D {shape.hidden_size}, L {shape.layers}, H {shape.heads}, "
+        f"F {shape.feed_forward_size}, V {shape.vocab_size}, B {shape.sequences}, T {shape.tokens}, "
+        f"{shape.predictions} predictions a sequence"
+    )

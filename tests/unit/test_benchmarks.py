@@ -1,0 +1,121 @@
+"""What the benchmarks work out from what they measured; nothing here is timed."""
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from minibert.config import CONF
+from minibert.diagnostics.registry import Diagnostic
+from minibert.diagnostics.schedule import PASS_AFTER, PROBE_PASS
+from tests.benchmarks.contenders import CONTENDERS, Contender
+from tests.benchmarks.diagnostics import Cost, levels_within, sums
+from tests.benchmarks.looking import END, HOLDING, LAST_PASS, LOG, REGULAR, Looked, MemoryRecord, count_looks
+from tests.benchmarks.optimizers import IN_TORCH, NAMES, STEP, TORCH, entries_of, share_of_step, typical
+from tests.benchmarks.worker import take_steps
+
+
+def diagnostic(name, every, *asks):
+    return Diagnostic(name, every, lambda **found: {}, frozenset(asks))
+
+
+def test_looks_are_those_of_the_schedule_and_shared_passes_count_once():
+    chosen = [
+        diagnostic("spectra", "log", "model"),
+        diagnostic("hidden", "log", "probe"),
+        diagnostic("geometry", "log", "probe"),
+        diagnostic("updates", "log", "update", "after"),
+        diagnostic("noise", 2, "gradients"),
+        diagnostic("cosine", 2, "previous_gradient", "probe"),
+        diagnostic("landscape", "end", "probe"),
+        diagnostic("health", "end", "record"),
+    ]
+    assert dict(count_looks(chosen, [0, 1, 2, 4, 6], 6)) == {
+        ("spectra", LOG): 5, ("hidden", LOG): 5, ("geometry", LOG): 5,
+        ("updates", LOG): 4,  # no update after the last step
+        ("noise", REGULAR): 4,
+        ("cosine", REGULAR): 3,  # no gradient before the first step
+        ("landscape", END): 1, ("health", END): 1,
+        (PROBE_PASS, LOG): 5, (PASS_AFTER, LOG): 4, (HOLDING, LOG): 4, (LAST_PASS, END): 1,
+    }  # fmt: skip
+
+
+def test_a_pass_counts_as_log_spaced_before_it_counts_as_regular_or_of_the_end():
+    chosen = [
+        diagnostic("often", 2, "probe"), diagnostic("rare", "log", "probe"), diagnostic("last", "end", "probe")
+    ]  # fmt: skip
+    looks = count_looks(chosen, [0, 1], 5)
+    assert looks[PROBE_PASS, LOG] == 2  # steps 0 and 1
+    assert looks[PROBE_PASS, REGULAR] == 2  # 2 and 4
+    assert looks[PROBE_PASS, END] == 1  # 5
+
+
+def test_nobody_looks_and_nothing_is_shared():
+    assert not count_looks([], [0, 1, 2], 10)
+
+
+def test_seconds_of_a_look_are_the_median_and_none_where_there_were_none():
+    looked = Looked([1.0, 2.0, 9.0], {"a": [3.0, 1.0, 2.0], "b": [1.0]}, {"a": 7.0}, {"b": "it failed"})
+    assert looked.step == 2.0
+    assert (looked.seconds("a", LOG), looked.seconds("a", END)) == (2.0, 7.0)
+    assert looked.seconds("b", LOG) is looked.seconds("c", REGULAR) is None
+
+
+def test_costs_add_up_by_schedule():
+    found = [Cost("a", LOG, 0.5, 4), Cost("b", LOG, 1.0, 1), Cost("c", REGULAR, 0.01, 200)]
+    assert sums(found) == pytest.approx({LOG: 3.0, REGULAR: 2.0, END: 0.0})
+
+
+def test_levels_are_summed_where_all_they_name_was_measured():
+    full = set(OmegaConf.load(CONF / "diagnostics" / "full.yaml").quantities)
+    assert list(levels_within(full)) == ["off", "light", "standard", "full"]
+    assert list(levels_within(full - {"weight_spectra"})) == ["off"]
+
+
+def test_the_record_in_memory_gives_back_what_was_logged():
+    record = MemoryRecord()
+    for step in (4, 0):
+        record.log({"loss/a": step / 2, "other": 1}, step)
+    record.log_arrays("maps", 2, {"weights": np.ones(3)})
+    assert record.history("loss/a") == ([0, 4], [0.0, 2.0])
+    assert record.history("unknown") == ([], [])
+    assert record.metric_names("loss/") == ["loss/a"]
+    assert list(record.arrays("maps")) == [2]
+
+
+def test_work_of_every_fifth_step_is_shared_out_and_an_outlier_is_not():
+    seconds = np.tile([1.0, 1.0, 1.0, 1.0, 6.0], 3)
+    seconds[5] = 100.0
+    assert typical(seconds) == 2.0
+    assert typical(seconds, period=1) == 1.0
+
+
+def test_the_share_is_of_a_step_with_the_optimizer_in_place_of_adamw():
+    assert share_of_step(optimizer=5.0, adamw=5.0, step=100.0) == 0.05
+    assert share_of_step(optimizer=105.0, adamw=5.0, step=100.0) == 0.525
+
+
+def test_every_optimizer_is_measured_and_torch_beside_those_it_has():
+    entries = entries_of(list(NAMES))
+    assert set(entries) == {STEP, *NAMES, *(TORCH + name for name in IN_TORCH)}
+    assert entries[STEP] is CONTENDERS["minibert"]
+    assert {name for name in NAMES if entries[name].options["clipped"]} == {"adamw_clipped"}
+    assert all(("torch" in entry.needs) == name.startswith(TORCH) for name, entry in entries.items())
+
+
+def test_what_a_contender_prepares_is_off_the_clock_and_done_for_every_step(monkeypatch):
+    now = [0.0]
+
+    class Slow(Contender):
+        amortised_seconds = 0.25
+
+        def prepare(self):
+            now[0] += 100.0
+
+        def step(self):
+            now[0] += 1.0
+            return now[0]
+
+    monkeypatch.setattr("tests.benchmarks.worker.time.perf_counter", lambda: now[0])
+    seconds, losses = take_steps(Slow(), 2)
+    assert seconds == [1.25, 1.25]
+    assert losses == [101.0, 202.0, 303.0]
