@@ -44,6 +44,10 @@ class Diagnostics:
         due = [each.asks | {"step"} for each in self._due(step)]
         return frozenset().union(*due)
 
+    def needs_update(self, step: int) -> bool:
+        """Whether any of it is asked for by someone who looks after the update."""
+        return any(each.asks & AFTER_UPDATE for each in self._due(step))
+
     def look(self, snapshot, updated: bool) -> None:
         """Run what is due at the snapshot's step: before the update what needs none, after it the rest.
 

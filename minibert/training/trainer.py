@@ -276,6 +276,8 @@ class Trainer:
         """Let the diagnostics look before the update, and keep what they need after it. Returns the seconds taken."""
         started = time.perf_counter()
         self.diagnostics.look(snapshot, updated=False)
+        if not self.diagnostics.needs_update(snapshot.step):
+            return time.perf_counter() - started
         layout = self.params.layout
         snapshot.learning_rate = rate
         snapshot.params_before = Parameters(layout, vector=self.params.vector.copy())
@@ -292,6 +294,8 @@ class Trainer:
 
     def _look_after(self, snapshot: Snapshot) -> float:
         started = time.perf_counter()
+        if not self.diagnostics.needs_update(snapshot.step):
+            return 0.0
         snapshot.update = Parameters(self.params.layout, vector=self.params.vector - snapshot.params_before.vector)
         self.diagnostics.look(snapshot, updated=True)
         return time.perf_counter() - started
