@@ -9,6 +9,8 @@ from minibert.diagnostics.figures.style import Drawing
 from minibert.diagnostics.registry import drawings
 
 DOTS_PER_INCH = 130
+FIRST = ("health", "training")
+"""Rooms that a reader wants to see before all others"""
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -26,7 +28,7 @@ def draw(record, rooms: Iterable[str] = ("all",)) -> None:
     The page holds its pictures itself: MLflow shows an artifact on its own, where it could not fetch others.
     """
     figures: dict[str, dict[str, tuple[Drawing, bytes]]] = {}
-    for room, function in drawings(rooms):
+    for room, function in sorted(drawings(rooms), key=lambda drawn: drawn[0] not in FIRST):
         for name, drawn in function(record).items():
             png = io.BytesIO()
             drawn.figure.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white")
