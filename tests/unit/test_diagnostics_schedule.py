@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from minibert.composing import groups, plan
 from minibert.config import AdamWConfig, Config, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
-from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, choose, diagnostic
+from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, choose, diagnostic, drawings
 from minibert.diagnostics.schedule import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
@@ -219,3 +220,20 @@ def test_what_does_not_fit_is_refused_with_the_way_out(register, message):
     choose(["weight_spectra"])
     with pytest.raises(MinibertError, match=message):
         register()
+
+
+@pytest.mark.parametrize("level", groups()["diagnostics"])
+def test_every_level_names_diagnostics_and_rooms_that_there_are(level):
+    (job,) = plan([f"diagnostics={level}"], multirun=False).jobs
+    settings = job.config.diagnostics
+    assert settings.name == level
+    assert [each.name for each in choose(settings.quantities)] == settings.quantities
+    assert drawings(settings.figures)
+
+
+def test_light_is_part_of_standard_and_standard_of_full():
+    light, standard, full = (
+        set(plan([f"diagnostics={level}"], multirun=False).jobs[0].config.diagnostics.quantities)
+        for level in ("light", "standard", "full")
+    )
+    assert light < standard < full
