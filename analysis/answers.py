@@ -12,10 +12,17 @@ def answer(findings: Findings) -> str:
         return "No run has finished, so there is nothing to compare."
     if findings.most_seeds == 0:
         return f"No finished run recorded a finite {findings.study.metric}, so there is nothing to compare."
+    if findings.study.target is not None:
+        return _target(findings)
     if findings.most_seeds == 1:
         once = "the curves show what happened once, and this report claims nothing"
         return f"There is one seed at every {label}: {once}."
-    described = quantity(findings.study.metric)
+    return findings.examination.answer if findings.examination else _comparison(findings)
+
+
+def _comparison(findings: Findings) -> str:
+    """Which value of the factor ends best, and whether the data tell it from the baseline."""
+    label, described = findings.study.label, quantity(findings.study.metric)
     if described.higher_is_better is None:
         return _description(findings)
     best, baseline = best_group(findings), findings.baseline
@@ -44,9 +51,9 @@ def answer(findings: Findings) -> str:
 def details(findings: Findings) -> list[str]:
     """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
-        return [_target(findings)] if findings.study.target is not None else []
-    sentences = _comparisons(findings)
-    sentences.append(_target(findings))
+        return []
+    sentences = [_comparison(findings)] if findings.examination else []
+    sentences += _comparisons(findings) if findings.study.target is None else []
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]
 
@@ -59,7 +66,7 @@ def best_group(findings: Findings) -> Group:
 
 
 def with_interval(estimate: Estimate, metric: str) -> str:
-    """``5.610 ± 0.030``, on a log scale ``2.2e−3 [1.9e−3, 2.5e−3]``; the mean alone where there is no interval."""
+    """``5.610 ± 0.030``, on a log scale ``2.2e-3 [1.9e-3, 2.5e-3]``; the mean alone where there is no interval."""
     described = quantity(metric)
     if estimate.n < 2:
         return described.show(estimate.mean)
@@ -98,7 +105,7 @@ def _comparisons(findings: Findings) -> list[str]:
         return "; ".join(f"{group.shown} ({_bracketed(group.difference, study.metric)})" for group in groups)
 
     return [
-        f"Other than at the baseline {baseline.shown}: {listed(other)}." if other else "",
+        f"Different from the baseline {baseline.shown}: {listed(other)}." if other else "",
         f"Better than the baseline {baseline.shown}: {listed(better)}." if better else "",
         f"Worse than the baseline {baseline.shown}: {listed(worse)}." if worse else "",
         f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
@@ -109,8 +116,6 @@ def _comparisons(findings: Findings) -> list[str]:
 def _target(findings: Findings) -> str:
     """Which runs end at the level that all should reach."""
     study = findings.study
-    if study.target is None:
-        return ""
     sign = 1 if quantity(study.metric).higher_is_better else -1
     finals = [run.final(study.metric) for group in findings.groups for run in group.runs]
     there = sum(sign * (value - study.target) >= 0 for value in finals)

@@ -39,6 +39,8 @@ def draw(findings: Findings) -> dict[str, "Figure"]:
         drawn["differences.png"] = differences(findings)
     if findings.efficiencies and len(findings.groups) > 1:
         drawn["efficiency.png"] = efficiency(findings, findings.efficiencies[0])
+    if findings.examination:
+        drawn |= {name: drawing.figure for name, drawing in findings.examination.figures.items()}
     return drawn
 
 
@@ -102,7 +104,7 @@ def range_test(findings: Findings) -> "Figure":
             panel.axvspan(low, high, color=colour, alpha=BAND / 2, linewidth=0)
     _finish(panel, "learning rate", quantity(SMOOTHED).axis_label)
     _limit(panel, drawn)
-    figure.legend(loc="outside right upper", title=findings.study.label, frameon=False)
+    figure.legend(loc="outside right center", title=findings.study.label, frameon=False)
     drawn_as = "line: mean, dashed: suggested rate, bands: 95 % intervals"
     figure.suptitle(f"Training loss while the learning rate rises, {_seeds(findings, drawn_as)}")
     return figure

@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.quantities import AXES, quantity
 from analysis.runs import Study, TrackedRun
 from analysis.statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
+
+if TYPE_CHECKING:
+    from analysis.questions.examination import Examination
 
 SIGNIFICANCE = 0.05
 
@@ -69,6 +73,8 @@ class Findings:
     """Losses that need no network: title -> nats."""
     steps: int | None
     """Where training ended, if it ended at the same step in all finished runs."""
+    examination: "Examination | None" = None
+    """What the study shows beside final values, where it has a question of its own."""
 
     @property
     def baseline(self) -> Group | None:

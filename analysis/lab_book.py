@@ -10,10 +10,10 @@ from pathlib import Path
 
 from analysis.answers import answer, details
 from analysis.figures import draw, save
-from analysis.findings import Findings, find
+from analysis.findings import Findings
 from analysis.protocol import environments
+from analysis.questions.studies import find_everything
 from analysis.report import argument_parser, open_existing_store
-from analysis.runs import load_study
 from analysis.tables import Table, costs, results, tuning
 from minibert.config import ROOT
 from minibert.errors import MinibertError
@@ -42,7 +42,8 @@ def write_lab_book(findings: Findings, folder: Path) -> Path:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{BEGIN}\n{END}")
-    drawn = {name: figure for name, figure in draw(findings).items() if name in FIGURES}
+    own = findings.examination.figures if findings.examination else {}
+    drawn = {name: figure for name, figure in draw(findings).items() if name in FIGURES or name in own}
     for name, figure in drawn.items():
         save(figure, folder / name)
     path.write_text(f"{before}{BEGIN}\n\n{_results(findings, list(drawn))}\n{END}{after}", encoding="utf-8")
@@ -61,9 +62,10 @@ def _results(findings: Findings, figures: list[str]) -> str:
     parts = [
         f"**{answer(findings)}**",
         *details(findings),
+        *_examination(findings),
         _markdown(results(findings)),
         *(_markdown(table) for table in [tuning(findings)] if table),
-        *(f"![{FIGURES[name]}]({name})" for name in figures),
+        *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
         *(_markdown(costs(findings, found)) for found in findings.efficiencies),
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
@@ -72,6 +74,16 @@ def _results(findings: Findings, figures: list[str]) -> str:
         f"({environment.get('machine.platform', 'unknown')}).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _examination(findings: Findings) -> list[str]:
+    """The tables and figures of the study's own question, and what they cannot say."""
+    examination = findings.examination
+    if examination is None:
+        return []
+    figures = [f"![{name}]({name})\n\n{drawing.caption}" for name, drawing in examination.figures.items()]
+    limits = "\n".join(f"* {limit}" for limit in examination.limits)
+    return [*map(_markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
 
 
 def _markdown(table: Table) -> str:
@@ -88,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         store = open_existing_store(parsed)
-        findings = find(load_study(store, parsed.study, parsed.sweep))
+        findings = find_everything(store, parsed.study, parsed.sweep)
         print(write_lab_book(findings, Path(parsed.lab_book) / parsed.study))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,6 +31,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         *(f"<p>{escape(sentence)}</p>" for sentence in details(findings)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
+        _examination(findings, figures),
         _section("Results", _table(results(findings)) if findings.groups else "",
                  *_figures(figures, "finals", "differences")),
         _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
@@ -38,7 +39,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
                  *_figures(figures, "efficiency")),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
-        _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in limits(findings)) + "</ul>"),
+        _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in _limits(findings)) + "</ul>"),
         _protocol(findings),
     ]  # fmt: skip
     body = "\n".join(section for section in sections if section)
@@ -66,16 +67,30 @@ def _table(table: Table) -> str:
     )
 
 
+def _examination(findings: Findings, figures: dict[str, bytes]) -> str:
+    """The study's own question."""
+    examination = findings.examination
+    if examination is None:
+        return ""
+    drawn = (_figure(name, figures[name], drawing.caption) for name, drawing in examination.figures.items())
+    return _section(escape(examination.title), *map(_table, examination.tables), *drawn)
+
+
+def _limits(findings: Findings) -> list[str]:
+    return [*(findings.examination.limits if findings.examination else ()), *limits(findings)]
+
+
 def _figures(figures: dict[str, bytes], *names: str) -> list[str]:
-    return [_figure(f"{name}.png", figures[f"{name}.png"]) for name in names if f"{name}.png" in figures]
+    files = [f"{name}.png" for name in names]
+    return [_figure(name, figures[name], CAPTIONS[name]) for name in files if name in figures]
 
 
-def _figure(name: str, png: bytes) -> str:
+def _figure(name: str, png: bytes, caption: str) -> str:
     kind = ' class="narrow"' if name in ("finals.png", "differences.png") else ""
     source = base64.b64encode(png).decode()
     return (
-        f'<figure{kind}><img src="data:image/png;base64,{source}" alt="{escape(CAPTIONS[name])}">'
-        f"<figcaption>{escape(CAPTIONS[name])} (<code>{name}</code>)</figcaption></figure>"
+        f'<figure{kind}><img src="data:image/png;base64,{source}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)} (<code>{name}</code>)</figcaption></figure>"
     )
 
 

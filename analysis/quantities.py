@@ -39,7 +39,7 @@ class Quantity:
             return f"×{self.unscale(value):.2f}"
         if self.logarithmic:
             mantissa, exponent = f"{self.unscale(value):.{self.decimals}e}".split("e")
-            return f"{mantissa}e{int(exponent)}".replace("-", "−")
+            return f"{mantissa}e{int(exponent)}"  # as a command line takes it
         text = f"{value:{'+' if sign else ''},.{self.decimals}f}"
         return text.replace("-", "−")
 

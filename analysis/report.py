@@ -12,9 +12,9 @@ from pathlib import Path
 
 from analysis.answers import answer, details
 from analysis.figures import draw, save
-from analysis.findings import Findings, find
+from analysis.findings import Findings
 from analysis.page import render
-from analysis.runs import load_study
+from analysis.questions.studies import find_everything
 from analysis.tables import Table, results, tuning, write_csv
 from minibert.config import ROOT
 from minibert.errors import MinibertError
@@ -42,7 +42,7 @@ def write_report(
 
     Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
     """
-    findings = find(load_study(store, study_name, sweep_id))
+    findings = find_everything(store, study_name, sweep_id)
     folder = Path(output) if output else store.folder / "reports" / study_name
     # Nothing of an earlier report may lie beside the new one as if it belonged to it.
     for stale in folder.glob("*.png"):
@@ -77,6 +77,8 @@ def print_result(result: ReportResult) -> None:
         console.print(rich_table(result.table))
     if tuned := tuning(result.findings):
         console.print(rich_table(tuned))
+    for table in result.findings.examination.tables if result.findings.examination else ():
+        console.print(rich_table(table))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why})", markup=False)
     console.print()

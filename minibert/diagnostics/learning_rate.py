@@ -87,7 +87,7 @@ def analyze_learning_rate_sensitivity(
     end = len(losses) if finite.all() else int(finite.argmin())
     if end < FEWEST:
         raise MinibertError(
-            f"losses: {end} before the first that is not finite. Allowed: at least {FEWEST}. "
+            f"losses: {end} before training diverged. Allowed: at least {FEWEST}. "
             "A smaller schedule.start or more training.steps give them."
         )
     places, seen, broken = np.log10(rates[:end]), losses[:end], rates[end] if end < len(rates) else None

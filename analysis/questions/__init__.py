@@ -1,0 +1,1 @@
+"""Studies with a question of their own: what they show beside a comparison of final values."""

@@ -1,0 +1,213 @@
+"""How do attention patterns evolve during training, and do they change before, with or after the loss?"""
+
+import math
+
+import numpy as np
+
+from analysis.findings import Findings
+from analysis.questions import attention_figures
+from analysis.questions.attention_runs import AttentionRun, read_group
+from analysis.questions.attention_times import (
+    DISTANCES,
+    ENTROPY,
+    FALLS,
+    LEAVES,
+    MARGIN,
+    WITHIN,
+    Order,
+    Timeline,
+    compare,
+    mean_time,
+    timeline,
+)
+from analysis.questions.examination import Examination
+from analysis.statistics import CONFIDENCE, Difference, Estimate, mean_interval
+from analysis.tables import Table
+from minibert.tracking import Store
+
+LIMITS = (
+    "Heads of different seeds are not the same head: the heads of a layer are compared by their rank in final "
+    "entropy, and curves of a layer are means over its heads. A head that is chosen for having most of something "
+    "at the end has a little more of it than one that was chosen beforehand.",
+    "Change points are of straight pieces fitted to curves that bend: where a curve bends slowly, the place at "
+    "which its steepest piece begins depends on the scale, which is that of log steps here.",
+    "Intervals of single runs are of the noise around one curve; verdicts come from the spread over seeds alone. "
+    "That attention changes before the loss does not show that it is the cause.",
+)
+CLAUSES = {
+    (LEAVES, "before"): "before the loss leaves that level",
+    (LEAVES, "with"): "as the loss leaves that level",
+    (LEAVES, "after"): "after the loss has left that level",
+    (LEAVES, "cannot be told"): "whether before or after the loss leaves that level cannot be told",
+    (FALLS, "before"): "before its fastest fall begins",
+    (FALLS, "with"): "as its fastest fall begins",
+    (FALLS, "after"): "after its fastest fall has begun",
+    (FALLS, "cannot be told"): "whether before or after its fastest fall begins cannot be told",
+}
+
+
+def examine(store: Store, findings: Findings) -> Examination | None:
+    """All that the study says of attention; None where no finished run recorded any."""
+    read = {group.shown: read_group(store, group) for group in findings.groups}
+    timelines = {shown: [timeline(run) for run in runs] for shown, runs in read.items() if runs}
+    if not timelines:
+        return None
+    orders = compare(timelines)
+    return Examination(
+        title="How attention changes",
+        answer=answer(timelines, orders),
+        tables=(_times(timelines), _verdicts(orders)),
+        figures=attention_figures.draw(timelines, findings.study.label),
+        limits=LIMITS,
+    )
+
+
+def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
+    """The paragraph that answers the study's question, from the numbers alone."""
+    runs = [line.run for found in timelines.values() for line in found]
+    first = min(float(np.nanmin(run.entropy_share[:, :, 0])) for run in runs)
+    sentences = [
+        "At the first look every head looks at all tokens almost alike: its entropy is at least "
+        f"{math.floor(1000 * first) / 1000:.3f} of the maximum."
+    ]
+    for shown, found in timelines.items():
+        own = [order for order in orders if order.group == shown]
+        sentences += [_loss(shown, found), *_layers(found, own), _end(found)]
+    told = [order for order in orders if order.verdict in ("before", "after")]
+    left = sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
+    seeds = sorted({len(found) for found in timelines.values()})
+    sentences.append(
+        f"All this is of one corpus, size and schedule of the learning rate, with {' to '.join(map(str, seeds))} "
+        f"seeds. Intervals are 95 %, each for itself: they tell {len(told)} of {len(orders)} orders in time, and "
+        f"{left} of these still when adjusted for all of them (Holm)."
+    )
+    return " ".join(sentences)
+
+
+def _loss(shown: str, found: list[Timeline]) -> str:
+    leaves, falls = mean_time(found, LEAVES), mean_time(found, FALLS)
+    if not leaves.n:
+        return f"With {shown}, no run's loss gets {MARGIN} nats below the unigram entropy."
+    sharpest = mean_interval([_sharpest_at(line.run, line.events[LEAVES].time) for line in found])
+    fall = f"and falls fastest from step {_step(falls)} on" if falls.n else "and no fast fall of it can be told"
+    return (
+        f"With {shown}, the loss leaves the level of the unigram entropy (by {MARGIN} nats) at step "
+        f"{_step(leaves)}, when the sharpest head still has {_number(sharpest, 3)} of the maximal entropy, {fall}."
+    )
+
+
+def _sharpest_at(run: AttentionRun, time: float) -> float:
+    """The lowest entropy share of any head at this time."""
+    if not math.isfinite(time):
+        return math.nan
+    return float(np.interp(2**time, run.steps, run.entropy_share.min(axis=(0, 1))))
+
+
+def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
+    sentences = []
+    for layer in range(found[0].run.layers):
+        event = ENTROPY.event(layer)
+        changes = mean_time(found, event)
+        if not changes.n:
+            sentences.append(f"No sharp change of attention can be told in layer {layer}.")
+            continue
+        size = mean_interval([line.events[event].change for line in found])
+        last = mean_interval([line.run.entropy_share[layer, :, -1].mean() for line in found])
+        runs = "" if changes.n == len(found) else f", in {changes.n} of {len(found)} runs"
+        clauses = [
+            CLAUSES[order.reference, order.verdict]
+            + (f" ({_doublings(order.difference)} doublings)" if order.difference.n else "")
+            for order in orders if order.layer == layer
+        ]  # fmt: skip
+        sentences.append(
+            f"The attention of layer {layer} changes fastest from step {_step(changes)} on (entropy share "
+            f"{_signed(size.mean)}{runs}; {_number(last)} at the end): {' and '.join(clauses)}."
+        )
+    return sentences
+
+
+def _end(found: list[Timeline]) -> str:
+    """What attention has become."""
+    runs = [line.run for line in found]
+    layers, heads, _ = runs[0].entropy_share.shape
+    sharpest = mean_interval([float(run.entropy_share[..., -1].min()) for run in runs])
+    text = f"At the end the sharpest head has {_number(sharpest)} of the maximal entropy"
+    places = [run.most_on_a_neighbour() for run in runs]
+    share = mean_interval([share for share, _ in places])
+    if share.n:
+        text += f", and the head that looks most at one neighbour gives it {_number(share)} of its attention"
+        where = {layer for _, layer in places}
+        text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 and layers > 1 else ""
+    groups = mean_interval([run.clusters[-1] for run in runs])
+    if groups.n:
+        text += f"; the {layers * heads} heads form {_number(groups, 1)} groups"
+    return f"{text}."
+
+
+def _times(timelines: dict[str, list[Timeline]]) -> Table:
+    rows = []
+    for shown, found in timelines.items():
+        for event in found[0].events:
+            time = mean_time(found, event)
+            size = mean_interval([line.events[event].change for line in found])
+            rows.append((
+                f"{shown}, {event}",
+                f"{time.n} of {len(found)}",
+                _step(time) if time.n else "–",
+                _signed(size.mean) if size.n else "",
+            ))  # fmt: skip
+    note = (
+        f"The loss has left the unigram level where all further evaluations are {MARGIN} nats below the unigram "
+        "entropy. A curve begins its fastest change at the kink where the steepest of the straight pieces begins "
+        f"that are fitted to it over log steps. Its change is that over this piece; below {MARGIN} nats (loss), "
+        f"{ENTROPY.least} (share of the maximal entropy, share of attention) or {DISTANCES.least} nats (heads) it "
+        "does not count. Curves of a layer are means over its heads. Steps are geometric means over the runs "
+        "where it happens, with 95 % t intervals."
+    )
+    return Table("When it happens", ("what", "runs", "optimizer step", "change"), tuple(rows), note)
+
+
+def _verdicts(orders: list[Order]) -> Table:
+    rows = tuple(
+        (
+            f"{order.group}, layer {order.layer}, against: {order.reference}",
+            str(order.difference.n),
+            _doublings(order.difference) if order.difference.n else "–",
+            _p_value(order.adjusted_p),
+            order.verdict,
+        )
+        for order in orders
+    )
+    note = (
+        "Seed by seed, log₂ of the step at which the layer's entropy begins its fastest change, less log₂ of the "
+        "step of the loss; 95 % t intervals, each for itself. Before, after: the interval is on one side of 0; "
+        f"with: all of it is within ± {WITHIN}. p (Holm): paired t test, adjusted for all rows."
+    )
+    columns = ("attention of", "seeds", "doublings after the loss", "p (Holm)", "attention changes")
+    return Table("Does attention change before the loss?", columns, rows, note)
+
+
+def _step(time: Estimate) -> str:
+    """``377 [355, 402]``"""
+    middle = f"{2**time.mean:,.0f}"
+    return middle if time.n < 2 else f"{middle} [{2**time.low:,.0f}, {2**time.high:,.0f}]"
+
+
+def _number(estimate: Estimate, decimals: int = 2) -> str:
+    text = f"{estimate.mean:.{decimals}f}"
+    return text if estimate.n < 2 else f"{text} ± {estimate.half_width:.{decimals}f}"
+
+
+def _doublings(difference: Difference) -> str:
+    text = _signed(difference.mean)
+    return text if difference.n < 2 else f"{text} [{_signed(difference.low)}, {_signed(difference.high)}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _p_value(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,137 @@
+"""What the runs of a study recorded of their attention, as arrays."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings import Group
+from analysis.runs import Curve, TrackedRun
+from minibert.tracking import Store
+from minibert.tracking.records import Record
+from minibert.tracking.store import store_errors
+
+LOSS = "eval/loss"
+PATTERNS = {
+    "to_self": "on itself", "to_previous": "on the token before", "to_next": "on the token behind",
+    "to_cls": "on [CLS]", "to_sep": "on [SEP]",
+}  # fmt: skip
+HEAD = re.compile(r"attention_entropy_share/layer_(\d+)/head_(\d+)")
+
+
+@dataclass(frozen=True)
+class AttentionRun:
+    """The attention of one run over n looks, at L layers of H heads. NaN is what was not recorded."""
+
+    run: TrackedRun
+    record: Record
+    steps: np.ndarray
+    """(n,)"""
+    entropy_share: np.ndarray
+    """(L, H, n), 1 where a head looks at everything alike"""
+    shares: dict[str, np.ndarray]
+    """Pattern -> (L, H, n)"""
+    uniform: dict[str, np.ndarray]
+    """Pattern -> (L, n): what uniform attention has"""
+    distances: np.ndarray
+    """(L, n): mean Jensen-Shannon divergence between the heads of a layer, in nats"""
+    clusters: np.ndarray
+    """(n,): groups of heads"""
+
+    @property
+    def seed(self) -> int | None:
+        return self.run.seed
+
+    @property
+    def layers(self) -> int:
+        return len(self.entropy_share)
+
+    @property
+    def loss(self) -> Curve:
+        return self.run.curves[LOSS]
+
+    @property
+    def unigram_entropy(self) -> float:
+        return self.run.final("baseline/unigram_entropy")
+
+    @property
+    def neighbours(self) -> np.ndarray:
+        """(L, n): the share of attention on the token before and the token behind, mean over heads"""
+        return (self.shares["to_previous"] + self.shares["to_next"]).mean(axis=1)
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """(L, H): the heads of each layer by their last entropy share, the sharpest first"""
+        return np.argsort(self.entropy_share[:, :, -1], axis=1, kind="stable")
+
+    @property
+    def ranked_entropy(self) -> np.ndarray:
+        """(L, H, n): the entropy shares in the order of :attr:`ranks`"""
+        return np.take_along_axis(self.entropy_share, self.ranks[:, :, None], axis=1)
+
+    def most(self, pattern: str) -> np.ndarray:
+        """(L, n): of each layer, the head with the largest last share of a pattern"""
+        shares = self.shares[pattern]
+        chosen = np.nan_to_num(shares[:, :, -1], nan=-1).argmax(axis=1)
+        return np.take_along_axis(shares, chosen[:, None, None], axis=1)[:, 0]
+
+    def most_on_a_neighbour(self) -> tuple[float, int | None]:
+        """The largest last share of attention on the token before, or on that behind, and the layer of its head"""
+        last = np.stack([self.most("to_previous")[:, -1], self.most("to_next")[:, -1]]).max(axis=0)
+        if not np.isfinite(last).all():
+            return math.nan, None
+        return float(last.max()), int(last.argmax())
+
+    def most_changed(self) -> tuple[int, int]:
+        """Layer and head with the widest range of entropy shares"""
+        ranges = np.nanmax(self.entropy_share, axis=2) - np.nanmin(self.entropy_share, axis=2)
+        layer, head = np.unravel_index(ranges.argmax(), ranges.shape)
+        return int(layer), int(head)
+
+    def maps(self) -> dict[int, np.ndarray]:
+        """Step -> (L, H, T, T): attention on a held-out sequence"""
+        return {step: arrays["weights"] for step, arrays in self.record.arrays("attention_maps").items()}
+
+
+def read_group(store: Store, group: Group) -> list[AttentionRun]:
+    """The runs of a group that recorded attention and losses, by seed."""
+    found = [_read(store, run) for run in sorted(group.runs, key=lambda run: (run.seed is None, run.seed or 0))]
+    return [run for run in found if run is not None]
+
+
+def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
+    places = [tuple(map(int, match.groups())) for match in map(HEAD.fullmatch, run.metrics) if match]
+    if not places or LOSS not in run.curves:
+        return None
+    layers, heads = (max(numbers) + 1 for numbers in zip(*places, strict=True))
+    with store_errors(store.uri, f"read run {run.id}"):
+        artifact_uri = store.client.get_run(run.id).info.artifact_uri
+    record = Record(store, run.id, artifact_uri, continued=True)
+    steps = np.array(sorted(set(record.history("attention_entropy_share/layer_0/head_0")[0])), int)
+
+    def history(metric: str) -> np.ndarray:
+        if metric not in run.metrics:
+            return np.full(len(steps), np.nan)
+        by_step = dict(zip(*record.history(metric), strict=True))
+        return np.array([by_step.get(int(step), np.nan) for step in steps])
+
+    def by_head(quantity: str) -> np.ndarray:
+        return np.array([
+            [history(f"attention_{quantity}/layer_{layer}/head_{head}") for head in range(heads)]
+            for layer in range(layers)
+        ])  # fmt: skip
+
+    def by_layer(pattern: str) -> np.ndarray:
+        return np.array([history(pattern.format(layer)) for layer in range(layers)])
+
+    return AttentionRun(
+        run=run,
+        record=record,
+        steps=steps,
+        entropy_share=by_head("entropy_share"),
+        shares={pattern: by_head(pattern) for pattern in PATTERNS},
+        uniform={pattern: by_layer(f"attention_uniform/{pattern}/layer_{{}}") for pattern in PATTERNS},
+        distances=by_layer("head_distance/layer_{}"),
+        clusters=history("head_distance/clusters"),
+    )

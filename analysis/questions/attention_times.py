@@ -1,0 +1,146 @@
+"""When attention and loss change in a run, and which of them is first.
+
+A time is a step on a scale of doublings, log₂ s: on it change points are sought, and differences taken.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.questions.attention_runs import AttentionRun
+from analysis.questions.change_points import ChangePoint, binned, find_change_point, first_below
+from analysis.statistics import Difference, Estimate, holm, mean_interval, paired_difference
+
+MARGIN = 0.1
+"""Nats below the unigram entropy at which the loss has left its level"""
+BIN = 1 / 8
+"""Doublings: curves are averaged within, so that early and late steps count alike"""
+WITHIN = 0.5
+"""Doublings: two times whose difference is surely smaller than this are one"""
+LEAVES, FALLS = "loss leaves the unigram level", "loss begins its fastest fall"
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A curve of every layer whose sharpest change is dated."""
+
+    title: str
+    curves: Callable[[AttentionRun], np.ndarray]
+    """(L, n)"""
+    least: float
+    """What it has to change by"""
+
+    def event(self, layer: int) -> str:
+        return f"layer {layer}: {self.title}"
+
+
+ENTROPY = Sought("entropy begins its fastest change", lambda run: run.entropy_share.mean(axis=1), 0.02)
+NEIGHBOURS = Sought("attention on neighbours begins its fastest change", lambda run: run.neighbours, 0.02)
+DISTANCES = Sought("heads begin to come apart fastest", lambda run: run.distances, 0.01)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens once in a run, if it does: otherwise all is NaN."""
+
+    time: float
+    low: float
+    high: float
+    """Of the interval that the points of the one curve allow"""
+    change: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A curve on the scale of doublings, averaged within bins, and where it changes."""
+
+    times: np.ndarray
+    values: np.ndarray
+    change: ChangePoint | None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One run."""
+
+    run: AttentionRun
+    events: dict[str, Event]
+    """:data:`LEAVES`, :data:`FALLS`, and what is sought in every layer, by name"""
+    fits: dict[str, Fit]
+    """Of all events that are change points"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Whether the attention of a layer changes before, with or after the loss, seed by seed."""
+
+    group: str
+    layer: int
+    reference: str
+    """:data:`LEAVES` or :data:`FALLS`"""
+    difference: Difference
+    """Doublings, below 0 where attention is first"""
+    adjusted_p: float
+    """Holm's, over all orders; NaN below two seeds"""
+
+    @property
+    def verdict(self) -> str:
+        """``before`` or ``after`` where the interval is on one side of 0, ``with`` where it is close around it."""
+        low, high = self.difference.low, self.difference.high
+        if not math.isfinite(low + high):
+            return "cannot be told"
+        if high < 0 or low > 0:
+            return "before" if high < 0 else "after"
+        return "with" if max(-low, high) <= WITHIN else "cannot be told"
+
+
+def timeline(run: AttentionRun) -> Timeline:
+    """Date what happens in a run."""
+    fits = {FALLS: _fit(run.loss.steps, run.loss.values, MARGIN)}
+    for sought in (ENTROPY, NEIGHBOURS, DISTANCES):
+        for layer, values in enumerate(sought.curves(run)):
+            fits[sought.event(layer)] = _fit(run.steps, values, sought.least)
+    leaves = first_below(run.loss.steps, run.loss.values, run.unigram_entropy - MARGIN)
+    time = math.log2(max(leaves, 1.0)) if math.isfinite(leaves) else math.nan
+    events = {LEAVES: Event(time, time, time, math.nan)}
+    return Timeline(run, events | {name: _event(fit.change) for name, fit in fits.items()}, fits)
+
+
+def mean_time(timelines: list[Timeline], event: str) -> Estimate:
+    """Over the runs in which it happens."""
+    return mean_interval([line.events[event].time for line in timelines])
+
+
+def compare(timelines: Mapping[str, list[Timeline]]) -> list[Order]:
+    """The sharpest change of each layer's entropy share against both times of the loss, paired by seed.
+
+    ``timelines``: group -> its runs.
+    """
+
+    def by_seed(found: list[Timeline], event: str) -> dict[int, float]:
+        return {line.run.seed: line.events[event].time for line in found if line.run.seed is not None}
+
+    differences = {
+        (shown, layer, reference): paired_difference(
+            by_seed(found, ENTROPY.event(layer)), by_seed(found, reference)
+        )
+        for shown, found in timelines.items()
+        for layer in range(found[0].run.layers)
+        for reference in (LEAVES, FALLS)
+    }
+    adjusted = holm([difference.p_value for difference in differences.values()])
+    return [Order(*key, found, p) for (key, found), p in zip(differences.items(), adjusted, strict=True)]
+
+
+def _fit(steps: np.ndarray, values: np.ndarray, least: float) -> Fit:
+    later = steps > 0  # the logarithm has no step 0
+    times, values = binned(np.log2(steps[later]), values[later], BIN)
+    return Fit(times, values, find_change_point(times, values, least) if len(times) > 1 else None)
+
+
+def _event(change: ChangePoint | None) -> Event:
+    if change is None:
+        return Event(*[math.nan] * 4)
+    return Event(change.place, change.low, change.high, change.change)

@@ -1,0 +1,280 @@
+"""Where a curve leaves its course, and how well its points tell.
+
+A curve is taken as straight pieces that meet at *kinks*. How many there are is chosen by what the points can tell;
+the kink that matters is the one at which the steepest piece begins.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from minibert.errors import MinibertError
+
+CONFIDENCE = 0.95
+CANDIDATES = 40
+"""Places over the range of x that kinks are looked for at, before the best are refined"""
+FINE = 0.02
+"""Of the distance between two candidates: how finely the best are refined"""
+FEWEST_POINTS = 4
+"""In every piece: fewer are straight, and steep, by accident"""
+MOST_KINKS = 3
+BISECTIONS = 6
+MOST_AUTOCORRELATION = 0.9
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Continuous straight pieces through the points (x, y)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    kinks: np.ndarray
+    """(K,) where pieces meet, rising"""
+
+    @cached_property
+    def _coefficients(self) -> np.ndarray:
+        return np.linalg.lstsq(_basis(self.x, self.kinks), self.y, rcond=None)[0]
+
+    def at(self, x) -> np.ndarray:
+        """The pieces at any x."""
+        return _basis(np.asarray(x, np.float64), self.kinks) @ self._coefficients
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """(K + 1,)"""
+        return np.cumsum(self._coefficients[1:])
+
+    @property
+    def ends(self) -> np.ndarray:
+        """(K + 2,) of the pieces: the first x, the kinks, the last x"""
+        return np.array([self.x[0], *self.kinks, self.x[-1]])
+
+    @property
+    def residual_sum(self) -> float:
+        """Σ (yᵢ - ŷᵢ)²"""
+        return float(np.sum((self.y - self.at(self.x)) ** 2))
+
+    @property
+    def effective_points(self) -> float:
+        """n (1 - r) / (1 + r), r the correlation of neighbouring residuals, where it is positive.
+
+        Residuals that resemble their neighbours hold less than n points' worth: the variance of a mean of a
+        first-order autoregression, Bayley and Hammersley, "The effective number of independent observations in an
+        autocorrelated time series", 1946.
+        """
+        residuals = self.y - self.at(self.x)
+        size = np.sum(residuals**2)
+        r = np.sum(residuals[1:] * residuals[:-1]) / size if size > 0 else 0.0
+        r = float(np.clip(r, 0.0, MOST_AUTOCORRELATION))
+        return len(self.x) * (1 - r) / (1 + r)
+
+
+@dataclass(frozen=True)
+class ChangePoint:
+    """Where the steepest piece begins. ``low`` and ``high``: 95 % profile likelihood interval of the place."""
+
+    place: float
+    low: float
+    high: float
+    change: float
+    """By which y changes over the steepest piece"""
+    pieces: Pieces
+
+
+def find_change_point(x, y, least_change: float = 0.0) -> ChangePoint | None:
+    """The kink at which the steepest of the straight pieces through (x, y) begins.    x, y (n,), x rising
+
+    None where the points tell of no kink, where the steepest piece is the first one, so that the change began
+    before the first point, and where y changes by less than ``least_change`` over it.
+
+    The interval is that of all places τ of this kink for which the sum of squared residuals S(τ), over all places
+    of the other kinks in their order, stays within
+
+        S(τ) ≤ min S · (1 + F₁,ν / ν),    ν = effective points - 2 - 2 K
+
+    F being the 95 % quantile. It is of the noise around one curve: it says nothing about another seed.
+
+    Pieces are fitted as in :func:`fit_pieces`, which raises :class:`MinibertError` for what is no curve. Lerman,
+    "Fitting Segmented Regression Models by Grid Search", 1980; Feder, "The Log Likelihood Ratio in Segmented
+    Regression", 1975.
+    """
+    pieces = fit_pieces(x, y)
+    steepest = int(np.argmax(np.abs(pieces.slopes)))
+    begin, end = pieces.ends[steepest : steepest + 2]
+    change = float(pieces.slopes[steepest] * (end - begin))
+    if steepest == 0 or abs(change) < least_change:
+        return None
+    low, high = _interval(pieces, steepest - 1)
+    return ChangePoint(float(begin), low, high, change, pieces)
+
+
+def fit_pieces(x, y, most_kinks: int = MOST_KINKS) -> Pieces:
+    """Least squares with ŷ = a + b₀ x + Σₖ bₖ max(0, x - τₖ), in a, b and τ, for the K that has the lowest
+
+        BIC₃(K) = m log(S / n) + (2 + 3 K) log m,    S = Σ (yᵢ - ŷᵢ)²
+
+    among K = 0 ... ``most_kinks``; m is the effective number of points, by the residuals with the most kinks.
+    Every piece has four points or more; too few points for a kink get none. Kinks are searched for over a grid,
+    all at once, and then refined one by one until none moves: nothing is drawn at random. Points that are not
+    finite are left out.
+
+    Raises :class:`MinibertError` for arrays of different lengths, for x that does not rise, and for fewer than
+    two points. Muggeo, "Estimating Regression Models with Unknown Break-Points", 2003; the penalty, harsher than
+    Schwarz's: Kim and Kim, "Consistent Model Selection in Segmented Line Regression", 2016.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise MinibertError(f"x, y: shapes {x.shape} and {y.shape} were given. Allowed: two of one length.")
+    kept = np.isfinite(x) & np.isfinite(y)
+    x, y = x[kept], y[kept]
+    if len(x) < 2 or np.any(np.diff(x) <= 0):
+        raise MinibertError(
+            f"x: {len(x)} points were given, not all above the one before. Allowed: two or more finite, rising."
+        )
+    fits = [Pieces(x, y, np.array([]))]
+    for count in range(1, most_kinks + 1):
+        kinks = _best_kinks(x, y, count)
+        if kinks is None:
+            break
+        fits.append(Pieces(x, y, _refined(x, y, kinks)))
+    points = fits[-1].effective_points
+    return min(fits, key=lambda fit: _criterion(fit, points))
+
+
+def first_below(x, y, level: float) -> float:
+    """The x from which on every y is below ``level``, linear between the points around it.
+
+    NaN where the last y is not below; the first x where all are.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    kept = np.isfinite(x) & np.isfinite(y)
+    x, y = x[kept], y[kept]
+    if not len(y) or y[-1] >= level:
+        return float("nan")
+    above = np.flatnonzero(y >= level)
+    if not len(above):
+        return float(x[0])
+    last = above[-1]
+    share = (y[last] - level) / (y[last] - y[last + 1])
+    return float(x[last] + share * (x[last + 1] - x[last]))
+
+
+def binned(x, y, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Means of x and y within bins [k · width, (k + 1) · width) of x that hold a finite point.
+
+    Points that crowd on one side of the axis would else outvote those on the other.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    kept = np.isfinite(x) & np.isfinite(y)
+    # A hair to the right, so that a multiple of the width is in the bin that begins with it.
+    bins = np.floor(x[kept] / width + 1e-9)
+    _, place, counts = np.unique(bins, return_inverse=True, return_counts=True)
+    return tuple(np.bincount(place, weights=values[kept], minlength=len(counts)) / counts for values in (x, y))
+
+
+def _basis(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+    """(n, 2 + K): 1, x, and max(0, x - τ) of every kink"""
+    return np.concatenate([np.stack([np.ones_like(x), x], axis=1), np.maximum(0, x[:, None] - kinks)], axis=1)
+
+
+def _criterion(pieces: Pieces, points: float) -> float:
+    # What is straight to rounding has no residuals to tell kinks by.
+    spread = max(pieces.residual_sum / len(pieces.x), (1e-9 * np.ptp(pieces.y)) ** 2, np.finfo(float).tiny)
+    return points * np.log(spread) + (2 + 3 * len(pieces.kinks)) * np.log(max(points, 2))
+
+
+def _best_kinks(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray | None:
+    """The best combination of candidates; None where there are too few points for so many pieces."""
+    grid = _candidates(x)
+    kinks = _combinations(grid, count)
+    kinks = kinks[_enough_points(x, kinks)]
+    if not len(kinks):
+        return None
+    return kinks[np.argmin(_residual_sums(x, y, kinks))]
+
+
+def _refined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+    """Move one kink at a time to the best place near it, until none moves."""
+    spacing = (x[-1] - x[0]) / (CANDIDATES + 1)
+    offsets = spacing * FINE * np.arange(-1 / FINE, 1 / FINE + 0.5)
+    for _ in range(50):
+        before = kinks
+        for place in range(len(kinks)):
+            moved = np.repeat(kinks[None], len(offsets), axis=0)
+            moved[:, place] += offsets
+            moved = moved[_enough_points(x, moved)]
+            if len(moved):
+                kinks = moved[np.argmin(_residual_sums(x, y, moved))]
+        if np.array_equal(kinks, before):
+            break
+    return kinks
+
+
+def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
+    """All places of one kink that fit nearly as well as the best, from the lowest to the highest."""
+    x, y, kinks = pieces.x, pieces.y, pieces.kinks
+    grid = _candidates(x)
+    # The best places of the others, which lie between candidates, are among those tried.
+    others = np.concatenate([_combinations(grid, len(kinks) - 1), np.delete(kinks, index)[None]])
+    freedom = pieces.effective_points - 2 - 2 * len(kinks)
+    if freedom < 1:
+        return float(x[0]), float(x[-1])
+    allowed = pieces.residual_sum * (1 + stats.f.ppf(CONFIDENCE, 1, freedom) / freedom)
+
+    def fits(place: float) -> bool:
+        return _least(x, y, place, index, others) <= allowed
+
+    ends = []
+    for end in (x[0], x[-1]):
+        tried = np.linspace(end, kinks[index], CANDIDATES + 1)[:-1]
+        inside = next((place for place in tried if fits(place)), kinks[index])
+        outside = inside + (end - kinks[index]) / CANDIDATES
+        for _ in range(BISECTIONS if inside != end else 0):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if fits(middle) else (inside, middle)
+        ends.append(float(inside))
+    return ends[0], ends[1]
+
+
+def _least(x: np.ndarray, y: np.ndarray, place: float, index: int, others: np.ndarray) -> float:
+    """S with kink ``index`` at ``place``, over the places of the others that keep the order."""
+    kinks = np.insert(others, index, place, axis=1)
+    kinks = kinks[_enough_points(x, kinks)]
+    return float(_residual_sums(x, y, kinks).min()) if len(kinks) else np.inf
+
+
+def _candidates(x: np.ndarray) -> np.ndarray:
+    return np.linspace(x[0], x[-1], CANDIDATES + 2)[1:-1]
+
+
+def _combinations(grid: np.ndarray, count: int) -> np.ndarray:
+    """(m, count): every choice of so many places of the grid, rising"""
+    chosen = list(combinations(range(len(grid)), count))
+    return grid[np.array(chosen, int).reshape(len(chosen), count)]
+
+
+def _enough_points(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+    """(m, K) -> (m,) whether kinks rise and every piece has its points"""
+    until = np.searchsorted(x, kinks)
+    zeros = np.zeros((len(kinks), 1), int)
+    counts = np.diff(np.concatenate([zeros, until, zeros + len(x)], axis=1), axis=1)
+    return np.all(counts >= FEWEST_POINTS, axis=1)
+
+
+def _residual_sums(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+    """S of each combination of kinks (m, K): what the hinges explain of what a line leaves of y    -> (m,)"""
+    places, which = np.unique(kinks, return_inverse=True)
+    which = which.reshape(kinks.shape)
+    line, _ = np.linalg.qr(_basis(x, np.array([])))
+    hinges = np.maximum(0, x[:, None] - places)
+    hinges = hinges - line @ (line.T @ hinges)
+    left = y - line @ (line.T @ y)
+    norms = np.linalg.norm(hinges, axis=0)
+    hinges = hinges / np.where(norms > 0, norms, 1)
+    products, with_y = hinges.T @ hinges, hinges.T @ left
+    matrices = products[which[:, :, None], which[:, None, :]] + 1e-12 * np.eye(kinks.shape[1])
+    explained = np.linalg.solve(matrices, with_y[which][..., None])[..., 0]
+    return np.maximum(left @ left - np.sum(explained * with_y[which], axis=1), 0.0)

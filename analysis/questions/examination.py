@@ -1,0 +1,20 @@
+"""What a study shows that has a question of its own."""
+
+from dataclasses import dataclass
+
+from analysis.tables import Table
+from minibert.diagnostics.figures.style import Drawing
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Beside the comparison of final values, which every study has."""
+
+    title: str
+    """Of its section in the report"""
+    answer: str
+    """The paragraph that answers the study's question; stated where there is more than one seed"""
+    tables: tuple[Table, ...]
+    figures: dict[str, Drawing]
+    """File name -> figure and caption"""
+    limits: tuple[str, ...] = ()
