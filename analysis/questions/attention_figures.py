@@ -14,7 +14,7 @@ BAND = 0.18
 MARKS = {LEAVES: ":", FALLS: "--"}
 LAYER_STYLES = ("-", "--", ":", "-.")
 MAPS = 6
-MARKED = f"Vertical: loss {MARGIN} nats below the unigram entropy (dotted), beginning of its fastest fall (dashed)."
+MARKED = f"Vertical: loss {MARGIN} nats below the unigram entropy (dotted), start of its fastest fall (dashed)."
 Timelines = dict[str, list[Timeline]]
 
 
