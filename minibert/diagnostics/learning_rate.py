@@ -72,6 +72,9 @@ def analyze_learning_rate_sensitivity(
     evenly over decades of the rate and batches differ: it is no base for a suggestion. A tenth of the rate of the
     lowest loss (Gugger, "How Do You Find A Good Learning Rate", 2018) is a safer and slower choice.
 
+    A loss that is lowest at the last rate may go on falling: test higher rates. Where the loss falls by no more
+    than its noise, all of these are noise.
+
     Parameters
     ----------
     rates : positive, each above the one before

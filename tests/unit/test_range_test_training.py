@@ -118,6 +118,7 @@ def test_a_resumed_range_test_ends_at_the_same_step_with_the_same_losses(explode
     assert second.params.vector.tobytes() == trained.params.vector.tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in matmul")
 def test_every_other_schedule_fails_at_a_loss_that_is_not_finite():
     with pytest.raises(MinibertError, match="not finite"):
         train(1e30, Record(), ScheduleConfig(name="constant", warmup=0.0))
