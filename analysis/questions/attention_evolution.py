@@ -1,6 +1,7 @@
 """How do attention patterns evolve during training, and do they change before, with or after the loss?"""
 
 import math
+from collections import Counter
 
 import numpy as np
 
@@ -67,6 +68,7 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
     runs = [line.run for found in timelines.values() for line in found]
     first = min(float(np.nanmin(run.entropy_share[:, :, 0])) for run in runs)
     sentences = [
+        _summary(orders),
         "At the first look every head looks at all tokens almost alike: its entropy is at least "
         f"{math.floor(1000 * first) / 1000:.3f} of the maximum."
     ]
@@ -81,6 +83,20 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
         f"seeds. Intervals are 95 %, each for itself: they tell {len(told)} of {len(orders)} orders in time, and "
         f"{left} of these still when adjusted for all of them (Holm)."
     )
+    return " ".join(sentences)
+
+
+def _summary(orders: list[Order]) -> str:
+    """In how many layers attention is first, and in how many the loss."""
+    moments = {LEAVES: "the loss leaves the unigram level", FALLS: "the loss begins its fastest fall"}
+    sentences = []
+    for reference, moment in moments.items():
+        counts = Counter(order.verdict for order in orders if order.reference == reference)
+        unknown = f"; in {counts['cannot be told']} it cannot be told" if counts["cannot be told"] else ""
+        sentences.append(
+            f"Attention begins its fastest change before {moment} in {counts['before']} of {counts.total()} layers, with "
+            f"it in {counts['with']} and after it in {counts['after']}{unknown}."
+        )
     return " ".join(sentences)
 
 
@@ -137,7 +153,7 @@ def _end(found: list[Timeline]) -> str:
     if share.n:
         text += f", and the head that looks most at one neighbour gives it {_number(share)} of its attention"
         where = {layer for _, layer in places}
-        text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 and layers > 1 else ""
+        text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 < len(runs) else ""
     groups = mean_interval([run.clusters[-1] for run in runs])
     if groups.n:
         text += f"; the {layers * heads} heads form {_number(groups, 1)} groups"

@@ -38,7 +38,7 @@ def test_a_range_test_whose_loss_explodes_is_finished_with_its_rates_and_its_fig
 
 @pytest.fixture(scope="module")
 def report(store):
-    """AdamW suggests 1e-3 and 1e-2, Lion 2e-4 and 2e-3: geometric means 3.16e-3 and 6.32e-4, and always a fifth."""
+    """AdamW suggests 1e-3 and 1e-2, Lion 2e-4 and 2e-3: geometric means 3.16e-3 and 6.32e-4, a fifth each time."""
     stated = {"name": "ranges", "factor": "optimizer.name", "baseline": "adamw", "label": "optimizer"}
     stated["metric"] = "lr_range/suggested_rate"
     sweep = open_sweep(store, "ranges", "a" * 64, [], {}, {"study": stated})

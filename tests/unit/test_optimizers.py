@@ -169,7 +169,7 @@ def test_muon_on_a_parabola():
 
 def test_muon_leaves_embeddings_and_biases_to_adamw():
     shapes = {"embeddings_token_weight": (3, 2), "layers_0_weight": (2, 2), "layers_0_bias": (2,)}
-    muon = Descent(MuonConfig(), 1.0, **shapes)
+    muon = Descent(MuonConfig(learning_rate=AdamWConfig().learning_rate), 1.0, **shapes)
     adamw = Descent(AdamWConfig(), 1.0, **shapes)
     for gradient in np.random.default_rng(0).normal(size=(3, 12)):
         muon.step(gradient), adamw.step(gradient)
