@@ -52,7 +52,8 @@ def details(findings: Findings) -> list[str]:
     """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
         return []
-    sentences = [_comparison(findings)] if findings.examination else []
+    examination = findings.examination
+    sentences = [*examination.sentences, _comparison(findings)] if examination else []
     sentences += _comparisons(findings) if findings.study.target is None else []
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]

@@ -56,48 +56,63 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     orders = compare(timelines)
     return Examination(
         title="How attention changes",
-        answer=answer(timelines, orders),
+        answer=answer(timelines, orders, findings.study.label),
+        sentences=tuple(description(timelines, orders)),
         tables=(_times(timelines), _verdicts(orders)),
         figures=attention_figures.draw(timelines, findings.study.label),
         limits=LIMITS,
     )
 
 
-def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
-    """The paragraph that answers the study's question, from the numbers alone."""
-    runs = [line.run for found in timelines.values() for line in found]
-    first = min(float(np.nanmin(run.entropy_share[:, :, 0])) for run in runs)
-    sentences = [
-        _summary(orders),
-        "At the first look every head looks at all tokens almost alike: its entropy is at least "
-        f"{math.floor(1000 * first) / 1000:.3f} of the maximum."
-    ]
-    for shown, found in timelines.items():
-        own = [order for order in orders if order.group == shown]
-        sentences += [_loss(shown, found), *_layers(found, own), _end(found)]
-    told = [order for order in orders if order.verdict in ("before", "after")]
-    left = sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
-    seeds = sorted({len(found) for found in timelines.values()})
-    sentences.append(
-        f"All this is of one corpus, size and schedule of the learning rate, with {' to '.join(map(str, seeds))} "
-        f"seeds. Intervals are 95 %, each for itself: they tell {len(told)} of {len(orders)} orders in time, and "
-        f"{left} of these still when adjusted for all of them (Holm)."
-    )
-    return " ".join(sentences)
-
-
-def _summary(orders: list[Order]) -> str:
-    """In how many layers attention is first, and in how many the loss."""
+def answer(timelines: dict[str, list[Timeline]], orders: list[Order], label: str) -> str:
+    """The paragraph that answers the study's question, from the numbers alone. ``label``: of the groups' factor"""
     moments = {LEAVES: "the loss leaves the unigram level", FALLS: "the loss begins its fastest fall"}
-    sentences = []
+    counted = []
     for reference, moment in moments.items():
         counts = Counter(order.verdict for order in orders if order.reference == reference)
-        unknown = f"; in {counts['cannot be told']} it cannot be told" if counts["cannot be told"] else ""
-        sentences.append(
-            f"Attention begins its fastest change before {moment} in {counts['before']} of {counts.total()} layers, with "
-            f"it in {counts['with']} and after it in {counts['after']}{unknown}."
+        unknown = _count(counts["cannot be told"])
+        counted.append(
+            f"before {moment} in {_count(counts['before'])}, with it in {_count(counts['with'])} and after it in "
+            f"{_count(counts['after'])} ({unknown} cannot be told)"
         )
-    return " ".join(sentences)
+    told = [order for order in orders if order.verdict in ("before", "after")]
+    left = sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
+    seeds = " to ".join(map(str, sorted({len(found) for found in timelines.values()})))
+    return (
+        f"{_change(timelines)} Over the {len(orders) // len(moments)} layers of all {label}s, attention begins "
+        f"its fastest change {'; '.join(counted)}. This is of one corpus, size and schedule of the learning rate, "
+        f"with {seeds} seeds. Intervals are 95 %, each for itself: they tell {len(told)} of the {len(orders)} "
+        f"orders in time, and {_count(left)} of these still when adjusted for all (Holm)."
+    )
+
+
+def description(timelines: dict[str, list[Timeline]], orders: list[Order]) -> list[str]:
+    """What happens in every group."""
+    described = []
+    for shown, found in timelines.items():
+        own = [order for order in orders if order.group == shown]
+        described.append(" ".join([_loss(shown, found), *_layers(found, own), _end(found)]))
+    return described
+
+
+def _change(timelines: dict[str, list[Timeline]]) -> str:
+    """From the first look to the last."""
+    runs = {shown: [line.run for line in found] for shown, found in timelines.items()}
+    first = min(float(np.nanmin(run.entropy_share[..., 0])) for found in runs.values() for run in found)
+    ends = [f"{_number(_sharpest(found))} with {shown}" for shown, found in runs.items()]
+    text = (
+        f"At the first look the entropy of every head is at least {math.floor(1000 * first) / 1000:.3f} of that "
+        f"of uniform attention; at the last, that of the sharpest head is {' and '.join(ends)}"
+    )
+    groups = {shown: mean_interval([run.clusters[-1] for run in found]) for shown, found in runs.items()}
+    if all(estimate.n for estimate in groups.values()):
+        formed = [f"{_number(estimate, 1)} groups with {shown}" for shown, estimate in groups.items()]
+        text += f", and heads that look alike form {' and '.join(formed)}"
+    return f"{text}."
+
+
+def _sharpest(runs: list[AttentionRun]) -> Estimate:
+    return mean_interval([float(run.entropy_share[..., -1].min()) for run in runs])
 
 
 def _loss(shown: str, found: list[Timeline]) -> str:
@@ -146,8 +161,7 @@ def _end(found: list[Timeline]) -> str:
     """What attention has become."""
     runs = [line.run for line in found]
     layers, heads, _ = runs[0].entropy_share.shape
-    sharpest = mean_interval([float(run.entropy_share[..., -1].min()) for run in runs])
-    text = f"At the end the sharpest head has {_number(sharpest)} of the maximal entropy"
+    text = f"At the end the sharpest head has {_number(_sharpest(runs))} of the maximal entropy"
     places = [run.most_on_a_neighbour() for run in runs]
     share = mean_interval([share for share, _ in places])
     if share.n:
@@ -156,7 +170,7 @@ def _end(found: list[Timeline]) -> str:
         text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 < len(runs) else ""
     groups = mean_interval([run.clusters[-1] for run in runs])
     if groups.n:
-        text += f"; the {layers * heads} heads form {_number(groups, 1)} groups"
+        text += f"; the {layers * heads} heads form {_number(groups, 1)} groups that look alike"
     return f"{text}."
 
 
@@ -200,7 +214,11 @@ def _verdicts(orders: list[Order]) -> Table:
         f"with: all of it is within ± {WITHIN}. p (Holm): paired t test, adjusted for all rows."
     )
     columns = ("attention of", "seeds", "doublings after the loss", "p (Holm)", "attention changes")
-    return Table("Does attention change before the loss?", columns, rows, note)
+    return Table("Order of attention and loss", columns, rows, note)
+
+
+def _count(number: int) -> str:
+    return str(number) if number else "none"
 
 
 def _step(time: Estimate) -> str:

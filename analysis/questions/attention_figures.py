@@ -9,7 +9,7 @@ from minibert.diagnostics.attention import CLOSE
 from minibert.diagnostics.figures.attention_maps import SCALE_LABEL
 from minibert.diagnostics.figures.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
-BAND = 0.18
+BAND = 0.15
 """Opacity of the interval around a curve"""
 MARKS = {LEAVES: ":", FALLS: "--"}
 LAYER_STYLES = ("-", "--", ":", "-.")
@@ -171,7 +171,7 @@ def timing(timelines: Timelines, label: str):
         for row, event in enumerate(events):
             for index, line in enumerate(lines):
                 found = line.events[event]
-                colour, y = COLOURS[index % len(COLOURS)], row - 0.24 + 0.16 * index
+                colour, y = COLOURS[index % len(COLOURS)], row - 0.28 + 0.48 * index / len(lines)
                 panel.plot([2**found.low, 2**found.high], [y, y], color=colour, linewidth=1.6)
                 panel.plot(2**found.time, y, "o", color=colour, markersize=4.5,
                            label=f"seed {line.run.seed}" if row == 0 else None)  # fmt: skip
@@ -268,8 +268,8 @@ def _doublings(panel, timelines: Timelines, bottom: bool) -> None:
     """Optimizer steps on a scale of powers of two, up to the last: an interval may reach far beyond."""
     last = max(int(line.run.steps[-1]) for lines in timelines.values() for line in lines)
     panel.set_xscale("log", base=2)
-    panel.set_xlim(0.9, max(last * 1.1, 2))
-    ticks = [2**power for power in range(0, 40, 1 if last < 200 else 2) if 2**power <= last]
+    panel.set_xlim(0.9, max(1.1 * last, 2))
+    ticks = [2**power for power in range(0, 40, 1 if last < 200 else 2) if 2**power <= 1.1 * last]
     panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     panel.minorticks_off()
     panel.set_xlabel("optimizer step" if bottom else "")

@@ -13,7 +13,9 @@ class Examination:
     title: str
     """Of its section in the report"""
     answer: str
-    """The paragraph that answers the study's question; stated where there is more than one seed"""
+    """The paragraph that answers the study's question"""
+    sentences: tuple[str, ...]
+    """What else the numbers say. This and the answer are stated where there is more than one seed"""
     tables: tuple[Table, ...]
     figures: dict[str, Drawing]
     """File name -> figure and caption"""
