@@ -1,13 +1,11 @@
 """What a run leaves behind when a loss or gradient is no longer a number."""
 
-from dataclasses import asdict
-
 import numpy as np
 
 from minibert.diagnostics.nonfinite import describe, locate_nonfinite, to_dict
 from minibert.errors import MinibertError
 from minibert.tracking.runs import Run
-from minibert.training.checkpoints import save_checkpoint
+from minibert.training.observers import keep_parameters
 from minibert.training.trainer import NotFinite, Trainer
 
 
@@ -20,9 +18,7 @@ def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertErro
     step, batch = error.step, error.batch
     location = locate_nonfinite(trainer.model, batch, trainer.config.seeds.dropout, step)
     if location is None or location.stage != "parameters":
-        about = {"step": step, "model": asdict(trainer.model.config)}
-        tensors = dict(trainer.params.items())
-        run.keep(f"step_{step:07d}.safetensors", lambda path: save_checkpoint(path, tensors, about))
+        keep_parameters(run.keep, trainer.model, step)
     last_good = max(run.artifacts("checkpoints"))
     arrays = {key: value for key, value in vars(batch).items() if isinstance(value, np.ndarray)}
     run.log_npz("failure/batch.npz", arrays)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minibert.errors import MinibertError
-from minibert.model.bert import ForwardCache, RecomputedLayer
-from minibert.model.workspace import NEW_ARRAYS
+from minibert.model.bert import ForwardCache
 
 BLOCK = 65536
 """Numbers looked at together: they stay in the processor's cache from one pass over them to the next."""
@@ -156,8 +155,8 @@ def collect_activations(
             found[place] = array if kept is None else _rows(array, kept, batch)
 
     take("embeddings", cache.hidden_states[0], real)
-    for index, kept in enumerate(cache.layers):
-        layer = kept(NEW_ARRAYS) if isinstance(kept, RecomputedLayer) else kept
+    for index in range(len(cache.layers)):
+        layer = cache.layer(index)
         attention, inner, name = layer.attention, layer.feed_forward, f"layer_{index}"
         asked = real if attention.rows is None else cache.chosen
         take(f"{name}/attention/input", attention.input, real)

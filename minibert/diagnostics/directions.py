@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from minibert.errors import MinibertError, nearest
+from minibert.model.initializers import is_table
 from minibert.model.parameters import Parameters
 from minibert.randomness import generator
-
-TABLES = ("embeddings.", ".relative_key.", ".relative_value.")
-"""Parts of the names of lookup tables."""
 
 
 def display_name(group: str) -> str:
@@ -50,11 +48,6 @@ def indices_of(params: Parameters, names: tuple[str, ...]) -> np.ndarray:
     for name in names:
         marks[name] = True
     return np.flatnonzero(marks.vector)
-
-
-def is_table(name: str) -> bool:
-    """Whether a weight is a lookup table, whose rows are vectors of tokens, positions or distances."""
-    return name.endswith(".weight") and any(part in name for part in TABLES)
 
 
 def filter_norms(name: str, weight: np.ndarray) -> np.ndarray:

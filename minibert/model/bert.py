@@ -54,6 +54,11 @@ class ForwardCache:
     predicted: np.ndarray | None
     """(U,) bool: which of these the MLM head scores; None when it scores all"""
 
+    def layer(self, index: int, work=NEW_ARRAYS) -> LayerCache:
+        """The cache of a layer, computed again where activations are checkpointed."""
+        kept = self.layers[index]
+        return kept(work) if isinstance(kept, RecomputedLayer) else kept
+
 
 class RecomputedLayer(NamedTuple):
     """What stands in for a layer's cache when activations are checkpointed: the means to compute it again.
@@ -224,10 +229,8 @@ class MiniBERT:
             for index in reversed(range(config.layers)):
                 # Memory of one layer's backward pass serves the next: only the gradient itself is carried on.
                 with work.scratch():
-                    kept = cache.layers[index]
-                    layer_cache = kept(work) if isinstance(kept, RecomputedLayer) else kept
                     full[...] = layer_backward(
-                        dx, layer_cache, len(input_ids), f"layers.{index}", params, config, grads, work
+                        dx, cache.layer(index, work), len(input_ids), f"layers.{index}", params, config, grads, work
                     )
                 dx = full
             embeddings_backward(dx, cache.embeddings, params, grads, self.position, work)

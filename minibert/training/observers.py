@@ -44,6 +44,12 @@ class TrainingLog:
         self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)
 
 
+def keep_parameters(keep, model, step: int) -> None:
+    """Keep the parameters of a step as ``step_<step>.safetensors`` (``keep``: see :class:`Checkpoints`)."""
+    about = {"step": step, "model": asdict(model.config)}
+    keep(f"step_{step:07d}.safetensors", lambda path: save_checkpoint(path, dict(model.params.items()), about))
+
+
 class Checkpoints:
     """Observer: keeps log-spaced checkpoints, and a recent one to resume from.
 
@@ -65,12 +71,7 @@ class Checkpoints:
     def __call__(self, trainer, _step) -> None:
         step = trainer.progress.step
         if step in self.steps or trainer.finished:
-            self.keep(
-                f"step_{step:07d}.safetensors",
-                lambda path: save_checkpoint(
-                    path, dict(trainer.model.params.items()), {"step": step, "model": asdict(trainer.model.config)}
-                ),
-            )
+            keep_parameters(self.keep, trainer.model, step)
         reason = self.wish_to_end()
         if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
             stored = self.flush()

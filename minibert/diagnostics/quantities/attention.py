@@ -16,8 +16,6 @@ from minibert.diagnostics.attention import (
 )
 from minibert.diagnostics.registry import diagnostic
 from minibert.errors import MinibertError
-from minibert.model.bert import RecomputedLayer
-from minibert.model.workspace import NEW_ARRAYS
 
 COMPARED_ROWS = 256
 """Rows of the probe that heads are compared on, evenly spaced over its real tokens"""
@@ -117,8 +115,7 @@ def _means(taken: AttentionRows, tokens: dict[str, int]) -> dict[str, np.ndarray
 
 
 def _rows_of_layer(cache, layer: int, batch) -> AttentionRows:
-    kept = cache.layers[layer]
-    attention = (kept(NEW_ARRAYS) if isinstance(kept, RecomputedLayer) else kept).attention
+    attention = cache.layer(layer).attention
     ids = cache.embeddings.input_ids
     mask = batch.attention_mask
     if mask is not None:
