@@ -13,14 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 
-from minibert.config import PACKAGE, ModelConfig
+from minibert.config import PACKAGE
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.model.saved import copy_into, load_checkpoint
+from minibert.model.factory import load_model
 from minibert.training.checkpoints import save_checkpoint
 
 BATCH = 32
@@ -124,8 +123,7 @@ def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_i
     example = ["the [MASK] of the union"]
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "network"
-        save_checkpoint(data / "parameters.safetensors", dict(model.params), {"model": asdict(model.config)})
-        tokenizer.save(str(data / "tokenizer.json"))
+        _save_network(data, model, tokenizer)
         mlflow.pyfunc.save_model(
             folder,
             loader_module="minibert.serving",
@@ -138,14 +136,15 @@ def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_i
         )
 
 
+def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
+    """What :func:`_load_pyfunc` reads."""
+    save_checkpoint(folder / "parameters.safetensors", dict(model.params), {"model": asdict(model.config)})
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
 def _load_pyfunc(path: str) -> ServedModel:
     """Called by MLflow, which looks for this name in the loader module, with the folder of the parameters."""
-    parameters = Path(path) / "parameters.safetensors"
-    tensors, about = load_checkpoint(parameters)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), about["model"]))
-    model = MiniBERT(config)
-    copy_into(model.params, tensors, parameters)
-    return ServedModel(model, load_tokenizer(path))
+    return ServedModel(load_model(Path(path) / "parameters.safetensors"), load_tokenizer(path))
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ from typing import get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from minibert.config.checks import validate
 from minibert.config.data import DataConfig, MaskingConfig
@@ -80,24 +81,31 @@ def _open(schema: type, plain: Mapping | None = None):
     places = get_type_hints(Config) | get_type_hints(ModelConfig)
     options = {places[group]: options for group, options in VARIANTS.items()}
     for field, kind in get_type_hints(schema).items():
-        if kind in options and plain is None:
+        if kind in options and (plain is None or field not in plain):
             node[field] = kind()
         elif kind in options:
             name = plain[field]["name"]
             if name not in options[kind]:
                 raise unknown_name(f"{field}.name", name, options[kind])
             node[field] = _open(options[kind][name], plain[field])
-        elif kind is ModelConfig and plain is not None:
+        elif kind is ModelConfig and plain is not None and field in plain:
             node[field] = _open(kind, plain[field])
     return node
 
 
-def restore(plain: Mapping, schema: type = Config):
+def restore(plain: Mapping, schema: type = Config, source: str = "configuration"):
     """The configuration that :func:`resolve` gave, from its plain values, such as the ``config.yaml`` of a run.
 
-    With another ``schema``, such as :class:`ModelConfig`, that part of one.
+    With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an older
+    version wrote it, are at their defaults.
+
+    Raises :class:`MinibertError`, which begins with ``source``, for settings and types that the schema does not have.
     """
-    return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
+    except (OmegaConfBaseException, MinibertError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise MinibertError(f"{source}: has settings that this version does not know ({reason}).") from error
 
 
 def resolve(composed) -> Config:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from minibert.config import CONF, ModelConfig, restore
 from minibert.errors import MinibertError, unknown_name
@@ -25,12 +24,14 @@ def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
     files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
     if config_or_name not in files:
         raise unknown_name("model", str(config_or_name), files)
-    config = OmegaConf.merge(OmegaConf.structured(ModelConfig), OmegaConf.load(files[config_or_name]))
-    return MiniBERT(OmegaConf.to_object(config), seed)
+    file = files[config_or_name]
+    return MiniBERT(restore(OmegaConf.load(file), ModelConfig, str(file)), seed)
 
 
 def load_model(checkpoint_path) -> MiniBERT:
     """The network of a checkpoint that a run kept: ``checkpoints/step_<n>.safetensors`` among its artifacts.
+
+    It is also how a served model comes back. The file says itself which network its parameters are of.
 
     Raises :class:`MinibertError` when there is no such file, when it is broken or not one of minibert's, when it
     was written by a version that knows other settings, or when its tensors are not those of its network.
@@ -42,12 +43,7 @@ def load_model(checkpoint_path) -> MiniBERT:
             f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "
             "do; what it resumes from does not."
         )
-    try:
-        config = restore(about["model"], ModelConfig)
-    except (OmegaConfBaseException, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise MinibertError(f"{path}: has settings that this version does not know ({reason}).") from error
-    model = MiniBERT(config)
+    model = MiniBERT(restore(about["model"], ModelConfig, str(path)))
     copy_into(model.params, tensors, path)
     return model
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,18 @@ from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from minibert import MiniBERT, MinibertError, ModelConfig, load_run
-from minibert.config import Config
+from minibert.config import Config, DataConfig, PositionConfig, RelativeConfig, restore
+from minibert.config.model import POSITIONS
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.export import main as export_main
-from minibert.serving import embed_sentences, fill_mask, log_served_model, save_served_model
+from minibert.serving import (
+    _load_pyfunc,
+    _save_network,
+    embed_sentences,
+    fill_mask,
+    log_served_model,
+    save_served_model,
+)
 from minibert.tracking.claims import claim
 from minibert.tracking.runs import start_run
 from minibert.tracking.store import open_store
@@ -35,8 +44,9 @@ def tokenizer():
 def model():
     """A variant that transformers does not have, with more rows in its table than there are tokens."""
     config = ModelConfig(
-        vocab_size=80, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=32, activation="relu"
-    )
+        vocab_size=80, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=32, activation="relu",
+        position=RelativeConfig(distance=5),
+    )  # fmt: skip
     model = MiniBERT(config)
     model.params.vector[:] += 0.3 * np.random.default_rng(0).normal(size=model.params.vector.shape)
     return model
@@ -139,13 +149,51 @@ print(minibert.__file__)
     assert "probability" in result.stdout and str(served) in result.stdout
 
 
+SMALL = ModelConfig(
+    vocab_size=80, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=32,
+    dropout=0.25, attention_dropout=0.5, segments=2, norm_epsilon=1e-5, init_scale=0.3, init_gain=0.5,
+)  # fmt: skip
+OWN_FIELDS = {"distance": 3, "keys": False, "buckets": 8, "farthest": 20, "base": 77.0, "fraction": 0.5}
+"""Of position schemes, away from their defaults"""
+
+
+def variants() -> dict[str, ModelConfig]:
+    """One network for every choice that a configuration has."""
+    made = {
+        f"{item.name}={choice}": replace(SMALL, **{item.name: choice})
+        for item in fields(ModelConfig)
+        for choice in item.metadata.get("choices", ())
+    }
+    for name, schema in POSITIONS.items():
+        own = {item.name: OWN_FIELDS[item.name] for item in fields(schema) if item.name in OWN_FIELDS}
+        made[f"position={name}"] = replace(SMALL, position=schema(name=name, **own))
+    made["qk_norm"] = replace(SMALL, qk_norm=True)
+    made["matched"] = replace(SMALL, activation="swiglu", match_feed_forward=True)
+    made["heads"] = replace(SMALL, auxiliary_heads=["nsp", "token_order", "replaced_token"])
+    return made
+
+
+@pytest.mark.parametrize("config", variants().values(), ids=variants())
+def test_every_variant_is_saved_served_and_loaded(config, tokenizer, tmp_path):
+    model = MiniBERT(config)
+    _save_network(tmp_path, model, tokenizer)
+    served = _load_pyfunc(str(tmp_path))
+    assert served.model.config == config
+    assert served.model.params.vector.tobytes() == model.params.vector.tobytes()
+    assert fill_mask(served.model, served.tokenizer, TEXTS[1:]) == fill_mask(model, tokenizer, TEXTS[1:])
+    recorded = Config(model=config, data=DataConfig(name="made up", cache="nowhere"))
+    recorded.tracking.folder = "nowhere"
+    assert restore(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.structured(recorded)))) == recorded
+    assert restore(asdict(config), ModelConfig) == config
+
+
 @pytest.fixture(scope="module")
 def tracked(model, tokenizer, tmp_path_factory):
     """The ids of two finished runs and their store: one that transformers can express, and one that it cannot."""
     folder = tmp_path_factory.mktemp("runs")
     store = open_store(None, folder, "serving")
     ids = []
-    for kind in (MiniBERT(ModelConfig(**vars(model.config) | {"activation": "gelu"})), model):
+    for kind in (MiniBERT(replace(model.config, activation="gelu", position=PositionConfig())), model):
         with claim(store, f"hash of {kind.config.activation}", on_wait=print) as claimed:
             run = start_run(claimed, "a run", {}, {})
             config = Config(model=kind.config)
