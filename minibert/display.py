@@ -18,6 +18,8 @@ from rich.progress import (
 from rich.progress import track as rich_track
 from rich.table import Table
 
+from minibert.tracking.retries import at_once
+
 POLL_SHARE = 0.03
 """Of the time, at most, that watching a sweep may take from its runs: each look reads all of them from the store"""
 POLL_SECONDS = 2.0
@@ -127,7 +129,8 @@ class Display:
             last = stop.wait(pause)
             looked_at = time.thread_time()
             try:
-                children = sweep.children()
+                with at_once():
+                    children = sweep.children()
             except Exception as error:  # the display must not end the sweep
                 self.note(f"the store could not be read: {error}")
                 children = None

@@ -94,7 +94,9 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
     """The life of one run, from its claim to its end in the store. What goes wrong becomes its outcome."""
     try:
         data = _prepare(config, display)
-        store = open_store(config.tracking.uri, Path(config.tracking.folder), config.tracking.experiment)
+        tracking = config.tracking
+        in_sweep = tracking.parent_run is not None  # the sweep has opened the store before
+        store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment, patient=in_sweep)
         name = config.tracking.run_name or run_name(config, choices, config.tracking.sweep_keys)
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
             found = claimed.finished_run()

@@ -11,6 +11,7 @@ from typing import Any
 from minibert.errors import MinibertError
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.records import Record, create, reopen
+from minibert.tracking.retries import at_once, patiently
 from minibert.tracking.store import Store, explain, store_errors
 from minibert.tracking.sweeps import membership
 
@@ -36,14 +37,19 @@ def start_run(
     with store_errors(store.uri, f"start run '{name}'"):
         if parent is not None:
             tags |= membership(store, parent, name)
-        earlier = find_unfinished(store, claim.config_hash)
-        if earlier is None:
-            entity = create(store, name, parameters, tags)
-            return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False)
-        reopen(store, earlier, parameters, tags)
-        run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True)
-        run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
-        return run
+        return patiently(_continue_or_begin, claim, name, parameters, tags)
+
+
+def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> "Run":
+    store = claim.store
+    earlier = find_unfinished(store, claim.config_hash)
+    if earlier is None:
+        entity = create(store, name, parameters, tags)
+        return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False)
+    reopen(store, earlier, parameters, tags)
+    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True)
+    run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
+    return run
 
 
 class Run(Record):
@@ -76,7 +82,14 @@ class Run(Record):
             self.flush()
 
     def flush(self) -> bool:
-        """Send what is buffered; True if all of it is stored. What is not stays buffered for the next try."""
+        """Send what is buffered; True if all of it is stored. What is not stays buffered for the next try.
+
+        Training does not wait for a store that is away: there is one try.
+        """
+        with at_once():
+            return self._send()
+
+    def _send(self) -> bool:
         from mlflow.entities import Metric
 
         while self._points:
@@ -126,7 +139,7 @@ class Run(Record):
         Raises :class:`MinibertError` when points could not be stored. They then lie in the working folder, and
         the run is left unfinished, so that starting it again stores them.
         """
-        if not self.flush():
+        if not self._send():
             raise MinibertError(self._abandon())
         super().finish(status, reason)
         if status == "FINISHED":
@@ -157,7 +170,8 @@ class Run(Record):
     def _abandon(self) -> str:
         path = self._dump()
         try:
-            super().finish("FAILED", f"{len(self._points)} metric values could not be stored. {self._trouble}")
+            with at_once():
+                super().finish("FAILED", f"{len(self._points)} metric values could not be stored. {self._trouble}")
         except MinibertError:
             pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
         return (

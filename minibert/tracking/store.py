@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 from filelock import FileLock
 
 from minibert.errors import MinibertError
+from minibert.tracking.retries import PatientClient, at_once, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,20 +35,31 @@ class Store:
     """Local folder of working files, locks and reports, whatever the ``uri`` is."""
 
 
-def open_store(uri: str | None, folder: Path, experiment: str) -> Store:
+def open_store(uri: str | None, folder: Path, experiment: str, patient: bool = False) -> Store:
     """Open the store at ``uri`` (None: SQLite under ``folder``); make the database and the experiment if missing.
+
+    A store that is away is an error at once, because the address may be wrong. ``patient`` waits for it, where it
+    was there a moment ago.
 
     Raises :class:`MinibertError` when the store cannot be reached or read, or the experiment was deleted.
     """
     folder = Path(folder).resolve()
     uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    with store_errors(uri, "open it"), FileLock(lock_path(folder, "store"), fallback_to_soft=False):
+    with store_errors(uri, "open it"):
+        if patient:
+            return patiently(_open, uri, folder, experiment)
+        with at_once():
+            return _open(uri, folder, experiment)
+
+
+def _open(uri: str, folder: Path, experiment: str) -> Store:
+    with FileLock(lock_path(folder, "store"), fallback_to_soft=False):
         _quieten()
         from mlflow import MlflowClient
 
         if uri.startswith("sqlite:///"):
             _prepare_database(Path(uri.removeprefix("sqlite:///").split("?")[0]), folder / "artifacts")
-        client = MlflowClient(tracking_uri=uri)
+        client = PatientClient(MlflowClient(tracking_uri=uri))
         with _without_retries():
             experiment_id = _experiment_id(client, uri, folder / "artifacts", experiment)
     return Store(client, experiment_id, uri, folder)
@@ -98,6 +110,7 @@ def _quieten() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault(RETRIES, "0")  # MLflow's own tries could not be ended, and see one request of a call
     import mlflow  # noqa: F401  (it sets its loggers' levels when it is imported)
 
     for name in ("mlflow", "alembic"):
@@ -148,10 +161,10 @@ def _experiment_id(client: "MlflowClient", uri: str, artifacts: Path, name: str)
 
 @contextmanager
 def _without_retries() -> Iterator[None]:
-    """An absent server should fail the start at once; one lost later gets a few tries before training suffers."""
-    given = os.environ.pop(RETRIES, None)
-    os.environ[RETRIES] = "1"
+    """An absent server fails the start at once, however often MLflow is told to try."""
+    given = os.environ[RETRIES]
+    os.environ[RETRIES] = "0"
     try:
         yield
     finally:
-        os.environ[RETRIES] = given or "2"
+        os.environ[RETRIES] = given

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from minibert.tracking.records import Record, create, reopen, write_tags
+from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, lock_path, store_errors
 
 PLANNED = "planned.json"
@@ -70,15 +71,18 @@ def open_sweep(
     # Under a lock, so that the same command given twice at once makes one parent and not two.
     path = lock_path(store.folder, f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
     with FileLock(path, fallback_to_soft=False), store_errors(store.uri, f"open sweep '{name}'"):
-        entity = _find(store, sweep_hash)
-        continued = entity is not None
-        if continued:
-            reopen(store, entity, parameters, tags)
-        else:
-            entity = create(store, name, parameters, tags)
+        entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
     sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
     sweep.log_dict(planned, PLANNED)
     return sweep
+
+
+def _continue_or_begin(store: Store, name: str, sweep_hash: str, tags: Mapping, parameters: Mapping):
+    entity = _find(store, sweep_hash)
+    if entity is None:
+        return create(store, name, parameters, tags), False
+    reopen(store, entity, parameters, tags)
+    return entity, True
 
 
 def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
