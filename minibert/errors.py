@@ -19,3 +19,10 @@ def unknown_name(key: str, given: str, allowed: Iterable[str]) -> MinibertError:
     """The error for a name that is not in a dictionary of variants: the key, the value, what is allowed."""
     allowed = sorted(allowed)
     return MinibertError(f"{key}: unknown name '{given}'{nearest(given, allowed)}. Allowed: {', '.join(allowed)}.")
+
+
+def listed(problems: Iterable[str], most: int = 5) -> list[str]:
+    """The first problems of one sort, and how many more there are: what a reader takes in."""
+    problems = list(problems)
+    left = len(problems) - most
+    return problems if left <= 0 else [*problems[:most], f"and {left} more like this"]

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tokenizers import Tokenizer
+from yaml import YAMLError
 
 from minibert.config import ROOT, Config, restore
+from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
-from minibert.model.saved import copy_into, load_checkpoint
+from minibert.model.saved import copy_parameters, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class SavedRun:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        return load_tokenizer(self.folder / "tokenizer.json")
 
     def load_parameters(self, model: MiniBERT, step: int) -> None:
         """Give ``model`` the parameters of a kept step. Raises :class:`MinibertError` where that was not kept."""
@@ -44,7 +47,7 @@ class SavedRun:
             kept = ", ".join(map(str, self.checkpoints)) or "none"
             raise MinibertError(f"Run {self.id} has no checkpoint of step {step}. Kept steps: {kept}.")
         tensors, _ = load_checkpoint(self.checkpoints[step])
-        copy_into(model.params, tensors, self.checkpoints[step])
+        copy_parameters(model.params, tensors, self.checkpoints[step])
 
 
 def find_run(run_id: str, uri: str | None = None) -> SavedRun:
@@ -59,8 +62,8 @@ def find_run(run_id: str, uri: str | None = None) -> SavedRun:
     files = sorted((folder / "checkpoints").glob("step_*.safetensors"))
     if not files:
         raise MinibertError(f"Run {run_id} has kept no checkpoint.")
-    config = restore(OmegaConf.load(folder / "config.yaml"))
-    return SavedRun(run_id, config, folder, {int(path.stem.split("_")[1]): path for path in files})
+    checkpoints = {_step(path): path for path in files}
+    return SavedRun(run_id, _read_config(folder / "config.yaml"), folder, dict(sorted(checkpoints.items())))
 
 
 def load_run(run_id: str, step: int | None = None, uri: str | None = None) -> LoadedRun:
@@ -74,6 +77,28 @@ def load_run(run_id: str, step: int | None = None, uri: str | None = None) -> Lo
     model = MiniBERT(saved.config.model, saved.config.seeds.init)
     saved.load_parameters(model, step)
     return LoadedRun(model, saved.tokenizer, saved.config, step)
+
+
+def _step(path: Path) -> int:
+    number = path.stem.removeprefix("step_")
+    if not (number.isascii() and number.isdecimal()):
+        raise MinibertError(
+            f"{path}: is named after no step. Allowed: step_<number>.safetensors. Move it out of that folder."
+        )
+    return int(number)
+
+
+def _read_config(path: Path) -> Config:
+    """A run's config.yaml. Its last entry is ``seeds.dropout``: a file without it was cut short."""
+    try:
+        plain = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise MinibertError(f"{path}: cannot be read as the configuration of a run ({reason}).") from error
+    seeds = plain.get("seeds") if isinstance(plain, dict) else None
+    if not isinstance(seeds, dict) or "dropout" not in seeds:
+        raise MinibertError(f"{path}: is no configuration of a run, or was cut short: it lacks seeds.dropout.")
+    return restore(plain, source=str(path))
 
 
 def _artifacts(run_id: str, uri: str) -> Path:

@@ -96,15 +96,17 @@ def _open(schema: type, plain: Mapping | None = None):
 def restore(plain: Mapping, schema: type = Config, source: str = "configuration"):
     """The configuration that :func:`resolve` gave, from its plain values, such as the ``config.yaml`` of a run.
 
-    With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an older
-    version wrote it, are at their defaults.
+    With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an
+    older version wrote it, are at their defaults.
 
-    Raises :class:`MinibertError`, which begins with ``source``, for settings and types that the schema does not have.
+    Raises :class:`MinibertError`, which begins with ``source``, for settings that the schema does not have.
     """
     try:
         return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
     except (OmegaConfBaseException, MinibertError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        reason = f"no {error}" if type(error) is KeyError else str(error).splitlines()[0]
+        if getattr(error, "full_key", None):
+            reason = f"{error.full_key}: {reason}"
         raise MinibertError(f"{source}: has settings that this version does not know ({reason}).") from error
 
 

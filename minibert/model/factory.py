@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from minibert.config import CONF, ModelConfig, restore
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.model.saved import copy_into, load_checkpoint
+from minibert.model.saved import copy_parameters, load_checkpoint
 
 
 def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
@@ -44,7 +44,7 @@ def load_model(checkpoint_path) -> MiniBERT:
             "do; what it resumes from does not."
         )
     model = MiniBERT(restore(about["model"], ModelConfig, str(path)))
-    copy_into(model.params, tensors, path)
+    copy_parameters(model.params, tensors, path)
     return model
 
 

@@ -1,17 +1,20 @@
 """Checkpoints: safetensors files that are whole or not there.
 
 A file is written under a temporary name, flushed to disk and renamed. Nothing in it is code: tensors by name,
-and text.
+and text. A checksum of all that tells damage when it is read (:mod:`minibert.model.saved`).
 """
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from minibert.errors import MinibertError
+from minibert.model.saved import checksum
 
 LAST_POWER = 512
 
@@ -29,22 +32,30 @@ def log_spaced_steps(steps: int, every: int, per_doubling: int = 1) -> list[int]
 
 
 def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> None:
-    """Write tensors and ``about`` (JSON data) to ``path``, which is replaced as a whole or left alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and ``about`` (JSON data) to ``path``, which is replaced as a whole or left alone.
+
+    Raises :class:`MinibertError` when there is no room, or no permission, to write it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    text = json.dumps(about)
     try:
-        save_file(tensors, temporary, metadata={"minibert": json.dumps(about)})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={"minibert": text, "checksum": checksum(tensors, text)})
         with open(temporary, "rb+") as file:
             os.fchmod(file.fileno(), 0o644)  # safetensors lets nobody else read, not even in a shared store
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise MinibertError(f"The checkpoint {path} could not be written: {error}. Free some space and run again.") from error
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except (OSError, SafetensorError) as error:  # a full disk is the latter's, and no OSError
+        raise MinibertError(
+            f"The checkpoint {path} could not be written: {error}. The one before it is kept. "
+            "Free some space and run again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

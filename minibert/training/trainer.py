@@ -350,10 +350,16 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`."""
         tensors, about = load_checkpoint(path)
+        try:
+            progress = Progress(**about["progress"])
+        except (KeyError, TypeError) as error:
+            raise MinibertError(
+                f"The checkpoint {path} is none to resume from. Delete it, and the run begins anew."
+            ) from error
         copy_into({**self.params, **self._state}, tensors, path)
         for part in self.adapting:
             part.restored()
-        self.progress = Progress(**about["progress"])
+        self.progress = progress
 
     @property
     def _state(self) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from minibert.config import Config, DataConfig, PositionConfig, RelativeConfig, 
 from minibert.config.model import POSITIONS
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.export import main as export_main
+from minibert.loading import find_run
 from minibert.serving import (
     _load_pyfunc,
     _save_network,
@@ -261,3 +262,48 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
     error = capsys.readouterr().err
     assert complaint in error and error.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("config.yaml", lambda content: content[: len(content) // 2], "config.yaml: "),
+        ("config.yaml", lambda content: content[: content.index(b"seeds:")], "lacks seeds.dropout"),
+        ("config.yaml", lambda content: b"- a list", "is no configuration of a run"),
+        ("config.yaml", lambda content: b"\xff\xfe", "cannot be read as the configuration"),
+        ("config.yaml", lambda content: content.replace(b"layers:", b"layrs:"), "does not know (model.layrs: Key"),
+        ("config.yaml", lambda content: content.replace(b"heads: 2", b"heads: two"), "does not know (model.heads: Value"),
+        ("tokenizer.json", lambda content: content[: len(content) // 2], "cannot be read as a tokenizer"),
+        ("tokenizer.json", lambda content: b"", "cannot be read as a tokenizer"),
+        ("tokenizer.json", lambda content: b"{}", "cannot be read as a tokenizer"),
+        ("checkpoints/step_8.safetensors", lambda content: content[:-1] + b"\x00", "does not match its checksum"),
+        ("checkpoints/step_abc.safetensors", lambda content: b"", "is named after no step"),
+        ("checkpoints/step_9.safetensors", lambda content: b"", "broken, or not one of minibert's"),
+    ],
+)
+def test_a_damaged_or_foreign_file_of_a_run_is_one_message(tracked, tmp_path, capsys, name, change, complaint):
+    (run_id, _), uri = tracked
+    path = find_run(run_id, uri).folder / name
+    content = path.read_bytes() if path.exists() else None
+    path.write_bytes(change(content))
+    try:
+        with pytest.raises(MinibertError) as error:
+            load_run(run_id, uri=uri)
+        assert export_main([f"run={run_id}", f"folder={tmp_path / 'new'}", f"uri={uri}"]) == 2
+    finally:
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+    assert complaint in str(error.value) and str(path) in str(error.value)
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_parameters_that_are_not_finite_are_neither_loaded_nor_served(tracked, tokenizer, tmp_path):
+    (run_id, _), uri = tracked
+    model = load_run(run_id, uri=uri).model
+    model.params["layers.1.feed_forward.in.weight"][0, :3] = np.nan
+    _save_network(tmp_path, model, tokenizer)
+    with pytest.raises(MinibertError, match=r"layers\.1\.feed_forward\.in\.weight holds 3 NaN"):
+        _load_pyfunc(str(tmp_path))
