@@ -1,8 +1,8 @@
 """Findings in plain sentences, none stronger than the data."""
 
-from analysis.findings import Efficiency, Findings, Group
-from analysis.quantities import AXES, quantity
-from analysis.statistics import Estimate
+from .findings import Efficiency, Findings, Group
+from .quantities import AXES, quantity
+from .statistics import Estimate
 
 
 def answer(findings: Findings) -> str:

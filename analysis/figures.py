@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.findings import Efficiency, Findings, axis_values
-from analysis.quantities import AXES, Quantity, quantity
-from analysis.runs import SMOOTHED, is_number
-from analysis.statistics import Estimate, mean_curve
+from .findings import Efficiency, Findings, axis_values
+from .quantities import AXES, Quantity, quantity
+from .runs import SMOOTHED, is_number
+from .statistics import Estimate, mean_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

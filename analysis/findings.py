@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.quantities import AXES, quantity
-from analysis.runs import Study, TrackedRun
-from analysis.statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
+from .quantities import AXES, quantity
+from .runs import Study, TrackedRun
+from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
 
 if TYPE_CHECKING:
-    from analysis.questions.examination import Examination
+    from .questions.examination import Examination
 
 SIGNIFICANCE = 0.05
 

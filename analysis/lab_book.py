@@ -8,15 +8,16 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from analysis.answers import answer, details
-from analysis.figures import draw, save
-from analysis.findings import Findings
-from analysis.protocol import environments
-from analysis.questions.studies import find_everything
-from analysis.report import argument_parser, open_existing_store
-from analysis.tables import Table, costs, results, tuning
 from minibert.config import ROOT
 from minibert.errors import MinibertError
+
+from .answers import answer, details
+from .figures import draw, save
+from .findings import Findings
+from .protocol import environments
+from .questions.studies import find_everything
+from .report import argument_parser, open_existing_store
+from .tables import Table, costs, results, tuning
 
 BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
 END = "<!-- results: end -->"

@@ -5,10 +5,10 @@ from datetime import datetime
 from html import escape
 from importlib.resources import files
 
-from analysis.answers import answer, details
-from analysis.findings import Findings
-from analysis.protocol import common_settings, environments, limits, varied_settings
-from analysis.tables import Table, costs, rate_grid, results, tuning
+from .answers import answer, details
+from .findings import Findings
+from .protocol import common_settings, environments, limits, varied_settings
+from .tables import Table, costs, rate_grid, results, tuning
 
 CAPTIONS = {
     "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over seeds "
@@ -43,7 +43,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _protocol(findings),
     ]  # fmt: skip
     body = "\n".join(section for section in sections if section)
-    style = files("analysis").joinpath("page.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -111,7 +111,7 @@ def _protocol(findings: Findings) -> str:
     return _section(
         "Protocol",
         f"<p>This command repeats the study; it skips what has finished:</p><pre>{escape(study.command)}</pre>",
-        f"<p>The same report again:</p><pre>python -m analysis.report {escape(study.name)}</pre>",
+        f"<p>The same report again:</p><pre>python -m minibert.report {escape(study.name)}</pre>",
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
         _runs(findings),

@@ -1,8 +1,8 @@
 """What the runs of a study have in common, where they differ, and what their results cannot say."""
 
-from analysis.findings import Findings
-from analysis.quantities import quantity
-from analysis.runs import Study
+from .findings import Findings
+from .quantities import quantity
+from .runs import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
 """Settings that change nothing in what a run computes."""

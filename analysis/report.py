@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from analysis.answers import answer, details
-from analysis.figures import draw, save
-from analysis.findings import Findings
-from analysis.page import render
-from analysis.questions.studies import find_everything
-from analysis.tables import Table, results, tuning, write_csv
 from minibert.config import ROOT
 from minibert.errors import MinibertError
 from minibert.tracking import Store, open_store
 from minibert.tracking.store import store_errors
+
+from .answers import answer, details
+from .figures import draw, save
+from .findings import Findings
+from .page import render
+from .questions.studies import find_everything
+from .tables import Table, results, tuning, write_csv
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.quantities import AXES, quantity
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import PLANNED, Child, children, search
+
+from .quantities import AXES, quantity
 
 RANGE_TEST = "lr_range/"
 """What the metrics of a range test of the learning rate begin with."""

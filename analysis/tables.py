@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.answers import with_interval
-from analysis.findings import Efficiency, Findings, axis_values
-from analysis.quantities import AXES, quantity
-from analysis.runs import RANGE_TEST, SMOOTHED, TrackedRun
-from analysis.statistics import Estimate, mean_interval
+from .answers import with_interval
+from .findings import Efficiency, Findings, axis_values
+from .quantities import AXES, quantity
+from .runs import RANGE_TEST, SMOOTHED, TrackedRun
+from .statistics import Estimate, mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")

@@ -30,6 +30,7 @@ from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.failure import report_failure
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
+from minibert.report import load_analysis
 from minibert.serving import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.provenance import environment
@@ -219,12 +220,8 @@ def _sweep(planned: Plan, display: Display) -> int:
             status, reason = "KILLED", interruption.reason()
         sweep.finish(status, reason)
     if study.factor and status != "KILLED":
-        from analysis.report import (  # it reads the store only, and stands above this room
-            print_result,
-            write_report,
-        )
-
-        print_result(write_report(store, study.name, sweep_id=sweep.id))
+        report = load_analysis("report")  # it reads the store only, and stands above this room
+        report.print_result(report.write_report(store, study.name, sweep_id=sweep.id))
     display.sweep_end(sweep, names, status, reason, tracking)
     return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
 

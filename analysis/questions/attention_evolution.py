@@ -5,10 +5,14 @@ from collections import Counter
 
 import numpy as np
 
-from analysis.findings import Findings
-from analysis.questions import attention_figures
-from analysis.questions.attention_runs import AttentionRun, read_group
-from analysis.questions.attention_times import (
+from minibert.tracking import Store
+
+from ..findings import Findings
+from ..statistics import CONFIDENCE, Difference, Estimate, mean_interval
+from ..tables import Table
+from . import attention_figures
+from .attention_runs import AttentionRun, read_group
+from .attention_times import (
     DISTANCES,
     ENTROPY,
     FALLS,
@@ -21,10 +25,7 @@ from analysis.questions.attention_times import (
     mean_time,
     timeline,
 )
-from analysis.questions.examination import Examination
-from analysis.statistics import CONFIDENCE, Difference, Estimate, mean_interval
-from analysis.tables import Table
-from minibert.tracking import Store
+from .examination import Examination
 
 LIMITS = (
     "Heads of different seeds are not the same head: the heads of a layer are compared by their rank in final "

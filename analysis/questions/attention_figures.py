@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from analysis.questions.attention_runs import PATTERNS, AttentionRun
-from analysis.questions.attention_times import ENTROPY, FALLS, LEAVES, MARGIN, Timeline, mean_time
-from analysis.statistics import Estimate, mean_curve
 from minibert.diagnostics.attention import CLOSE
 from minibert.diagnostics.figures.attention_maps import SCALE_LABEL
 from minibert.diagnostics.figures.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
+
+from ..statistics import Estimate, mean_curve
+from .attention_runs import PATTERNS, AttentionRun
+from .attention_times import ENTROPY, FALLS, LEAVES, MARGIN, Timeline, mean_time
 
 BAND = 0.15
 """Opacity of the interval around a curve"""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.findings import Group
-from analysis.runs import Curve, TrackedRun
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
+
+from ..findings import Group
+from ..runs import Curve, TrackedRun
 
 LOSS = "eval/loss"
 PATTERNS = {

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.questions.attention_runs import AttentionRun
-from analysis.questions.change_points import ChangePoint, binned, find_change_point, first_below
-from analysis.statistics import Difference, Estimate, holm, mean_interval, paired_difference
+from ..statistics import Difference, Estimate, holm, mean_interval, paired_difference
+from .attention_runs import AttentionRun
+from .change_points import ChangePoint, binned, find_change_point, first_below
 
 MARGIN = 0.1
 """Nats below the unigram entropy at which the loss has left its level"""

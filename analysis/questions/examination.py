@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from analysis.tables import Table
 from minibert.diagnostics.figures.style import Drawing
+
+from ..tables import Table
 
 
 @dataclass(frozen=True)

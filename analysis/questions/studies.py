@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from analysis.findings import Findings, find
-from analysis.questions import attention_evolution
-from analysis.runs import load_study
 from minibert.tracking import Store
+
+from ..findings import Findings, find
+from ..runs import load_study
+from . import attention_evolution
 
 EXAMINATIONS = {"attention_evolution": attention_evolution.examine}
 

@@ -40,17 +40,18 @@ def afterwards(caches, gradients, batch):
 def inspected(command, small_settings, tmp_path_factory):
     """A run with a diagnostic of its own, inspected twice afterwards with another: (store, run, what was printed)."""
     folder = tmp_path_factory.mktemp("inspected")
-    (folder / "my_diagnostics.py").write_text(IN_TRAINING)
-    (folder / "my_later_ones.py").write_text(AFTERWARDS)
+    # Names that nobody else gives: the checkout comes before this folder on the path.
+    (folder / "diagnostics_of_this_test.py").write_text(IN_TRAINING)
+    (folder / "later_diagnostics_of_this_test.py").write_text(AFTERWARDS)
     path = {"PYTHONPATH": str(folder)}
     where = f"tracking.folder={folder}"
     trained = command(
-        *small_settings, where, "diagnostics.modules=[my_diagnostics]", "model.dropout=0.1", environment=path
+        *small_settings, where, "diagnostics.modules=[diagnostics_of_this_test]", "model.dropout=0.1", environment=path
     )
     assert trained.returncode == 0, trained.stderr
     store = open_store(None, folder, "minibert")
     (run,) = store.client.search_runs([store.experiment_id])
-    words = [f"run={run.info.run_id}", f"folder={folder}", "modules=[my_later_ones,my_diagnostics]", "steps=[0,4,20]", "figures=[training,health]"]
+    words = [f"run={run.info.run_id}", f"folder={folder}", "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]", "steps=[0,4,20]", "figures=[training,health]"]
     done = [command(*words, module="minibert.inspect", environment=path) for _ in range(2)]
     assert [each.returncode for each in done] == [0, 0], done[0].stderr
     return store, store.client.get_run(run.info.run_id), done[0].stdout
@@ -122,6 +123,6 @@ def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, 
 
     store, run, _ = inspected
     config = Path(store.client.download_artifacts(run.info.run_id, "config.yaml")).read_text()
-    assert "my_diagnostics" in config
+    assert "diagnostics_of_this_test" in config
     assert main([f"run={run.info.run_id}", f"folder={store.folder}", "steps=last", "quantities=[in_training]"]) == 2
     assert "in_training" in capsys.readouterr().err

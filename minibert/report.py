@@ -1,0 +1,34 @@
+"""``python -m minibert.report STUDY``: the report of a tracked sweep, whatever the working folder holds.
+
+``analysis`` writes the report. Many projects have a package of that name, and Python looks into the working folder
+first. So ours is loaded by its place: in a checkout it lies beside this package, in a wheel within it.
+"""
+
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
+
+from minibert.config import PACKAGE
+
+NAME = "minibert.analysis"
+
+
+def load_analysis(module: str) -> ModuleType:
+    """The module ``analysis.<module>`` that belongs to this package, under a name that no other package has."""
+    if NAME not in sys.modules:
+        within, beside = PACKAGE / "analysis", PACKAGE.parent / "analysis"
+        folder = within if within.is_dir() else beside
+        spec = spec_from_file_location(NAME, folder / "__init__.py", submodule_search_locations=[str(folder)])
+        sys.modules[NAME] = package = module_from_spec(spec)
+        spec.loader.exec_module(package)
+    return import_module(f"{NAME}.{module}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the report that the command line asks for. Returns the exit code."""
+    return load_analysis("report").main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
