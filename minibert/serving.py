@@ -100,10 +100,13 @@ class ServedModel:
 
 def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
     """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        save_served_model(folder, model, tokenizer, run.id)
-        run.log_artifact(folder, "model")
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            save_served_model(folder, model, tokenizer, run.id)
+            run.log_artifact(folder, "model")
+    except OSError as error:
+        raise MinibertError(f"The model could not be stored: {error}. Free some space and run again.") from error
 
 
 def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None) -> None:
@@ -139,7 +142,7 @@ def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_i
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
     """What :func:`_load_pyfunc` reads."""
     save_checkpoint(folder / "parameters.safetensors", dict(model.params), {"model": asdict(model.config)})
-    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def _load_pyfunc(path: str) -> ServedModel:

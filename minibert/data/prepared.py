@@ -1,4 +1,7 @@
-"""A corpus made ready for training: tokenizer, packed sequences and baselines, computed once and then cached."""
+"""A corpus made ready for training: tokenizer, packed sequences and baselines, computed once and then cached.
+
+Every file of the cache, the manifest that holds the baselines too, has a hash that is verified when it is read.
+"""
 
 import hashlib
 import json
@@ -21,7 +24,7 @@ from minibert.data.packing import Sequences, cut_documents, pack_documents
 from minibert.data.tokenizer import PAD, UNK, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
 
-FORMAT = 2
+FORMAT = 3
 """Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
 
 TOKENIZER, ARRAYS, MANIFEST = "tokenizer.json", "sequences.safetensors", "manifest.json"
@@ -138,21 +141,28 @@ def _build(
     arrays = {"unigram_counts": train_counts, **_arrays("train", train), **_arrays("evaluation", evaluation)}
     files = {TOKENIZER: tokenizer.to_str(pretty=True).encode(), ARRAYS: safetensors.numpy.save(arrays)}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files[MANIFEST] = json.dumps({"hashes": hashes, "statistics": statistics}, indent=2).encode()
+    manifest = {"hashes": hashes, "statistics": statistics}
+    files[MANIFEST] = json.dumps({"sha256": _digest(manifest), **manifest}, indent=2).encode()
 
     partial = folder.with_suffix(".partial")
     for leftover in (partial, folder):
         shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    partial.rename(folder)
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)  # half of it would take the room that was too little
+        raise
 
 
 def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
     """What is stored in ``folder``; None when it is missing, incomplete or altered."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
+        if manifest.pop("sha256") != _digest(manifest):
+            return None
         hashes, statistics = manifest["hashes"], manifest["statistics"]
         content = {name: (folder / name).read_bytes() for name in (TOKENIZER, ARRAYS)}
         if any(hashlib.sha256(content[name]).hexdigest() != hashes[name] for name in content):
@@ -161,7 +171,7 @@ def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
         tokenizer = Tokenizer.from_str(content[TOKENIZER].decode())
         train, evaluation = _sequences("train", arrays), _sequences("evaluation", arrays)
         unigram_counts = arrays["unigram_counts"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         return None
     dropped = {
         "documents": len(corpus.documents),
@@ -180,6 +190,10 @@ def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
         {**dropped, **statistics},
         folder,
     )
+
+
+def _digest(manifest: dict) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(split: str, sequences: Sequences) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minibert.errors import MinibertError
 from minibert.tracking.store import Store, local_path, store_errors
 
 MOST_PER_CALL = 100
@@ -62,7 +63,7 @@ class Record:
     def log_bytes(self, content: bytes, path: str) -> None:
         """Store ``content`` as the artifact ``path``."""
         name = Path(path)
-        with tempfile.TemporaryDirectory() as folder:
+        with store_errors(self.store.uri, f"store {path}"), tempfile.TemporaryDirectory() as folder:
             (Path(folder) / name.name).write_bytes(content)
             self.log_artifact(Path(folder) / name.name, str(name.parent))
 
@@ -82,8 +83,8 @@ class Record:
         for path in self.artifacts(f"arrays/{name}"):
             with store_errors(self.store.uri, f"read {path}"):
                 local = self.store.client.download_artifacts(self.id, path)
-            with np.load(local) as file:
-                found[int(Path(path).stem.removeprefix("step_"))] = dict(file)
+            step, arrays = read_arrays(Path(local))
+            found[step] = arrays
         return found
 
     def artifacts(self, folder: str) -> list[str]:
@@ -112,6 +113,24 @@ class Record:
             if reason is not None:
                 write_tags(self.store, self.id, {"minibert.reason": reason})
             self.store.client.set_terminated(self.id, status)
+
+
+def read_arrays(path: Path) -> tuple[int, dict[str, np.ndarray]]:
+    """Step and arrays of a file of :meth:`Record.log_arrays`, whose format holds a checksum of each array.
+
+    Raises :class:`MinibertError` for a file that is damaged or another's.
+    """
+    try:
+        step = int(path.stem.removeprefix("step_"))
+        with np.load(path) as file:
+            if any(entry.comment for entry in file.zip.infolist()):
+                raise ValueError("a comment stands where the next entry should")
+            return step, dict(file)
+    except Exception as error:  # zipfile, zlib and NumPy have a dozen types for damage
+        raise MinibertError(
+            f"{path}: is damaged, or holds no recorded arrays ({error}). Allowed: step_<number>.npz. Move it out of "
+            "its folder; the diagnostic that wrote it can be computed again: python -m minibert.inspect run=ID."
+        ) from error
 
 
 def create(store: Store, name: str, parameters: Mapping[str, Any], tags: Mapping[str, Any]):

@@ -1,5 +1,6 @@
 """A corpus made ready: what is stored, when it is used again, and when not."""
 
+import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -154,6 +155,34 @@ def test_a_damaged_cache_is_computed_anew(config, builds, name, damage):
     assert_same(first, prepare(config, report=messages.append))
     assert len(builds) == 2
     assert "damaged" in messages[0]
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"hashes": {}, "statistics": {}}'])
+def test_a_foreign_manifest_is_made_anew(config, builds, content):
+    first = prepare(config)
+    (first.folder / MANIFEST).write_text(content)
+    assert_same(first, prepare(config))
+    assert len(builds) == 2
+
+
+def test_a_baseline_that_was_altered_is_measured_anew(config, builds):
+    first = prepare(config)
+    file = first.folder / MANIFEST
+    entropy = str(first.statistics["unigram_entropy"])
+    file.write_text(file.read_text().replace(entropy, entropy[:-1] + str((int(entropy[-1]) + 1) % 10)))
+    assert_same(first, prepare(config))
+    assert len(builds) == 2
+
+
+def test_on_a_full_disk_there_is_one_message_and_nothing_half_written(config, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(MinibertError, match=r"data\.cache=.*cannot be written .*Give a folder with room"):
+            prepare(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
 def test_what_a_killed_process_left_behind_does_no_harm(config):
