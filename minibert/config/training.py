@@ -20,7 +20,8 @@ class ScheduleConfig:
     decay: float = number(0.2, above=0, at_most=1)
     """Share of all steps spent on the decay of ``warmup_stable_decay``."""
     final: float = number(0.0, at_least=0, at_most=1)
-    """The factor at the last step; ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
+    """The factor that the schedule is on its way to: the last step is one short of it, as in ``transformers``.
+    ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
 
 
 @dataclass

@@ -1,8 +1,11 @@
 """Learning-rate schedules: the factor on the learning rate at a step.
 
-A step's number is 1 for the first and ``steps`` for the last. All schedules but the range test warm up linearly,
-from 0 to 1 over the first ``warmup`` share of the steps, and then follow their name. Adam and its like need the
-warm-up, since their first second moments rest on few gradients.
+A step's number t is 1 for the first and S for the last. All schedules but the range test warm up linearly, from 1/W
+at the first step to 1 at step W, and then follow their name. Adam and its like need the warm-up, since their first
+second moments rest on few gradients.
+
+After the warm-up, step t has the factor that the schedules of ``transformers`` give to its index, t - 1: the step after
+the warm-up has the factor 1, and ``final`` would be reached at step S + 1. So the last step, too, moves something.
 """
 
 import math
@@ -19,7 +22,7 @@ def constant(step: int, warmup: int, steps: int, config: ScheduleConfig) -> floa
 
 
 def linear(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
-    """1 - (1 - final) p, with p the share done of the steps after warm-up"""
+    """1 - (1 - final) p, with p the share of the steps after the warm-up that lie behind step t"""
     return 1 - (1 - config.final) * _share(step, warmup, steps)
 
 
@@ -87,5 +90,5 @@ def build_schedule(config: ScheduleConfig, steps: int) -> Callable[[int], float]
 
 
 def _share(step: int, warmup: int, steps: int) -> float:
-    """p = (t - W) / (S - W): from 0 at the end of the warm-up to 1 at the last step"""
-    return (step - warmup) / max(steps - warmup, 1)
+    """p = (t - 1 - W) / (S - W): from 0 at the first step after the warm-up to 1 - 1 / (S - W) at the last"""
+    return (step - 1 - warmup) / (steps - warmup)

@@ -385,7 +385,8 @@ class TestNonFinite:
 
         found = locate(plant)
         assert (found.stage, found.array, found.layer) == ("gradients", "layers.0.feed_forward.in.weight", 0)
-        assert found.infinities == 16 * 24
+        # Infinities of both signs in one sum are a NaN: the order of summation, and so the kernel, decides how many.
+        assert found.infinities + found.nans == 16 * 24
         assert "gradient of layers.0.feed_forward.in.weight" in describe(found)
 
     def test_a_gradient_of_one_sequence_is_traced_to_it(self):
