@@ -1,0 +1,83 @@
+"""A run by the word that a person has for it: its id, the first characters of that, its name, or ``last``."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from minibert.errors import MinibertError
+from minibert.tracking.retries import patiently
+from minibert.tracking.store import store_errors
+
+LAST = "last"
+"""The word for the run that was started last."""
+SHORT = 8
+"""As many characters of an id as are printed."""
+FEWEST = 4
+"""As many as name a run, where no other run's id begins with them."""
+MOST_LISTED = 10
+
+
+def short_id(run_id: str) -> str:
+    """The first characters of an id, which every command takes in its place."""
+    return run_id[:SHORT]
+
+
+def find_run_id(
+    client, word: str, key: str = "run", kind: str = "run", experiments: Sequence[str] | None = None
+) -> str:
+    """The id of the run, or with ``kind="sweep"`` of the sweep, that ``word`` stands for.
+
+    A name goes before the beginning of an id. ``experiments`` are the ids of those to look in, by default all;
+    a whole id is found anywhere. ``key`` is the setting that the word was given for.
+
+    Raises :class:`MinibertError` when there is no such run, or more than one: the message lists them.
+    """
+    uri = client.tracking_uri
+    with store_errors(uri, f"look up {key}={word}"):
+        return patiently(_find, client, word.strip(), key, kind, experiments)
+
+
+def _find(client, word: str, key: str, kind: str, experiments: Sequence[str] | None) -> str:
+    if re.fullmatch("[0-9a-f]{32}", word.lower()):
+        return word.lower()
+    experiments = experiments or [each.experiment_id for each in client.search_experiments()]
+    of_kind = f"tags.`minibert.kind` = '{kind}'"
+    if not word:
+        raise _nothing(client, word, key, kind, experiments, of_kind)
+    if word == LAST:
+        found = _search(client, experiments, of_kind, 1)
+    else:
+        # MLflow's filters know no escape for a quote, so it is looked for as any character.
+        pattern = re.sub(r"['\"\\]", "_", word)
+        found = _search(client, experiments, f"{of_kind} and attributes.run_name LIKE '{pattern}'")
+        found = [run for run in found if run.info.run_name == word]
+        if not found and re.fullmatch(f"[0-9a-f]{{{FEWEST},31}}", word.lower()):
+            found = _search(client, experiments, f"{of_kind} and attributes.run_id LIKE '{word.lower()}%'")
+    if not found:
+        raise _nothing(client, word, key, kind, experiments, of_kind)
+    if len(found) > 1:
+        raise MinibertError(f"{key}={word}: {len(found)} {kind}s are called so. Give the id of one:\n" + _listed(found))
+    return found[0].info.run_id
+
+
+def _search(client, experiments: Sequence[str], condition: str, most: int = 1000) -> list:
+    return client.search_runs(experiments, condition, max_results=most, order_by=["attributes.start_time DESC"])
+
+
+def _nothing(client, word: str, key: str, kind: str, experiments: Sequence[str], of_kind: str) -> MinibertError:
+    newest = _search(client, experiments, of_kind, 5)
+    there = f"The newest of them:\n{_listed(newest)}" if newest else f"It holds no {kind} yet."
+    return MinibertError(
+        f"{key}={word}: no such {kind} in {client.tracking_uri}. Allowed: an id, its first {SHORT} characters, "
+        f"a name, or {LAST} for the newest. {there}"
+    )
+
+
+def _listed(runs: list) -> str:
+    lines = []
+    for run in runs[:MOST_LISTED]:
+        started = datetime.fromtimestamp(run.info.start_time / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"  {short_id(run.info.run_id)}  {started}  {run.info.status.lower():8}  {run.info.run_name}")
+    if len(runs) > MOST_LISTED:
+        lines.append(f"  and {len(runs) - MOST_LISTED} more")
+    return "\n".join(lines)
