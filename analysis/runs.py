@@ -57,6 +57,11 @@ class TrackedRun:
     def finished(self) -> bool:
         return self.status == "FINISHED"
 
+    @property
+    def config_hash(self) -> str:
+        """What the run is known by; its name is for people."""
+        return self.tags.get("minibert.config_hash", self.id)
+
     def final(self, metric: str) -> float:
         """The last recorded value; NaN if there is none or it is not finite."""
         value = self.metrics.get(metric, math.nan)
@@ -85,7 +90,8 @@ class Study:
     """A value of the metric that every run should reach."""
     command: str
     opened: str
-    planned: tuple[str, ...]
+    planned: dict[str, str]
+    """Hash of the configuration -> name, of every run that the sweep asked for"""
     runs: tuple[TrackedRun, ...]
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -135,10 +141,9 @@ class Study:
     @cached_property
     def missing(self) -> dict[str, str]:
         """Name -> why, of the runs whose result is not there."""
-        states = {run.name: _state(run) for run in self.runs}
-        states |= {run.name: "" for run in self.runs if run.finished}
-        names = dict.fromkeys([*self.planned, *states])
-        return {name: states.get(name, "never started") for name in names if states.get(name) != ""}
+        states = {run.config_hash: _state(run) for run in self.runs}
+        names = self.planned | {run.config_hash: run.name for run in self.runs}
+        return {name: states.get(key, "never started") for key, name in names.items() if states.get(key) != ""}
 
     def shown(self, value: str) -> str:
         """A value as figures and tables print it: decimals aligned over the study (0.15, 0.40)."""
@@ -205,7 +210,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         target=None if stated("target") is None else float(stated("target")),
         command=tags.get("minibert.command", f"python -m minibert.run +experiment={name}"),
         opened=tags["minibert.opened"],
-        planned=_planned(store, sweep.info.run_id),
+        planned=_planned(store, sweep.info.run_id, members),
         runs=tuple(sorted(runs, key=lambda run: (_numerically(run.value), run.seed or 0, run.name))),
         tags=tags,
     )
@@ -250,12 +255,16 @@ def _curve(store: Store, run_id: str, metric: str) -> Curve:
     return Curve(np.array(list(by_step), dtype=np.int64), values)
 
 
-def _planned(store: Store, sweep_id: str) -> tuple[str, ...]:
+def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:
     try:
-        return tuple(json.loads(Path(store.client.download_artifacts(sweep_id, PLANNED)).read_text()))
+        planned = json.loads(Path(store.client.download_artifacts(sweep_id, PLANNED)).read_text())
     except Exception:
         # The sweep was killed before it could say, or its artifacts are gone: the runs are still worth a report.
-        return ()
+        return {}
+    if planned and isinstance(planned[0], str):  # names alone, from an earlier version
+        hashes = {child.name: child.config_hash for child in members}
+        return {hashes.get(name, name): name for name in planned}
+    return {run["config_hash"]: run["name"] for run in planned}
 
 
 def _name(sweep) -> str:

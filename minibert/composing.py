@@ -93,11 +93,13 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
 
 
 def run_name(config: Config, choices: dict[str, str], keys: list[str]) -> str:
-    """``masking 0.40 · seed 1``: the run's own value of every key that differs in its sweep."""
-    if not keys:
-        shown = [config.data.name, config.model.name, config.optimizer.name, f"seed {config.seed}"]
-        return " · ".join(shown)
-    return " · ".join(_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys)
+    """``masking 0.40 · seed 1``: the run's own value of every key that differs in its sweep.
+
+    A ``tracking.run_name`` stands before them. Without either, the name says what the run is.
+    """
+    given = [config.tracking.run_name] if config.tracking.run_name else []
+    given += [_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys]
+    return " · ".join(given or [config.data.name, config.model.name, config.optimizer.name, f"seed {config.seed}"])
 
 
 def _label(key: str) -> str:
@@ -109,7 +111,10 @@ def _label(key: str) -> str:
 def _short(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.2f}" if round(value, 2) == value and 0.01 <= abs(value) < 1000 else f"{value:g}"
+    if round(value, 2) == value and 0.01 <= abs(value) < 1000:
+        return f"{value:.2f}"
+    # Six digits where they say all; two values of a sweep may differ in the eighth.
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _value_at(config: Any, key: str) -> Any:

@@ -150,17 +150,17 @@ class Display:
         if redraw:
             screen.stop()
 
-    def sweep_end(self, sweep, names: list[str], status: str, reason: str | None, tracking) -> None:
-        children = {child.name: child for child in sweep.children()}
-        failed = [name for name in names if name not in children or children[name].status != "FINISHED"]
+    def sweep_end(self, sweep, names: dict[str, str], status: str, reason: str | None, tracking) -> None:
+        children = sweep.newest()
+        failed = [key for key in names if key not in children or children[key].status != "FINISHED"]
         if failed:
             table = Table(title="Runs that did not finish")
             table.add_column("run")
             table.add_column("status")
             table.add_column("why", overflow="fold")
-            for name in failed:
-                child = children.get(name)
-                table.add_row(name, child.status if child else "not started", (child.reason or "") if child else "")
+            for key in failed:
+                child = children.get(key)
+                table.add_row(names[key], child.status if child else "not started", (child.reason or "") if child else "")
             self.console.print(table)
         if status == "KILLED":
             self.error(f"KILLED: {reason}. The same command goes on where this one ended.")

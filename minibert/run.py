@@ -98,7 +98,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
         tracking = config.tracking
         in_sweep = tracking.parent_run is not None  # the sweep has opened the store before
         store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment, patient=in_sweep)
-        name = config.tracking.run_name or run_name(config, choices, config.tracking.sweep_keys)
+        name = run_name(config, choices, tracking.sweep_keys)
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
             found = claimed.finished_run()
             if not found or config.tracking.rerun:
@@ -199,8 +199,11 @@ def _sweep(planned: Plan, display: Display) -> int:
     display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
     hashes = [config_hash(job.config, _prepare(job.config, display).corpus_hash) for job in planned.jobs]
     store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment)
-    names = [run_name(job.config, job.choices, planned.keys) for job in planned.jobs]
-    sweep_hash = hashlib.sha256(f"{study.name}{sorted(hashes)}".encode()).hexdigest()
+    # Two words for one configuration, such as seed=0,0, are one run.
+    names = {
+        key: run_name(job.config, job.choices, planned.keys) for key, job in zip(hashes, planned.jobs, strict=True)
+    }
+    sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
     command = "python -m minibert.run " + " ".join(planned.command)
     sweep = open_sweep(
         store, study.name or "multirun", sweep_hash, names,
@@ -209,7 +212,7 @@ def _sweep(planned: Plan, display: Display) -> int:
     )  # fmt: skip
     status, reason = "FAILED", "the sweep's own process failed"
     try:
-        if tracking.rerun or _join_finished(sweep, names, hashes):
+        if tracking.rerun or _join_finished(sweep, names):
             with interruption.deferred(), display.sweep(sweep, len(names), tracking.progress):
                 words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
                 words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
@@ -226,22 +229,22 @@ def _sweep(planned: Plan, display: Display) -> int:
     return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
 
 
-def _join_finished(sweep: Sweep, names: list[str], hashes: list[str]) -> int:
-    """Take the runs that have finished before, for this sweep or another, into the sweep. Returns how many are left."""
-    members = {child.name for child in sweep.children() if child.status == "FINISHED"}
+def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
+    """Take the runs that have finished before, for any sweep, into this one. Returns how many are left."""
+    members = {child.config_hash for child in sweep.children() if child.status == "FINISHED"}
     left = 0
-    for name, run_hash in zip(names, hashes, strict=True):
-        found = name in members or find_finished(sweep.store, run_hash)
+    for run_hash, name in names.items():
+        found = run_hash in members or find_finished(sweep.store, run_hash)
         if not found:
             left += 1
-        elif name not in members:
+        elif run_hash not in members:
             join_sweep(sweep.store, sweep.id, found, name)
     return left
 
 
-def _verdict(sweep: Sweep, names: list[str]) -> tuple[str, str | None]:
-    by_name = {child.name: child.status for child in sweep.children()}
-    missing = [name for name in names if by_name.get(name) != "FINISHED"]
+def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[str, str | None]:
+    newest = sweep.newest()
+    missing = [name for key, name in names.items() if key not in newest or newest[key].status != "FINISHED"]
     if not missing:
         return "FINISHED", None
     return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"

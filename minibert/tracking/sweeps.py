@@ -1,10 +1,11 @@
 """A sweep in the store: a parent run, and the runs that belong to it.
 
 Every child carries the tag ``minibert.sweep.<first 12 of the sweep's hash>`` with its name in the sweep. MLflow
-shows a run under one parent only, but a run that finished for one sweep may answer for another as well.
+shows a run under one parent only, but a run that finished for one sweep may answer for another as well. A run is
+known by the hash of its configuration; names are for people.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,11 @@ class Child:
     started: float
     ended: float | None
 
+    @property
+    def config_hash(self) -> str:
+        """What the run is known by."""
+        return self.tags.get("minibert.config_hash", self.id)
+
 
 class Sweep(Record):
     """An open sweep."""
@@ -47,20 +53,25 @@ class Sweep(Record):
         """The runs of this sweep and where they stand, by name; one query, cheap enough to poll every second."""
         return children(self.store, self.sweep_hash)
 
+    def newest(self) -> dict[str, Child]:
+        """Hash of the configuration -> the run of it that was started last."""
+        return {child.config_hash: child for child in sorted(self.children(), key=lambda child: child.started)}
+
 
 def open_sweep(
     store: Store,
     name: str,
     sweep_hash: str,
-    planned: Iterable[str],
+    planned: Mapping[str, str],
     tags: Mapping[str, Any],
     parameters: Mapping[str, Any],
 ) -> Sweep:
-    """Continue the sweep of this hash, whatever became of it, or begin one. ``planned`` names all of its runs.
+    """Continue the sweep of this hash, whatever became of it, or begin one.
+
+    ``planned`` are all of its runs: hash of the configuration -> name.
 
     Raises :class:`MinibertError` when the store cannot be written.
     """
-    planned = list(planned)
     tags = {
         **tags,
         "minibert.kind": "sweep",
@@ -73,7 +84,8 @@ def open_sweep(
     with FileLock(path, fallback_to_soft=False), store_errors(store.uri, f"open sweep '{name}'"):
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
     sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
-    sweep.log_dict(planned, PLANNED)
+    runs = [{"config_hash": config_hash, "name": name} for config_hash, name in dict(planned).items()]
+    sweep.log_dict(runs, PLANNED)
     return sweep
 
 

@@ -89,6 +89,28 @@ def test_runs_of_a_sweep_are_named_by_what_differs():
     assert run_name(job.config, job.choices, planned.keys) == "masking 0.40 · seed 1"
 
 
+@pytest.mark.parametrize(
+    ("swept", "names"),
+    [
+        (
+            "optimizer.learning_rate=0.0012345671,0.0012345672",
+            ["learning rate 0.0012345671", "learning rate 0.0012345672"],
+        ),
+        ("masking.rate=0.15,0.1500001", ["masking 0.15", "masking 0.1500001"]),
+        ("optimizer.learning_rate=1e-3,1e30", ["learning rate 0.001", "learning rate 1e+30"]),
+        ("tracking.run_name=mytest seed=0,1", ["mytest · seed 0", "mytest · seed 1"]),
+    ],
+)
+def test_runs_of_a_sweep_have_different_names(swept, names):
+    planned = plan(swept.split(" "), True)
+    assert [run_name(job.config, job.choices, planned.keys) for job in planned.jobs] == names
+
+
+def test_a_given_name_is_the_name_of_a_single_run():
+    (job,) = plan(["tracking.run_name=mytest"], False).jobs
+    assert run_name(job.config, job.choices, []) == "mytest"
+
+
 def test_seeds_of_the_four_streams_differ_and_can_be_set_one_by_one():
     (job,) = plan(["seed=3", "seeds.data=11"], False).jobs
     seeds = job.config.seeds

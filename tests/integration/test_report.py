@@ -39,13 +39,16 @@ STUDY = {
 
 def track(store, study, finals, failed=(), never=()):
     """A sweep as run.py would leave it behind."""
-    names = [f"masking {rate} · seed {seed}" for rate, seed in [*finals, *failed, *never]]
+    def config_hash(rate, seed):
+        return f"{study}{rate}{seed}".encode().hex()
+
+    names = {config_hash(*run): "masking {} · seed {}".format(*run) for run in [*finals, *failed, *never]}
     tags = {"git.commit": "0123abc", "git.dirty": "false", "version.numpy": "2.0", "version.python": "3.11.7"}
     stated = {"study": {"name": study, **STUDY}}
     sweep = open_sweep(store, study, (study.encode().hex() * 9)[:64], names, tags, stated)
     for rate, seed in [*finals, *failed]:
         final = finals.get((rate, seed))
-        with claim(store, f"{study}{rate}{seed}".encode().hex()) as held:
+        with claim(store, config_hash(rate, seed)) as held:
             seeds = {"seed": seed, "seeds": {"init": 7 * seed}}
             parameters = {"masking": {"rate": float(rate)}, "model": {"layers": 2}, **seeds}
             run = start_run(held, f"masking {rate} · seed {seed}", parameters, tags, sweep.id)
@@ -185,6 +188,19 @@ def test_the_data_may_fail_to_answer(store):
     track(store, "undecided", finals)
     answer = write_report(store, "undecided").answer
     assert "the data do not separate it from the baseline 0.15: the paired difference is −0.025 [" in answer
+
+
+def test_a_run_that_never_started_is_missing_though_another_prints_alike(store):
+    sweep = track(store, "alike", {("0.15", 0): 6.0})
+    planned = [{"config_hash": "0", "name": "masking 0.15 · seed 0"}]
+    sweep.log_dict(planned, "planned.json")
+    assert load_study(store, "alike").missing == {"masking 0.15 · seed 0": "never started"}
+
+
+def test_what_an_earlier_version_planned_by_name_alone_is_still_understood(store):
+    sweep = track(store, "by_name", {("0.15", 0): 6.0})
+    sweep.log_dict(["masking 0.15 · seed 0", "masking 0.15 · seed 1"], "planned.json")
+    assert load_study(store, "by_name").missing == {"masking 0.15 · seed 1": "never started"}
 
 
 def test_a_sweep_without_a_finished_run_still_has_a_report(store):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from minibert.errors import MinibertError
+from minibert.run import _join_finished, _verdict
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
 from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children
@@ -254,7 +255,7 @@ def test_claims_on_different_configurations_do_not_meet(store, held):
 
 def test_a_sweep_lists_its_own_children(store, held):
     study = {"study": {"factor": "masking.rate"}}
-    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one", "two"], {}, study)
+    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, {HASH: "one", OTHER_HASH: "two"}, {}, study)
     run = start_run(held, "one", {"masking": {"rate": 0.4}}, {}, parent=sweep.id)
     run.log({"train/loss": 6.5}, 30)
     run.finish("FAILED", "poisoned batch")
@@ -269,24 +270,53 @@ def test_a_sweep_lists_its_own_children(store, held):
 
 
 def test_the_same_sweep_is_continued_whatever_became_of_it(store):
-    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, ["one"], {}, {})
+    sweep = open_sweep(store, "masking_sweep", "5eed" * 16, {HASH: "one"}, {}, {})
     sweep.finish("FAILED", "one failed")
-    again = open_sweep(store, "masking_sweep", "5eed" * 16, ["one"], {}, {})
+    again = open_sweep(store, "masking_sweep", "5eed" * 16, {HASH: "one"}, {}, {})
     assert again.continued and again.id == sweep.id
     assert stored(store, again).info.status == "RUNNING"
-    assert open_sweep(store, "masking_sweep", "0dd" * 16, ["one"], {}, {}).id != sweep.id
+    assert open_sweep(store, "masking_sweep", "0dd" * 16, {HASH: "one"}, {}, {}).id != sweep.id
 
 
 def test_a_run_that_finished_elsewhere_joins_a_sweep_and_stays_where_it_was(store, held):
-    first = open_sweep(store, "first", "5eed" * 16, ["one"], {}, {})
+    first = open_sweep(store, "first", "5eed" * 16, {HASH: "one"}, {}, {})
     run = start_run(held, "one", {}, {}, parent=first.id)
     run.finish("FINISHED")
-    second = open_sweep(store, "second", "0dd" * 16, ["other name"], {}, {})
+    second = open_sweep(store, "second", "0dd" * 16, {HASH: "other name"}, {}, {})
     assert second.children() == []
     join_sweep(store, second.id, run.id, "other name")
     assert [child.name for child in second.children()] == ["other name"]
     assert [child.name for child in children(store, first.sweep_hash)] == ["one"]
     assert stored(store, run).data.tags["mlflow.parentRunId"] == first.id
+
+
+def test_runs_that_print_alike_are_told_apart_by_their_configuration(store, held):
+    planned = {HASH: "learning rate 0.00123457", OTHER_HASH: "learning rate 0.00123457"}
+    sweep = open_sweep(store, "alike", "5eed" * 16, planned, {}, {})
+    assert _join_finished(sweep, planned) == 2
+    start_run(held, planned[HASH], {}, {}, parent=sweep.id).finish("FINISHED")
+    assert _join_finished(sweep, planned) == 1
+    assert _verdict(sweep, planned)[0] == "FAILED"
+    with claim(store, OTHER_HASH) as other:
+        start_run(other, planned[OTHER_HASH], {}, {}, parent=sweep.id).finish("FINISHED")
+    assert _join_finished(sweep, planned) == 0
+    assert _verdict(sweep, planned) == ("FINISHED", None)
+
+
+def test_a_run_counts_for_its_sweep_under_whatever_name_it_was_recorded(store, held):
+    planned = {HASH: "mytest · seed 0"}
+    sweep = open_sweep(store, "renamed", "5eed" * 16, planned, {}, {})
+    start_run(held, "mytest", {}, {}, parent=sweep.id).finish("FINISHED")
+    assert _join_finished(sweep, planned) == 0
+    assert _verdict(sweep, planned) == ("FINISHED", None)
+
+
+def test_of_two_runs_of_one_configuration_the_newer_one_says_how_it_went(store, held):
+    planned = {HASH: "one"}
+    sweep = open_sweep(store, "rerun", "5eed" * 16, planned, {}, {})
+    start_run(held, "one", {}, {}, parent=sweep.id).finish("FINISHED")
+    start_run(held, "one", {}, {}, parent=sweep.id).finish("FAILED", "poisoned batch")
+    assert _verdict(sweep, planned)[0] == "FAILED"
 
 
 def test_an_absent_server_is_one_clear_error(tmp_path):
