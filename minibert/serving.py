@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from minibert.config import PACKAGE
-from minibert.data.tokenizer import load_tokenizer
+from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.model.factory import load_model
@@ -155,11 +155,10 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequen
     for text in texts:
         if not isinstance(text, str):
             raise MinibertError(f"texts: {type(text).__name__} was given. Allowed: a list of strings.")
-    tokenizer.encode_special_tokens = False  # [MASK] in a text is a mask, not six characters
     padding = tokenizer.token_to_id("[PAD]")
     for start in range(0, len(texts), BATCH):
         chunk = texts[start : start + BATCH]
-        encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(chunk))]
+        encoded = [encoding.ids for encoding in encode_texts(tokenizer, chunk)]
         lengths = np.array([len(ids) for ids in encoded])
         real = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(real.shape, padding)

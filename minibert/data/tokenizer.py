@@ -4,13 +4,13 @@ Words are cut greedily into the longest pieces of a learned vocabulary; ``##`` m
 word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used by Devlin et al., "BERT", 2019.
 """
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -20,6 +20,7 @@ from tokenizers.trainers import WordPieceTrainer
 
 from minibert.config import DataConfig
 from minibert.data.corpora import load_corpus, split_documents
+from minibert.data.foreign_tokenizers import apply_settings, read_settings, require_bert
 from minibert.errors import MinibertError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -74,6 +75,9 @@ def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
 def load_tokenizer(path) -> Tokenizer:
     """The tokenizer of a tokenizer.json, or BERT's own around a vocab.txt; or of a folder that holds either.
 
+    What the files of ``transformers`` beside it say is honoured (:mod:`minibert.data.foreign_tokenizers`), but
+    texts are neither padded nor cut, whatever the file asks for.
+
     Raises :class:`MinibertError` when there is neither, or when it lacks one of BERT's special tokens.
     """
     given = Path(path)
@@ -82,10 +86,13 @@ def load_tokenizer(path) -> Tokenizer:
     if path is None:
         raise MinibertError(f"{given}: has neither tokenizer.json nor vocab.txt, so no text can be encoded.")
     try:
-        if path.suffix == ".txt":
-            return _around_vocabulary(path)
-        tokenizer = Tokenizer.from_file(str(path))
+        settings = read_settings(path.parent)
+        whole = path.suffix != ".txt"
+        tokenizer = Tokenizer.from_file(str(path)) if whole else _around_vocabulary(path, settings)
         _require_special_tokens(path, tokenizer.get_vocab())
+        apply_settings(tokenizer, settings, path)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         return tokenizer
     except MinibertError:
         raise
@@ -93,19 +100,49 @@ def load_tokenizer(path) -> Tokenizer:
         raise MinibertError(f"{path}: cannot be read as a tokenizer ({error}).") from error
 
 
+@contextmanager
+def whole_texts(tokenizer: Tokenizer, spelt_out: bool) -> Iterator[None]:
+    """Within this context texts are neither padded nor cut; afterwards the tokenizer is as it was.
+
+    ``spelt_out``: a special token in a text, such as [MASK], is read as the characters that it consists of.
+    """
+    spelling, padding, truncation = tokenizer.encode_special_tokens, tokenizer.padding, tokenizer.truncation
+    if spelling != spelt_out:
+        tokenizer.encode_special_tokens = spelt_out
+    if padding:
+        tokenizer.no_padding()
+    if truncation:
+        tokenizer.no_truncation()
+    try:
+        yield
+    finally:
+        if spelling != spelt_out:
+            tokenizer.encode_special_tokens = spelling
+        if padding:
+            tokenizer.enable_padding(**padding)
+        if truncation:
+            tokenizer.enable_truncation(**truncation)
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence, is_pretokenized: bool = False) -> list[Encoding]:
+    """[CLS] text [SEP] of every text, or of every list of words, whole. [MASK] in a text is a mask."""
+    with whole_texts(tokenizer, spelt_out=False):
+        return tokenizer.encode_batch(list(texts), is_pretokenized=is_pretokenized)
+
+
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
     A special token that is spelt out in a text is read as the ordinary characters that it consists of.
     """
-    tokenizer.encode_special_tokens = True
     # No piece spans a line break, so lines give the same ids as whole texts, and spread better over the cores.
     lines = [(owner, line) for owner, text in enumerate(texts) for line in text.split("\n") if line]
     pieces = [[np.empty(0, np.int32)] for _ in texts]
-    for start in range(0, len(lines), LINES_AT_ONCE):
-        owners, batch = zip(*lines[start : start + LINES_AT_ONCE])
-        for owner, encoding in zip(owners, tokenizer.encode_batch_fast(batch, add_special_tokens=False)):
-            pieces[owner].append(np.array(encoding.ids, np.int32))
+    with whole_texts(tokenizer, spelt_out=True):
+        for start in range(0, len(lines), LINES_AT_ONCE):
+            owners, batch = zip(*lines[start : start + LINES_AT_ONCE])
+            for owner, encoding in zip(owners, tokenizer.encode_batch_fast(batch, add_special_tokens=False)):
+                pieces[owner].append(np.array(encoding.ids, np.int32))
     return [np.concatenate(parts) for parts in pieces]
 
 
@@ -125,14 +162,15 @@ def _empty_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _around_vocabulary(path: Path) -> Tokenizer:
-    """BERT's pipeline around a vocab.txt, a token a line; tokenizer_config.json says whether case is kept."""
+def _around_vocabulary(path: Path, settings: dict) -> Tokenizer:
+    """BERT's pipeline around a vocab.txt, a token a line."""
+    require_bert(settings, path)
     tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    settings = path.with_name("tokenizer_config.json")
-    about = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
     vocabulary = {token: index for index, token in enumerate(tokens)}
     _require_special_tokens(path, vocabulary)
-    return _empty_tokenizer(vocabulary, lowercase=about.get("do_lower_case", True))
+    tokenizer = _empty_tokenizer(vocabulary, lowercase=True)
+    tokenizer.normalizer = BertNormalizer(lowercase=True, strip_accents=None)  # accents go with case, unless said
+    return tokenizer
 
 
 def _require_special_tokens(path: Path, vocabulary: dict[str, int]) -> None:

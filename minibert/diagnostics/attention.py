@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 
 PATTERNS = ("self", "previous", "next")
@@ -264,9 +265,7 @@ def attention_of_text(model, text: str, tokenizer=None) -> tuple[np.ndarray, lis
     the network's ``max_length``.
     """
     model, tokenizer = network_and_tokenizer(model, tokenizer)
-    spelling, tokenizer.encode_special_tokens = tokenizer.encode_special_tokens, False
-    encoding = tokenizer.encode(text)
-    tokenizer.encode_special_tokens = spelling
+    (encoding,) = encode_texts(tokenizer, [text])
     if len(encoding.ids) > model.config.max_length:
         raise MinibertError(
             f"text: has {len(encoding.ids)} tokens with [CLS] and [SEP]. "

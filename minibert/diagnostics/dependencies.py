@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minibert.data.tokenizer import encode_texts
 from minibert.diagnostics.attention import network_and_tokenizer
 from minibert.errors import MinibertError
 
@@ -89,7 +90,7 @@ def encode_words(tokenizer, words: Sequence[str]) -> tuple[np.ndarray, np.ndarra
 
     ``tokenizer`` is of the library ``tokenizers``.
     """
-    encoding = tokenizer.encode(list(words), is_pretokenized=True)
+    (encoding,) = encode_texts(tokenizer, [list(words)], is_pretokenized=True)
     owners = [-1 if word is None else word for word in encoding.word_ids]
     return np.array(encoding.ids), np.array(owners)
 

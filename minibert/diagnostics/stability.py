@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tokenizers import Tokenizer
 
+from minibert.data.tokenizer import encode_texts
 from minibert.diagnostics.geometry import compute_anisotropy, place_names
 from minibert.diagnostics.perturbations import SENTENCES, TEXT_CHANGES
 from minibert.errors import MinibertError, unknown_name
@@ -129,8 +130,8 @@ def _network_and_tokenizer(model, tokenizer: Tokenizer | None) -> tuple[MiniBERT
 
 def _encode(tokenizer: Tokenizer, text: str, longest: int) -> tuple[list[int], list[bool]]:
     """The ids of a text with [CLS] and [SEP], cut to ``longest``, and which of them are words."""
-    encoding = tokenizer.encode(text)
-    kept = [index for index, real in enumerate(encoding.attention_mask) if real][:longest]
+    (encoding,) = encode_texts(tokenizer, [text])
+    kept = range(min(len(encoding.ids), longest))
     words = [not encoding.special_tokens_mask[index] for index in kept]
     if not any(words):
         raise MinibertError(

@@ -7,6 +7,7 @@ read with ``json`` and ``safetensors``: nothing in a folder is ever unpickled or
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +98,11 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
         # A head for another task that the class always has: without it, loading warns of missing weights.
         tensors["esm.contact_head.regression.weight"] = np.zeros((1, config.layers * config.heads), config.dtype)
         tensors["esm.contact_head.regression.bias"] = np.zeros(1, config.dtype)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
-        _write_json(folder / "config.json", foreign.model_settings(config, family, padding, mask))
-        if tokenizer is not None:
-            _save_tokenizer(folder, config, tokenizer)
-    except OSError as error:
-        raise MinibertError(f"{folder} could not be written: {error}. Name another folder.") from error
+    files = {
+        "model.safetensors": save(tensors, metadata={"format": "pt"}),
+        "config.json": _json(foreign.model_settings(config, family, padding, mask)),
+    }
+    _write(folder, files | ({} if tokenizer is None else _tokenizer_files(config, tokenizer)))
 
 
 def _read_settings(folder: Path) -> dict:
@@ -216,23 +214,75 @@ def _fill(
     return []
 
 
-def _save_tokenizer(folder: Path, config: ModelConfig, tokenizer) -> None:
-    """tokenizer.json, under the class that makes ``transformers`` run exactly that; vocab.txt for others."""
+def _tokenizer_files(config: ModelConfig, tokenizer) -> dict[str, bytes]:
+    """tokenizer.json, under the class that makes ``transformers`` run exactly that; vocab.txt for others.
+
+    A vocab.txt is left out where BERT's way of cutting texts would make other tokens of it.
+    """
+    about = json.loads(tokenizer.to_str())
+    about |= {"padding": None, "truncation": None}  # of the texts that were encoded last, not of the tokenizer
+    ids = tokenizer.get_vocab()
+    largest = max(ids.values())
+    if largest >= config.vocab_size:
+        raise MinibertError(
+            f"tokenizer: its largest token id is {largest}, and the model has embeddings for model.vocab_size="
+            f"{config.vocab_size} tokens. Allowed: the tokenizer that the model was trained with."
+        )
     special = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
-    normalizer = json.loads(tokenizer.to_str()).get("normalizer") or {}
-    vocabulary = tokenizer.get_vocab()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    lines = (f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get))
-    (folder / "vocab.txt").write_text("".join(lines), encoding="utf-8")
-    _write_json(folder / "special_tokens_map.json", special)
-    about = {
+    normalizer = about.get("normalizer") or {}
+    settings = special | {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config.max_length,
         # Without a second segment, ids of segments would be refused (esm) or out of range (bert).
         "model_input_names": ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.segments > 1),
         "do_lower_case": bool(normalizer.get("lowercase", False)),
+        "strip_accents": normalizer.get("strip_accents"),
+        "tokenize_chinese_chars": bool(normalizer.get("handle_chinese_chars", True)),
+        "added_tokens_decoder": {
+            str(token["id"]): {key: value for key, value in token.items() if key != "id"}
+            for token in about["added_tokens"]
+        },
     }
-    _write_json(folder / "tokenizer_config.json", special | about)
+    files = {
+        "tokenizer.json": _json(about), "special_tokens_map.json": _json(special),
+        "tokenizer_config.json": _json(settings),
+    }  # fmt: skip
+    if _is_bert(about, ids):
+        files["vocab.txt"] = "".join(f"{token}\n" for token in sorted(ids, key=ids.get)).encode()
+    return files
+
+
+def _is_bert(about: Mapping, ids: Mapping[str, int]) -> bool:
+    """Whether a tokenizer (``about``, as tokenizer.json has it) is what BERT's classes make of a vocab.txt."""
+    model, normalizer = about["model"], about.get("normalizer") or {}
+    standard = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+    return (
+        standard.items() <= model.items()
+        and model.get("max_input_chars_per_word") == 100
+        and normalizer.get("type") == "BertNormalizer"
+        and normalizer.get("clean_text") is True
+        and (about.get("pre_tokenizer") or {}).get("type") == "BertPreTokenizer"
+        and sorted(ids.values()) == list(range(len(ids)))
+        and not any("\n" in token or "\r" in token for token in ids)
+    )
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files or, where there is no room for one of them, none."""
+    written = {folder / f".{name}.tmp": folder / name for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in zip(written, files.values(), strict=True):
+            path.write_bytes(content)
+        for path, final in written.items():
+            path.replace(final)
+    except OSError as error:
+        for path in written:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise MinibertError(
+            f"{folder} could not be written: {error}. Free some space, or name another folder."
+        ) from error
 
 
 def _token_id(tokenizer, token: str, default: int) -> int:
@@ -240,8 +290,8 @@ def _token_id(tokenizer, token: str, default: int) -> int:
     return default if found is None else found
 
 
-def _write_json(path: Path, content: Mapping) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _json(content: Mapping) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _cannot_read(folder: Path, problems: list[str]) -> MinibertError:
