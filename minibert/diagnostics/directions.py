@@ -93,3 +93,17 @@ def draw_direction(params: Parameters, names: tuple[str, ...], seed: int, number
             "Allowed for these: the directions gradient, update and eigenvector."
         )
     return normalise_by_filter(drawn, params)
+
+
+def scale_to_weights(vector: np.ndarray, params: Parameters) -> np.ndarray | None:
+    """d ‖w‖ / ‖d‖, w being all weights, gains and biases aside; None for a direction of zeros.    Flat, float64.
+
+    Then ‖d‖ is that of a random direction normalised by filter, and distances along both compare. The line is the
+    same whatever the learning rate was.
+    """
+    vector = np.asarray(vector, np.float64)
+    size = np.linalg.norm(vector)
+    if not size:
+        return None
+    weights = [np.linalg.norm(params[name].astype(np.float64)) for name in params if name.endswith(".weight")]
+    return vector * (np.linalg.norm(weights) / size)

@@ -99,8 +99,9 @@ class _Worker:
         total = 0.0
         for piece in pieces:
             self.work.reset()
-            logits, labels = self.model.score(*piece[:4], position_ids=piece.position_ids, work=self.work)
-            total += float(prediction_losses(logits, labels).sum())
+            with np.errstate(over="ignore", invalid="ignore"):  # far away, or where training diverged
+                logits, labels = self.model.score(*piece[:4], position_ids=piece.position_ids, work=self.work)
+                total += float(prediction_losses(logits, labels).sum())
         return total
 
     def gradient(self, piece: FrozenBatch, count: int) -> np.ndarray:

@@ -29,12 +29,13 @@ INGREDIENTS = {
     "gradient_norm": "their norm",
     "initial": "parameters at initialisation, by name",
     "data": "tokenizer, unigram counts and baselines",
-    "probe": "batch, cache and logits of held-out sequences, without dropout, over all positions",
+    "probe_batch": "held-out sequences, masked as in evaluation",
+    "probe": "that batch with the cache and logits of a pass without dropout, over all positions",
     "lane_gradients": "flat gradients of each lane's share of the batch",
     "lane_predictions": "predictions in each share",
     "previous_gradient": "flat gradient of the step before",
     "params_before": "parameters before the update",
-    "update": "what the optimizer added to them, by name",
+    "update": "what the optimizer added to them, by name; at the end of training, the last",
     "learning_rate": "of the update",
     "after": "loss and gradients on the same batch after the update",
     "record": "everything the run has recorded, at its end",
@@ -63,7 +64,8 @@ class Diagnostic:
         if self.asks & AT_END:
             return False
         if self.every == "end":
-            return step == last
+            # The last update leads to the last step: it is known right after it was made.
+            return step == (last - 1 if self.asks & AFTER_UPDATE else last)
         if self.every == "log":
             return step in steps
         return step % self.every == 0

@@ -52,19 +52,41 @@ class Diagnostics:
         """Run what is due at the snapshot's step: before the update what needs none, after it the rest.
 
         What asks for something that the snapshot has not (there is no update at the end of training) is left out.
+        What looks at the last update is recorded at the step that it leads to.
         """
         if not updated and "probe" in self.needs(snapshot.step):
             with self._timed(PROBE_PASS):
                 _ = snapshot.probe  # now, while the parameters are those of the step
         for each in self._due(snapshot.step):
             if bool(each.asks & AFTER_UPDATE) == updated:
-                arguments = {name: getattr(snapshot, name) for name in each.asks if not updated or name != "after"}
-                if any(value is None or (name.startswith("lane_") and len(value) < 2) for name, value in arguments.items()):
-                    continue
-                if "after" in each.asks:
-                    with self._timed(PASS_AFTER):
-                        arguments["after"] = snapshot.after
-                self._run(each, arguments, snapshot.step)
+                self._look(each, snapshot, self.last if each.every == "end" else snapshot.step)
+
+    @property
+    def wants_last_update(self) -> bool:
+        """Whether the last update is asked for, also where it turns out only afterwards that it was the last."""
+        return any(each.every == "end" and each.asks & AFTER_UPDATE for each in self.chosen)
+
+    def look_back(self, snapshot) -> None:
+        """Training has ended at the step after the snapshot's, without an update: look at the one before."""
+        for each in self.chosen:
+            last = each.every == "end" and each.asks & AFTER_UPDATE and "after" not in each.asks
+            if last and each.name not in self.failed:
+                self._look(each, snapshot, snapshot.step + 1)
+
+    def end_at(self, step: int) -> None:
+        """Training has ended at this step, whatever was planned."""
+        self.last = step
+
+    def _look(self, each: Diagnostic, snapshot, step: int) -> None:
+        """``step``: which the finding is recorded at."""
+        arguments = {name: getattr(snapshot, name) for name in each.asks - {"after"}}
+        lanes = (value for name, value in arguments.items() if name.startswith("lane_"))
+        if any(value is None for value in arguments.values()) or any(len(shares) < 2 for shares in lanes):
+            return
+        if "after" in each.asks:
+            with self._timed(PASS_AFTER):
+                arguments["after"] = snapshot.after
+        self._run(each, arguments, step)
 
     def conclude(self) -> None:
         """Run what goes by the whole record of the run."""

@@ -124,6 +124,9 @@ class Trainer:
         asks = diagnostics.asks if diagnostics else ()
         self._initial = model.params.vector.copy() if "initial" in asks else None
         self._previous_gradient = np.zeros_like(model.params.vector) if "previous_gradient" in asks else None
+        # Only a range test does not know beforehand which update is its last.
+        self._keeps_update = bool(asks) and config.schedule.name == "range_test" and diagnostics.wants_last_update
+        self._before_update: np.ndarray | None = None
 
     def __enter__(self):
         self.lanes.__enter__()
@@ -146,6 +149,8 @@ class Trainer:
             self._show(observers, None)
         while not self.finished:
             self._show(observers, self.step())
+        if self.diagnostics and self.progress.diverged:
+            self.diagnostics.end_at(self.progress.step)
         self.examine()
 
     def _show(self, observers: Iterable[Callable], step: "Step | None") -> None:
@@ -186,6 +191,8 @@ class Trainer:
         remembered = None
         if self._previous_gradient is not None and "previous_gradient" in self.diagnostics.needs(number):
             remembered = gradients.vector.copy()
+        if self._keeps_update:
+            self._before_update = self.params.vector.copy()
         self.optimizer.apply(
             self.params.vector, gradients.vector, number, rate, norm, self.lanes.map
         )
@@ -235,6 +242,7 @@ class Trainer:
         progress.loss_count += 1
         progress.seconds += seconds
         norms = {group: gradients.norm(f"{group}.") for group in gradients.groups}
+        self._look_back()
         return Step(loss, norm, self._rate(progress.step), norms)
 
     def examine(self) -> None:
@@ -255,13 +263,16 @@ class Trainer:
         if not needed:
             return loss, norm, None
         step, gradients = self.progress.step, self.lanes.grads[0]
-        initial = None if self._initial is None else Parameters(self.params.layout, vector=self._initial)
         return loss, norm, Snapshot(
-            step, self.model, self.config, batch, caches, loss, gradients, norm, initial, self._data,
-            self._probe_batch, self.lanes, lane_gradients,
+            step, self.model, self.config, batch, caches, loss, gradients, norm, self._initial_parameters,
+            self._data, self._probe_batch, self.lanes, lane_gradients,
             self.lanes.predictions(batch, self.config.training.accumulation),
             self._previous_gradient if step else None,
         )  # fmt: skip
+
+    @property
+    def _initial_parameters(self) -> Parameters | None:
+        return None if self._initial is None else Parameters(self.params.layout, vector=self._initial)
 
     def _loss_and_lane_gradients(
         self, step: int, batch: Batch, measured: Measured | None, caches: list | None
@@ -299,6 +310,23 @@ class Trainer:
         snapshot.update = Parameters(self.params.layout, vector=self.params.vector - snapshot.params_before.vector)
         self.diagnostics.look(snapshot, updated=True)
         return time.perf_counter() - started
+
+    def _look_back(self) -> None:
+        """Show the diagnostics the update before a range test's end: nobody knew then that it was the last.
+
+        Of the pass that it was made of nothing is left.
+        """
+        if self._before_update is None:
+            return
+        step, layout = self.progress.step - 1, self.params.layout
+        snapshot = Snapshot(
+            step, self.model, self.config, None, None, None, None, None, self._initial_parameters, self._data,
+            self._probe_batch, self.lanes,
+            params_before=Parameters(layout, vector=self._before_update),
+            update=Parameters(layout, vector=self.params.vector - self._before_update),
+            learning_rate=self._rate(step),
+        )  # fmt: skip
+        self.diagnostics.look_back(snapshot)
 
     def take_mean_loss(self) -> float:
         """Mean training loss since this was last asked, in nats."""

@@ -114,11 +114,13 @@ def look(config: Config, data: PreparedData, chosen: list[Diagnostic], looks: in
                 held.append(seconds - sum(spent.values()))
                 for name, taken in spent.items():
                     found.looks.setdefault(name, []).append(taken)
+            elif step == last - 1:
+                after_last_update = spent
             elif step >= WARM_UP and step not in at and step + 1 not in at:  # before a look, its gradient is kept
                 found.steps.append(seconds)
         seconds, found.end, _ = _timed(trainer.examine, diagnostics)
         found.end[LAST_PASS] = seconds - sum(found.end.values())
-        found.end |= _timed(diagnostics.conclude, diagnostics)[1]
+        found.end |= after_last_update | _timed(diagnostics.conclude, diagnostics)[1]
     found.looks[HOLDING] = [seconds - found.step for seconds in held]
     found.failed = diagnostics.failed
     return found

@@ -21,7 +21,13 @@ from minibert.diagnostics import (
     plot_sharpness,
 )
 from minibert.diagnostics.directions import choose_parameters, draw_direction, indices_of, normalise_by_filter
-from minibert.diagnostics.figures.landscape import draw_landscape, draw_sharpness, draw_updates
+from minibert.diagnostics.figures.landscape import (
+    draw_path,
+    draw_sharpness,
+    draw_slices,
+    draw_surface,
+    draw_updates,
+)
 from minibert.diagnostics.frozen_loss import FrozenLoss, freeze
 from minibert.diagnostics.landscape import BY_FILTER, Direction, Slice
 from minibert.diagnostics.registry import choose
@@ -527,15 +533,20 @@ class TestTraining:
         assert ended[0].params.vector.tobytes() == alone.params.vector.tobytes()
 
 
+def drawn_of(record):
+    drawings = (draw_slices, draw_surface, draw_path, draw_sharpness, draw_updates)
+    return {name: drawn for draw in drawings for name, drawn in draw(record).items()}
+
+
 class TestFigures:
     def test_of_a_run_are_drawn_from_its_record(self, ended):
         _, record = ended
-        drawn = draw_landscape(record) | draw_sharpness(record) | draw_updates(record)
+        drawn = drawn_of(record)
         assert set(drawn) == {"slices", "surface", "path", "sharpness", "sharpness_by_group", "updates"}
         assert all(each.caption.endswith(".") for each in drawn.values())
 
     def test_without_numbers_there_are_none(self):
-        assert draw_landscape(Memory()) | draw_sharpness(Memory()) | draw_updates(Memory()) == {}
+        assert drawn_of(Memory()) == {}
 
     def test_of_results_are_drawn_directly(self, around):
         slices = plot_loss_slices(around)

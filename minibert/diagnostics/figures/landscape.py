@@ -7,7 +7,7 @@ import numpy as np
 
 from minibert.diagnostics.figures.depths import colour_bar, in_depth_order
 from minibert.diagnostics.figures.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.landscape import LinearPath, LossLandscape, Surface
+from minibert.diagnostics.landscape import RISE, LinearPath, LossLandscape, Surface
 from minibert.diagnostics.registry import drawing
 from minibert.diagnostics.sharpness import Sharpness
 
@@ -28,6 +28,8 @@ AXES = {
     "eigenvector": "distance in parameter space",
     "update": "multiples of the update",
 }
+COARSE = {"update_slice": "last update", "random_slice": "random direction"}
+"""Diagnostic -> what its direction is called"""
 
 
 class Curve(NamedTuple):
@@ -86,8 +88,25 @@ def plot_sharpness(sharpness: Sharpness) -> "Figure":
 
 
 @drawing("landscape")
-def draw_landscape(record) -> dict[str, Drawing]:
-    """``slices``, ``surface`` and ``path``, as last recorded."""
+def draw_coarse_slices(record) -> dict[str, Drawing]:
+    """``coarse_slices``: the loss along the last update and along one random direction, as every run ends."""
+    found = {title: _last(record, name) for name, title in COARSE.items()}
+    found = {title: arrays for title, arrays in found.items() if arrays and np.isfinite(arrays["losses"]).any()}
+    if not found:
+        return {}
+    missing = [title for title in COARSE.values() if title not in found]
+    caption = (
+        "Loss on held-out sequences, without dropout, along lines through the network at the end of training. "
+        "Distance 1 is as far as the weights are large, along both. Dashed: what slope and curvature between the "
+        f"nearest points predict. Dotted: {RISE} nats more than in the middle, to where the width is measured."
+        + "".join(f" The {title} is not among what was recorded." for title in missing)
+    )
+    return {"coarse_slices": Drawing(_draw_coarse_slices(found), caption)}
+
+
+@drawing("landscape")
+def draw_slices(record) -> dict[str, Drawing]:
+    """``slices``, as last recorded."""
     drawn = {}
     if arrays := _last(record, "loss_landscape"):
         names = dict.fromkeys(key.split("/")[0] for key in arrays)
@@ -97,6 +116,13 @@ def draw_landscape(record) -> dict[str, Drawing]:
             "Loss on held-out sequences, without dropout, along lines through the trained network. Dashed: what "
             "slope and curvature at 0 predict. These are a few lines of millions: what looks convex need not be.",
         )
+    return drawn
+
+
+@drawing("landscape")
+def draw_surface(record) -> dict[str, Drawing]:
+    """``surface``, as last recorded."""
+    drawn = {}
     if arrays := _last(record, "loss_surface"):
         axes = (f"random direction {number} (size of the weights)" for number in (0, 1))
         drawn["surface"] = Drawing(
@@ -104,6 +130,13 @@ def draw_landscape(record) -> dict[str, Drawing]:
             "Loss on held-out sequences over the plane of two random directions, normalised by filter. "
             "Star: the trained network; cross: the lowest point found, where that is another.",
         )
+    return drawn
+
+
+@drawing("landscape")
+def draw_path(record) -> dict[str, Drawing]:
+    """``path``, as last recorded."""
+    drawn = {}
     if arrays := _last(record, "initial_to_final_path"):
         path = LinearPath(arrays["fractions"], arrays["losses"])
         drawn["path"] = Drawing(
@@ -195,6 +228,36 @@ def _draw_slices(curves: Mapping[str, Curve]) -> "Figure":
             panel.legend(frameon=False, fontsize=8)
         finish(panel, AXES[kind], LOSS if panel.get_subplotspec().is_first_col() else "", TITLES[kind])
     return figure
+
+
+def _draw_coarse_slices(found: Mapping[str, Mapping[str, np.ndarray]]) -> "Figure":
+    figure = new_figure(6, 4)
+    panel = figure.subplots()
+    finite = np.concatenate([arrays["losses"][np.isfinite(arrays["losses"])] for arrays in found.values()])
+    for title, arrays in found.items():
+        colour = COLOURS[list(COARSE.values()).index(title)]
+        panel.plot(arrays["distances"], arrays["losses"], color=colour, marker="o", markersize=4, label=title)
+        panel.plot(arrays["distances"], arrays["quadratic"], color=colour, linestyle="--", linewidth=1)
+    distances = arrays["distances"]
+    here = arrays["losses"][len(distances) // 2]
+    if np.isfinite(here):
+        panel.axhline(here + RISE, color="0.4", linestyle=":", linewidth=1)
+    nearest = distances[distances > 0].min()
+    panel.set_xscale("symlog", linthresh=nearest, base=3, linscale=0.6)
+    panel.set_xticks(distances, [_fraction(distance) for distance in distances])
+    panel.minorticks_off()
+    margin = 0.08 * (finite.max() - finite.min() or 1)
+    panel.set_ylim(finite.min() - margin, finite.max() + margin)
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize=10)
+    finish(panel, "distance, as a share of the size of the weights", LOSS)
+    return figure
+
+
+def _fraction(distance: float) -> str:
+    """``-1/27``: the distances are powers of three."""
+    share = abs(distance)
+    text = f"{share:g}" if share in (0, 1) else f"1/{round(1 / share)}"
+    return text if distance >= 0 else f"−{text}"
 
 
 def _draw_surface(across, up, losses, across_label: str, up_label: str) -> "Figure":

@@ -7,14 +7,21 @@ whatever else is learnt.
 
 import numpy as np
 
+from minibert.diagnostics.directions import draw_direction, scale_to_weights
 from minibert.diagnostics.frozen_loss import FrozenLoss, freeze
-from minibert.diagnostics.landscape import analyze_linear_path, analyze_loss_landscape, losses_along
+from minibert.diagnostics.landscape import (
+    BY_FILTER,
+    analyze_linear_path,
+    analyze_loss_landscape,
+    losses_along,
+    measure_slice,
+)
 from minibert.diagnostics.registry import diagnostic
 from minibert.diagnostics.sharpness import BlockSharpness, analyze_sharpness
 
 SEQUENCES = 8
 """Of the probe: what bounds the cost"""
-UPDATE_SEQUENCES = 16
+MORE_SEQUENCES = 16
 """Where few losses are taken, they can be of more"""
 DIRECTIONS = ("random_0", "random_1", "gradient", "eigenvector")
 PLANE = ("random_0", "random_1")
@@ -24,6 +31,41 @@ COARSE = 0.05
 """Residual, relative to the eigenvalue, that is good enough: its square is what the eigenvalue is off by"""
 MULTIPLES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Of the update, at which the loss is taken"""
+NEAR = (1 / 81, 1 / 27, 1 / 9, 1 / 3, 1.0)
+"""Of the size of the weights, to either side, at which the coarse slices take the loss: along an update it rises
+much sooner than along a random direction"""
+
+
+@diagnostic("random_slice", every="end")
+def random_slice(model, probe_batch, config):
+    """``landscape/random/curvature`` and ``landscape/random/width`` along one random direction, the first of
+    ``loss_landscape``, normalised by filter; the 11 losses as an array."""
+    direction = draw_direction(model.params, tuple(model.params), 0, 0)
+    return _coarse_slice("random", direction, model, probe_batch, config)
+
+
+@diagnostic("update_slice", every="end")
+def update_slice(model, update, probe_batch, config):
+    """``landscape/update/curvature`` and ``landscape/update/width`` along the last update, made as large as the
+    weights; the 11 losses as an array. The tag ``diagnostics.update_slice`` where that update changed nothing."""
+    direction = scale_to_weights(update.vector, model.params)
+    if direction is None:
+        return {"diagnostics.update_slice": "left out: the last update changed no parameter"}
+    return _coarse_slice("update", direction, model, probe_batch, config)
+
+
+def _coarse_slice(name: str, direction: np.ndarray, model, batch, config) -> dict:
+    distances = np.array([*(-distance for distance in reversed(NEAR)), 0.0, *NEAR])
+    with FrozenLoss(model, batch, config.training.lanes, MORE_SEQUENCES) as loss, np.errstate(all="ignore"):
+        found = measure_slice(loss, name, direction.astype(model.params.vector.dtype), BY_FILTER, distances)
+    curvature = found.direction.curvature
+    return {
+        f"landscape/{name}/curvature": curvature if np.isfinite(curvature) else None,
+        f"landscape/{name}/width": found.width,
+        "distances": distances,
+        "losses": found.losses,
+        "quadratic": found.quadratic,
+    }
 
 
 @diagnostic("loss_landscape", every="end")
@@ -97,10 +139,10 @@ def initial_to_final_path(model, initial, probe, config):
 def loss_along_update(model, update, probe, config):
     """``landscape/update/change``, ``landscape/update/best_multiple``; losses at multiples of it as arrays.
 
-    The one place where the update is known is the step that makes it: at the end of training there is none.
+    The one place where the update is known is the step that makes it.
     """
     multiples = np.array(MULTIPLES)
-    with FrozenLoss(model, probe.batch, config.training.lanes, UPDATE_SEQUENCES) as loss:
+    with FrozenLoss(model, probe.batch, config.training.lanes, MORE_SEQUENCES) as loss:
         losses = losses_along(loss, update.vector, multiples - 1)  # the network is already where it leads
     return {
         "landscape/update/change": losses[MULTIPLES.index(1.0)] - losses[0],
