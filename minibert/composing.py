@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minibert.config import CONF, VARIANTS, Config, resolve
 from minibert.errors import MinibertError, nearest, unknown_name
+from minibert.model.memory import refuse_what_does_not_fit
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ def _value_at(config: Any, key: str) -> Any:
 def _job(composed, overrides) -> Job:
     choices = {group: str(option) for group, option in composed.hydra.runtime.choices.items() if not group.startswith("hydra/")}
     del composed.hydra
-    return Job(resolve(composed), tuple(overrides), choices)
+    config = resolve(composed)
+    refuse_what_does_not_fit(config)
+    return Job(config, tuple(overrides), choices)
 
 
 def _parse(overrides: list[str]) -> list[Override]:

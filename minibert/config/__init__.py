@@ -119,11 +119,11 @@ def resolve(composed) -> Config:
     if missing:
         raise MinibertError("\n".join(f"{key}: missing. Give a value: {key}=..." for key in missing))
     config = OmegaConf.to_object(composed)
+    config.model.auxiliary_heads = config.objective.tasks
+    validate(config)
     for stream, seed in derive_seeds(config.seed).items():
         if getattr(config.seeds, stream) is None:
             setattr(config.seeds, stream, seed)
-    config.model.auxiliary_heads = config.objective.tasks
-    validate(config)
     if isinstance(config.optimizer, LookaheadConfig):
         config.optimizer.inner.learning_rate = config.optimizer.learning_rate
         config.optimizer.inner.rate_factor = config.optimizer.rate_factor

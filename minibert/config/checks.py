@@ -9,6 +9,13 @@ from minibert.config.optimizers import LookaheadConfig
 from minibert.config.run import Config
 from minibert.errors import MinibertError, nearest
 
+LARGEST = 1e12
+"""Of numbers that have no upper bound of their own"""
+SMALLEST = 1e-37
+"""Of numbers above zero: float32 begins at 1.2e-38"""
+MOST_CHECKPOINTS = 100_000
+"""That a run may keep"""
+
 
 def validate(config, prefix: str = "") -> None:
     """Check every field against its bounds and choices, then the fields against each other."""
@@ -33,6 +40,8 @@ def _field_problems(config, prefix: str):
             continue
         if value is None:
             continue
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            yield from _number_problems(key, value, item.metadata)
         choices = item.metadata.get("choices")
         if choices and value not in choices:
             yield f"{key}={value}: not allowed{nearest(value, choices)}. Allowed: {', '.join(choices)}."
@@ -41,6 +50,16 @@ def _field_problems(config, prefix: str):
         if not all(comparisons[name][0](value, item.metadata[name]) for name in limits):
             allowed = " and ".join(f"{comparisons[name][1]} {item.metadata[name]}" for name in limits)
             yield f"{key}={value}: out of range. Allowed: {allowed}."
+
+
+def _number_problems(key: str, value: float, bounds):
+    """What no number may be, whatever its own bounds: infinite, or out of the reach of float32."""
+    if not math.isfinite(value):
+        yield f"{key}={value}: not a finite number. Allowed: a number, such as the default."
+    elif abs(value) > LARGEST and not {"at_most", "below"} & set(bounds):
+        yield f"{key}={value}: out of range. Allowed: at most {LARGEST:g}."
+    elif 0 < abs(value) < SMALLEST:
+        yield f"{key}={value}: too small for float32, which takes it for 0. Allowed: at least {SMALLEST:g}."
 
 
 def _combination_problems(config):
@@ -75,10 +94,9 @@ def _combination_problems(config):
                 f"objective.mlm=false: {group}={chosen} goes by how well masked words are predicted. "
                 f"Allowed: objective.mlm=true, or another {group}."
             )
-    for index, rate in enumerate(config.evaluation.rates):
-        if not 0 < rate < 1:
-            yield f"evaluation.rates[{index}]={rate}: out of range. Allowed: above 0 and below 1."
+    yield from _evaluation_problems(config)
     yield from _optimizer_problems(config)
+    yield from _training_problems(config)
     if config.training.accumulation > config.training.batch_size:
         yield (
             f"training.accumulation={config.training.accumulation}: more parts than sequences. "
@@ -169,6 +187,42 @@ def _optimizer_problems(config: Config):
             f"schedule.warmup={schedule.warmup} and schedule.decay={schedule.decay}: the decay would begin before "
             "the warm-up ends. Allowed: a sum of at most 1."
         )
+
+
+def _training_problems(config: Config):
+    training, masking = config.training, config.masking
+    kept = training.steps // training.checkpoint_every
+    if kept > MOST_CHECKPOINTS:
+        yield (
+            f"training.checkpoint_every={training.checkpoint_every}: {kept} checkpoints in training.steps="
+            f"{training.steps}. Allowed: at least {-(-training.steps // MOST_CHECKPOINTS)}, "
+            f"for at most {MOST_CHECKPOINTS} checkpoints."
+        )
+    tokens = training.steps * training.batch_size * training.sequence_length
+    rates = {"rate": masking.rate, "prediction_rate": masking.prediction_rate}
+    key = "rate" if masking.prediction_rate is None else "prediction_rate"
+    if config.objective.mlm and rates[key] * tokens < 1:
+        yield (
+            f"masking.{key}={rates[key]}: of the {tokens} tokens of this training, none would be predicted. "
+            f"Allowed: at least {1 / tokens:.2g}."
+        )
+
+
+def _evaluation_problems(config: Config):
+    evaluation, length = config.evaluation, config.training.sequence_length
+    tokens = evaluation.sequences * length
+    grid = {f"rates[{index}]": rate for index, rate in enumerate(evaluation.rates)}
+    for key, rate in {"rate": evaluation.rate, **grid}.items():
+        if not 0 < rate < 1:
+            yield f"evaluation.{key}={rate}: out of range. Allowed: above 0 and below 1."
+        elif rate * tokens < 1:
+            yield (
+                f"evaluation.{key}={rate}: of the {tokens} tokens of evaluation.sequences={evaluation.sequences}, "
+                f"none would be predicted. Allowed: at least {1 / tokens:.2g}."
+            )
+    for rate in sorted({rate for rate in evaluation.rates if evaluation.rates.count(rate) > 1}):
+        times = evaluation.rates.count(rate)
+        yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
 
 
 def _objective_problems(objective, model, length):

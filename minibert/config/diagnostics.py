@@ -14,9 +14,9 @@ class DiagnosticsConfig:
     """Importable modules with diagnostics of one's own; all that they register are taken."""
     figures: list[str] = field(default_factory=list)
     """Rooms whose figures are drawn at the end of a run: ``training``, ``spectra``, ...; ``all`` is every room."""
-    per_doubling: int = number(1, at_least=1)
+    per_doubling: int = number(1, at_least=1, at_most=512)
     """Steps looked at between one power of two and the next, up to step 512."""
     every: int = number(500, at_least=1)
     """Steps between looks after step 512."""
-    probe_sequences: int = number(16, at_least=1)
+    probe_sequences: int = number(16, at_least=1, at_most=1_048_576)
     """Held-out sequences, the same in every run, of what needs a pass without dropout over all positions."""

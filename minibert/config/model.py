@@ -17,7 +17,7 @@ class PositionConfig:
 @dataclass
 class RelativeConfig(PositionConfig):
     name: str = choice("relative", "relative")
-    distance: int = number(16, at_least=1)
+    distance: int = number(16, at_least=1, at_most=65_536)
     """Distances beyond this one share its vector."""
     keys: bool = True
     """Add a vector to the keys."""
@@ -28,7 +28,7 @@ class RelativeConfig(PositionConfig):
 @dataclass
 class RelativeBiasConfig(PositionConfig):
     name: str = choice("relative_bias", "relative_bias")
-    buckets: int = number(32, at_least=4)
+    buckets: int = number(32, at_least=4, at_most=65_536)
     """For both directions together."""
     farthest: int = number(128, at_least=2)
     """Distances from here on share the last bucket of their direction."""
@@ -48,13 +48,13 @@ class ModelConfig:
     """Shape and function of the network. ``vocab_size`` is also what the tokenizer is trained to."""
 
     name: str = "base"
-    vocab_size: int = number(8192, at_least=16)
-    hidden_size: int = number(192, at_least=1)
-    layers: int = number(3, at_least=1)
-    heads: int = number(4, at_least=1)
-    feed_forward_size: int = number(768, at_least=1)
-    max_length: int = number(128, at_least=1)
-    segments: int = number(0, at_least=0)
+    vocab_size: int = number(8192, at_least=16, at_most=2_000_000)
+    hidden_size: int = number(192, at_least=1, at_most=65_536)
+    layers: int = number(3, at_least=1, at_most=1000)
+    heads: int = number(4, at_least=1, at_most=65_536)
+    feed_forward_size: int = number(768, at_least=1, at_most=1_048_576)
+    max_length: int = number(128, at_least=1, at_most=1_048_576)
+    segments: int = number(0, at_least=0, at_most=65_536)
     """Size of the segment (token-type) table; 0 leaves segment embeddings out."""
     dropout: float = number(0.1, at_least=0, below=1)
     """Rate on the embeddings and on every residual branch, rounded to 1/256."""

@@ -83,7 +83,7 @@ class MuonConfig(OptimizerConfig):
     learning_rate: float = number(3e-3, above=0)
     momentum: float = number(0.95, at_least=0, below=1)
     nesterov: bool = True
-    iterations: int = number(5, at_least=1)
+    iterations: int = number(5, at_least=1, at_most=1000)
     """Newton–Schulz iterations that make the momentum orthogonal."""
     beta1: float = number(0.9, at_least=0, below=1)
     beta2: float = number(0.98, at_least=0, below=1)
@@ -131,7 +131,7 @@ class PercentileClippingConfig(ClippingConfig):
     name: str = choice("percentile", "percentile")
     percentile: float = number(90.0, above=0, at_most=100)
     """The gradient is clipped to this percentile of the norms of the last ``window`` steps."""
-    window: int = number(100, at_least=1)
+    window: int = number(100, at_least=1, at_most=1_000_000)
 
 
 @dataclass

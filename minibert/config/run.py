@@ -18,6 +18,8 @@ from minibert.config.optimizers import (
 )
 from minibert.config.training import ScheduleConfig, TrainingConfig
 
+LARGEST_SEED = 2**63 - 1
+
 
 @dataclass
 class EvaluationConfig:
@@ -26,12 +28,12 @@ class EvaluationConfig:
     """Steps between evaluations; there is always one at step 0 and one at the end."""
     sequences: int = number(256, at_least=1)
     """How many held-out sequences are scored; all of them where there are fewer."""
-    batch_size: int = number(32, at_least=1)
+    batch_size: int = number(32, at_least=1, at_most=1_048_576)
     rate: float = number(0.15, above=0, below=1)
     """Masking rate of the frozen set that every run is scored on."""
     rates: list[float] = field(default_factory=lambda: [0.15, 0.25, 0.40, 0.60, 0.80])
     """Further rates scored at the end of a run."""
-    mask_seed: int = number(15, at_least=0)
+    mask_seed: int = number(15, at_least=0, at_most=LARGEST_SEED)
     """Seed of the frozen masks: deliberately no part of a run's own seeds."""
 
 
@@ -58,10 +60,10 @@ class TrackingConfig:
 class SeedsConfig:
     """The four streams of random numbers; null derives a stream's seed from ``seed``."""
 
-    init: int | None = number(None, at_least=0)
-    data: int | None = number(None, at_least=0)
-    masking: int | None = number(None, at_least=0)
-    dropout: int | None = number(None, at_least=0)
+    init: int | None = number(None, at_least=0, at_most=LARGEST_SEED)
+    data: int | None = number(None, at_least=0, at_most=LARGEST_SEED)
+    masking: int | None = number(None, at_least=0, at_most=LARGEST_SEED)
+    dropout: int | None = number(None, at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass
@@ -100,5 +102,5 @@ class Config:
     diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
-    seed: int = number(0, at_least=0)
+    seed: int = number(0, at_least=0, at_most=LARGEST_SEED)
     seeds: SeedsConfig = field(default_factory=SeedsConfig)

@@ -38,8 +38,8 @@ class RangeTestConfig(ScheduleConfig):
 @dataclass
 class TrainingConfig:
     name: str = "pretraining"
-    steps: int = number(2000, at_least=1)
-    batch_size: int = number(32, at_least=1)
+    steps: int = number(2000, at_least=1, at_most=9_999_999)
+    batch_size: int = number(32, at_least=1, at_most=1_048_576)
     """Sequences in one optimizer step."""
     one_batch: bool = False
     """Train on the first batch over and over: a network that cannot learn it by heart is broken."""
@@ -49,13 +49,13 @@ class TrainingConfig:
     """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
     last_layer_everywhere: bool = False
     """Compute the last layer at all positions, not only where its result is read: for those who study its attention."""
-    sequence_length: int = number(64, at_least=3)
-    lanes: int = number(2, at_least=1)
+    sequence_length: int = number(64, at_least=3, at_most=1_048_576)
+    lanes: int = number(2, at_least=1, at_most=256)
     """Threads that a batch is split over, with one BLAS thread each."""
     log_every: int = number(10, at_least=1)
     checkpoint_every: int = number(500, at_least=1)
     """Steps between the kept checkpoints after step 512; before, they are log-spaced."""
-    checkpoints_per_doubling: int = number(1, at_least=1)
+    checkpoints_per_doubling: int = number(1, at_least=1, at_most=512)
     """How many of the log-spaced ones there are between one power of two and the next."""
     checkpoint_seconds: float = number(30.0, above=0)
     """At most this much work is lost by a kill."""

@@ -5,6 +5,7 @@ import numpy as np
 from minibert.config import EvaluationConfig
 from minibert.data.batches import Batch, frozen_batches
 from minibert.data.prepared import PreparedData
+from minibert.errors import MinibertError
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients
 from minibert.training.lanes import Lanes
@@ -48,21 +49,30 @@ def evaluate(lanes: Lanes, batches: list[Batch]) -> dict[str, float]:
     return {"loss": loss, "masked_accuracy": sum(hits) / sum(counts), "perplexity": compute_perplexity(loss)}
 
 
+def rate_metric(rate: float) -> str:
+    """``eval/loss_at_rate/0.40``: at least two decimals, and as many more as tell the rate from every other."""
+    return f"eval/loss_at_rate/{rate:.2f}" if round(rate, 2) == rate else f"eval/loss_at_rate/{rate!r}"
+
+
 class IntrinsicEvaluation:
     """Observer: the frozen masks every ``evaluation.every`` steps, the grid of rates at the end.
 
     Logs ``eval/loss``, ``eval/masked_accuracy``, ``eval/perplexity`` and ``eval/nats_below_unigram``, the
     distance of the loss to the unigram entropy of the held-out text; at the end ``eval/loss_at_rate/R``.
+
+    Raises :class:`MinibertError` for a rate at which no held-out token is predicted.
     """
 
     def __init__(self, config: EvaluationConfig, data: PreparedData, vocab_size: int, log):
         self.config = config
         self.log = log
         self.unigram_entropy = data.statistics["unigram_entropy"]
-        self._frozen = lambda rate: frozen_batches(
-            data.evaluation, rate, config.sequences, config.batch_size, config.mask_seed, vocab_size
-        )
-        self._batches = self._frozen(config.rate)
+        # All masks are made before training, so that a rate that predicts nothing costs no training.
+        self._batches = self._frozen("rate", config.rate, data, vocab_size)
+        self._grid = {
+            rate_metric(rate): self._frozen(f"rates[{index}]", rate, data, vocab_size)
+            for index, rate in enumerate(config.rates)
+        }
         self.latest: dict[str, float] = {}
 
     def __call__(self, trainer: Trainer, _step) -> None:
@@ -75,8 +85,18 @@ class IntrinsicEvaluation:
         counts = {name: getattr(progress, name) for name in ("tokens_seen", "tokens_predicted", "flops", "seconds")}
         self.log(self.latest | counts, progress.step)
         if trainer.finished:
-            grid = {
-                f"eval/loss_at_rate/{rate:.2f}": evaluate(trainer.lanes, self._frozen(rate))["loss"]
-                for rate in self.config.rates
-            }
+            grid = {name: evaluate(trainer.lanes, batches)["loss"] for name, batches in self._grid.items()}
             self.log(grid, progress.step)
+
+    def _frozen(self, key: str, rate: float, data: PreparedData, vocab_size: int) -> list[Batch]:
+        config = self.config
+        batches = frozen_batches(
+            data.evaluation, rate, config.sequences, config.batch_size, config.mask_seed, vocab_size
+        )
+        if not any(batch.predictions for batch in batches):
+            tokens = sum(batch.tokens for batch in batches)
+            raise MinibertError(
+                f"evaluation.{key}={rate}: predicts none of the {tokens} held-out tokens. Allowed: a higher rate, "
+                "or more evaluation.sequences, where there is more held-out text."
+            )
+        return batches

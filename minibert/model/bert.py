@@ -23,6 +23,7 @@ from minibert.model.encoder import (
 )
 from minibert.model.heads import HeadCache, mlm_head, mlm_head_backward, mlm_head_blocks, predicted_rows
 from minibert.model.initializers import initialize
+from minibert.model.memory import refuse_what_does_not_fit
 from minibert.model.norms import NormCache
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients, Layout, Parameters
@@ -88,6 +89,7 @@ class MiniBERT:
     def __init__(self, config: ModelConfig, seed: int = 0, log_frequencies: np.ndarray | None = None):
         """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
         validate(config, "model.")
+        refuse_what_does_not_fit(config)
         self.config = config
         self.position = build_positions(config)
         blocks = (

@@ -1,11 +1,11 @@
 """Learning-rate schedules: the factor on the learning rate at a step.
 
-A step's number t is 1 for the first and S for the last. All schedules but the range test warm up linearly, from 1/W
-at the first step to 1 at step W, and then follow their name. Adam and its like need the warm-up, since their first
-second moments rest on few gradients.
+A step's number t is 1 for the first and S for the last. All schedules but the range test warm up linearly, from
+1/W at the first step to 1 at step W, and then follow their name. Adam and its like need the warm-up, since their
+first second moments rest on few gradients.
 
-After the warm-up, step t has the factor that the schedules of ``transformers`` give to its index, t - 1: the step after
-the warm-up has the factor 1, and ``final`` would be reached at step S + 1. So the last step, too, moves something.
+After the warm-up, step t has the factor that the schedules of ``transformers`` give to its index, t - 1: the step
+after the warm-up has the factor 1, and ``final`` would be reached at step S + 1. So the last step moves something.
 """
 
 import math

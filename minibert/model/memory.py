@@ -1,0 +1,95 @@
+"""How much memory a network and its training take, told before any of it is taken."""
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from minibert.config import Config, ModelConfig
+from minibert.config.optimizers import LookaheadConfig
+from minibert.errors import MinibertError
+from minibert.model.feed_forward import GATED, inner_size
+
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much memory a container may use: cgroups version 2 and 1"""
+STATE_VECTORS = {"adamw": 2, "lion": 1, "sgd": 1, "lamb": 2, "adafactor": 0, "muon": 3}
+"""Optimizer -> vectors of the parameters' size that it keeps, or somewhat less"""
+
+
+def machine_memory() -> int:
+    """Bytes that this process may use: the machine's memory, or the container's where that is less."""
+    sizes = [psutil.virtual_memory().total]
+    for path in map(Path, LIMITS):
+        try:
+            sizes.append(int(path.read_text()))
+        except (OSError, ValueError):  # no such limit: no file, or the word "max"
+            continue
+    return min(sizes)
+
+
+def count_parameters(config: ModelConfig) -> int:
+    """Weights, gains and biases of a network, up to a few vectors of its width."""
+    hidden, inner = config.hidden_size, inner_size(config)
+    tables = config.vocab_size + config.segments
+    tables += config.max_length if config.position.name == "absolute" else 0
+    matrices = 3 if config.activation in GATED else 2
+    layer = 4 * hidden**2 + matrices * hidden * inner
+    if config.position.name == "relative":
+        layer += (2 * config.position.distance + 1) * (hidden // config.heads) * 2
+    return tables * hidden + config.layers * layer + hidden**2 + config.vocab_size
+
+
+def estimate_training_memory(config: Config) -> dict[str, int]:
+    """Part -> bytes of one training run, for its largest parts.
+
+    ``parameters``; ``gradients``, one vector a lane; ``optimizer_state``; ``activations``: what the forward pass
+    keeps for the backward pass, in each layer or, with ``checkpoint_activations``, in one; and ``scores`` over the
+    vocabulary with their gradient, or those of an evaluation where these are more. The counts of arrays were
+    fitted to :meth:`minibert.training.trainer.Trainer.memory_report`. The text, and what Python takes, come on top.
+    """
+    model, training = config.model, config.training
+    item = np.dtype(model.dtype).itemsize
+    parameters = count_parameters(model) * item
+    optimizer, slow = config.optimizer, 0
+    if isinstance(optimizer, LookaheadConfig):
+        optimizer, slow = optimizer.inner, 1
+    sequences = -(-training.batch_size // training.accumulation)
+    rows = sequences * training.sequence_length
+    wide = 11 if model.dropout else 9
+    inner = 4 if model.activation in GATED else 2
+    heads = sequences * model.heads * training.sequence_length**2 * (4 if model.attention_dropout else 2)
+    layer = rows * (wide * model.hidden_size + inner * inner_size(model)) + heads
+    masking, evaluation = config.masking, config.evaluation
+    rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
+    scored = evaluation.batch_size * training.sequence_length * max([evaluation.rate, *evaluation.rates])
+    return {
+        "parameters": parameters,
+        "gradients": parameters * training.lanes,
+        "optimizer_state": parameters * (STATE_VECTORS.get(optimizer.name, 2) + slow),
+        "activations": layer * (1 if training.checkpoint_activations else model.layers) * item,
+        "scores": int(max(rows * rate * 2, scored) * model.vocab_size * item),
+    }
+
+
+def refuse_what_does_not_fit(config: ModelConfig | Config) -> None:
+    """Raise :class:`MinibertError` where a network, or its training, needs more memory than this machine has."""
+    if isinstance(config, ModelConfig):
+        needed = {"parameters": count_parameters(config) * np.dtype(config.dtype).itemsize}
+    else:
+        needed = estimate_training_memory(config)
+    there, total = machine_memory(), sum(needed.values())
+    if total <= there:
+        return
+    largest = max(needed, key=needed.get)
+    settings = {
+        "parameters": "model.hidden_size, model.layers, model.feed_forward_size or model.vocab_size",
+        "gradients": "training.lanes or the model's sizes",
+        "optimizer_state": "the model's sizes, or another optimizer",
+        "activations": "training.batch_size or training.sequence_length, or a higher training.accumulation",
+        "scores": "training.batch_size, masking.rate or model.vocab_size, or a higher training.accumulation",
+    }[largest]
+    parts = ", ".join(f"{name.replace('_', ' ')} {size / 1e9:,.1f}" for name, size in needed.items())
+    raise MinibertError(
+        f"This needs about {total / 1e9:,.1f} GB of memory ({parts}), and this machine has {there / 1e9:,.1f} GB. "
+        f"Lower {settings}."
+    )
