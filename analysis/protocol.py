@@ -6,6 +6,7 @@ from .runs import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
 """Settings that change nothing in what a run computes."""
+MOST_NAMED = 6
 ENVIRONMENT = ("git.", "version.", "machine.", "data.")
 
 
@@ -51,10 +52,7 @@ def limits(findings: Findings) -> list[str]:
     diverged = sum(group.diverged for group in findings.groups)
     if diverged:
         found.append(f"{diverged} finished runs have no finite {study.metric}; they are left out of the means.")
-    found.append(
-        "All else was held fixed: another corpus, model size or length of training may change the order of the "
-        f"{study.label}s."
-    )
+    found.append(_held_fixed(study))
     found.append("Training time is that of this machine, and of whatever else it was doing.")
     if " and " in environment.get("git.commit", ""):
         found.append("The runs come from more than one commit of the code.")
@@ -63,6 +61,21 @@ def limits(findings: Findings) -> list[str]:
     if any(tag.startswith("before_continuation.") for run in study.runs for tag in run.tags):
         found.append("Some runs were interrupted and continued under another version of the code or of a package.")
     return found
+
+
+def _held_fixed(study: Study) -> str:
+    """What :func:`analysis.assumptions.check` found equal in all runs, and what was not."""
+    compared = study.factor + (f" and {study.tuned}" if study.tuned else "")
+    along = study.following
+    other = f"Settings other than {compared}"
+    if along:
+        more = f" and {len(along) - MOST_NAMED} more" if len(along) > MOST_NAMED else ""
+        differ = "differs" if len(along) == 1 else "differ"
+        other = f"{', '.join(along[:MOST_NAMED])}{more} {differ} along with {compared}; all other settings"
+    return (
+        f"{other}, seeds apart, are the same in all runs, as recorded: another corpus, model size or length of "
+        f"training may change the order of the {study.label}s."
+    )
 
 
 def _settings(study: Study) -> dict[str, set[str]]:

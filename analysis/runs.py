@@ -13,11 +13,14 @@ from minibert.tracking import Store
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import PLANNED, Child, children, search
 
+from .assumptions import check, following, replicate
 from .quantities import AXES, quantity
 
 RANGE_TEST = "lr_range/"
 """What the metrics of a range test of the learning rate begin with."""
 SMOOTHED = "lr_range/smoothed_loss"
+BELOW_BIGRAM = "eval/nats_below_bigram"
+"""Not recorded, but worked out of what is"""
 
 LARGEST_STORED = 1e308
 """SQL knows no infinity: MLflow stores the largest float64 in its place."""
@@ -47,6 +50,8 @@ class TrackedRun:
     setting: str | None
     """Its value of the key that is tuned for every value of the factor; None where nothing is tuned."""
     seed: int | None
+    replicate: tuple[str, ...]
+    """Its seeds, streams included, less what is compared: runs are paired by it."""
     metrics: dict[str, float]
     """The last value of every metric."""
     curves: dict[str, Curve]
@@ -139,6 +144,11 @@ class Study:
         }
 
     @cached_property
+    def following(self) -> list[str]:
+        """The settings that differ between runs because the factor, or the tuned key, does."""
+        return following(self.factor, self.tuned, self.runs)
+
+    @cached_property
     def missing(self) -> dict[str, str]:
         """Name -> why, of the runs whose result is not there."""
         states = {run.config_hash: _state(run) for run in self.runs}
@@ -153,7 +163,8 @@ class Study:
 def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
     """The sweep ``sweep_id``, or the last opened one of the study ``name`` that has runs.
 
-    Raises :class:`MinibertError` when there is none or when it does not say what it compares.
+    Raises :class:`MinibertError` when there is none, when it does not say what it compares, and when its runs do
+    not allow the comparison (:func:`analysis.assumptions.check`).
     """
     with store_errors(store.uri, f"read study '{name}'"):
         sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
@@ -185,7 +196,8 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
     parameters, tags = sweep.data.params, sweep.data.tags
 
     def stated(key: str) -> str | None:
-        value = parameters.get(f"study.{key}", tags.get(f"study.{key}"))
+        # MLflow never changes a parameter: what the last command stated otherwise is in the tags.
+        value = tags.get(f"study.{key}", parameters.get(f"study.{key}"))
         return None if value == "null" else value
 
     factor, metric = stated("factor"), stated("metric") or "eval/loss"
@@ -194,6 +206,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
             f"study '{name}': study.factor=null. Name the swept key that is compared in the experiment file."
         )
     runs = tuple(_run(store, child, factor, stated("tuned"), metric) for child in _one_per_configuration(members))
+    check(name, factor, stated("tuned"), metric, json.loads(parameters.get("sweep.keys", "[]")), runs)
     baseline = stated("baseline")
     if baseline is not None:
         baseline = next((run.value for run in runs if same_value(run.value, baseline)), baseline)
@@ -239,11 +252,19 @@ def _run(store: Store, child: Child, factor: str, tuned: str | None, metric: str
         value=child.parameters.get(factor, "null"),
         setting=child.parameters.get(tuned, "null") if tuned else None,
         seed=int(seed) if is_number(seed) else None,
-        metrics=child.metrics,
+        replicate=replicate(child.parameters, factor, tuned),
+        metrics=_with_distance_to_bigram(child.metrics),
         curves={key: _curve(store, child.id, key) for key in child.metrics if is_drawn(key)},
         parameters=child.parameters,
         tags=child.tags,
     )
+
+
+def _with_distance_to_bigram(metrics: dict[str, float]) -> dict[str, float]:
+    loss, bigram = metrics.get("eval/loss"), metrics.get("baseline/bigram_cross_entropy")
+    if loss is None or bigram is None or abs(loss) >= LARGEST_STORED:
+        return metrics
+    return {BELOW_BIGRAM: bigram - loss} | metrics
 
 
 def _curve(store: Store, run_id: str, metric: str) -> Curve:

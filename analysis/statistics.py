@@ -3,7 +3,7 @@
 Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class Difference(Estimate):
     """The mean of paired differences, with the p value of the paired t test against no difference."""
 
     p_value: float
-    by_seed: dict[int, float]
+    by_seed: dict[Hashable, float]
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -55,7 +55,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Es
     return Estimate(int(n), float(finite.mean()), float(half_width))
 
 
-def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
+def paired_difference(values: Mapping[Hashable, float], baseline: Mapping[Hashable, float]) -> Difference:
     """The mean of dₛ = valueₛ − baselineₛ over the seeds s that both have, with its 95 % t interval.
 
     Runs of one seed share initial weights and data order, so much of the noise cancels in d.

@@ -119,8 +119,8 @@ def compare(timelines: Mapping[str, list[Timeline]]) -> list[Order]:
     ``timelines``: group -> its runs.
     """
 
-    def by_seed(found: list[Timeline], event: str) -> dict[int, float]:
-        return {line.run.seed: line.events[event].time for line in found if line.run.seed is not None}
+    def by_seed(found: list[Timeline], event: str) -> dict[tuple[str, ...], float]:
+        return {line.run.run.replicate: line.events[event].time for line in found}
 
     differences = {
         (shown, layer, reference): paired_difference(

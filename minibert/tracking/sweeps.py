@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from minibert.tracking.records import Record, create, reopen, write_tags
+from minibert.tracking.records import Record, create, flatten, reopen, write_tags
 from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, lock_path, store_errors
 
@@ -93,7 +93,7 @@ def _continue_or_begin(store: Store, name: str, sweep_hash: str, tags: Mapping, 
     entity = _find(store, sweep_hash)
     if entity is None:
         return create(store, name, parameters, tags), False
-    reopen(store, entity, parameters, tags)
+    reopen(store, entity, parameters, {**tags, **_restated(entity, parameters)})
     return entity, True
 
 
@@ -128,6 +128,13 @@ def search(store: Store, condition: str) -> list:
         found.extend(page)
         if not (token := page.token):
             return found
+
+
+def _restated(entity, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What a command states of its study otherwise than the first one: MLflow never changes a parameter."""
+    recorded, tags = entity.data.params, entity.data.tags
+    stated = flatten({"study": parameters.get("study", {})})
+    return {key: text for key, text in stated.items() if key in tags or recorded.get(key, text) != text}
 
 
 def _member_tag(sweep_hash: str) -> str:

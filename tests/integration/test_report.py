@@ -9,6 +9,7 @@ Losses fall on straight lines from 7.0 at step 0 to the finals below at step 100
 """
 
 import csv
+import itertools
 import math
 import re
 
@@ -266,6 +267,50 @@ def test_a_tuned_study_compares_each_value_at_its_best_setting(store, capsys):
     print_result(report)
     assert "optimizer.rate_factor tuned" in capsys.readouterr().out
     assert "(best)" in report.path.read_text()
+
+
+@pytest.fixture(scope="module")
+def crossed(store):
+    """Rates crossed with optimizers, of which the study says nothing."""
+    stated = {"study": {"name": "rates", **STUDY}, "sweep": {"keys": ["masking.rate", "optimizer", "seed"]}}
+    sweep = open_sweep(store, "rates", "e" * 64, [], {}, stated)
+    for rate, optimizer, seed in itertools.product((0.15, 0.4), ("adamw", "sgd"), (0, 1)):
+        name = f"crossed {rate} {optimizer} {seed}"
+        with claim(store, name.encode().hex()) as held:
+            settings = {"masking": {"rate": rate}, "optimizer": {"name": optimizer}, "seed": seed}
+            run = start_run(held, name, settings, {"choice.optimizer": optimizer}, sweep.id)
+            run.log({"eval/loss": 6.0 + 0.1 * seed - rate}, 10)
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    return stated
+
+
+def test_runs_that_differ_in_a_second_swept_key_are_never_pooled(store, crossed, capsys):
+    assert main(["rates", "--folder", str(store.folder)]) == 1
+    error = capsys.readouterr().err
+    assert "study 'rates': its runs differ in optimizer (adamw, sgd). Allowed: the factor masking.rate" in error
+
+
+def test_what_the_last_command_states_of_a_study_counts(store, crossed):
+    factor, metric = crossed["study"]["factor"], crossed["study"]["metric"]
+    for changed, message in (
+        ({"factor": "masking.rat"}, "study.factor=masking.rat: no run recorded it (did you mean 'masking.rate'?)"),
+        ({"metric": "eval/los"}, "study.metric=eval/los: no run recorded it (did you mean 'eval/loss'?)"),
+        ({"factor": "optimizer.name", "tuned": "masking.rate", "baseline": "adamw"}, None),
+    ):
+        stated = crossed | {"study": crossed["study"] | {"factor": factor, "metric": metric} | changed}
+        open_sweep(store, "rates", "e" * 64, [], {}, stated).finish("FINISHED")
+        if message is None:
+            assert load_study(store, "rates").values == ("adamw", "sgd")
+        else:
+            with pytest.raises(MinibertError) as refused:
+                load_study(store, "rates")
+            assert message in str(refused.value)
+
+
+def test_only_what_was_checked_is_said_to_be_the_same(report):
+    page = report.path.read_text(encoding="utf-8")
+    assert "Settings other than masking.rate, seeds apart, are the same in all runs, as recorded" in page
 
 
 def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(store, sweep, tmp_path):

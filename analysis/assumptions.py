@@ -1,0 +1,135 @@
+"""What a comparison takes for granted, checked on the recorded configurations before anything is averaged.
+
+Runs are averaged over seeds and paired by seed. Both are right only where the runs of one value of the factor
+differ in nothing but their seeds, and where each seed is there once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from minibert.errors import MinibertError, nearest
+
+if TYPE_CHECKING:
+    from .runs import TrackedRun
+
+NO_RESULT = ("tracking.", "study.", "data.cache")
+"""Settings that change nothing in what a run computes"""
+CORPUS = ("corpus.hash", "tokenizer.hash")
+CHOICE = "choice."
+"""Tags name the option of a group as ``choice.<group>``."""
+MOST_NAMED, LONGEST_VALUE = 5, 40
+
+
+def check(
+    study: str, factor: str, tuned: str | None, metric: str, swept: Sequence[str], runs: Sequence["TrackedRun"]
+) -> None:
+    """Refuse a comparison that the runs do not allow. ``swept``: the keys and groups that the sweep went over.
+
+    Raises :class:`MinibertError` where no run recorded the factor, the tuned key or the metric, where the runs
+    differ in anything but these and their seeds, and where two finished runs are of one setting and one seed.
+    """
+    settings = {key for run in runs for key in run.parameters}
+    for role, key in (("factor", factor), ("tuned", tuned)):
+        if key is not None and settings and key not in settings:
+            raise _unrecorded(study, f"study.{role}={key}", key, settings, "a setting of the runs")
+    metrics = {name for run in runs for name in run.metrics}
+    if metric not in metrics and any(run.finished for run in runs):
+        raise _unrecorded(study, f"study.metric={metric}", metric, metrics, "a metric of the runs")
+    if others := _other_factors(factor, tuned, swept, runs):
+        compared = f"the factor {factor}" + (f", the tuned key {tuned}" if tuned else "")
+        raise MinibertError(
+            f"study '{study}': its runs differ in {_listed(others)}. Allowed: {compared} and seeds, because "
+            "runs are averaged over seeds and paired by seed. Give the sweep again with one value of what is named: "
+            "runs that have finished are not trained again."
+        )
+    _refuse_doubles(study, (factor, tuned), runs)
+
+
+def following(factor: str, tuned: str | None, runs: Sequence["TrackedRun"]) -> list[str]:
+    """The settings that differ between the runs along with the factor and the tuned key, which are left out."""
+    varied = _varied([run.parameters for run in runs])
+    return sorted(key for key in varied if key not in (factor, tuned))
+
+
+def replicate(parameters: Mapping[str, str], *compared: str | None) -> tuple[str, ...]:
+    """What runs are paired by: the seed and those of its streams, less what is itself compared."""
+    return tuple(f"{key}={parameters[key]}" for key in sorted(parameters) if _is_seed(key) and key not in compared)
+
+
+def _other_factors(
+    factor: str, tuned: str | None, swept: Sequence[str], runs: Sequence["TrackedRun"]
+) -> dict[str, list[str]]:
+    """Key -> values, of what differs between the runs and does not follow the factor and the tuned key.
+
+    A key that has one value wherever these two have theirs follows them: an option's field, or an interpolation.
+    """
+    recorded = [_recorded(run) for run in runs]
+    varied = {key: values for key, values in _varied(recorded).items() if key not in (factor, tuned)}
+    at_one_place: dict[tuple, list[Mapping[str, str]]] = {}
+    for settings in recorded:
+        at_one_place.setdefault((settings.get(factor), settings.get(tuned or "")), []).append(settings)
+    free = {key for found in at_one_place.values() for key in _varied(found)} - {factor, tuned}
+    # While runs are missing, a second swept key can look as if it followed the first.
+    if factor in swept and (tuned is None or tuned in swept):
+        free |= {key for key in swept if key in varied}
+    return {key: varied[key] for key in swept if key in free} or {key: varied[key] for key in sorted(free)}
+
+
+def _recorded(run: "TrackedRun") -> dict[str, str]:
+    """Settings, the options of groups and what the text was, by name."""
+    groups = {tag.removeprefix(CHOICE): option for tag, option in run.tags.items() if tag.startswith(CHOICE)}
+    return groups | {tag: run.tags[tag] for tag in CORPUS if tag in run.tags} | run.parameters
+
+
+def _varied(recorded: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Key -> values, of what has several and is no seed.
+
+    A key that is missing has no value: options differ in their fields, and a run that was killed at once recorded
+    half of its own.
+    """
+    found: dict[str, list[str]] = {}
+    for settings in recorded:
+        for key, value in settings.items():
+            if not (_is_seed(key) or key.startswith(NO_RESULT)) and value not in found.setdefault(key, []):
+                found[key].append(value)
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def _is_seed(key: str) -> bool:
+    return key == "seed" or key.startswith("seeds.")
+
+
+def _refuse_doubles(study: str, compared: tuple[str | None, ...], runs: Iterable["TrackedRun"]) -> None:
+    """A mean counts every run and a pair only one of a seed: they would be of different runs."""
+    seen: dict[tuple, TrackedRun] = {}
+    for run in runs:
+        if not run.finished:
+            continue
+        other = seen.setdefault((run.value, run.setting, replicate(run.parameters, *compared)), run)
+        if other is not run:
+            raise MinibertError(
+                f"study '{study}': the runs {other.id[:8]} ({other.name}) and {run.id[:8]} ({run.name}) have the "
+                "same settings and seeds. Allowed: one finished run of each. Delete one of them in MLflow."
+            )
+
+
+def _unrecorded(study: str, given: str, name: str, recorded: set[str], allowed: str) -> MinibertError:
+    return MinibertError(
+        f"study '{study}': {given}: no run recorded it{nearest(name, sorted(recorded))}. Allowed: {allowed}. Give "
+        "the sweep again with the right name: runs that have finished are not trained again."
+    )
+
+
+def _listed(varied: Mapping[str, Sequence[str]]) -> str:
+    """``optimizer (adamw, sgd) and training.steps (60, 70)``"""
+
+    def shown(key: str) -> str:
+        values = [value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…" for value in varied[key]]
+        more = ", …" if len(values) > MOST_NAMED else ""
+        return f"{key} ({', '.join(values[:MOST_NAMED])}{more})"
+
+    keys = list(varied)
+    named = [shown(key) for key in keys[:MOST_NAMED]]
+    if len(keys) > MOST_NAMED:
+        named.append(f"{len(keys) - MOST_NAMED} more")
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
