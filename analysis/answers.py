@@ -1,7 +1,8 @@
 """Findings in plain sentences, none stronger than the data."""
 
-from .findings import Efficiency, Findings, Group
+from .findings import BIGRAM, Efficiency, Findings, Group
 from .quantities import AXES, quantity
+from .runs import BELOW_BIGRAM
 from .statistics import Estimate
 
 
@@ -55,6 +56,7 @@ def details(findings: Findings) -> list[str]:
     examination = findings.examination
     sentences = [*examination.sentences, _comparison(findings)] if examination else []
     sentences += _comparisons(findings) if findings.study.target is None else []
+    sentences.append(_beside_bigram(findings))
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]
 
@@ -67,12 +69,16 @@ def best_group(findings: Findings) -> Group:
 
 
 def with_interval(estimate: Estimate, metric: str) -> str:
-    """``5.610 ± 0.030``, on a log scale ``2.2e-3 [1.9e-3, 2.5e-3]``; the mean alone where there is no interval."""
+    """``5.610 ± 0.030``; ``2.2e-3 [1.9e-3, 2.5e-3]`` on a log scale and where ± would leave what is possible.
+
+    The mean alone where there is no interval.
+    """
     described = quantity(metric)
     if estimate.n < 2:
         return described.show(estimate.mean)
-    if described.logarithmic:
-        return f"{described.show(estimate.mean)} [{described.show(estimate.low)}, {described.show(estimate.high)}]"
+    low, high = described.ends(estimate.low, estimate.high)
+    if described.logarithmic or (low, high) != (estimate.low, estimate.high):
+        return f"{described.show(estimate.mean)} [{described.show(low)}, {described.show(high)}]"
     return f"{described.show(estimate.mean)} ± {described.show(estimate.half_width)}"
 
 
@@ -112,6 +118,28 @@ def _comparisons(findings: Findings) -> list[str]:
         f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
         f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
     ]
+
+
+def _beside_bigram(findings: Findings) -> str:
+    """Which groups predict better than a model that knows the word before alone."""
+    level, label = findings.references.get(BIGRAM), findings.study.label
+    found = {group.shown: group.mean(BELOW_BIGRAM) for group in findings.groups}
+    found = {shown: estimate for shown, estimate in found.items() if estimate.n >= 2}
+    if level is None or not found:
+        return ""
+    below = [shown for shown, estimate in found.items() if estimate.low > 0]
+    above = [shown for shown, estimate in found.items() if estimate.high < 0]
+    open_ = [shown for shown in found if shown not in (*below, *above)]
+    described = quantity(findings.study.metric)
+    parts = [
+        f"{label} {', '.join(below)} is below it" if below else "",
+        f"{label} {', '.join(above)} is above it" if above else "",
+        f"{label} {', '.join(open_)} cannot be told from it" if open_ else "",
+    ]
+    if len(above) == len(found) > 1:
+        parts = [f"every {label} ends above it, so no network predicts as well as from the word before alone"]
+    named = "; ".join(part for part in parts if part)
+    return f"A bigram model of the same text scores {described.show(level)} {described.unit}: {named}."
 
 
 def _target(findings: Findings) -> str:

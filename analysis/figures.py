@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .findings import Efficiency, Findings, axis_values
+from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
 from .quantities import AXES, Quantity, quantity
 from .runs import SMOOTHED, is_number
 from .statistics import Estimate, mean_curve
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
+REACH = 0.5
+"""Of the height of an axis: how far beyond it a reference may be and is still drawn"""
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-REFERENCE_STYLES = {"unigram entropy": "--", "bigram model": ":", "target": "-."}
+REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 LINEAR = Quantity("")
 BAND = 0.18
 """Opacity of the interval around a curve."""
+EARLY = 0.1
+"""Share of the training in which a curve may fall so far that the rest of it would be pressed flat"""
 
 
 def draw(findings: Findings) -> dict[str, "Figure"]:
@@ -49,31 +53,33 @@ def curves(findings: Findings) -> "Figure":
     figure = _figure(10, 7.4)
     metric = findings.study.metric
     panels = figure.subplots(2, 2, sharey=True)
-    drawn = list(findings.references.values())
+    described, drawn, late = quantity(metric), [], []
     for panel, axis in zip(panels.flat, AXES, strict=True):
         for group, colour in zip(findings.groups, _colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
             if not runs:
                 continue
             steps = [run.curves[metric].steps for run in runs]
-            _, values = mean_curve(steps, [run.curves[metric].values for run in runs])
+            common, values = mean_curve(steps, [run.curves[metric].values for run in runs])
             _, positions = mean_curve(steps, [axis_values(run, metric, axis) for run in runs])
             x = np.array([estimate.mean for estimate in positions])
-            drawn += [estimate.mean for estimate in values]
+            means = np.array([estimate.mean for estimate in values])
+            drawn.append(means)
+            early = EARLY * common[-1]
+            late.append(np.append(means[common > early], np.interp(early, common, means)))
             is_baseline = group is findings.baseline
             label = f"{group.shown} (baseline)" if is_baseline else group.shown
             width = 2.4 if is_baseline else 1.6
-            panel.plot(x, [estimate.mean for estimate in values], color=colour, linewidth=width, label=label)
-            panel.fill_between(x, [estimate.low for estimate in values], [estimate.high for estimate in values],
-                               color=colour, alpha=BAND, linewidth=0)  # fmt: skip
-        for title, value in findings.references.items():
-            _reference(panel, title, value)
-        _finish(panel, AXES[axis].axis_label, quantity(metric).axis_label if panel in panels[:, 0] else "")
+            panel.plot(x, means, color=colour, linewidth=width, label=label)
+            _band(panel, x, values, colour, described)
+        _finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
-    _limit(panels[0, 0], drawn)
+    _limit(panels[0, 0], np.concatenate(drawn), np.concatenate(late))
+    for panel in panels.flat:
+        _reference_lines(panel, findings)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
-    figure.suptitle(f"{_capital(quantity(metric).title)}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
+    figure.suptitle(f"{_capital(described.title)}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
     return figure
 
 
@@ -91,10 +97,9 @@ def range_test(findings: Findings) -> "Figure":
         _, losses = mean_curve(steps, [run.curves[SMOOTHED].values for run in runs])
         _, rates = mean_curve(steps, [axis_values(run, SMOOTHED, "train/learning_rate") for run in runs])
         x = [estimate.mean for estimate in rates]
-        drawn += [estimate.mean for estimate in losses]
-        panel.plot(x, [estimate.mean for estimate in losses], color=colour, linewidth=2, label=group.shown)
-        panel.fill_between(x, [estimate.low for estimate in losses], [estimate.high for estimate in losses],
-                           color=colour, alpha=BAND, linewidth=0)  # fmt: skip
+        drawn.append(np.array([estimate.mean for estimate in losses]))
+        panel.plot(x, drawn[-1], color=colour, linewidth=2, label=group.shown)
+        _band(panel, x, losses, colour, quantity(SMOOTHED))
         if group.final.n:
             label = f"suggested {suggested.show(group.final.mean)}"
             rate = suggested.unscale(group.final.mean)
@@ -103,7 +108,7 @@ def range_test(findings: Findings) -> "Figure":
             low, high = suggested.unscale(group.final.low), suggested.unscale(group.final.high)
             panel.axvspan(low, high, color=colour, alpha=BAND / 2, linewidth=0)
     _finish(panel, "learning rate", quantity(SMOOTHED).axis_label)
-    _limit(panel, drawn)
+    _limit(panel, np.concatenate(drawn), np.concatenate(drawn))
     figure.legend(loc="outside right center", title=findings.study.label, frameon=False)
     drawn_as = "line: mean, dashed: suggested rate, bands: 95 % intervals"
     figure.suptitle(f"Training loss while the learning rate rises, {_seeds(findings, drawn_as)}")
@@ -115,9 +120,11 @@ def finals(findings: Findings) -> "Figure":
     figure = _figure(7.2, 4.4)
     panel = figure.subplots()
     metric = findings.study.metric
-    seeds = [{run.seed: run.scaled(metric) for run in group.runs} for group in findings.groups]
+    seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
     _dots_and_intervals(panel, findings, [group.final for group in findings.groups], seeds, quantity(metric))
     _reference_lines(panel, findings)
+    if panel.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
     when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
     drawn = "bar: mean and 95 % interval, dots: seeds"
     figure.suptitle(f"{_capital(quantity(metric).title)} {when}, {_seeds(findings, drawn)}")
@@ -151,7 +158,7 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
     metric = quantity(findings.study.metric)
     for panel, axis in zip(panels, ("step", "tokens_predicted"), strict=True):
         costs = [reached.costs[group.value].axes[axis] for group in findings.groups]
-        _dots_and_intervals(panel, findings, costs, [{} for _ in costs])
+        _dots_and_intervals(panel, findings, costs, [{} for _ in costs], AXES[axis])
         _finish(panel, findings.study.label, f"{AXES[axis].title} needed")
         panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(_engineering())
@@ -181,7 +188,7 @@ def _colours(findings: Findings) -> list:
         from matplotlib import colormaps
 
         # Viridis ends in a yellow that is lost on white.
-        return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, max(len(findings.groups), 2))]
+        return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, len(findings.groups))]
     return [OKABE_ITO[index % len(OKABE_ITO)] for index in range(len(findings.groups))]
 
 
@@ -193,7 +200,8 @@ def _dots_and_intervals(
     for index, (estimate, by_seed) in enumerate(zip(estimates, seeds, strict=True)):
         colour = _colours(findings)[index]
         if estimate.n:
-            mean, low, high = (described.unscale(each) for each in (estimate.mean, estimate.low, estimate.high))
+            ends = described.ends(estimate.low, estimate.high)
+            mean, low, high = (described.unscale(each) for each in (estimate.mean, *ends))
             error = [[mean - low], [high - mean]] if estimate.n > 1 else 0.0
             panel.errorbar(index, mean, yerr=error, color=colour, fmt="_", markersize=22,
                            markeredgewidth=2.2, elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
@@ -206,25 +214,43 @@ def _dots_and_intervals(
     panel.set_xlim(-0.5, len(names) - 0.4)
 
 
-def _limit(panel: "Axes", values: list[float]) -> None:
-    """Limits around the means: an interval of two seeds can be many times as wide as all there is to see."""
-    low, high = np.nanmin(values), np.nanmax(values)
+def _band(panel: "Axes", x, estimates: list[Estimate], colour, described: Quantity) -> None:
+    ends = np.array([described.ends(estimate.low, estimate.high) for estimate in estimates])
+    panel.fill_between(x, ends[:, 0], ends[:, 1], color=colour, alpha=BAND, linewidth=0)
+
+
+def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
+    """Limits around the means, of which ``late`` are those after the first steps.
+
+    An interval of two seeds can be many times as wide as all there is to see, and so can the fall of the first
+    steps: where the others have less than half of the height, the axis begins with them.
+    """
+    values, late = values[np.isfinite(values)], late[np.isfinite(late)]
+    if not values.size:
+        return
+    if late.size > 1 and 0 < np.ptp(late) < np.ptp(values) / 2:
+        values = late
+    low, high = values.min(), values.max()
+    room = 0.2 * (high - low) or 0.01 * max(abs(high), 1)
     bottom, top = panel.get_ylim()
-    panel.set_ylim(max(bottom, low - 0.2 * (high - low)), min(top, high + 0.2 * (high - low)))
+    panel.set_ylim(max(bottom, low - room), min(top, high + room))
 
 
 def _reference_lines(panel: "Axes", findings: Findings) -> None:
-    """References within reach of the data; a far one would press the data flat."""
+    """References within reach of the data. A far one would press the data flat: the legend says where it is."""
     low, high = panel.get_ylim()
     for title, value in findings.references.items():
-        if low - (high - low) <= value <= high + (high - low):
-            _reference(panel, title, value)
-    if panel.get_legend_handles_labels()[0]:
-        panel.figure.legend(loc="outside lower center", ncols=3, frameon=False)
-
-
-def _reference(panel: "Axes", title: str, value: float) -> None:
-    panel.axhline(value, color="0.35", linewidth=1, linestyle=REFERENCE_STYLES[title], label=f"{title} {value:.2f}")
+        near = low - REACH * (high - low) <= value <= high + REACH * (high - low)
+        where = "" if near else f"\n({'below' if value < low else 'above'} the axis)"
+        style = {"color": "0.35", "linewidth": 1, "linestyle": REFERENCE_STYLES[title]}
+        label = f"{title} {value:.2f}{where}"
+        if near:
+            panel.axhline(value, label=label, **style)
+            bottom, top = panel.get_ylim()
+            room = 0.05 * (high - low)
+            panel.set_ylim(min(bottom, value - room), max(top, value + room))
+        else:
+            panel.plot([], [], label=label, **style)
 
 
 def _finish(panel: "Axes", x_label: str, y_label: str) -> None:
@@ -250,7 +276,9 @@ def _capital(text: str) -> str:
 
 def _seeds(findings: Findings, drawn: str) -> str:
     counts = sorted({group.final.n for group in findings.groups})
-    if counts == [1]:
+    if counts[-1] == 0:
+        return "no run ended with a finite value"
+    if counts[-1] == 1:
         return "one seed: no interval, no claim"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"{seeds} seeds\n({drawn})"

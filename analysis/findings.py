@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .questions.examination import Examination
 
 SIGNIFICANCE = 0.05
+UNIGRAM, BIGRAM, TARGET = "unigram entropy", "bigram model", "target"
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def axis_values(run: TrackedRun, metric: str, axis: str) -> np.ndarray:
 
 
 def _groups(study: Study) -> tuple[Group, ...]:
-    def by_seed(runs: tuple[TrackedRun, ...]) -> dict[int, float]:
-        return {run.seed: run.scaled(study.metric) for run in runs if run.seed is not None}
+    def by_seed(runs: tuple[TrackedRun, ...]) -> dict[tuple[str, ...], float]:
+        return {run.replicate: run.scaled(study.metric) for run in runs}
 
     baseline = by_seed(study.groups.get(study.baseline, ()))
     present = {value: runs for value, runs in study.groups.items() if runs}
@@ -167,12 +168,12 @@ def _cost(study: Study, group: Group, level: float) -> Cost:
 
 def _references(study: Study) -> dict[str, float]:
     """The baselines are of the corpus, so any run that recorded them will do; only a loss compares to them."""
-    target = {} if study.target is None else {"target": study.target}
+    target = {} if study.target is None else {TARGET: study.target}
     if study.metric != "eval/loss":
         return target
     titles = {
-        "baseline/unigram_entropy": "unigram entropy",
-        "baseline/bigram_cross_entropy": "bigram model",
+        "baseline/unigram_entropy": UNIGRAM,
+        "baseline/bigram_cross_entropy": BIGRAM,
     }
     found = {}
     for metric, title in titles.items():

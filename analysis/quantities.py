@@ -13,6 +13,9 @@ class Quantity:
     """None for what describes a run and is no score"""
     logarithmic: bool = False
     """Positive, over decades: statistics are of its log₁₀, so that means are geometric and differences ratios"""
+    least: float = -math.inf
+    most: float = math.inf
+    """What no value can be below, or above: an interval ends there"""
 
     @property
     def axis_label(self) -> str:
@@ -27,6 +30,11 @@ class Quantity:
     def unscale(self, value):
         """The value, or array of values, that :meth:`scale` gives this number for."""
         return 10.0**value if self.logarithmic else value
+
+    def ends(self, low: float, high: float) -> tuple[float, float]:
+        """An interval on the scale of :meth:`scale`, cut to the values that are possible."""
+        least, most = (-math.inf, math.inf) if self.logarithmic else (self.least, self.most)
+        return min(max(low, least), most), min(max(high, least), most)
 
     def show(self, value: float, sign: bool = False) -> str:
         """The number on the scale of :meth:`scale`, as tables and sentences have it, without its unit.
@@ -50,25 +58,28 @@ def rate(title: str) -> Quantity:
 
 
 QUANTITIES = {
-    "train/loss": Quantity("training loss", "nats per predicted token"),
-    "eval/loss": Quantity("held-out loss", "nats per masked token"),
+    "train/loss": Quantity("training loss", "nats per predicted token", least=0),
+    "eval/loss": Quantity("held-out loss", "nats per masked token", least=0),
     "eval/nats_below_unigram": Quantity("below the unigram entropy", "nats", higher_is_better=True),
-    "eval/masked_accuracy": Quantity("masked accuracy", higher_is_better=True),
-    "eval/perplexity": Quantity("held-out perplexity", decimals=1),
-    "train/tokens_per_second": Quantity("training speed", "tokens/s", decimals=0, higher_is_better=True),
+    "eval/nats_below_bigram": Quantity("below the bigram model", "nats", higher_is_better=True),
+    "eval/masked_accuracy": Quantity("masked accuracy", higher_is_better=True, least=0, most=1),
+    "eval/perplexity": Quantity("held-out perplexity", decimals=1, least=1),
+    "train/tokens_per_second": Quantity("training speed", "tokens/s", decimals=0, higher_is_better=True, least=0),
     "lr_range/suggested_rate": rate("suggested learning rate"),
     "lr_range/lowest_loss_rate": rate("learning rate of the lowest loss"),
     "lr_range/divergence_rate": rate("learning rate of divergence"),
     "lr_range/steepest_rate": rate("learning rate of steepest descent"),
-    "lr_range/learning_decades": Quantity("width of the range of learning", "decades", 2, higher_is_better=None),
-    "lr_range/smoothed_loss": Quantity("training loss, smoothed", "nats per predicted token"),
+    "lr_range/learning_decades": Quantity(
+        "width of the range of learning", "decades", 2, higher_is_better=None, least=0
+    ),
+    "lr_range/smoothed_loss": Quantity("training loss, smoothed", "nats per predicted token", least=0),
 }
 
 AXES = {
-    "step": Quantity("optimizer steps", decimals=0),
-    "tokens_seen": Quantity("tokens seen", decimals=0),
-    "tokens_predicted": Quantity("tokens predicted", decimals=0),
-    "seconds": Quantity("training time", "s", decimals=1),
+    "step": Quantity("optimizer steps", decimals=0, least=0),
+    "tokens_seen": Quantity("tokens seen", decimals=0, least=0),
+    "tokens_predicted": Quantity("tokens predicted", decimals=0, least=0),
+    "seconds": Quantity("training time", "s", decimals=1, least=0),
 }
 """What a curve can be drawn against; all but ``step`` are metrics recorded beside the evaluations."""
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from .answers import with_interval
 from .findings import Efficiency, Findings, axis_values
 from .quantities import AXES, quantity
-from .runs import RANGE_TEST, SMOOTHED, TrackedRun
+from .runs import BELOW_BIGRAM, RANGE_TEST, SMOOTHED, TrackedRun
 from .statistics import Estimate, mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
-BESIDE = ("eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second")
+BESIDE = (
+    BELOW_BIGRAM, "eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second",
+)  # fmt: skip
 BESIDE_RANGE_TEST = (
     "lr_range/divergence_rate", "lr_range/lowest_loss_rate", "lr_range/steepest_rate", "lr_range/learning_decades",
 )  # fmt: skip

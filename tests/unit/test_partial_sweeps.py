@@ -1,0 +1,123 @@
+"""A report of every partial sweep: no run, one value, runs that diverged, failed, or are missing."""
+
+import math
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from analysis.answers import answer, details
+from analysis.figures import draw
+from analysis.findings import find
+from analysis.page import render
+from analysis.runs import BELOW_BIGRAM, Curve, Study, TrackedRun
+from analysis.tables import results, write_csv
+
+BIGRAM = 5.2
+
+
+def run(value, seed, final, status="FINISHED", start=7.0):
+    """``final``: of a loss that falls in a straight line; None where nothing was recorded"""
+    steps = np.array([0, 5, 50, 100])
+    losses = np.array([start, 6.5, 6.5 - 0.5 * (6.5 - (final or 0)), final or 0])
+    curves, metrics = {}, {}
+    if final is not None:
+        beside = {"tokens_seen": steps * 1e3, "tokens_predicted": steps * 15e1, "seconds": steps / 10}
+        curves = {name: Curve(steps, values) for name, values in {"eval/loss": losses, **beside}.items()}
+        metrics = {"eval/loss": final, "baseline/unigram_entropy": 6.4, "baseline/bigram_cross_entropy": BIGRAM}
+        metrics[BELOW_BIGRAM] = BIGRAM - final
+    return TrackedRun(
+        id=f"{value}{seed}", name=f"{value} · seed {seed}", status=status, reason=None, value=value, setting=None,
+        seed=seed, replicate=(f"seed={seed}",), metrics=metrics, curves=curves,
+        parameters={"factor": value, "seed": str(seed)}, tags={},
+    )  # fmt: skip
+
+
+def study(*runs, metric="eval/loss", baseline="0.15"):
+    return Study(
+        name="partial", sweep_id="0", question=None, hypothesis=None, factor="factor", label="rate", tuned=None,
+        baseline=baseline, metric=metric, target=None, command="", opened="2026-01-01T00:00:00", planned=("lost",),
+        runs=runs,
+    )  # fmt: skip
+
+
+SWEEPS = {
+    "nothing": [],
+    "all failed": [run("0.15", 0, None, "FAILED"), run("0.4", 0, None, "FAILED")],
+    "one finished": [run("0.4", 0, 5.0), run("0.15", 0, 6.0, "KILLED")],
+    "one value": [run("0.4", 0, 5.0), run("0.4", 1, 5.1)],
+    "baseline alone": [run("0.15", 0, 5.0), run("0.15", 1, 5.1), run("0.4", 0, None, "RUNNING")],
+    "one of two diverged": [run("0.15", 0, 5.0), run("0.4", 0, math.nan)],
+    "one of two diverged, with seeds": [
+        run("0.15", 0, 5.0), run("0.15", 1, 5.2), run("0.4", 0, math.nan), run("0.4", 1, math.nan)
+    ],
+    "all diverged": [run("0.15", 0, math.nan), run("0.4", 0, math.nan)],
+    "diverged from the first evaluation": [run("0.15", seed, math.nan, start=math.nan) for seed in (0, 1)],
+    "no seed in common": [run("0.15", 0, 5.0), run("0.4", 1, 5.1)],
+    "all equal": [run(value, seed, 5.0) for value in ("0.15", "0.4") for seed in (0, 1)],
+    "eight names": [run(f"scheme {letter}", 0, 5.0) for letter in "abcdefgh"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runs", SWEEPS.values(), ids=SWEEPS.keys())
+def test_every_sweep_has_its_figures_page_tables_and_sentences(runs, tmp_path):
+    findings = find(study(*runs))
+    figures = draw(findings)
+    finished = [run for run in runs if run.status == "FINISHED"]
+    assert ("curves.png" in figures) == bool(finished)
+    for figure in figures.values():
+        figure.set_layout_engine("none")
+        figure.set_dpi(20)
+        figure.canvas.draw()
+    page = render(findings, dict.fromkeys(figures, b""), datetime(2026, 1, 1))
+    assert answer(findings) in page and "lost: never started" in page
+    assert len(results(findings).rows) == len({run.value for run in finished})
+    assert "nan" not in " ".join([answer(findings), *details(findings)]).lower()
+    write_csv(findings, tmp_path)
+
+
+def test_each_group_has_a_colour_of_its_own():
+    for count in (1, 2, 5):
+        figures = draw(find(study(*(run(f"0.{rate}", 0, 5.0) for rate in range(1, count + 1)))))
+        lines = figures["curves.png"].axes[0].lines
+        assert len({tuple(line.get_color()) for line in lines[:count]}) == count
+
+
+def heights(figure):
+    return figure.axes[0].get_ylim()
+
+
+def test_curves_use_the_height_that_they_have():
+    # From 300 at the first step to 6.5 at the second: neither that nor a bigram model far below presses them flat.
+    runs = [run("0.15", 0, 6.3, start=300.0), run("0.4", 0, 6.2, start=300.0)]
+    low, high = heights(draw(find(study(*runs)))["curves.png"])
+    assert 6.0 < low < 6.2 and 6.3 < high < 7.0
+
+
+def test_a_curve_that_falls_steadily_is_shown_from_its_start():
+    low, high = heights(draw(find(study(run("0.15", 0, 5.5, start=6.6))))["curves.png"])
+    assert high > 6.6 and low < BIGRAM + 0.1
+
+
+def test_the_bigram_model_is_in_words_and_in_a_column():
+    runs = [run(value, seed, final + seed / 100)
+            for value, final in (("0.15", 6.0), ("0.4", 5.0), ("0.6", 5.194)) for seed in (0, 1)]  # fmt: skip
+    findings = find(study(*runs))
+    sentence = (
+        "A bigram model of the same text scores 5.200 nats per masked token: rate 0.40 is below it; "
+        "rate 0.15 is above it; rate 0.60 cannot be told from it."
+    )
+    assert sentence in details(findings)
+    table = results(findings)
+    column = table.columns.index("below the bigram model (nats)")
+    assert [row[column] for row in table.rows] == ["−0.805 ± 0.064", "0.195 ± 0.064", "0.001 ± 0.064"]
+    above = details(find(study(*runs[:2], *(run("0.6", seed, 6.2 + seed / 100) for seed in (0, 1)))))
+    assert any("every rate ends above it" in sentence for sentence in above)
+
+
+def test_intervals_of_what_cannot_be_negative_end_at_nothing():
+    # 4 and 6 have mean 5 and a half width of 12.7.
+    findings = find(study(run("0.15", 0, 4.0), run("0.15", 1, 6.0), metric="eval/loss"))
+    assert results(findings).rows[0][2] == "5.000 [0.000, 17.706]"
+    figure = draw(findings)["curves.png"]
+    assert min(path.get_extents().y0 for path in figure.axes[0].collections[0].get_paths()) >= 0
