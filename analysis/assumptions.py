@@ -39,8 +39,8 @@ def check(
         compared = f"the factor {factor}" + (f", the tuned key {tuned}" if tuned else "")
         raise MinibertError(
             f"study '{study}': its runs differ in {_listed(others)}. Allowed: {compared} and seeds, because "
-            "runs are averaged over seeds and paired by seed. Give the sweep again with one value of what is named: "
-            "runs that have finished are not trained again."
+            "runs are averaged over seeds and paired by seed. Give the sweep again with one value of what is "
+            "named: runs that have finished are not trained again."
         )
     _refuse_doubles(study, (factor, tuned), runs)
 

@@ -36,8 +36,8 @@ def run(value, seed, final, status="FINISHED", start=7.0):
 def study(*runs, metric="eval/loss", baseline="0.15"):
     return Study(
         name="partial", sweep_id="0", question=None, hypothesis=None, factor="factor", label="rate", tuned=None,
-        baseline=baseline, metric=metric, target=None, command="", opened="2026-01-01T00:00:00", planned=("lost",),
-        runs=runs,
+        baseline=baseline, metric=metric, target=None, command="", opened="2026-01-01T00:00:00",
+        planned={"x": "lost"}, runs=runs,
     )  # fmt: skip
 
 
