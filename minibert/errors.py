@@ -8,6 +8,10 @@ class MinibertError(Exception):
     """Bad input or a broken environment, not a bug: shown to the user as one message, without a traceback."""
 
 
+class Refused(MinibertError):
+    """The store answered, and does not take what it was given: a name, a value, a type."""
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A hint `` (did you mean 'x'?)`` for the allowed name closest to ``given``, or an empty string if there is none."""
     given = str(given)

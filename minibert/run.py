@@ -158,7 +158,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         baselines = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
         run.log({f"baseline/{name}": data.statistics[name] for name in baselines}, 0)
         evaluation = IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), run.log)
-        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.flush, interruption.reason)
+        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.secure, interruption.reason)
         with display.training(config.training.steps, evaluation):
             try:
                 trainer.train([TrainingLog(run.log), evaluation, checkpoints, display.step])

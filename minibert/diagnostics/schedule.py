@@ -1,13 +1,20 @@
 """When diagnostics look, and where what they find is recorded."""
 
 import logging
+import posixpath
+import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
 from minibert.diagnostics.registry import AFTER_UPDATE, AT_END, Diagnostic
+from minibert.errors import MinibertError, Refused
+
+NAME = re.compile(r"[\w.\- :/]+")
+LONGEST_NAME = 150
+RESERVED = ("mlflow.", "minibert.")
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +29,8 @@ class Diagnostics:
     ``log_figure(figure, path)``, ``set_tags(tags)``, ``log_dict(content, path)``.
 
     A diagnostic that fails is not asked again, and the run goes on: a warning and the tag
-    ``diagnostics.failed.<name>`` say why.
+    ``diagnostics.failed.<name>`` say why. Of what it returns, a value that cannot be recorded, or whose name MLflow does
+    not take, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
     """
 
     def __init__(self, chosen: Iterable[Diagnostic], steps: Iterable[int], last: int, record):
@@ -31,6 +39,8 @@ class Diagnostics:
         self.last = last
         self.record = record
         self.failed: dict[str, str] = {}
+        self.left_out: dict[str, dict[str, str]] = {}
+        """For a diagnostic: names of what it returned that is not recorded, and why"""
         self.seconds = dict.fromkeys((PROBE_PASS, PASS_AFTER, *(each.name for each in self.chosen)), 0.0)
         """Spent in each diagnostic, and in each pass made for them, since this process began"""
 
@@ -101,13 +111,14 @@ class Diagnostics:
         try:
             with self._timed(each.name):
                 found = each.function(**arguments)
+                found = dict(found) if isinstance(found, Mapping) else {each.name: found}
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             self.failed[each.name] = reason
             _logger.warning("diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason)
             self.record.set_tags({f"diagnostics.failed.{each.name}": f"step {step}: {reason}"})
             return
-        self._keep(each.name, found if isinstance(found, dict) else {each.name: found}, step)
+        self._keep(each.name, found, step)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -120,19 +131,68 @@ class Diagnostics:
     def _keep(self, name: str, found: dict, step: int) -> None:
         metrics, arrays = {}, {}
         for key, value in found.items():
-            if value is None:
-                continue
-            if isinstance(value, str):
-                self.record.set_tags({key: value})
-            elif isinstance(value, list | dict):
-                self.record.log_dict(value, f"{key}.json")
-            elif isinstance(value, np.ndarray) and value.ndim:
-                arrays[key] = value
-            elif hasattr(value, "savefig"):
-                self.record.log_figure(value, f"figures/{key}/step_{step:07d}.png")
-            else:
-                metrics[key] = float(value)
+            with self._guarded(name, key, step):
+                value = _plain(value)
+                if value is None:
+                    continue
+                if isinstance(value, np.ndarray):
+                    arrays[_text(key)] = value
+                    continue
+                _check_name(key)
+                if isinstance(value, str):
+                    self.record.set_tags({key: value})
+                elif isinstance(value, list | tuple | Mapping):
+                    self.record.log_dict(dict(value) if isinstance(value, Mapping) else value, f"{key}.json")
+                elif hasattr(value, "savefig"):
+                    self.record.log_figure(value, f"figures/{key}/step_{step:07d}.png")
+                else:
+                    metrics[key] = float(value)
         if metrics:
             self.record.log(metrics, step)
         if arrays:
-            self.record.log_arrays(name, step, arrays)
+            with self._guarded(name, "arrays", step):
+                _check_name(name)
+                self.record.log_arrays(name, step, arrays)
+
+    @contextmanager
+    def _guarded(self, name: str, key: object, step: int) -> Iterator[None]:
+        """What cannot be recorded within is left out. A store that is away, or full, is no fault of a diagnostic."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, MinibertError) and not isinstance(error, Refused):
+                raise
+            reasons = self.left_out.setdefault(name, {})
+            if str(key) in reasons:
+                return
+            reasons[str(key)] = f"{type(error).__name__}: {error}"
+            _logger.warning("diagnostic %s: %s is not recorded (step %d): %s", name, key, step, reasons[str(key)])
+            text = "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
+            self.record.set_tags({f"diagnostics.left_out.{name}": text})
+
+
+def _plain(value: object) -> object:
+    """NumPy's numbers, and arrays of one, as Python's; other values as they are, if a file or a metric can hold them."""
+    if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
+        value = value.item()
+    if isinstance(value, bytes | bytearray):
+        raise TypeError("bytes are not recorded; decode them")
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        raise TypeError("an array of objects is not recorded; give it a numeric dtype")
+    return value
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the name {name!r} is not a text")
+    return name
+
+
+def _check_name(name: object) -> None:
+    """Raise :class:`ValueError` for what MLflow takes neither for a metric nor for a path of an artifact."""
+    if not NAME.fullmatch(_text(name)) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
+        raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and single slashes between its parts")
+    if len(name) > LONGEST_NAME or name == "..":
+        raise ValueError(f"a name may have {LONGEST_NAME} characters at most")
+    if name.startswith(RESERVED):
+        raise ValueError(f"names that begin with {' or '.join(RESERVED)} are used for runs themselves")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from minibert.errors import MinibertError
 from minibert.tracking.records import Record
+from minibert.tracking.refusals import LEFT_OUT, send
 from minibert.tracking.store import Store, store_errors
 
 
@@ -19,22 +20,31 @@ class Amendment(Record):
                 f"run={id}: it is still being trained, or was ended by force. "
                 "Wait for its end, or give its command again to let it go on from its checkpoint."
             )
-        super().__init__(store, id, run.info.artifact_uri, continued=True)
+        left_out = run.data.tags.get(LEFT_OUT, "")
+        super().__init__(store, id, run.info.artifact_uri, continued=True, left_out=left_out)
         self.corpus_hash = run.data.tags.get("corpus.hash")
         self._steps: dict[str, set[int]] = {}
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record values at an optimizer step; a point that is recorded already stays as it is."""
+        """Record values at an optimizer step; a point that is recorded already stays as it is.
+
+        What is no number, and a name that MLflow does not take, is left out and reported.
+        """
         from mlflow.entities import Metric
 
+        metrics = self.numbers(metrics)
         known = set(self.metric_names()) if metrics else set()
         for name in metrics:
             if name not in self._steps:
                 self._steps[name] = set(self.history(name)[0]) if name in known else set()
-        new = {name: float(value) for name, value in metrics.items() if step not in self._steps[name]}
+        new = {name: value for name, value in metrics.items() if step not in self._steps[name]}
         points = [Metric(name, value, 0, step) for name, value in new.items()]
         with store_errors(self.store.uri, f"add to run {self.id}"):
             for start in range(0, len(points), 1000):
-                self.store.client.log_batch(self.id, metrics=points[start : start + 1000])
+                refused = send(points[start : start + 1000], self._log_batch)
+                self.left_out.add({point.key: reason for point, reason in refused})
         for name in new:
             self._steps[name].add(step)
+
+    def _log_batch(self, points) -> None:
+        self.store.client.log_batch(self.id, metrics=points)

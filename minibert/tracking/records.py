@@ -3,13 +3,15 @@
 import io
 import json
 import tempfile
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minibert.errors import MinibertError
+from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
 from minibert.tracking.store import Store, local_path, store_errors
 
 MOST_PER_CALL = 100
@@ -22,15 +24,31 @@ STATUSES = ("FINISHED", "FAILED", "KILLED")
 class Record:
     """An open record in the store. Opening one again sets it back to RUNNING."""
 
-    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool):
+    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, left_out: str = ""):
+        """``left_out`` is what was left out of the record before (:class:`LeftOut`)."""
         self.store = store
         self.id = id
         self.continued = continued
+        self.left_out = LeftOut(store, id, left_out)
         self._artifacts = local_path(artifact_uri)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Record texts by name. What MLflow does not take is left out and reported."""
         with store_errors(self.store.uri, f"tag run {self.id}"):
-            write_tags(self.store, self.id, tags)
+            self.left_out.add(write_tags(self.store, self.id, tags))
+
+    def numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """The values as floats. What is no number, or has no name, is left out and reported."""
+        found, refused = {}, {}
+        for name, value in metrics.items():
+            try:
+                if not isinstance(name, str):
+                    raise TypeError("the name of a metric is a text")
+                found[name] = as_number(value)
+            except (TypeError, ValueError, OverflowError) as error:
+                refused[str(name)] = f"{type(error).__name__}: {error}"
+        self.left_out.add(refused)
+        return found
 
     def artifact_folder(self, name: str) -> Path | None:
         """The local folder of the artifacts under ``name``, for atomic writes in place; None when they are remote."""
@@ -51,14 +69,14 @@ class Record:
             self.store.client.log_text(self.id, text, path)
 
     def log_dict(self, content: Mapping[str, Any] | list, path: str) -> None:
-        """Store ``content`` as JSON or YAML, by the ending of ``path``."""
-        with store_errors(self.store.uri, f"store {path}"):
-            self.store.client.log_dict(self.id, content, path)
+        """Store ``content`` as JSON. Raises :class:`TypeError` or :class:`ValueError` for what is no JSON data."""
+        self.log_text(json.dumps(content, indent=2, default=_plain), path)
 
     def log_figure(self, figure, path: str) -> None:
-        """Store a matplotlib figure as PNG."""
-        with store_errors(self.store.uri, f"store {path}"):
-            self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": 150})
+        """Store a matplotlib figure as PNG. What goes wrong in drawing is raised as it is."""
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=150)
+        self.log_bytes(png.getvalue(), path)
 
     def log_bytes(self, content: bytes, path: str) -> None:
         """Store ``content`` as the artifact ``path``."""
@@ -72,9 +90,13 @@ class Record:
         self.log_npz(f"arrays/{name}/step_{step:07d}.npz", arrays)
 
     def log_npz(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Store named arrays as the artifact ``path``, compressed."""
+        """Store named arrays as the artifact ``path``, compressed. Raises :class:`ValueError` for arrays of objects."""
         file = io.BytesIO()
-        np.savez_compressed(file, **arrays)
+        # Not np.savez: it takes the names "file" and "allow_pickle" for its own arguments, and pickles objects.
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
         self.log_bytes(file.getvalue(), path)
 
     def arrays(self, name: str) -> dict[int, dict[str, np.ndarray]]:
@@ -112,6 +134,7 @@ class Record:
         with store_errors(self.store.uri, f"close run {self.id} as {status}"):
             if reason is not None:
                 write_tags(self.store, self.id, {"minibert.reason": reason})
+            self.left_out.tell()
             self.store.client.set_terminated(self.id, status)
 
 
@@ -137,7 +160,7 @@ def create(store: Store, name: str, parameters: Mapping[str, Any], tags: Mapping
     """A new MLflow run, as MLflow's entity."""
     # Tags go in with the creation: a run that is killed right after it is still found by its hash.
     run = store.client.create_run(store.experiment_id, run_name=name, tags=_texts(tags))
-    _write_parameters(store, run.info.run_id, flatten(parameters))
+    LeftOut(store, run.info.run_id).add(_write_parameters(store, run.info.run_id, flatten(parameters)))
     return run
 
 
@@ -154,15 +177,16 @@ def reopen(store: Store, run, parameters: Mapping[str, Any], tags: Mapping[str, 
     changed = [key for key in new if key.startswith(("git.", "version.")) and old.get(key, new[key]) != new[key]]
     write_tags(store, run.info.run_id, new | {f"before_continuation.{key}": old[key] for key in changed})
     missing = {key: value for key, value in flatten(parameters).items() if key not in run.data.params}
-    _write_parameters(store, run.info.run_id, missing)
+    refused = _write_parameters(store, run.info.run_id, missing)
+    LeftOut(store, run.info.run_id, old.get(LEFT_OUT, "")).add(refused)
 
 
-def write_tags(store: Store, run_id: str, tags: Mapping[str, Any]) -> None:
+def write_tags(store: Store, run_id: str, tags: Mapping[str, Any]) -> dict[str, str]:
+    """Record tags. Returns the names that MLflow does not take, with its reasons."""
     from mlflow.entities import RunTag
 
     entities = [RunTag(key, text) for key, text in _texts(tags).items()]
-    for start in range(0, len(entities), MOST_PER_CALL):
-        store.client.log_batch(run_id, tags=entities[start : start + MOST_PER_CALL])
+    return _in_batches(entities, lambda batch: store.client.log_batch(run_id, tags=batch))
 
 
 def flatten(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -176,12 +200,18 @@ def flatten(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _write_parameters(store: Store, run_id: str, parameters: Mapping[str, str]) -> None:
+def _write_parameters(store: Store, run_id: str, parameters: Mapping[str, str]) -> dict[str, str]:
     from mlflow.entities import Param
 
     entities = [Param(key, value[:LONGEST_PARAMETER]) for key, value in parameters.items()]
+    return _in_batches(entities, lambda batch: store.client.log_batch(run_id, params=batch))
+
+
+def _in_batches(entities: list, call: Callable[[Sequence], Any]) -> dict[str, str]:
+    refused = {}
     for start in range(0, len(entities), MOST_PER_CALL):
-        store.client.log_batch(run_id, params=entities[start : start + MOST_PER_CALL])
+        refused |= {entity.key: reason for entity, reason in send(entities[start : start + MOST_PER_CALL], call)}
+    return refused
 
 
 def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
@@ -191,3 +221,8 @@ def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
 def _text(value: Any) -> str:
     """A string as it is; anything else as JSON, so that null, true and lists read as in a config file."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: NumPy's numbers and arrays as numbers and lists, all else as its text."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -4,6 +4,7 @@ Every call to MLflow's client goes through :class:`PatientClient`. What fails fo
 MLflow does not take, fails at once. Once the process was asked to end, nothing waits any more.
 """
 
+import errno
 import functools
 import logging
 import re
@@ -89,13 +90,13 @@ def is_transient(error: BaseException) -> bool:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the store answered, and does not take what it was given: a name, a value, a type."""
-    chain = list(_chain(error))
-    if is_transient(error):
-        return False
-    return any(
-        getattr(each, "error_code", None) in REFUSALS or type(each) in (TypeError, ValueError, OverflowError)
-        for each in chain
-    )
+    return not is_transient(error) and any(_is_refusal(each) for each in _chain(error))
+
+
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, OSError):  # among them requests' error for an answer that is no JSON, which is a ValueError too
+        return error.errno == errno.ENAMETOOLONG
+    return getattr(error, "error_code", None) in REFUSALS or isinstance(error, TypeError | ValueError | OverflowError)
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -118,4 +119,4 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -2,24 +2,29 @@
 
 import json
 import logging
+import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MinibertError
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.records import Record, create, reopen
-from minibert.tracking.retries import at_once, patiently
+from minibert.tracking.refusals import LEFT_OUT, send
+from minibert.tracking.retries import at_once, is_refusal, patiently
 from minibert.tracking.store import Store, explain, store_errors
 from minibert.tracking.sweeps import membership
+from minibert.tracking.unsent import Point, read_points, write_points
 
 MOST_POINTS = 1000
 """Points in one call; also MLflow's own limit."""
 FLUSH_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 UNSENT = "unsent_metrics.jsonl"
+UNSENT_CHECKPOINTS = "unsent_checkpoints"
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +52,8 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
         entity = create(store, name, parameters, tags)
         return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False)
     reopen(store, earlier, parameters, tags)
-    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True)
+    left_out = earlier.data.tags.get(LEFT_OUT, "")
+    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out)
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
     return run
 
@@ -55,11 +61,12 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
 class Run(Record):
     """An open run. ``folder`` is its local working folder, removed when it finishes."""
 
-    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool):
-        super().__init__(store, id, artifact_uri, continued)
+    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, left_out: str = ""):
+        super().__init__(store, id, artifact_uri, continued, left_out)
         self.folder = store.folder / "work" / id
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._points: list[tuple[str, float, int, int]] = []
+        self._points: list[Point] = []
+        self._refused: set[str] = set()
         self._last_step: dict[str, int] = {}
         self._tried_at = time.monotonic()
         self._wait = FLUSH_SECONDS
@@ -69,13 +76,14 @@ class Run(Record):
         """Record values at an optimizer step, stored at the latest with the next call after two seconds.
 
         A point at or before the last step recorded of its metric is dropped: a resumed run walks again over the
-        steps since its checkpoint, and no step is recorded twice.
+        steps since its checkpoint, and no step is recorded twice. What is no number, and a name that MLflow does not
+        take, is left out and reported; everything else is stored.
         """
-        now = int(time.time() * 1000)
-        for name, value in metrics.items():
-            if step > self._last_step.get(name, -1):
+        now, step = int(time.time() * 1000), int(step)
+        for name, value in self.numbers(metrics).items():
+            if step > self._last_step.get(name, -1) and name not in self._refused:
                 self._last_step[name] = step
-                self._points.append((name, float(value), now, step))
+                self._points.append((name, value, now, step))
         overdue = time.monotonic() - self._tried_at >= self._wait
         full = len(self._points) >= MOST_POINTS and self._trouble is None
         if self._points and (full or overdue):
@@ -89,30 +97,65 @@ class Run(Record):
         with at_once():
             return self._send()
 
-    def _send(self) -> bool:
-        from mlflow.entities import Metric
+    def secure(self, ask_store: bool = True) -> None:
+        """Bring all points to safety: into the store, or where it does not take them or is not asked, into a file.
 
+        To be called before the state to resume from is written: a resumed run does not log again what that state
+        supersedes. Raises :class:`MinibertError` when the file cannot be written.
+        """
+        if not (ask_store and self.flush()):
+            write_points(self.folder / UNSENT, self._points)
+
+    def _send(self) -> bool:
         while self._points:
             batch = self._points[:MOST_POINTS]
             try:
-                self.store.client.log_batch(self.id, metrics=[Metric(*point) for point in batch])
+                refused = send(batch, self._log_batch)
             except Exception as error:
                 self._postpone(explain(self.store.uri, error))
                 return False
             # Only now: an interrupt in between sends a batch twice, and MLflow keeps one of two equal points.
             del self._points[: len(batch)]
+            self._leave_out(refused)
+        with suppress(OSError):
+            (self.folder / UNSENT).unlink(missing_ok=True)
         self._trouble, self._wait, self._tried_at = None, FLUSH_SECONDS, time.monotonic()
         return True
+
+    def _log_batch(self, points: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        try:
+            self.store.client.log_batch(self.id, metrics=[Metric(*point) for point in points])
+        except Exception as error:
+            # A deleted run refuses all points, whatever they are.
+            if is_refusal(error) and self.store.client.get_run(self.id).info.lifecycle_stage != "active":
+                raise MinibertError(f"The run was deleted: bring it back by `mlflow runs restore --run-id {self.id}`.") from None
+            raise
+
+    def _leave_out(self, refused: Sequence[tuple[Point, str]]) -> None:
+        """Report points that MLflow does not take. The name is to blame where the value is a plain number."""
+        self.left_out.add({name: reason for (name, *_), reason in refused})
+        self._refused |= {name for (name, value, *_), _ in refused if math.isfinite(value)}
+        self._points = [point for point in self._points if point[0] not in self._refused]
 
     def keep(self, name: str, write: Callable[[Path], None]) -> None:
         """Store a checkpoint that ``write(path)`` writes, as artifact ``checkpoints/<name>``.
 
-        A local store has it written in place, so that no copy can be cut short by a kill.
+        A local store has it written in place, so that no copy can be cut short by a kill. For another it is kept in the
+        working folder until that has taken it: training does not wait, and a resumed run sends it.
         """
         folder = self.artifact_folder("checkpoints")
-        path = (folder or self.folder) / name
-        write(path)
+        write((folder or self.folder / UNSENT_CHECKPOINTS) / name)
         if folder is None:
+            try:
+                with at_once():
+                    self._send_checkpoints()
+            except MinibertError as error:
+                _logger.warning("%s It is kept in %s and sent later.", error, self.folder / UNSENT_CHECKPOINTS)
+
+    def _send_checkpoints(self) -> None:
+        for path in sorted((self.folder / UNSENT_CHECKPOINTS).glob("step_*")):
             self.log_artifact(path, "checkpoints")
             path.unlink()
 
@@ -141,23 +184,26 @@ class Run(Record):
         """
         if not self._send():
             raise MinibertError(self._abandon())
+        self._send_checkpoints()
         super().finish(status, reason)
         if status == "FINISHED":
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def recover(self, last_steps: Mapping[str, int]) -> None:
-        """Take up where the earlier process stopped: what is recorded, and what it could not send."""
+        """Take up where the earlier process stopped: what is recorded, and what it could not send.
+
+        Lines of its file that are damaged are passed over and reported.
+        """
         self._last_step.update(last_steps)
-        path = self.folder / UNSENT
-        if not path.exists():
-            return
-        for line in path.read_text().splitlines():
-            name, value, timestamp, step = json.loads(line)
+        points, damaged = read_points(self.folder / UNSENT)
+        if damaged:
+            numbers = ", ".join(map(str, damaged[:10])) + (" ..." if len(damaged) > 10 else "")
+            self.left_out.add({UNSENT: f"{len(damaged)} lines hold no metric value and are passed over: {numbers}"})
+        for name, value, timestamp, step in points:
             if step > self._last_step.get(name, -1):
                 self._last_step[name] = step
                 self._points.append((name, value, timestamp, step))
-        if self.flush():
-            path.unlink()
+        self.flush()
 
     def _postpone(self, trouble: str) -> None:
         if self._trouble is None:
@@ -168,7 +214,8 @@ class Run(Record):
         self._tried_at = time.monotonic()
 
     def _abandon(self) -> str:
-        path = self._dump()
+        path = self.folder / UNSENT
+        write_points(path, self._points)
         try:
             with at_once():
                 super().finish("FAILED", f"{len(self._points)} metric values could not be stored. {self._trouble}")
@@ -179,8 +226,3 @@ class Run(Record):
             f"{self.id}. {self._trouble} They are kept in {path}. When the store is back, give the same command "
             "again: it stores them and closes the run."
         )
-
-    def _dump(self) -> Path:
-        path = self.folder / UNSENT
-        path.write_text("".join(json.dumps(point) + "\n" for point in self._points))
-        return path

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlparse
 
 from filelock import FileLock
 
-from minibert.errors import MinibertError
-from minibert.tracking.retries import PatientClient, at_once, patiently
+from minibert.errors import MinibertError, Refused
+from minibert.tracking.retries import PatientClient, at_once, is_refusal, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,7 +88,8 @@ def store_errors(uri: str, action: str) -> Iterator[None]:
     except MinibertError:
         raise
     except Exception as error:
-        raise MinibertError(f"tracking store {uri}: could not {action}. {explain(uri, error)}") from error
+        kind = Refused if is_refusal(error) else MinibertError
+        raise kind(f"tracking store {uri}: could not {action}. {explain(uri, error)}") from error
 
 
 def explain(uri: str, error: Exception) -> str:

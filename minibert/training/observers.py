@@ -54,17 +54,18 @@ class Checkpoints:
     """Observer: keeps log-spaced checkpoints, and a recent one to resume from.
 
     ``keep`` is called as ``keep(name, write)``: it chooses where a kept checkpoint of that name belongs and calls
-    ``write(path)``. ``flush`` is called before the state to resume from is written, and says whether the store took
-    all points: while it does not, an older state is kept, from which a resumed run logs them again. ``wish_to_end`` is asked after
-    every step: when it gives a reason, the state is saved and :class:`Ended` raised.
+    ``write(path)``. ``secure(ask_store)`` is called before the state to resume from is written, and brings all points
+    that this supersedes to safety: a resumed run does not log them again. ``wish_to_end`` is asked after every step: when it
+    gives a reason, the state is saved and :class:`Ended` raised. The store is not asked then, because the process may be
+    ended by force a moment later.
     """
 
-    def __init__(self, config, resume_path: Path, keep, flush: Callable[[], bool], wish_to_end: Callable[[], str | None]):
+    def __init__(self, config, resume_path: Path, keep, secure: Callable[[bool], None], wish_to_end: Callable[[], str | None]):
         self.steps = frozenset(log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling))
         self.seconds = config.checkpoint_seconds
         self.resume_path = resume_path
         self.keep = keep
-        self.flush = flush
+        self.secure = secure
         self.wish_to_end = wish_to_end
         self._last = time.monotonic()
 
@@ -74,9 +75,8 @@ class Checkpoints:
             keep_parameters(self.keep, trainer.model, step)
         reason = self.wish_to_end()
         if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
-            stored = self.flush()
-            if stored or reason:
-                trainer.save(self.resume_path)
+            self.secure(not reason)
+            trainer.save(self.resume_path)
             self._last = time.monotonic()
         if reason and not trainer.finished:
             raise Ended(reason)

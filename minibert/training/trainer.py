@@ -356,6 +356,7 @@ class Trainer:
     def memory_report(self) -> dict[str, float]:
         """Megabytes (10⁶ bytes) of every large thing that training holds, once a step has been taken.
 
+        Of the lanes it is the most at any step of the run, those before an interruption too.
         ``parameters``, ``optimizer_state``, and for every lane its ``gradients``, its ``caches`` (what the forward
         pass keeps for the backward pass) and its ``work_arrays`` (what both take and give back on the way).
         """
@@ -373,7 +374,8 @@ class Trainer:
         """Everything that a resumed run needs."""
         tensors = dict(self.params.items())
         tensors |= self._state
-        save_checkpoint(path, tensors, {"progress": asdict(self.progress)})
+        memory = [(work.peak, work.kept) for work in self.lanes.workspaces]
+        save_checkpoint(path, tensors, {"progress": asdict(self.progress), "memory": memory})
 
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`."""
@@ -388,6 +390,8 @@ class Trainer:
         for part in self.adapting:
             part.restored()
         self.progress = progress
+        for work, (peak, kept) in zip(self.lanes.workspaces, about.get("memory", ()), strict=False):
+            work.peak, work.kept = max(work.peak, peak), max(work.kept, kept)
 
     @property
     def _state(self) -> dict[str, np.ndarray]:

@@ -127,7 +127,7 @@ def test_kept_checkpoints_hold_the_slow_weights_and_the_state_to_resume_from_bot
     with trainer(optimizer=LOOKAHEAD) as one:
         keep = Checkpoints(
             one.config.training, tmp_path / "resume.safetensors", lambda name, write: write(tmp_path / name),
-            flush=lambda: True, wish_to_end=lambda: None,
+            secure=lambda ask_store: None, wish_to_end=lambda: None,
         )  # fmt: skip
         one.train([keep])
     kept, _ = load_checkpoint(tmp_path / f"step_{STEPS:07d}.safetensors")

@@ -1,0 +1,76 @@
+"""What the store does not take for its content is found, left out and reported; everything else is stored."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minibert.tracking.retries import at_once, is_refusal
+from minibert.tracking.store import Store, explain
+
+LEFT_OUT = "minibert.left_out"
+"""The tag that lists what was left out, and why"""
+LONGEST_LIST = 8000
+
+Item = TypeVar("Item")
+_logger = logging.getLogger(__name__)
+
+
+def send(items: Sequence[Item], call: Callable[[Sequence[Item]], Any]) -> list[tuple[Item, str]]:
+    """``call(items)``, and where the store refuses that, each half: what it refuses alone is returned, with why.
+
+    MLflow takes a batch as a whole or not at all, and names one culprit at a time. All other errors are raised.
+    """
+    try:
+        call(items)
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        if len(items) == 1:
+            return [(items[0], explain("", error))]
+        middle = len(items) // 2
+        return send(items[:middle], call) + send(items[middle:], call)
+    return []
+
+
+def as_number(value: Any) -> float:
+    """A real number as a float. Raises :class:`TypeError` or :class:`ValueError` for all else, texts too."""
+    if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
+        value = value.item()
+    if isinstance(value, str | bytes | complex) or value is None:
+        raise TypeError(f"{value!r:.100} is not a number")
+    return float(value)
+
+
+class LeftOut:
+    """What a record has left out: a warning once for every name, and all of them in one tag of the run."""
+
+    def __init__(self, store: Store, id: str, earlier: str = ""):
+        """``earlier`` is the tag as an earlier process has written it."""
+        self.store = store
+        self.id = id
+        self._lines = dict.fromkeys(earlier.splitlines())
+        self._named: set[str] = set()
+        self._untold = False
+
+    def add(self, reasons: Mapping[str, str]) -> None:
+        """Report names with why they were left out; those that were reported before are passed over."""
+        new = {name: reason for name, reason in reasons.items() if name not in self._named}
+        for name, reason in new.items():
+            _logger.warning("left out of run %s, everything else is stored: %s: %s", self.id, name, reason)
+            self._lines[f"{name}: {reason}".replace("\n", " ")] = None
+        self._named.update(new)
+        self._untold |= bool(new)
+        with at_once():
+            self.tell()
+
+    def tell(self) -> None:
+        """Write the tag, if there is something new. A store that is away is told later."""
+        if not self._untold:
+            return
+        try:
+            self.store.client.set_tag(self.id, LEFT_OUT, "\n".join(self._lines)[:LONGEST_LIST])
+            self._untold = False
+        except Exception as error:
+            _logger.debug("the tag %s could not be written: %s", LEFT_OUT, error)
