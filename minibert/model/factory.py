@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from minibert.config import CONF, ModelConfig, restore
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.model.saved import copy_parameters, load_checkpoint
+from minibert.model.saved import copy_parameters, load_checkpoint, require_parameters
 
 
 def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
@@ -43,7 +43,12 @@ def load_model(checkpoint_path) -> MiniBERT:
             f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "
             "do; what it resumes from does not."
         )
-    model = MiniBERT(restore(about["model"], ModelConfig, str(path)))
+    config = restore(about["model"], ModelConfig, str(path))
+    try:
+        require_parameters(config, tensors)
+    except MinibertError as error:
+        raise MinibertError(f"{path}: {error}.") from error
+    model = MiniBERT(config)
     copy_parameters(model.params, tensors, path)
     return model
 

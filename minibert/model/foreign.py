@@ -113,8 +113,9 @@ DEFAULTS = {
 """What ``transformers`` takes where config.json is silent. Sizes are never guessed."""
 
 ACTIVATIONS = {
-    "gelu": "gelu", "gelu_python": "gelu", "relu": "relu",
-    "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh",
+    "gelu": "gelu", "gelu_python": "gelu", "relu": "relu", "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
 }  # fmt: skip
 """``hidden_act`` -> ``model.activation``; of two names for one function the first is written"""
 
@@ -175,8 +176,10 @@ def model_config(settings: Mapping, family: Family, dtype: str, segments: int) -
         for ours, given in values.items()
         if isinstance(given, bool) or not isinstance(given, (int, numbers[ours]))
     ]
-    if not isinstance(padding, int) or padding < 0:
+    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
         wrong.append(f"pad_token_id={padding!r} is no token id")
+    if isinstance(segments, bool) or not isinstance(segments, int):
+        wrong.append(f"type_vocab_size={segments!r} is not a whole number")
     if wrong:
         raise MinibertError("\n".join(wrong))
     values["max_length"] -= unread_positions(family, padding)

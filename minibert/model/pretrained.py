@@ -1,7 +1,7 @@
 """Folders of Hugging Face's ``transformers``: config.json, model.safetensors and a tokenizer, read and written.
 
-Which networks these folders can hold, and under which names, says :mod:`minibert.model.foreign`. Everything is
-read with ``json`` and ``safetensors``: nothing in a folder is ever unpickled or run.
+Which networks these folders can hold, and under which names, says :mod:`minibert.model.foreign`; how their files
+are read, :mod:`minibert.model.foreign_files`.
 """
 
 import json
@@ -11,19 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from minibert.config import ModelConfig
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, listed
 from minibert.model import foreign
 from minibert.model.foreign import BERT, FAMILIES, Family, is_transposed
-
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
-    "I64": "<i8", "I32": "<i4", "U8": "|u1", "BOOL": "|b1",
-}  # fmt: skip
-"""The types of a safetensors file as NumPy has them. A bfloat16 is the upper half of a float32."""
+from minibert.model.foreign_files import modern_names, read_settings, read_tensors
+from minibert.model.saved import nonfinite, require_parameters
 
 POSITIONS = "embeddings.position.weight"
 SEGMENTS = "embeddings.segment.weight"
@@ -36,32 +31,29 @@ def load_pretrained(folder, build: Callable[[ModelConfig], object]):
     next-sentence head, classifiers) are left aside. Where the folder has no language-model head, the model keeps
     the fresh one that ``build`` made, and a warning says so.
 
-    Raises :class:`MinibertError` listing everything that minibert cannot express, and every tensor that is
-    missing, misshapen or unknown.
+    Raises :class:`MinibertError` listing everything that minibert cannot express, and tensors that are missing,
+    misshapen, unknown or not finite.
     """
     folder = Path(folder)
-    settings, tensors = _read_settings(folder), _read_tensors(folder)
+    settings, tensors = read_settings(folder), read_tensors(folder)
     families = {family.model_type: family for family in FAMILIES.values()}
     family = families.get(str(settings.get("model_type")))
     if family is None:
         raise _cannot_read(folder, [f"model_type={settings.get('model_type')} (allowed: bert, esm)"])
-    tensors = _relevant(_modern_names(tensors, family), family)
-    has_head = any(name.startswith(f"{family.head['mlm_head']}.") for name in tensors)
     problems = foreign.unreadable_settings(settings, family)
     try:
+        tensors = _relevant(modern_names(tensors, family), family)
         dtype = "float64" if any(tensor.dtype == np.float64 for tensor in tensors.values()) else "float32"
-        model = build(foreign.model_config(settings, family, dtype, _segments(settings, tensors)))
+        config = foreign.model_config(settings, family, dtype, _segments(settings, tensors))
+        require_parameters(config, tensors)
+        model = build(config)
     except MinibertError as error:
         raise _cannot_read(folder, problems + str(error).splitlines()) from error
 
+    has_head = any(name.startswith(f"{family.head['mlm_head']}.") for name in tensors)
+    problems += [*_no_weights(tensors), *nonfinite(tensors)]
     problems += _tie(tensors, family, settings.get("tie_word_embeddings") is not False) if has_head else []
-    for name, array in model.params.items():
-        if has_head or not name.startswith("mlm_head."):
-            skipped = foreign.unread_positions(family, foreign.value(settings, "pad_token_id"))
-            problems += _fill(array, tensors, name, family, skipped if name == POSITIONS else 0)
-    if not model.config.segments:
-        tensors.pop(BERT.name(SEGMENTS), None)
-    problems += [f"{name} is unknown" for name in tensors]
+    problems += _fill(model, tensors, family, settings, has_head)
     if problems:
         raise _cannot_read(folder, problems)
     if not has_head:
@@ -105,69 +97,6 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
     _write(folder, files | ({} if tokenizer is None else _tokenizer_files(config, tokenizer)))
 
 
-def _read_settings(folder: Path) -> dict:
-    path = folder / "config.json"
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MinibertError(
-            f"{path}: {error.strerror}. Give a folder as transformers' save_pretrained writes it."
-        ) from error
-    except ValueError as error:
-        raise MinibertError(f"{path}: no JSON ({error}).") from error
-    if not isinstance(settings, dict):
-        raise MinibertError(f"{path}: holds a {type(settings).__name__}. Allowed: an object with settings.")
-    return settings
-
-
-def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
-    """All tensors of model.safetensors, or of the shards that model.safetensors.index.json names."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.exists():
-        return _read_file(single)
-    if not index.exists():
-        pickled = ", ".join(sorted(path.name for path in folder.glob("*.bin")))
-        raise MinibertError(
-            f"{single}: there is no such file. "
-            + (f"{pickled} is pickled, which can run code, and is never read. " if pickled else "")
-            + "Save the model with transformers' save_pretrained, which writes safetensors."
-        )
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        outside = [shard for shard in shards if Path(shard).name != shard]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise MinibertError(f"{index}: no index of safetensors files ({error!r}).") from error
-    if outside:
-        raise MinibertError(f"{index}: names files outside of the folder: {', '.join(outside)}.")
-    return {name: tensor for shard in shards for name, tensor in _read_file(folder / shard).items()}
-
-
-def _read_file(path: Path) -> dict[str, np.ndarray]:
-    try:
-        entries = deserialize(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise MinibertError(f"{path}: missing, cut short or no safetensors file ({error}).") from error
-    unknown = sorted({entry["dtype"] for _, entry in entries} - set(DTYPES))
-    if unknown:
-        raise MinibertError(f"{path}: holds tensors of type {', '.join(unknown)}. Allowed: {', '.join(DTYPES)}.")
-    tensors = {}
-    for name, entry in entries:
-        tensor = np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        tensors[name] = (tensor.astype("<u4") << 16).view("<f4") if entry["dtype"] == "BF16" else tensor
-    return tensors
-
-
-def _modern_names(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np.ndarray]:
-    """Old files call a norm's gain gamma and its bias beta; an encoder saved by itself has no prefix."""
-    renamed = {}
-    bare = not any(name.startswith(family.prefix) for name in tensors)
-    for name, tensor in tensors.items():
-        name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-        encoder = name.startswith(("embeddings.", "encoder.", "pooler.", "contact_head."))
-        renamed[family.prefix + name if bare and encoder else name] = tensor
-    return renamed
-
-
 def _relevant(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np.ndarray]:
     """All of the encoder and of the language-model head: what stays unknown among them is an error."""
     parts = (family.prefix, *(f"{part}." for part in family.head.values()), f"{family.decoder}.")
@@ -192,26 +121,42 @@ def _tie(tensors: dict[str, np.ndarray], family: Family, tied: bool) -> list[str
     problems = []
     if weight is None and not tied:
         problems.append(f"{family.decoder}.weight is missing, with tie_word_embeddings=False")
-    if weight is not None and not np.array_equal(weight, tensors.get(embeddings, weight)):
+    if weight is not None and not np.array_equal(weight, tensors.get(embeddings, weight), equal_nan=True):
         problems.append(f"{family.decoder}.weight differs from the token embeddings, which are used for both")
-    if bias is not None and not np.array_equal(tensors.setdefault(head_bias, bias), bias):
+    if bias is not None and not np.array_equal(tensors.setdefault(head_bias, bias), bias, equal_nan=True):
         problems.append(f"{family.decoder}.bias differs from {head_bias}")
     return problems
 
 
-def _fill(
-    array: np.ndarray, tensors: dict[str, np.ndarray], name: str, family: Family, skipped: int
-) -> list[str]:
-    """Copy a parameter from its tensor, less the first ``skipped`` rows, and take that tensor out."""
-    target = array.T if is_transposed(name) else array
-    shape = (len(target) + skipped, *target.shape[1:])
-    tensor = tensors.pop(family.name(name), None)
-    if tensor is None:
-        return [f"{family.name(name)} is missing"]
-    if tensor.shape != shape:
-        return [f"{family.name(name)} has shape {tensor.shape}, not {shape}"]
-    target[...] = tensor[skipped:]
-    return []
+def _no_weights(tensors: Mapping[str, np.ndarray]) -> list[str]:
+    return listed(
+        f"{name} holds {tensor.dtype} (allowed: floating-point numbers)"
+        for name, tensor in tensors.items()
+        if not np.issubdtype(tensor.dtype, np.floating)
+    )
+
+
+def _fill(model, tensors: dict[str, np.ndarray], family: Family, settings: Mapping, has_head: bool) -> list[str]:
+    """Copy every parameter of the model from its tensor. Returns what is missing, misshapen or left over."""
+    missing, misshapen = [], []
+    for name, array in model.params.items():
+        if not has_head and name.startswith("mlm_head."):
+            continue
+        skipped = foreign.unread_positions(family, foreign.value(settings, "pad_token_id"))
+        skipped = skipped if name == POSITIONS else 0
+        target = array.T if is_transposed(name) else array
+        shape = (len(target) + skipped, *target.shape[1:])
+        tensor = tensors.pop(family.name(name), None)
+        if tensor is None:
+            missing.append(f"{family.name(name)} is missing")
+        elif tensor.shape != shape:
+            misshapen.append(f"{family.name(name)} has shape {tensor.shape}, not {shape}")
+        else:
+            target[...] = tensor[skipped:]
+    if not model.config.segments:
+        tensors.pop(BERT.name(SEGMENTS), None)
+    unknown = (f"{name} is unknown" for name in tensors)
+    return [*listed(missing), *listed(misshapen), *listed(unknown)]
 
 
 def _tokenizer_files(config: ModelConfig, tokenizer) -> dict[str, bytes]:

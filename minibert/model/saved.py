@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from minibert.config import ModelConfig
 from minibert.errors import MinibertError, listed
 
 
@@ -75,6 +76,23 @@ def copy_parameters(params, tensors: dict[str, np.ndarray], path: Path) -> None:
             "Take an earlier step, from before training failed."
         )
     copy_into(params, tensors, path)
+
+
+def require_parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
+    """Refuse sizes that are far beyond what ``tensors`` could fill, before memory is taken for such a network.
+
+    Counted are the token embeddings and, of each layer, the attention and one matrix of the feed-forward network.
+    """
+    hidden, stored = config.hidden_size, sum(tensor.size for tensor in tensors.values())
+    layers = config.layers * hidden * (4 * hidden + config.feed_forward_size)
+    positions = config.max_length if config.position.name == "absolute" else 0
+    least = layers + hidden * (config.vocab_size + positions + config.segments)
+    if least > 2 * stored + 10**6:
+        raise MinibertError(
+            f"its sizes are those of a network of at least {least:,} parameters, and it holds {stored:,}. "
+            f"Given are vocab_size={config.vocab_size}, hidden_size={hidden}, layers={config.layers}, "
+            f"feed_forward_size={config.feed_forward_size}, max_length={config.max_length}"
+        )
 
 
 def nonfinite(tensors: Mapping[str, np.ndarray]) -> list[str]:

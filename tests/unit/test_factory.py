@@ -127,6 +127,9 @@ def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
     save(model, path, model=asdict(model.config) | {"warp": 9})
     with pytest.raises(MinibertError, match=r"settings that this version does not know.*warp"):
         load_model(path)
+    save(model, path, model=asdict(model.config) | {"vocab_size": 10**12})
+    with pytest.raises(MinibertError, match=r"sizes are those of a network of at least 16,000,000,"):
+        load_model(path)
     save(model, path, model=asdict(model.config) | {"feed_forward_size": 25, "segments": 2})
     words = r"embeddings\.segment\.weight is missing.*has shape \(16, 24\), not \(16, 25\)"
     with pytest.raises(MinibertError, match=words):

@@ -83,6 +83,107 @@ def test_old_names_of_norms_and_a_missing_prefix_are_understood(folder):
     assert np.array_equal(MiniBERT.from_pretrained(folder).params.vector, build().params.vector)
 
 
+def rename(folder, change) -> None:
+    def apply(tensors):
+        for name in list(tensors):
+            tensors[change(name)] = tensors.pop(name)
+
+    edit_tensors(folder, apply)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "model.", "_orig_mod.", "bert.", "module._orig_mod."])
+def test_names_with_the_prefix_of_a_wrapper_are_understood(folder, wrapper):
+    rename(folder, lambda name: wrapper + name)
+    assert np.array_equal(MiniBERT.from_pretrained(folder).params.vector, build().params.vector)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "0.auto_model."])
+def test_a_wrapper_around_an_encoder_alone_is_understood(folder, wrapper):
+    rename(folder, lambda name: wrapper + name.removeprefix("bert."))
+    assert np.array_equal(MiniBERT.from_pretrained(folder).params.vector, build().params.vector)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda name: f"roberta.{name}", r"begin with roberta\., which is no wrapper .* Allowed: module\., "),
+        (lambda name: f"gpt.h.{name.replace('embed', 'x')}", r"is named as those of BertForMaskedLM .* gpt\.h"),
+        (lambda name: ("a." if "layer.0" in name else "b.") + name, r"begin with b\., which is no wrapper"),
+    ],
+)
+def test_other_prefixes_are_named_in_a_line(folder, change, complaint):
+    rename(folder, change)
+    with pytest.raises(MinibertError, match=complaint) as error:
+        MiniBERT.from_pretrained(folder)
+    assert len(str(error.value)) < 600 and "\n" not in str(error.value)
+
+
+def test_of_two_encoders_in_one_file_neither_is_chosen(folder):
+    def double(tensors):
+        for name in list(tensors):
+            tensor = tensors.pop(name)
+            tensors[f"query.{name}"], tensors[f"passage.{name}"] = tensor, tensor.copy()
+
+    edit_tensors(folder, double)
+    with pytest.raises(MinibertError, match=r"holds 2 encoders, whose names begin with passage\., query\."):
+        MiniBERT.from_pretrained(folder)
+
+
+def test_of_many_tensors_that_are_missing_a_few_are_named(folder):
+    rename(folder, lambda name: name.replace("encoder.layer", "encoder.block"))
+    words = r"is missing; and 27 more like this; .* is unknown; and 27 more"
+    with pytest.raises(MinibertError, match=words) as error:
+        MiniBERT.from_pretrained(folder)
+    assert len(str(error.value)) < 1200
+
+
+@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.weight", "cls.predictions.bias"])
+def test_weights_that_are_not_finite_are_counted_and_named(folder, name):
+    def spoil(tensors):
+        tensors[name] = tensors[name].copy()
+        tensors[name].flat[:3] = [np.nan, np.inf, np.nan]
+
+    edit_tensors(folder, spoil)
+    with pytest.raises(MinibertError, match=rf"{name} holds 2 NaN and 1 infinite of"):
+        MiniBERT.from_pretrained(folder)
+
+
+def test_whole_numbers_are_no_weights(folder):
+    edit_tensors(folder, lambda tensors: tensors.update({"cls.predictions.bias": np.arange(20)}))
+    with pytest.raises(MinibertError, match=r"cls\.predictions\.bias holds int64 \(allowed: floating-point"):
+        MiniBERT.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "gelu_python_tanh"]
+)
+def test_every_name_of_the_tanh_approximation_is_known(folder, name):
+    edit_config(folder, hidden_act=name)
+    assert MiniBERT.from_pretrained(folder).config.activation == "gelu_tanh"
+
+
+@pytest.mark.parametrize("name", ["gelu_10", "quick_gelu", "silu", "relu6", ["gelu"], {"a": 1}])
+def test_other_activations_are_one_refusal(folder, name):
+    edit_config(folder, hidden_act=name)
+    with pytest.raises(MinibertError, match="hidden_act=") as error:
+        MiniBERT.from_pretrained(folder)
+    assert "(allowed: gelu, gelu_python, relu," in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [
+        ("num_hidden_layers", 10**8), ("num_hidden_layers", 10**5), ("hidden_size", 10**6),
+        ("intermediate_size", 10**9), ("vocab_size", 10**9), ("max_position_embeddings", 10**12),
+        ("type_vocab_size", 10**10), ("vocab_size", 10**300),
+    ],
+)  # fmt: skip
+def test_sizes_far_beyond_the_tensors_are_refused_before_memory_is_taken(folder, key, size):
+    edit_config(folder, **{key: size})
+    with pytest.raises(MinibertError, match=r"sizes are those of a network of at least .* parameters, and"):
+        MiniBERT.from_pretrained(folder)
+
+
 def test_what_masked_language_modelling_does_not_use_is_left_aside(folder):
     def add(tensors):
         tensors["bert.pooler.dense.weight"] = np.ones((8, 8), "float32")
@@ -145,6 +246,16 @@ def test_untied_output_weights_that_are_missing_are_not_made_up(folder):
         ({"hidden_size": None}, "hidden_size=None is not a whole number"),
         ({"num_hidden_layers": "two"}, "num_hidden_layers='two' is not a whole number"),
         ({"num_attention_heads": 3}, "heads=3: does not divide"),
+        ({"num_attention_heads": 0}, r"model\.heads=0: out of range"),
+        ({"hidden_size": -8}, r"model\.hidden_size=-8: out of range"),
+        ({"hidden_size": [8]}, r"hidden_size=\[8\] is not a whole number"),
+        ({"hidden_size": True}, "hidden_size=True is not a whole number"),
+        ({"type_vocab_size": "2"}, "type_vocab_size='2' is not a whole number"),
+        ({"type_vocab_size": {"a": 2}}, "type_vocab_size={'a': 2} is not a whole number"),
+        ({"pad_token_id": True}, "pad_token_id=True is no token id"),
+        ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1' is not a number"),
+        ({"layer_norm_eps": float("nan")}, r"model\.norm_epsilon=nan: out of range"),
+        ({"model_type": ["bert"]}, r"model_type=\['bert'\] \(allowed: bert, esm\)"),
         ({"num_hidden_layers": 1}, r"bert\.encoder\.layer\.1\.\S+ is unknown"),
         ({"num_hidden_layers": 3}, r"bert\.encoder\.layer\.2\.\S+ is missing"),
     ],
@@ -183,7 +294,8 @@ def test_an_index_may_not_name_files_outside_of_the_folder(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("config.json", "{"), ("config.json", "[]"), ("model.safetensors", "cut")]
+    ("name", "content"),
+    [("config.json", "{"), ("config.json", "[]"), ("config.json", "[" * 100_000), ("model.safetensors", "cut")],
 )
 def test_broken_files_are_named(folder, name, content):
     (folder / name).write_text(content)
