@@ -22,7 +22,7 @@ from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.learning_rate import conclude_range_test
 from minibert.diagnostics.page import draw
-from minibert.diagnostics.registry import choose, drawings
+from minibert.diagnostics.registry import check_names, choose
 from minibert.diagnostics.schedule import Diagnostics
 from minibert.display import Display
 from minibert.errors import MinibertError
@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown:
             raise MinibertError(f"{unknown[0]}: unknown flag. Allowed: --multirun (-m), {', '.join(HYDRA_FLAGS)}.")
         planned = plan(overrides, multirun=bool(flags))
+        for planned_job in planned.jobs:
+            check_names(planned_job.config.diagnostics)
         return _sweep(planned, display) if planned.sweep or flags else _single(planned.jobs[0], display)
     except MinibertError as error:
         display.error(str(error))
@@ -179,7 +181,6 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
 def _diagnostics(config: Config, run: Run) -> Diagnostics:
     settings, steps = config.diagnostics, config.training.steps
     chosen = choose(settings.quantities, settings.modules)
-    drawings(settings.figures)  # unknown rooms are refused before the run, not after it
     return Diagnostics(chosen, log_spaced_steps(steps, settings.every, settings.per_doubling), steps, run)
 
 

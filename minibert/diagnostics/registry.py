@@ -13,8 +13,11 @@ as a tag, a list as JSON.
 
 import importlib
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from minibert.errors import MinibertError, unknown_name
 
@@ -128,24 +131,60 @@ def drawings(rooms: Iterable[str] = ("all",)) -> list[tuple[str, Callable]]:
 
 
 def choose(names: Iterable[str], modules: Iterable[str] = ()) -> list[Diagnostic]:
-    """The diagnostics of these names, in order, and all that the modules register.
+    """The diagnostics of these names, in order, and all that the modules, or modules within them, register.
 
-    Raises :class:`MinibertError` for an unknown name and for a module that cannot be imported.
+    Raises :class:`MinibertError` for an unknown name, and for a module that cannot be imported or registers nothing.
     """
     import minibert.diagnostics.quantities  # noqa: F401  (they register themselves)
 
     chosen = {}
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
+        _import(module)
+        own = {name: each for name, each in _DIAGNOSTICS.items() if _is_of(each.function, module)}
+        if not own and not any(_is_of(function, module) for function in _DRAWINGS.values()):
             raise MinibertError(
-                f"diagnostics.modules={module}: cannot be imported ({error}). "
-                "Allowed: a module on the Python path, such as a file in the working directory, without its .py."
-            ) from error
-        chosen |= {name: each for name, each in _DIAGNOSTICS.items() if each.function.__module__ == module}
+                f"diagnostics.modules={module}: it registers nothing. Allowed: a module with functions under "
+                "@diagnostic(name) or @drawing(room)."
+            )
+        chosen |= own
     for name in names:
         if name not in _DIAGNOSTICS:
             raise unknown_name("diagnostics.quantities", name, _DIAGNOSTICS)
         chosen[name] = _DIAGNOSTICS[name]
     return list(chosen.values())
+
+
+def check_names(settings) -> None:
+    """Refuse what the group ``diagnostics`` of a configuration names and cannot be had, before anything runs.
+
+    Raises :class:`MinibertError` as :func:`choose` and :func:`drawings` do.
+    """
+    choose(settings.quantities, settings.modules)
+    drawings(settings.figures)
+
+
+def _is_of(function: Callable, module: str) -> bool:
+    return f"{function.__module__}.".startswith(f"{module}.")
+
+
+def _import(module: str) -> None:
+    """Import a module of the user's; whatever goes wrong in it is one message."""
+    allowed = "Allowed: a module on the Python path, such as a file in the working directory, without its .py."
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise MinibertError(f"diagnostics.modules={module}: this is no name of a module. {allowed}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # the command ``minibert`` does not look there, as ``python -m`` does
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise MinibertError(f"diagnostics.modules={module}: cannot be imported ({error}). {allowed}") from error
+    except MinibertError as error:
+        raise MinibertError(f"diagnostics.modules={module}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        # The message of a SyntaxError has a place; the last one of its traceback is Python's own.
+        where = "" if isinstance(error, SyntaxError) else f" ({place.filename}, line {place.lineno})"
+        raise MinibertError(
+            f"diagnostics.modules={module}: its import ended in {type(error).__name__}: {error}{where}. "
+            "Mend the module, or leave it out."
+        ) from error

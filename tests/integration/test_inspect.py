@@ -107,6 +107,8 @@ def test_the_page_shows_every_figure_by_itself(inspected):
         (["run=nothing"], "could not find run nothing"),
         (["steps=all"], "run=: missing"),
         (["run={run}", "diagnostics=fuller"], "did you mean 'full'"),
+        (["run={run}", "figures=[trainin]"], "did you mean 'training'"),
+        (["run={run}", "modules=[nope]"], "modules=nope: cannot be imported"),
     ],
 )
 def test_wrong_words_are_refused_with_the_way_out(inspected, capsys, words, message):

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from minibert.composing import groups, plan
-from minibert.config import AdamWConfig, Config, ModelConfig
+from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
-from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, choose, diagnostic, drawings
+from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
 from minibert.diagnostics.schedule import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
+from minibert.run import main
 from minibert.training.snapshots import Snapshot
 from minibert.training.trainer import Trainer
 
@@ -167,6 +168,21 @@ def test_findings_are_recorded_by_their_type():
     assert record.documents == {"list.json": [1]}
 
 
+def test_the_last_update_is_seen_at_the_step_that_it_leads_to():
+    seen = []
+
+    def look(model, update, step):
+        seen.append((step, update.vector.copy(), model.params.vector.copy()))
+        return {"size": update.norm()}
+
+    params, record, _ = train([("last_update", "end", look, ("model", "update", "step"))])
+    ((step, update, after),) = seen
+    assert step == STEPS - 1
+    np.testing.assert_array_equal(after, params[-1])
+    np.testing.assert_array_equal(update, params[-1] - params[-2])
+    assert list(record.metrics["size"]) == [STEPS]
+
+
 def test_one_that_fails_is_left_out_and_the_run_goes_on(caplog):
     def fails(step):
         raise ValueError(f"at {step}")
@@ -214,12 +230,62 @@ def test_ingredients_are_what_a_snapshot_has():
         (lambda: diagnostic("weight_spectra")(lambda step: 0.0), "has registered this name"),
         (lambda: choose(["weight_spectrum"]), "did you mean 'weight_spectra'"),
         (lambda: choose([], ["no_such_module"]), "no_such_module: cannot be imported"),
+        (lambda: choose([], [""]), "no name of a module"),
+        (lambda: choose([], ["folder/mine.py"]), "no name of a module.*without its .py"),
+        (lambda: choose([], ["json"]), "json: it registers nothing"),
+        (lambda: check_names(DiagnosticsConfig(figures=["trainin"])), "did you mean 'training'"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_way_out(register, message):
     choose(["weight_spectra"])
     with pytest.raises(MinibertError, match=message):
         register()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("raise ValueError('boom')", r"ended in ValueError: boom \(.*, line 1\)"),
+        ("import sys\nsys.exit(3)", r"ended in SystemExit: 3 \(.*, line 2\)"),
+        ("def broken(:", "ended in SyntaxError"),
+        ("import no_such_package", "cannot be imported .*no_such_package"),
+        (
+            "from minibert.diagnostics import diagnostic\n@diagnostic('own')\ndef own(gradient): ...",
+            "own_.*: argument of diagnostic own: .*did you mean 'gradients'",
+        ),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_message(tmp_path, monkeypatch, text, message):
+    name = f"own_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MinibertError, match=message):
+        choose([], [name])
+
+
+def test_a_package_brings_what_its_modules_register(tmp_path, monkeypatch):
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from own_package import inner")
+    (package / "inner.py").write_text(
+        "from minibert.diagnostics import diagnostic\n\n\n@diagnostic('from_inner')\ndef look(loss):\n    return loss\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [each.name for each in choose([], ["own_package"])] == ["from_inner"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["diagnostics.quantities=[nope]"], ["diagnostics.figures=[nope]"], ["diagnostics.modules=[nope]"],
+        ["--multirun", "seed=0,1", "diagnostics.quantities=[nope]"],
+        ["--multirun", "diagnostics.figures=[training],[nope]"],
+    ],
+)  # fmt: skip
+def test_names_that_there_are_not_are_refused_before_anything_is_recorded(tmp_path, capsys, words):
+    assert main([*words, f"tracking.folder={tmp_path}/runs"]) == 2
+    assert "nope" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("level", groups()["diagnostics"])
