@@ -93,37 +93,6 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     return Plan(jobs, tuple(override.input_line for override in swept), tuple(names), command)
 
 
-def run_name(config: Config, choices: dict[str, str], keys: list[str]) -> str:
-    """``masking 0.40 · seed 1``: the run's own value of every key that differs in its sweep.
-
-    A ``tracking.run_name`` stands before them. Without either, the name says what the run is.
-    """
-    given = [config.tracking.run_name] if config.tracking.run_name else []
-    given += [_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys]
-    return " · ".join(given or [config.data.name, config.model.name, config.optimizer.name, f"seed {config.seed}"])
-
-
-def _label(key: str) -> str:
-    """``masking.rate`` is called masking; ``optimizer.learning_rate``, learning rate."""
-    *parents, last = key.replace("/", ".").split(".")
-    return (parents[-1] if parents and last in ("rate", "name") else last).replace("_", " ")
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    if round(value, 2) == value and 0.01 <= abs(value) < 1000:
-        return f"{value:.2f}"
-    # Six digits where they say all; two values of a sweep may differ in the eighth.
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-
-
-def _value_at(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = getattr(config, part)
-    return config
-
-
 def _job(composed, overrides) -> Job:
     choices = {group: str(option) for group, option in composed.hydra.runtime.choices.items() if not group.startswith("hydra/")}
     del composed.hydra

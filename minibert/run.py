@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
-from minibert.composing import Job, Plan, plan, run_name
+from minibert.composing import Job, Plan, plan
 from minibert.config import CONF, Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
@@ -30,6 +30,7 @@ from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.failure import report_failure
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
+from minibert.naming import run_name
 from minibert.report import load_analysis
 from minibert.serving import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished

@@ -3,9 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.composing import groups, plan, run_name
+from minibert.composing import groups, plan
 from minibert.config import CONF
 from minibert.errors import MinibertError
+from minibert.naming import run_name
 from minibert.run import main
 
 

@@ -1,0 +1,113 @@
+"""What runs are called: their values of what is swept, or what differs from the defaults.
+
+Names are for people. What a run is known by is the hash of its configuration.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from minibert.config import CONF, Config
+from minibert.randomness import derive_seeds
+
+SEPARATOR = " · "
+LONGEST_NAME = 200
+"""A database behind MLflow may keep no more than 250 characters."""
+ALWAYS_SHOWN = ("data", "model", "optimizer")
+NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads")
+"""What changes no result, or follows from the objective"""
+FOLLOWS = {
+    "masking.corruption_rate": "masking.rate",
+    "masking.prediction_rate": "masking.rate",
+    "optimizer.inner.learning_rate": "optimizer.learning_rate",
+    "optimizer.inner.rate_factor": "optimizer.rate_factor",
+}
+"""Key -> the key whose value it takes where it has none of its own"""
+
+
+def run_name(config: Config, choices: Mapping[str, str], keys: list[str]) -> str:
+    """``masking 0.40 · seed 1``: the run's own value of every key that differs in its sweep.
+
+    A ``tracking.run_name`` stands before them. Without either, the name says what the run is, and what differs
+    from the defaults: ``sotu · base · adamw · position rope · steps 100 · seed 0``.
+    """
+    given = [config.tracking.run_name] if config.tracking.run_name else []
+    given += [_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys]
+    return _fitted(given or _description(config, choices))
+
+
+def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
+    shown = [config.data.name, config.model.name, config.optimizer.name]
+    default_choices, defaults = _defaults(tuple(sorted(choices.items())))
+    for group, option in choices.items():
+        if group not in ALWAYS_SHOWN and default_choices.get(group) != option:
+            shown.append(f"{_label(group)} {option}")
+    expected = defaults | {f"seeds.{stream}": seed for stream, seed in derive_seeds(config.seed).items()}
+    values = _flat(asdict(config))
+    for key, source in FOLLOWS.items():
+        if key in values and (expected.get(key) is None or source.startswith("optimizer.")):
+            expected[key] = values.get(source)
+    for key, value in values.items():
+        shown_anyway = key == "seed" or key.rpartition(".")[2] == "name"
+        if not shown_anyway and not key.startswith(NOT_SHOWN) and expected.get(key) != value:
+            shown.append(f"{_label(key)} {_short(value)}")
+    return [*map(str, shown), f"seed {config.seed}"]
+
+
+@lru_cache
+def _defaults(choices: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dict[str, Any]]:
+    """The default option of every group, and the value of every key that the options chosen come with."""
+    plain = OmegaConf.load(CONF / "config.yaml").defaults
+    entries = [entry for entry in plain if not isinstance(entry, str)]
+    default_choices = {group: str(option) for entry in entries for group, option in entry.items()}
+    # An experiment is no part of the defaults, so Hydra wants a plus before it.
+    words = [f"+{group}={option}" if group == "experiment" else f"{group}={option}" for group, option in choices]
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        composed = compose(config_name="config", overrides=words)
+    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
+    return default_choices, _flat(values)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _fitted(parts: list[str]) -> str:
+    """The parts as one line. Where it would be too long, its hash stands for the rest."""
+    name = SEPARATOR.join(" ".join(part.split()) for part in parts)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - len(digest) - 2]}… {digest}"
+
+
+def _label(key: str) -> str:
+    """``masking.rate`` is called masking; ``optimizer.learning_rate``, learning rate."""
+    *parents, last = key.replace("/", ".").split(".")
+    return (parents[-1] if parents and last in ("rate", "name") else last).replace("_", " ")
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if round(value, 2) == value and 0.01 <= abs(value) < 1000:
+        return f"{value:.2f}"
+    # Six digits where they say all; two values of a sweep may differ in the eighth.
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def _value_at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
