@@ -4,6 +4,7 @@ Writes the part of ``experiments/<study>/README.md`` between two markers, and th
 people wrote around the markers stays as it is.
 """
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from minibert.errors import MinibertError
 from .answers import answer, details
 from .figures import draw, save
 from .findings import Findings
+from .output import folder_name
 from .protocol import environments
 from .questions.studies import find_everything
 from .report import argument_parser, open_existing_store
@@ -32,7 +34,8 @@ def write_lab_book(findings: Findings, folder: Path) -> Path:
     """Write the results to ``folder/README.md`` and return its path.
 
     A file without the markers gets them at its end; a missing one begins with the question.
-    Raises :class:`MinibertError` when only one of the markers is there.
+    Raises :class:`MinibertError` when only one of the markers is there, and when a figure would take the place of
+    a file that the results do not show.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
@@ -45,9 +48,15 @@ def write_lab_book(findings: Findings, folder: Path) -> Path:
         raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{BEGIN}\n{END}")
     own = findings.examination.figures if findings.examination else {}
     drawn = {name: figure for name, figure in draw(findings).items() if name in FIGURES or name in own}
+    for name in drawn:
+        if (folder / name).exists() and f"]({name})" not in rest:
+            raise MinibertError(f"{folder / name}: would be replaced, and is no figure of the results. Move it.")
+    # Whole or not at all: what people wrote around the markers is nowhere else.
+    unfinished = folder / ".README.md"
+    unfinished.write_text(f"{before}{BEGIN}\n\n{_results(findings, list(drawn))}\n{END}{after}", encoding="utf-8")
+    os.replace(unfinished, path)
     for name, figure in drawn.items():
         save(figure, folder / name)
-    path.write_text(f"{before}{BEGIN}\n\n{_results(findings, list(drawn))}\n{END}{after}", encoding="utf-8")
     return path
 
 
@@ -102,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = open_existing_store(parsed)
         findings = find_everything(store, parsed.study, parsed.sweep)
-        print(write_lab_book(findings, Path(parsed.lab_book) / parsed.study))
+        print(write_lab_book(findings, Path(parsed.lab_book) / folder_name(parsed.study)))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

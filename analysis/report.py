@@ -18,6 +18,7 @@ from minibert.tracking.store import store_errors
 from .answers import answer, details
 from .figures import draw, save
 from .findings import Findings
+from .output import folder_name, new_report
 from .page import render
 from .questions.studies import find_everything
 from .tables import Table, results, tuning, write_csv
@@ -41,25 +42,29 @@ def write_report(
 ) -> ReportResult:
     """Report on the sweep ``sweep_id``, or on the last opened one of the study, finished or not.
 
-    Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
+    Raises :class:`MinibertError` when the study has no runs, when the store cannot be read, and when the folder
+    holds what no report wrote (:func:`analysis.output.new_report`).
     """
     findings = find_everything(store, study_name, sweep_id)
-    folder = Path(output) if output else store.folder / "reports" / study_name
-    # Nothing of an earlier report may lie beside the new one as if it belonged to it.
-    for stale in folder.glob("*.png"):
-        stale.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {}
-    for name, figure in draw(findings).items():
-        save(figure, folder / name)
-        figures[name] = (folder / name).read_bytes()
-    write_csv(findings, folder)
-    path = folder / "index.html"
-    path.write_text(render(findings, figures, datetime.now().astimezone()), encoding="utf-8")
-    with store_errors(store.uri, f"store the report on sweep {findings.study.sweep_id}"):
-        store.client.log_artifacts(findings.study.sweep_id, str(folder), "report")
+    folder = Path(output).expanduser() if output else store.folder / "reports" / folder_name(study_name)
+    unstored = None
+    with new_report(store, folder) as made:
+        figures = {}
+        for name, figure in draw(findings).items():
+            save(figure, made / name)
+            figures[name] = (made / name).read_bytes()
+        write_csv(findings, made)
+        page = render(findings, figures, datetime.now().astimezone())
+        (made / "index.html").write_text(page, encoding="utf-8")
+        try:
+            with store_errors(store.uri, f"store the report on sweep {findings.study.sweep_id}"):
+                store.client.log_artifacts(findings.study.sweep_id, str(made), "report")
+        except MinibertError as error:
+            unstored = error  # a report that the store does not take is still worth having
+    if unstored:
+        raise unstored
     return ReportResult(
-        path=path,
+        path=folder / "index.html",
         table=results(findings, most_beside=1),
         answer=answer(findings),
         details=tuple(details(findings)),

@@ -233,6 +233,19 @@ def test_the_command_line_writes_where_it_is_told(store, sweep, tmp_path, capsys
     assert "After 100 steps" in capsys.readouterr().out
 
 
+def test_a_folder_of_others_is_refused_and_nothing_in_it_is_lost(store, sweep, tmp_path, capsys):
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    assert main(["masking_sweep", "--folder", str(store.folder), "--output", str(tmp_path)]) == 1
+    assert f"error: {tmp_path}: holds files that are of no report (photo.png)" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_a_study_called_like_a_path_is_reported_within_the_folder_of_reports(store):
+    track(store, "../..", {("0.15", 0): 6.0})
+    reports = store.folder / "reports"
+    assert write_report(store, "../..").path.parent.parent == reports
+
+
 def test_a_misspelt_study_is_one_error_with_the_nearest_name(store, sweep, capsys):
     assert main(["masking_swep", "--folder", str(store.folder)]) == 1
     assert "unknown name 'masking_swep' (did you mean 'masking_sweep'?)" in capsys.readouterr().err
@@ -326,6 +339,13 @@ def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(s
     assert "| 0.40 | 3 | 5.800 ± 0.237 | −0.300 [−0.325, −0.275] |" in text
     assert "commit `0123abc`" in text
     assert "![Learning curves](curves.png)" in text and (tmp_path / "curves.png").exists()
+
+
+def test_a_lab_book_does_not_replace_a_figure_that_it_does_not_show(store, sweep, tmp_path):
+    (tmp_path / "curves.png").write_bytes(b"mine")
+    with pytest.raises(MinibertError, match=r"curves\.png: would be replaced"):
+        write_lab_book(find(load_study(store, "masking_sweep")), tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
 def test_a_lab_book_with_half_of_its_markers_is_not_touched(store, sweep, tmp_path):

@@ -1,0 +1,128 @@
+"""The folder of a report: nothing is written outside of it, and nothing in it is lost that another wrote.
+
+A report is made in a new folder beside its own and moved when it is whole. ``report.json`` lists its files: these
+are what the next report may replace.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from minibert.errors import MinibertError
+from minibert.tracking import Store
+from minibert.tracking.store import lock_path
+
+MANIFEST = "report.json"
+UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}
+"""What a report has that was written before there was a list"""
+UNLISTED_FIGURES = {
+    "lr_range.png", "curves.png", "finals.png", "differences.png", "efficiency.png", "attention_entropy.png",
+    "attention_patterns.png", "heads_apart.png", "change_points.png", "timing.png", "one_head.png",
+}  # fmt: skip
+LONGEST_NAME = 100
+MOST_NAMED = 5
+
+
+def folder_name(study: str) -> str:
+    """The name of a study's folder: its own, or, where that is no plain name, a like one that no other has."""
+    plain = re.sub(r"[^\w.+-]+", "_", study).strip("._")[:LONGEST_NAME]
+    if study and plain == study:
+        return study
+    return f"{plain or 'study'}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
+
+
+@contextmanager
+def new_report(store: Store, folder: Path) -> Iterator[Path]:
+    """A new folder to write a report to, whose files take their place in ``folder`` when the block ends.
+
+    Of the files that lie there, those of an earlier report go and all others stay. One process at a time may be in
+    the block; where it fails, the earlier report stays as it is.
+
+    Raises :class:`MinibertError` where ``folder`` holds files but no report, where a file of the report would take
+    the place of another's, and where the folder cannot be written.
+    """
+    folder = Path(folder).expanduser().resolve()
+    name = f"report-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    with FileLock(lock_path(store.folder, name), fallback_to_soft=False):
+        with _writing(folder):
+            earlier = _earlier_report(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield made
+            with _writing(folder):
+                _swap(made, folder, earlier)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _earlier_report(folder: Path) -> set[str]:
+    """The files of the report that lies in a folder; none where there is nothing in it."""
+    if not folder.exists():
+        return set()
+    if not folder.is_dir():
+        raise MinibertError(f"{folder}: is a file. A report needs a folder: give another name to --output.")
+    present = {path.name for path in folder.iterdir()}
+    if MANIFEST in present:
+        try:
+            return set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]) & present
+        except (ValueError, TypeError, KeyError):
+            raise MinibertError(
+                f"{folder / MANIFEST}: is not the list of a report's files. Remove it, or give another folder to "
+                "--output."
+            ) from None
+    if present.issuperset(UNLISTED):
+        return (UNLISTED | UNLISTED_FIGURES) & present
+    if present:
+        raise MinibertError(
+            f"{folder}: holds files that are of no report ({_listed(present)}), and none of them may be lost. "
+            "Give a new or an empty folder to --output."
+        )
+    return set()
+
+
+def _swap(made: Path, folder: Path, earlier: set[str]) -> None:
+    written = {path.name for path in made.iterdir()}
+    folder.mkdir(exist_ok=True)
+    present = {path.name for path in folder.iterdir()}
+    if foreign := (written & present) - earlier:
+        raise MinibertError(
+            f"{folder}: {_listed(foreign)} would be replaced, which no report wrote. Move it, or give another "
+            "folder to --output."
+        )
+    # Listed before and after: whatever ends this in between, all files of both reports are known.
+    _list(folder, written | earlier)
+    for name in sorted(written):
+        os.replace(made / name, folder / name)
+    for name in earlier - written:
+        (folder / name).unlink(missing_ok=True)
+    _list(folder, written)
+
+
+def _list(folder: Path, files: set[str]) -> None:
+    unfinished = folder / f".{MANIFEST}"
+    unfinished.write_text(json.dumps({"files": sorted(files)}, indent=1), encoding="utf-8")
+    os.replace(unfinished, folder / MANIFEST)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MinibertError(
+            f"{folder}: could not be written ({error.strerror}). Give another folder to --output."
+        ) from error
+
+
+def _listed(names: set[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(sorted(names)[:MOST_NAMED]) + more

@@ -1,0 +1,101 @@
+"""What lies where a report is written: nothing of others is lost, and nothing lands elsewhere."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from analysis.output import MANIFEST, folder_name, new_report
+from minibert.errors import MinibertError
+
+
+def write(tmp_path, folder, *names, text="report"):
+    with new_report(SimpleNamespace(folder=tmp_path / "store"), folder) as made:
+        for name in names:
+            (made / name).write_text(text)
+
+
+def files(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != MANIFEST}
+
+
+def test_what_an_earlier_report_wrote_goes_and_everything_else_stays(tmp_path):
+    folder = tmp_path / "new" / "out"
+    write(tmp_path, folder, "index.html", "curves.png", "old.png")
+    (folder / "photo.png").write_text("mine")
+    write(tmp_path, folder, "index.html", "curves.png", text="second")
+    assert files(folder) == {"index.html": "second", "curves.png": "second", "photo.png": "mine"}
+    assert [path.name for path in folder.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["photo.png", "index.html", ".hidden", "curves.csv"])
+def test_a_folder_that_holds_files_of_no_report_is_refused_and_stays(tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(MinibertError, match=r"files that are of no report .*Give a new or an empty folder"):
+        write(tmp_path, tmp_path / "out", "index.html")
+    assert files(tmp_path / "out") == {name: "mine"}
+
+
+def test_a_file_in_the_way_of_a_later_report_is_refused_and_stays(tmp_path):
+    folder = tmp_path / "out"
+    write(tmp_path, folder, "index.html")
+    (folder / "curves.png").write_text("mine")
+    with pytest.raises(MinibertError, match=r"curves\.png would be replaced"):
+        write(tmp_path, folder, "index.html", "curves.png", text="second")
+    assert files(folder) == {"index.html": "report", "curves.png": "mine"}
+
+
+def test_a_report_from_before_there_was_a_list_is_replaced(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in ("index.html", "curves.csv", "finals.csv", "comparisons.csv", "differences.png", "photo.png"):
+        (folder / name).write_text("old")
+    write(tmp_path, folder, "index.html", "finals.csv")
+    assert files(folder) == {"index.html": "report", "finals.csv": "report", "photo.png": "old"}
+
+
+def test_a_report_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
+    write(tmp_path, tmp_path / "out", "index.html")
+    with pytest.raises(ZeroDivisionError), new_report(SimpleNamespace(folder=tmp_path), tmp_path / "out") as made:
+        (made / "index.html").write_text("half")
+        1 / 0  # noqa: B018
+    assert files(tmp_path / "out") == {"index.html": "report"}
+
+
+def test_what_is_no_folder_or_list_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(MinibertError, match="--output"):
+            write(tmp_path, place, "index.html")
+    (tmp_path / "out").mkdir()
+    for text in ("", "[1]", "{}", '{"files": 3}'):
+        (tmp_path / "out" / MANIFEST).write_text(text)
+        with pytest.raises(MinibertError, match="is not the list of a report's files"):
+            write(tmp_path, tmp_path / "out", "index.html")
+
+
+def test_reports_written_at_once_are_each_whole(tmp_path):
+    names = [f"{letter}.png" for letter in "abcdefgh"]
+    writers = [
+        threading.Thread(target=write, args=(tmp_path, tmp_path / "out", *names), kwargs={"text": str(number)})
+        for number in range(4)
+    ]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    found = files(tmp_path / "out")
+    assert sorted(found) == names and len(set(found.values())) == 1
+
+
+@pytest.mark.parametrize("study", ["../..", "/etc", "a/b", ".", "..", "", ".hidden", "a\\b", "a\nb", "n" * 300])
+def test_a_study_of_any_name_stays_within_the_folder_of_reports(tmp_path, study):
+    name = folder_name(study)
+    assert (tmp_path / name).resolve().parent == tmp_path and not name.startswith(".")
+    (tmp_path / name).mkdir()
+
+
+def test_names_of_folders_differ_where_those_of_studies_do():
+    assert folder_name("masking_sweep") == "masking_sweep" and folder_name("größe 2") != "größe 2"
+    assert len({folder_name(name) for name in ("a/b", "a b", "a_b", "a//b", "../a/b")}) == 5
