@@ -176,9 +176,9 @@ def _plain(value: object) -> object:
     if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, bytes | bytearray):
-        raise TypeError("bytes are not recorded; decode them")
+        raise TypeError("bytes cannot be kept; decode them")
     if isinstance(value, np.ndarray) and value.dtype.hasobject:
-        raise TypeError("an array of objects is not recorded; give it a numeric dtype")
+        raise TypeError("an array of objects cannot be kept; give it a numeric dtype")
     return value
 
 

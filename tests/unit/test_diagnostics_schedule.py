@@ -1,5 +1,9 @@
 """Which step a diagnostic sees, what of it, and that it changes nothing."""
 
+import json
+from fractions import Fraction
+from types import MappingProxyType, SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -192,6 +196,88 @@ def test_one_that_fails_is_left_out_and_the_run_goes_on(caplog):
     assert record.tags == {"diagnostics.failed.broken": "step 0: ValueError: at 0"}
     assert len(record.metrics["sound"]) == STEPS + 1
     assert caplog.text.count("diagnostic broken failed at step 0") == 1
+
+
+class Undrawable:
+    """As a figure whose axes have limits that are no numbers."""
+
+    def savefig(self, *_, **__):
+        raise IndexError("axis limits cannot be NaN")
+
+
+class Odd:
+    def __repr__(self):
+        return "<odd>"
+
+
+UNRECORDABLE = {
+    "complex": 1 + 2j, "complex of NumPy": np.complex64(1j), "object": Odd(), "bytes": b"5", "set": {1},
+    "huge": 10**400, "array of objects": np.array([Odd(), 1], object), "figure": Undrawable(),
+    "list in itself": [], "keys that are tuples": {(1, 2): 3},
+    "topk/accuracy@5": 0.5, "a//b": 1.0, "../up": "text", "/root": [1], "": 1.0, "x" * 200: 1.0,
+    "minibert.config_hash": "forged", "mlflow.runName": "forged", 5: 1.0, None: 1.0, ("a", "b"): np.ones(2),
+}  # fmt: skip
+UNRECORDABLE["list in itself"].append(UNRECORDABLE["list in itself"])
+
+
+class Drawing(Kept):
+    """A record that encodes what it is given, as the store's does."""
+
+    def log_dict(self, content, path):
+        super().log_dict(json.loads(json.dumps(content, default=str)), path)
+
+    def log_figure(self, figure, path):
+        figure.savefig(path)
+        super().log_figure(figure, path)
+
+
+@pytest.mark.parametrize("key", UNRECORDABLE, ids=str)
+def test_a_value_that_cannot_be_recorded_is_left_out_alone_and_reported_once(key, caplog):
+    def look(step):
+        return {"before": 1.0, key: UNRECORDABLE[key], "after": 2.0, "array": np.ones(2)}
+
+    record = Drawing()
+    diagnostics = Diagnostics([Diagnostic("mixed", "log", look, frozenset({"step"}))], range(3), 3, record)
+    for step in range(3):
+        diagnostics.look(SimpleNamespace(step=step), updated=False)
+    assert record.metrics == {"before": dict.fromkeys(range(3), 1.0), "after": dict.fromkeys(range(3), 2.0)}
+    assert [list(arrays) for arrays in record.stored.values()] == [["array"]] * 3
+    assert (record.documents, record.figures) == ({}, {})
+    assert list(record.tags) == ["diagnostics.left_out.mixed"]
+    assert list(diagnostics.left_out["mixed"]) == [str(key)] and not diagnostics.failed
+    assert caplog.text.count("is not recorded (step 0)") == 1 == caplog.text.count("is not recorded")
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [(np.float16(0.5), 0.5), (np.int64(3), 3.0), (np.bool_(True), 1.0), (np.array(2), 2.0), (Fraction(1, 2), 0.5)],
+)
+def test_every_real_number_is_a_metric_whatever_its_type(value, recorded):
+    _, record, _ = train([("one", "end", lambda step: value, ("step",))])
+    assert record.metrics == {"one": {STEPS: recorded}} and record.tags == {}
+
+
+@pytest.mark.parametrize("found", [(1, 2), {"a": {"b": {"c": 1}}}, MappingProxyType({"a": [1]})])
+def test_what_is_nested_is_a_document(found):
+    _, record, _ = train([("one", "end", lambda step: {"kept": found}, ("step",))])
+    assert list(record.documents) == ["kept.json"] and record.tags == {}
+
+
+def test_a_mapping_of_any_kind_is_taken_apart():
+    _, record, _ = train([("one", "end", lambda step: MappingProxyType({"a": 1, "b": None}), ("step",))])
+    assert record.metrics == {"a": {STEPS: 1.0}} and record.tags == {}
+
+
+def test_a_store_that_fails_is_not_taken_for_the_fault_of_a_diagnostic():
+    class Full(Kept):
+        def log_arrays(self, name, step, arrays):
+            raise MinibertError("disk full")
+
+    diagnostics = Diagnostics(
+        [Diagnostic("one", "log", lambda step: np.ones(2), frozenset({"step"}))], [0], 1, Full()
+    )
+    with pytest.raises(MinibertError, match="disk full"):
+        diagnostics.look(SimpleNamespace(step=0), updated=False)
 
 
 def test_the_gradient_before_is_kept_across_a_checkpoint(tmp_path):
