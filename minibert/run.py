@@ -7,6 +7,7 @@ interrupted goes on from its checkpoint, in the same MLflow run, to the same bit
 import hashlib
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -141,7 +142,8 @@ def _record(
     except Exception as error:  # a bug: the store keeps where it is, and the other runs of a sweep go on
         status, reason = "FAILED", f"{type(error).__name__}: {error}"
         display.error(traceback.format_exc())
-        run.log_text(traceback.format_exc(), "traceback.txt")
+        with suppress(MinibertError):  # a store that is away must not keep the rest from being saved
+            run.log_text(traceback.format_exc(), "traceback.txt")
     run.flush()
     run.finish(status, reason)
     return Outcome(run.id, status, reason)

@@ -29,8 +29,8 @@ class Diagnostics:
     ``log_figure(figure, path)``, ``set_tags(tags)``, ``log_dict(content, path)``.
 
     A diagnostic that fails is not asked again, and the run goes on: a warning and the tag
-    ``diagnostics.failed.<name>`` say why. Of what it returns, a value that cannot be recorded, or whose name MLflow does
-    not take, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
+    ``diagnostics.failed.<name>`` say why. Of what it returns, a value that cannot be recorded, or whose name
+    MLflow does not take, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
     """
 
     def __init__(self, chosen: Iterable[Diagnostic], steps: Iterable[int], last: int, record):
@@ -156,7 +156,7 @@ class Diagnostics:
 
     @contextmanager
     def _guarded(self, name: str, key: object, step: int) -> Iterator[None]:
-        """What cannot be recorded within is left out. A store that is away, or full, is no fault of a diagnostic."""
+        """What cannot be recorded within is left out. A store that is away is no fault of a diagnostic."""
         try:
             yield
         except Exception as error:
@@ -172,7 +172,7 @@ class Diagnostics:
 
 
 def _plain(value: object) -> object:
-    """NumPy's numbers, and arrays of one, as Python's; other values as they are, if a file or a metric can hold them."""
+    """NumPy's scalars as Python's, other values as they are. Raises :class:`TypeError` for objects and bytes."""
     if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, bytes | bytearray):
@@ -191,7 +191,7 @@ def _text(name: object) -> str:
 def _check_name(name: object) -> None:
     """Raise :class:`ValueError` for what MLflow takes neither for a metric nor for a path of an artifact."""
     if not NAME.fullmatch(_text(name)) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
-        raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and single slashes between its parts")
+        raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and / between its parts")
     if len(name) > LONGEST_NAME or name == "..":
         raise ValueError(f"a name may have {LONGEST_NAME} characters at most")
     if name.startswith(RESERVED):

@@ -12,6 +12,7 @@ import numpy as np
 
 from minibert.errors import MinibertError
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
+from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, local_path, store_errors
 
 MOST_PER_CALL = 100
@@ -90,7 +91,7 @@ class Record:
         self.log_npz(f"arrays/{name}/step_{step:07d}.npz", arrays)
 
     def log_npz(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Store named arrays as the artifact ``path``, compressed. Raises :class:`ValueError` for arrays of objects."""
+        """Store named arrays as the artifact ``path``, compressed. Raises :class:`ValueError` for objects."""
         file = io.BytesIO()
         # Not np.savez: it takes the names "file" and "allow_pickle" for its own arguments, and pickles objects.
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -113,6 +114,15 @@ class Record:
         """The paths of the artifacts in a folder, sorted; none where there is no such folder."""
         with store_errors(self.store.uri, f"list {folder}"):
             return sorted(item.path for item in self.store.client.list_artifacts(self.id, folder))
+
+    def remove_artifacts(self, path: str) -> None:
+        """Delete the artifact ``path``, a file or a folder. Not every remote store can do it."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self.store.client.get_run(self.id).info.artifact_uri
+        folder = self.artifact_folder("")
+        repository = get_artifact_repository(folder.as_uri() if folder else uri, tracking_uri=self.store.uri)
+        patiently(repository.delete_artifacts, path)
 
     def history(self, metric: str) -> tuple[list[int], list[float]]:
         """Steps and values of a metric as the store has them, in order of steps."""

@@ -1,7 +1,7 @@
 """Calls to the store that are repeated while it is away: a server that restarts, a database that is locked.
 
-Every call to MLflow's client goes through :class:`PatientClient`. What fails for another reason, such as a name that
-MLflow does not take, fails at once. Once the process was asked to end, nothing waits any more.
+Every call to MLflow's client goes through :class:`PatientClient`. What fails for another reason, such as a name
+that MLflow does not take, fails at once. Once the process was asked to end, nothing waits any more.
 """
 
 import errno
@@ -19,8 +19,8 @@ WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0)
 """Between the tries of one call: a minute and a half, which is enough for a server to restart"""
 POLL_SECONDS = 0.1
 NOT_REPEATABLE = ("create_run", "create_experiment")
-"""A call whose answer was lost may have been carried out. These would then make a second one: who calls them repeats
-the search for what they make as well."""
+"""A call whose answer was lost may have been carried out. These would then make a second one: who calls them
+repeats the search for what they make as well."""
 
 TRANSIENT_KINDS = ("ConnectionError", "Timeout", "ProtocolError", "ChunkedEncodingError", "RetryError")
 """Parts of the names of exceptions that a network raises; requests, urllib3, SQLAlchemy and botocore share them"""
@@ -58,7 +58,7 @@ def at_once() -> Iterator[None]:
 
 
 def patiently(call: Callable, *arguments, **options):
-    """``call(*arguments, **options)``, repeated as a whole while the store is away. Calls within it do not wait."""
+    """``call(*arguments, **options)``, repeated as a whole while the store is away; calls within do not wait."""
     if _at_once.get():
         return call(*arguments, **options)
     for number, seconds in enumerate((*WAITS_SECONDS, None)):
@@ -94,9 +94,10 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    if isinstance(error, OSError):  # among them requests' error for an answer that is no JSON, which is a ValueError too
+    if isinstance(error, OSError):  # requests' error for an answer that is no JSON is a ValueError as well
         return error.errno == errno.ENAMETOOLONG
-    return getattr(error, "error_code", None) in REFUSALS or isinstance(error, TypeError | ValueError | OverflowError)
+    code = getattr(error, "error_code", None)
+    return code in REFUSALS or isinstance(error, TypeError | ValueError | OverflowError)
 
 
 def _is_transient(error: BaseException) -> bool:

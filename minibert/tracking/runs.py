@@ -23,6 +23,8 @@ MOST_POINTS = 1000
 """Points in one call; also MLflow's own limit."""
 FLUSH_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
+FAILURE = ("traceback.txt", "failure")
+"""Artifacts of a run that has failed"""
 UNSENT = "unsent_metrics.jsonl"
 UNSENT_CHECKPOINTS = "unsent_checkpoints"
 
@@ -76,8 +78,8 @@ class Run(Record):
         """Record values at an optimizer step, stored at the latest with the next call after two seconds.
 
         A point at or before the last step recorded of its metric is dropped: a resumed run walks again over the
-        steps since its checkpoint, and no step is recorded twice. What is no number, and a name that MLflow does not
-        take, is left out and reported; everything else is stored.
+        steps since its checkpoint, and no step is recorded twice. What is no number, and a name that MLflow does
+        not take, is left out and reported; everything else is stored.
         """
         now, step = int(time.time() * 1000), int(step)
         for name, value in self.numbers(metrics).items():
@@ -130,7 +132,8 @@ class Run(Record):
         except Exception as error:
             # A deleted run refuses all points, whatever they are.
             if is_refusal(error) and self.store.client.get_run(self.id).info.lifecycle_stage != "active":
-                raise MinibertError(f"The run was deleted: bring it back by `mlflow runs restore --run-id {self.id}`.") from None
+                way_out = f"bring it back by `mlflow runs restore --run-id {self.id}`"
+                raise MinibertError(f"The run was deleted: {way_out}.") from None
             raise
 
     def _leave_out(self, refused: Sequence[tuple[Point, str]]) -> None:
@@ -142,8 +145,8 @@ class Run(Record):
     def keep(self, name: str, write: Callable[[Path], None]) -> None:
         """Store a checkpoint that ``write(path)`` writes, as artifact ``checkpoints/<name>``.
 
-        A local store has it written in place, so that no copy can be cut short by a kill. For another it is kept in the
-        working folder until that has taken it: training does not wait, and a resumed run sends it.
+        A local store has it written in place, so that no copy can be cut short by a kill. For another it is kept
+        in the working folder until that has taken it: training does not wait, and a resumed run sends it.
         """
         folder = self.artifact_folder("checkpoints")
         write((folder or self.folder / UNSENT_CHECKPOINTS) / name)
@@ -185,6 +188,8 @@ class Run(Record):
         if not self._send():
             raise MinibertError(self._abandon())
         self._send_checkpoints()
+        if self.continued and status == "FINISHED":
+            self._clear_failure()
         super().finish(status, reason)
         if status == "FINISHED":
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -198,12 +203,20 @@ class Run(Record):
         points, damaged = read_points(self.folder / UNSENT)
         if damaged:
             numbers = ", ".join(map(str, damaged[:10])) + (" ..." if len(damaged) > 10 else "")
-            self.left_out.add({UNSENT: f"{len(damaged)} lines hold no metric value and are passed over: {numbers}"})
+            self.left_out.add({UNSENT: f"{len(damaged)} damaged lines are passed over: {numbers}"})
         for name, value, timestamp, step in points:
             if step > self._last_step.get(name, -1):
                 self._last_step[name] = step
                 self._points.append((name, value, timestamp, step))
         self.flush()
+
+    def _clear_failure(self) -> None:
+        """Remove what an earlier start left behind when it failed, or mark it where it cannot be deleted."""
+        for path in set(FAILURE) & set(self.artifacts("")):
+            try:
+                self.remove_artifacts(path)
+            except Exception:
+                self.set_tags({f"minibert.outdated.{path}": "of an earlier start that failed"})
 
     def _postpone(self, trouble: str) -> None:
         if self._trouble is None:

@@ -1,7 +1,7 @@
 """Points that a store has not taken yet, in a file beside the state to resume from.
 
-The file is whole or as it was before: it is written under another name, flushed to disk and renamed. It is read line by
-line, and a line that is damaged costs no other one.
+The file is whole or as it was before: it is written under another name, flushed to disk and renamed. It is read
+line by line, and a line that is damaged costs no other one.
 """
 
 import json

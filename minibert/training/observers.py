@@ -54,13 +54,16 @@ class Checkpoints:
     """Observer: keeps log-spaced checkpoints, and a recent one to resume from.
 
     ``keep`` is called as ``keep(name, write)``: it chooses where a kept checkpoint of that name belongs and calls
-    ``write(path)``. ``secure(ask_store)`` is called before the state to resume from is written, and brings all points
-    that this supersedes to safety: a resumed run does not log them again. ``wish_to_end`` is asked after every step: when it
-    gives a reason, the state is saved and :class:`Ended` raised. The store is not asked then, because the process may be
-    ended by force a moment later.
+    ``write(path)``. ``secure(ask_store)`` is called before the state to resume from is written, and brings
+    all points that this supersedes to safety: a resumed run does not log them again. ``wish_to_end`` is asked
+    after every step: when it gives a reason, the state is saved and :class:`Ended` raised. The store is not asked
+    then, because the process may be ended by force a moment later.
     """
 
-    def __init__(self, config, resume_path: Path, keep, secure: Callable[[bool], None], wish_to_end: Callable[[], str | None]):
+    def __init__(
+        self, config, resume_path: Path, keep, secure: Callable[[bool], None],
+        wish_to_end: Callable[[], str | None],
+    ):  # fmt: skip
         self.steps = frozenset(log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling))
         self.seconds = config.checkpoint_seconds
         self.resume_path = resume_path
