@@ -18,7 +18,7 @@ from .findings import Findings
 from .output import folder_name
 from .protocol import environments
 from .questions.studies import find_everything
-from .report import argument_parser, open_existing_store
+from .report import argument_parser, open_named_store
 from .tables import Table, costs, results, tuning
 
 BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lab-book", default=str(ROOT / "experiments"), help="folder that has a folder per study")
     parsed = parser.parse_args(arguments)
     try:
-        store = open_existing_store(parsed)
+        store = open_named_store(parsed)
         findings = find_everything(store, parsed.study, parsed.sweep)
         print(write_lab_book(findings, Path(parsed.lab_book) / folder_name(parsed.study)))
     except MinibertError as error:

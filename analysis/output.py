@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from minibert.errors import MinibertError
 from minibert.tracking import Store
-from minibert.tracking.store import lock_path
+from minibert.tracking.locks import wait_for
 
 MANIFEST = "report.json"
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}
@@ -51,7 +49,7 @@ def new_report(store: Store, folder: Path) -> Iterator[Path]:
     """
     folder = Path(folder).expanduser().resolve()
     name = f"report-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-    with FileLock(lock_path(store.folder, name), fallback_to_soft=False):
+    with wait_for(store.lock(name)):
         with _writing(folder):
             earlier = _earlier_report(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)

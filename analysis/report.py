@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minibert.config import ROOT
 from minibert.errors import MinibertError
-from minibert.tracking import Store, open_store
-from minibert.tracking.store import store_errors
+from minibert.tracking import Store
+from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.store import open_existing_store
 
 from .answers import answer, details
 from .figures import draw, save
@@ -57,8 +57,7 @@ def write_report(
         page = render(findings, figures, datetime.now().astimezone())
         (made / "index.html").write_text(page, encoding="utf-8")
         try:
-            with store_errors(store.uri, f"store the report on sweep {findings.study.sweep_id}"):
-                store.client.log_artifacts(findings.study.sweep_id, str(made), "report")
+            artifacts_of(store, findings.study.sweep_id).add(made, "report")
         except MinibertError as error:
             unstored = error  # a report that the store does not take is still worth having
     if unstored:
@@ -108,19 +107,16 @@ def rich_table(table: Table):
     return printed
 
 
-def open_existing_store(arguments: argparse.Namespace) -> Store:
+def open_named_store(arguments: argparse.Namespace) -> Store:
     """The store that the command line names. Reading never makes a new one."""
-    folder = Path(arguments.folder)
-    if arguments.uri is None and not (folder / "mlflow.db").exists():
-        raise MinibertError(f"--folder={folder}: there is no mlflow.db in it. Run a sweep, or name its folder.")
-    return open_store(arguments.uri, folder, arguments.experiment)
+    return open_existing_store(arguments.uri, arguments.folder, arguments.experiment)
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
     """The arguments that the report and the lab book share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("study", help="study.name of the experiment file, for example masking_sweep")
-    parser.add_argument("--folder", default=str(ROOT / "mlruns"), help="tracking.folder of the sweep")
+    parser.add_argument("--folder", help="tracking.folder of the sweep; mlruns of this checkout if not given")
     parser.add_argument("--uri", help="tracking.uri of the sweep, if its store is not in the folder")
     parser.add_argument("--experiment", default="minibert", help="tracking.experiment of the sweep")
     parser.add_argument("--sweep", metavar="ID", help="MLflow id of the sweep; the last opened one if not given")
@@ -132,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", help="folder to write to instead of <folder>/reports/<study>")
     parsed = parser.parse_args(arguments)
     try:
-        store = open_existing_store(parsed)
+        store = open_named_store(parsed)
         print_result(write_report(store, parsed.study, parsed.output, parsed.sweep))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)

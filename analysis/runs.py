@@ -4,12 +4,12 @@ import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
+from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import PLANNED, Child, children, search
 
@@ -278,7 +278,7 @@ def _curve(store: Store, run_id: str, metric: str) -> Curve:
 
 def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:
     try:
-        planned = json.loads(Path(store.client.download_artifacts(sweep_id, PLANNED)).read_text())
+        planned = json.loads(artifacts_of(store, sweep_id).fetch(PLANNED).read_text())
     except Exception:
         # The sweep was killed before it could say, or its artifacts are gone: the runs are still worth a report.
         return {}

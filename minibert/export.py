@@ -1,6 +1,6 @@
 """``python -m minibert.export``: a tracked run as a folder that ``transformers`` reads.
 
-    python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<MLflow store>]
+    python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
 """
 
 import sys
@@ -10,7 +10,7 @@ from minibert.errors import MinibertError, unknown_name
 from minibert.loading import load_run
 
 KEYS = ("run", "folder", "step", "uri")
-USAGE = "python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<MLflow store>]"
+USAGE = "python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]"
 
 
 def main(arguments: list[str] | None = None) -> int:

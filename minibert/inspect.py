@@ -8,14 +8,13 @@ curriculum that follow the course of training are taken as they are at the start
 
 import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.composing import groups
-from minibert.config import CONF, ROOT
+from minibert.config import CONF
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
@@ -24,10 +23,10 @@ from minibert.diagnostics.registry import AFTER_UPDATE, NEEDS_HISTORY, choose, d
 from minibert.diagnostics.schedule import Diagnostics
 from minibert.display import Display
 from minibert.errors import MinibertError, nearest, unknown_name
-from minibert.loading import SavedRun, find_run
+from minibert.loading import SavedRun, saved_run
 from minibert.model.bert import MiniBERT
 from minibert.tracking.amendments import Amendment
-from minibert.tracking.store import open_store
+from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
 
 
@@ -49,7 +48,8 @@ class Inspection:
     steps: Any = "all"
     """``all`` that were kept, ``last``, or a list such as ``[0,64,512]``"""
     uri: str | None = None
-    folder: str = str(ROOT / "mlruns")
+    folder: str | None = None
+    """The folder of a local store; that of this checkout if neither it nor ``uri`` is given"""
     experiment: str = "minibert"
 
 
@@ -72,12 +72,9 @@ def inspect_run(asked: Inspection, display: Display) -> None:
 
     Raises :class:`MinibertError` for an unknown run, step or diagnostic, and where the corpus is not that of the run.
     """
-    folder = Path(asked.folder)
-    if asked.uri is None and not (folder / "mlflow.db").exists():
-        raise MinibertError(f"folder={folder}: there is no mlflow.db in it. Name the folder that the run is in.")
-    store = open_store(asked.uri, folder, asked.experiment)
+    store = open_existing_store(asked.uri, asked.folder, asked.experiment)
     record = Amendment(store, asked.run)
-    saved = find_run(asked.run, store.uri)
+    saved = saved_run(store, asked.run)
     steps = _steps(asked.steps, saved)
     level = OmegaConf.load(CONF / "diagnostics" / f"{asked.diagnostics}.yaml")
     chosen = choose(level.quantities if asked.quantities is None and not asked.modules else asked.quantities or [], asked.modules)

@@ -8,11 +8,13 @@ from omegaconf.errors import OmegaConfBaseException
 from tokenizers import Tokenizer
 from yaml import YAMLError
 
-from minibert.config import ROOT, Config, restore
+from minibert.config import Config, restore
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
+from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.store import Store, open_existing_store
 
 
 @dataclass(frozen=True)
@@ -50,29 +52,33 @@ class SavedRun:
         copy_parameters(model.params, tensors, self.checkpoints[step])
 
 
-def find_run(run_id: str, uri: str | None = None) -> SavedRun:
-    """The tracked run of this id, in the MLflow store ``uri``: by default the SQLite store of this checkout.
+def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = None) -> SavedRun:
+    """The tracked run of this id, in the store at ``uri`` or in ``folder``: by default that of this checkout.
 
     Raises :class:`MinibertError` when there is no such run, or when it kept no checkpoint.
     """
-    database = ROOT / "mlruns" / "mlflow.db"
-    if uri is None and not database.exists():
-        raise MinibertError(f"There is no store at {database}. Name one: load_run(run_id, uri='sqlite:///...').")
-    folder = _artifacts(run_id, uri or f"sqlite:///{database}")
+    return saved_run(open_existing_store(uri, folder), run_id)
+
+
+def saved_run(store: Store, run_id: str) -> SavedRun:
+    """The same, in a store that is open."""
+    folder = artifacts_of(store, run_id).fetch()
     files = sorted((folder / "checkpoints").glob("step_*.safetensors"))
     if not files:
-        raise MinibertError(f"Run {run_id} has kept no checkpoint.")
+        raise MinibertError(f"Run {run_id} has kept no checkpoint: there is none in {folder / 'checkpoints'}.")
     checkpoints = {_step(path): path for path in files}
     return SavedRun(run_id, _read_config(folder / "config.yaml"), folder, dict(sorted(checkpoints.items())))
 
 
-def load_run(run_id: str, step: int | None = None, uri: str | None = None) -> LoadedRun:
+def load_run(
+    run_id: str, step: int | None = None, uri: str | None = None, folder: Path | str | None = None
+) -> LoadedRun:
     """Model, tokenizer and configuration of a tracked run, at its last kept checkpoint or at the one of ``step``.
 
-    ``uri`` is the MLflow store; the default is the SQLite store of this checkout. Raises :class:`MinibertError`
-    when there is no such run, or no checkpoint of that step.
+    ``uri`` is the MLflow store, ``folder`` that of a local one; the default is the store of this checkout. Raises
+    :class:`MinibertError` when there is no such run, or no checkpoint of that step.
     """
-    saved = find_run(run_id, uri)
+    saved = find_run(run_id, uri, folder)
     step = max(saved.checkpoints) if step is None else step
     model = MiniBERT(saved.config.model, saved.config.seeds.init)
     saved.load_parameters(model, step)
@@ -99,14 +105,3 @@ def _read_config(path: Path) -> Config:
     if not isinstance(seeds, dict) or "dropout" not in seeds:
         raise MinibertError(f"{path}: is no configuration of a run, or was cut short: it lacks seeds.dropout.")
     return restore(plain, source=str(path))
-
-
-def _artifacts(run_id: str, uri: str) -> Path:
-    """The run's artifacts as a local folder: in place for a local store, downloaded from a remote one."""
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(download_artifacts(run_id=run_id, artifact_path="", tracking_uri=uri))
-    except MlflowException as error:
-        raise MinibertError(f"Run {run_id} is not to be had from {uri}: {str(error).splitlines()[0]}") from error

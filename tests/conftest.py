@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from minibert.config import register
+from minibert.tracking import open_store
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 register()
@@ -32,6 +33,14 @@ def small_settings(books) -> list[str]:
         "model=debug", "training=debugging", "data=text", f"data.path={books}/*.txt", "model.vocab_size=128",
         "evaluation.every=5", "evaluation.sequences=16", "tracking.progress=false",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """Making MLflow's tables takes seconds, so tests copy one database without runs."""
+    folder = tmp_path_factory.mktemp("template")
+    open_store(None, folder, "of no test")
+    return folder / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,10 @@ not outlive its process, because the kernel lets go of it, so the lock and not t
 
 from collections.abc import Callable
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from minibert.errors import MinibertError
-from minibert.tracking.store import Store, lock_path, store_errors
-
-POLL_SECONDS = 0.2
+from minibert.tracking.locks import acquire
+from minibert.tracking.store import Store, store_errors
 
 
 class Claim:
@@ -39,23 +37,16 @@ class Claim:
 def claim(store: Store, config_hash: str, on_wait: Callable[[str], None] | None = None) -> Claim:
     """Wait until no other process trains this configuration, then hold the right to it.
 
-    ``on_wait`` is called once with a sentence for the user if there is something to wait for. The lock lies
-    under the store's local folder: it keeps apart processes of one machine, or of a shared file system with flock.
+    ``on_wait`` is called once with a sentence for the user if there is something to wait for. The lock lies beside
+    the database: it keeps apart processes of one machine, or of a shared file system with flock.
     """
-    path = lock_path(store.folder, f"{store.experiment_id}-{config_hash[:16]}")
-    # thread_local off: a claim may be released by another thread than the one that took it.
-    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if on_wait is not None:
-                on_wait(f"another process is training {_running_name(store, config_hash)}; waiting for it to end")
-            lock.acquire(poll_interval=POLL_SECONDS)
-    except OSError as error:
-        raise MinibertError(
-            f"{path}: this file cannot be locked ({error}). Set tracking.folder to a file system that knows flock."
-        ) from error
+    lock = store.lock(f"{store.experiment_id}-{config_hash[:16]}")
+
+    def say() -> None:
+        if on_wait is not None:
+            on_wait(f"another process is training {_running_name(store, config_hash)}; waiting for it to end")
+
+    acquire(lock, say)
     return Claim(store, config_hash, lock)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from minibert.errors import MinibertError
+from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
-from minibert.tracking.retries import patiently
-from minibert.tracking.store import Store, local_path, store_errors
+from minibert.tracking.store import Store, store_errors
 
 MOST_PER_CALL = 100
 """MLflow takes at most this many parameters, or tags, in one call."""
@@ -31,7 +30,7 @@ class Record:
         self.id = id
         self.continued = continued
         self.left_out = LeftOut(store, id, left_out)
-        self._artifacts = local_path(artifact_uri)
+        self._artifacts = Artifacts(store, id, artifact_uri)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record texts by name. What MLflow does not take is left out and reported."""
@@ -53,21 +52,19 @@ class Record:
 
     def artifact_folder(self, name: str) -> Path | None:
         """The local folder of the artifacts under ``name``, for atomic writes in place; None when they are remote."""
-        if self._artifacts is None:
+        if self._artifacts.folder is None:
             return None
-        folder = self._artifacts / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._artifacts.folder / name
+        with store_errors(self.store.uri, f"make {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or everything in a folder, to the artifacts under ``folder``."""
-        with store_errors(self.store.uri, f"store {path}"):
-            log = self.store.client.log_artifacts if Path(path).is_dir() else self.store.client.log_artifact
-            log(self.id, str(path), folder)
+        self._artifacts.add(path, folder)
 
     def log_text(self, text: str, path: str) -> None:
-        with store_errors(self.store.uri, f"store {path}"):
-            self.store.client.log_text(self.id, text, path)
+        self._artifacts.write(path, text.encode())
 
     def log_dict(self, content: Mapping[str, Any] | list, path: str) -> None:
         """Store ``content`` as JSON. Raises :class:`TypeError` or :class:`ValueError` for what is no JSON data."""
@@ -81,10 +78,7 @@ class Record:
 
     def log_bytes(self, content: bytes, path: str) -> None:
         """Store ``content`` as the artifact ``path``."""
-        name = Path(path)
-        with store_errors(self.store.uri, f"store {path}"), tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / name.name).write_bytes(content)
-            self.log_artifact(Path(folder) / name.name, str(name.parent))
+        self._artifacts.write(path, content)
 
     def log_arrays(self, name: str, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Store named arrays as the artifact ``arrays/<name>/step_<step>.npz``; names may hold slashes."""
@@ -104,25 +98,17 @@ class Record:
         """Step -> what :meth:`log_arrays` stored under ``name``, in order of steps; empty where nothing was."""
         found = {}
         for path in self.artifacts(f"arrays/{name}"):
-            with store_errors(self.store.uri, f"read {path}"):
-                local = self.store.client.download_artifacts(self.id, path)
-            step, arrays = read_arrays(Path(local))
+            step, arrays = read_arrays(self._artifacts.fetch(path))
             found[step] = arrays
         return found
 
     def artifacts(self, folder: str) -> list[str]:
         """The paths of the artifacts in a folder, sorted; none where there is no such folder."""
-        with store_errors(self.store.uri, f"list {folder}"):
-            return sorted(item.path for item in self.store.client.list_artifacts(self.id, folder))
+        return self._artifacts.list(folder)
 
     def remove_artifacts(self, path: str) -> None:
         """Delete the artifact ``path``, a file or a folder. Not every remote store can do it."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        uri = self.store.client.get_run(self.id).info.artifact_uri
-        folder = self.artifact_folder("")
-        repository = get_artifact_repository(folder.as_uri() if folder else uri, tracking_uri=self.store.uri)
-        patiently(repository.delete_artifacts, path)
+        self._artifacts.remove(path)
 
     def history(self, metric: str) -> tuple[list[int], list[float]]:
         """Steps and values of a metric as the store has them, in order of steps."""

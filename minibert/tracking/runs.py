@@ -65,7 +65,7 @@ class Run(Record):
 
     def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, left_out: str = ""):
         super().__init__(store, id, artifact_uri, continued, left_out)
-        self.folder = store.folder / "work" / id
+        self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []
         self._refused: set[str] = set()

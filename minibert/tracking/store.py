@@ -5,23 +5,29 @@ The default store is one SQLite file, ``<folder>/mlflow.db``, with artifacts und
 
 import logging
 import os
-import sqlite3
+import re
+import shlex
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 from filelock import FileLock
 
-from minibert.errors import MinibertError, Refused
+from minibert.config import ROOT
+from minibert.errors import MinibertError, Refused, unknown_name
+from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
+from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
+from minibert.tracking.locks import file_lock, wait_for
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+DATABASE = "mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -30,54 +36,123 @@ class Store:
 
     client: "MlflowClient"
     experiment_id: str
+    """Empty where the store was opened without an experiment."""
     uri: str
     folder: Path
-    """Local folder of working files, locks and reports, whatever the ``uri`` is."""
+    """Local folder of reports, whatever the ``uri`` is."""
+    database: Path | None = None
+    """The SQLite file; None where a server or another database keeps the store."""
+
+    @property
+    def work(self) -> Path:
+        """Folder of working files: states to go on from, and locks.
+
+        They lie beside the database that they belong to, so that all who use it share them. For a server they lie
+        in the local folder.
+        """
+        return (self.database.parent if self.database else self.folder) / "work"
+
+    def lock(self, name: str) -> FileLock:
+        """A lock among all processes that use the database, or, for a server, the local folder."""
+        return _lock(self.work, self.database, name)
 
 
-def open_store(uri: str | None, folder: Path, experiment: str, patient: bool = False) -> Store:
+@dataclass(frozen=True)
+class _Place:
+    """What a user's words for a store mean."""
+
+    address: str
+    folder: Path
+    database: Path | None
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+
+def open_store(uri: str | None, folder: Path | str, experiment: str, patient: bool = False) -> Store:
     """Open the store at ``uri`` (None: SQLite under ``folder``); make the database and the experiment if missing.
 
-    A store that is away is an error at once, because the address may be wrong. ``patient`` waits for it, where it
-    was there a moment ago.
+    ``uri`` may also be a folder with a store in it. A store that is away is an error at once, because the address
+    may be wrong. ``patient`` waits for it, where it was there a moment ago.
 
     Raises :class:`MinibertError` when the store cannot be reached or read, or the experiment was deleted.
     """
-    folder = Path(folder).resolve()
-    uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    with store_errors(uri, "open it"):
+    place = _find_place(uri, folder)
+    with store_errors(place.address, "open it"):
         if patient:
-            return patiently(_open, uri, folder, experiment)
+            return patiently(_open, place, experiment)
         with at_once():
-            return _open(uri, folder, experiment)
+            return _open(place, experiment)
 
 
-def _open(uri: str, folder: Path, experiment: str) -> Store:
-    with FileLock(lock_path(folder, "store"), fallback_to_soft=False):
-        _quieten()
-        from mlflow import MlflowClient
+def open_existing_store(
+    uri: str | None = None, folder: Path | str | None = None, experiment: str | None = None
+) -> Store:
+    """Open a store to look at what is recorded; nothing is made. Without words for it: the store of this checkout.
 
-        if uri.startswith("sqlite:///"):
-            _prepare_database(Path(uri.removeprefix("sqlite:///").split("?")[0]), folder / "artifacts")
-        client = PatientClient(MlflowClient(tracking_uri=uri))
+    Without ``experiment``, only what is asked for by its id can be read. Raises :class:`MinibertError` when there
+    is no such store or experiment.
+    """
+    place = _find_place(uri, folder)
+    if place.database is not None and not place.database.exists():
+        raise MinibertError(
+            f"folder={place.database.parent}: there is no {place.database.name} in it. Name the folder of the "
+            "store, or run something first."
+        )
+    with store_errors(place.address, "open it"), at_once():
+        client = _client(place)
+        if experiment is None:
+            return Store(client, "", place.address, place.folder, place.database)
         with _without_retries():
-            experiment_id = _experiment_id(client, uri, folder / "artifacts", experiment)
-    return Store(client, experiment_id, uri, folder)
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                known = sorted(each.name for each in client.search_experiments())
+                raise unknown_name("experiment", experiment, known)
+        return Store(client, found.experiment_id, place.address, place.folder, place.database)
 
 
-def lock_path(folder: Path, name: str) -> Path:
-    """``<folder>/work/locks/<name>.lock``, its folder made. Lock files are kept: removing one is a race."""
-    path = folder / "work" / "locks" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def _find_place(uri: str | None, folder: Path | str | None) -> _Place:
+    database = None
+    if uri is not None and not urlparse(uri).scheme and (given_folder("tracking.uri", uri) / DATABASE).exists():
+        uri, folder = None, uri
+    if uri is not None:
+        with store_errors(uri, "understand its address"):
+            database = sqlite_path(uri)
+    if folder is None:
+        folder = ROOT / "mlruns" if database is None else database.parent
+    folder = given_folder("tracking.folder", folder)
+    if uri is None:
+        database = (folder / DATABASE).resolve()
+    # An address with options, such as ?timeout=5, stays as it is given.
+    kept = uri is not None and (database is None or "?" in uri)
+    return _Place(uri if kept else sqlite_address(database), folder, database)
 
 
-def local_path(uri: str) -> Path | None:
-    """The folder that an artifact URI names on this machine, or None when the artifacts are elsewhere."""
-    parsed = urlparse(uri)
-    if parsed.scheme in ("", "file") and parsed.netloc in ("", "localhost"):
-        return Path(unquote(parsed.path) if parsed.scheme else uri)
-    return None
+def _open(place: _Place, experiment: str) -> Store:
+    work = (place.database.parent if place.database else place.folder) / "work"
+    lock = _lock(work, place.database, "store")
+    client = _client(place, lock)
+    with wait_for(lock), _without_retries():
+        experiment_id = _experiment_id(client, place, experiment)
+    return Store(client, experiment_id, place.address, place.folder, place.database)
+
+
+def _client(place: _Place, lock: FileLock | None = None) -> PatientClient:
+    """MLflow's client for a store. A missing database is made under ``lock``, where that is given."""
+    _quieten()
+    from mlflow import MlflowClient
+
+    if place.database is not None and lock is not None:
+        prepare_database(place.database, place.artifacts, lock)
+    elif place.database is not None:
+        check_database(place.database)
+    return PatientClient(MlflowClient(tracking_uri=place.address))
+
+
+def _lock(work: Path, database: Path | None, name: str) -> FileLock:
+    beside = "" if database is None or database.name == DATABASE else f"{database.name}-"
+    return file_lock(work / "locks" / f"{beside}{name}.lock")
 
 
 @contextmanager
@@ -98,10 +173,32 @@ def explain(uri: str, error: Exception) -> str:
     # SQLAlchemy puts hints before, and the statement after, the line that says what happened.
     text = next((line for line in lines if line.startswith("(sqlite3.")), lines[0])
     if "out-of-date database schema" in text or "Can't locate revision" in text:
-        return f"It was written by another version of MLflow: back it up, then run `mlflow db upgrade {uri}`."
+        return _explain_version(uri, text)
     if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
         return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
     return text
+
+
+def _explain_version(uri: str, text: str) -> str:
+    """What to do about a database whose tables are not those of the MLflow that is installed."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    found = re.search(r"(?:found version|identified by) '?(\w+)", text)
+    try:
+        known = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+        if found and found[1] != "None":
+            known.get_revision(found[1])
+    except CommandError:
+        return (
+            f"It was written by a newer version of MLflow than the one installed ({mlflow.__version__}). "
+            "Update MLflow: pip install --upgrade mlflow."
+        )
+    return (
+        f"It was written by an older version of MLflow than the one installed ({mlflow.__version__}): "
+        f"back it up, then run `mlflow db upgrade {shlex.quote(uri)}`."
+    )
 
 
 def _quieten() -> None:
@@ -120,44 +217,36 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _prepare_database(path: Path, artifacts: Path) -> None:
-    """Make the SQLite file if it is missing. Call it under the store's lock.
-
-    MLflow creates its tables in some 60 migrations, over two seconds, and cannot pick up a half-made database.
-    So the tables are made in a file of another name, and a kill in between leaves nothing behind that matters.
-    """
-    if path.exists():
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    SqlAlchemyStore(f"sqlite:///{unfinished}", str(artifacts)).engine.dispose()
-    with closing(sqlite3.connect(unfinished)) as connection:
-        # Readers (the MLflow UI, a progress display) then never block a writer. The mode is kept in the file;
-        # how long a writer waits for another is up to the connection, and MLflow asks for 20 s.
-        connection.execute("PRAGMA journal_mode = WAL")
-    unfinished.rename(path)
-
-
-def _experiment_id(client: "MlflowClient", uri: str, artifacts: Path, name: str) -> str:
-    remote = urlparse(uri).scheme in ("http", "https", "databricks")
+def _experiment_id(client: PatientClient, place: _Place, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifact_location=None if remote else artifacts.as_uri())
+        location = None if is_server(place.address) else place.artifacts.as_uri()
+        tags = None if place.database is None else {HOME: str(place.database.parent)}
+        return client.create_experiment(name, artifact_location=location, tags=tags)
     if experiment.lifecycle_stage != "active":
         raise MinibertError(
-            f"tracking.experiment={name}: this experiment was deleted in {uri}. Bring it back with "
+            f"tracking.experiment={name}: this experiment was deleted in {place.address}. Bring it back with "
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or choose another name."
         )
-    location = local_path(experiment.artifact_location)
-    if location is not None and not location.parent.is_dir():
-        raise MinibertError(
-            f"tracking.experiment={name}: its artifacts belong in {location}, but there is no {location.parent}. "
-            "If the folder was moved, move it back; otherwise choose another tracking.experiment."
-        )
+    if place.database is not None and urlparse(experiment.artifact_location).scheme == "mlflow-artifacts":
+        _keep_locally(client, place, experiment)
     return experiment.experiment_id
+
+
+def _keep_locally(client: PatientClient, place: _Place, experiment) -> None:
+    """Let an experiment that was made in MLflow's UI have its artifacts in the folder: no server takes them here.
+
+    Raises :class:`MinibertError` when a server has artifacts of it already.
+    """
+    from mlflow.entities import ViewType
+
+    for run in client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL):
+        if urlparse(run.info.artifact_uri).scheme == "mlflow-artifacts":
+            raise MinibertError(
+                f"tracking.experiment={experiment.name}: an MLflow server keeps the artifacts of its runs. Give "
+                "the address of that server, tracking.uri=http://..., or choose another tracking.experiment."
+            )
+    set_location(place.database, experiment.experiment_id, place.artifacts.as_uri())
 
 
 @contextmanager

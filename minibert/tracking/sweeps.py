@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from filelock import FileLock
-
+from minibert.tracking.locks import wait_for
 from minibert.tracking.records import Record, create, flatten, reopen, write_tags
 from minibert.tracking.retries import patiently
-from minibert.tracking.store import Store, lock_path, store_errors
+from minibert.tracking.store import Store, store_errors
 
 PLANNED = "planned.json"
 
@@ -80,8 +79,8 @@ def open_sweep(
         "minibert.opened": datetime.now(UTC).isoformat(),
     }
     # Under a lock, so that the same command given twice at once makes one parent and not two.
-    path = lock_path(store.folder, f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
-    with FileLock(path, fallback_to_soft=False), store_errors(store.uri, f"open sweep '{name}'"):
+    lock = store.lock(f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
+    with wait_for(lock), store_errors(store.uri, f"open sweep '{name}'"):
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
     sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
     runs = [{"config_hash": config_hash, "name": name} for config_hash, name in dict(planned).items()]

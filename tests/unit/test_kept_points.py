@@ -272,13 +272,13 @@ def test_a_checkpoint_that_a_remote_store_does_not_take_is_kept_and_sent_later(o
 
     start, server = opened
     run = start()
-    run.artifact_folder = lambda name: None  # as for a store whose artifacts are elsewhere
+    run._artifacts.folder = None  # as for a store whose artifacts are elsewhere
     server.away = True
     run.keep("step_0000001.safetensors", write)
     assert "is kept in" in caplog.text
     server.away = False
     again = start()
-    again.artifact_folder = lambda name: None
+    again._artifacts.folder = None
     again.keep("step_0000002.safetensors", write)
     again.finish("FINISHED")
     assert again.artifacts("checkpoints") == [f"checkpoints/step_000000{step}.safetensors" for step in (1, 2)]

@@ -5,15 +5,15 @@ import sqlite3
 import pytest
 import requests
 import urllib3
-from filelock import FileLock
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from minibert import interruption
 from minibert.errors import MinibertError
 from minibert.tracking import retries
+from minibert.tracking.locks import file_lock
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, is_transient, patiently
-from minibert.tracking.store import lock_path, open_store
+from minibert.tracking.store import open_store
 
 
 def raised(make, cause=None):
@@ -178,7 +178,7 @@ def test_opening_a_store_fails_at_once_unless_it_was_there_a_moment_ago(waits, t
 
     def nobody_else_waits(seconds):
         waits.append(seconds)
-        with FileLock(lock_path(tmp_path, "store"), fallback_to_soft=False).acquire(timeout=0):
+        with file_lock(tmp_path / "work" / "locks" / "store.lock").acquire(timeout=0):
             pass
 
     monkeypatch.setattr(retries, "pause", nobody_else_waits)

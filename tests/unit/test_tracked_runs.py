@@ -17,17 +17,9 @@ from minibert.tracking.sweeps import children
 HASH, OTHER_HASH = "c0ffee" * 10, "decade" * 10
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """Making MLflow's tables takes seconds, so every test gets a copy of one empty database."""
-    folder = tmp_path_factory.mktemp("template")
-    open_store(None, folder, "of no test")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
-def store(database, tmp_path):
-    shutil.copy(database, tmp_path / "mlflow.db")
+def store(empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return open_store(None, tmp_path, "minibert")
 
 

@@ -1,0 +1,65 @@
+"""What stores and artifacts are called: SQLite files as SQLAlchemy's addresses, folders as URIs, and back."""
+
+from pathlib import Path
+from urllib.parse import quote, unquote, urlparse
+
+from minibert.errors import MinibertError
+
+
+def sqlite_address(path: Path) -> str:
+    """The address by which MLflow and SQLAlchemy open the SQLite file at ``path``, whatever characters it has.
+
+    SQLAlchemy percent-decodes a path from 2.1 on. Before, it does not, and takes what follows a question mark for
+    options, so that such a path has to be given as an address of SQLite's own.
+    """
+    from sqlalchemy.engine import URL, make_url
+
+    # MLflow makes the parent folder of what follows "sqlite:///", without decoding it; it makes none where the
+    # driver is named. So an address with encoded characters names the driver.
+    plain = URL.create("sqlite", database=str(path)).render_as_string()
+    encoded = URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+    address = plain if plain == f"sqlite:///{path}" else encoded
+    if make_url(address).database == str(path):
+        return address
+    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
+
+
+def sqlite_path(address: str) -> Path | None:
+    """The file that a SQLite address names, absolute; None for an address of another kind.
+
+    Raises :class:`MinibertError` where it names no file.
+    """
+    from sqlalchemy.engine import make_url
+
+    if urlparse(address).scheme.partition("+")[0] != "sqlite":
+        return None
+    url = make_url(address)
+    name = url.database or ""
+    if url.query.get("uri") in ("true", "1") and name.startswith("file:"):
+        name = unquote(urlparse(name).path)
+    if name in ("", ":memory:"):
+        raise MinibertError(f"{address}: names no file. Write sqlite:///folder/file.db.")
+    return Path(name).expanduser().resolve()
+
+
+def is_server(uri: str) -> bool:
+    """Whether a tracking server stands behind ``uri``, rather than a database or folder that is opened directly."""
+    return urlparse(uri).scheme in ("http", "https", "databricks")
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that an artifact URI names on this machine, or None when the artifacts are elsewhere."""
+    parsed = urlparse(uri)
+    if parsed.scheme in ("", "file") and parsed.netloc in ("", "localhost"):
+        return Path(unquote(parsed.path) if parsed.scheme else uri)
+    return None
+
+
+def given_folder(key: str, folder: str | Path) -> Path:
+    """A folder that a user names, absolute; ``~`` is the home folder.
+
+    Raises :class:`MinibertError` for an empty name.
+    """
+    if not str(folder).strip():
+        raise MinibertError(f"{key}=: an empty name. Allowed: a folder; a dot is the current one.")
+    return Path(folder).expanduser().resolve()

@@ -1,0 +1,96 @@
+"""The files of a run, at the address that the store has of it.
+
+MLflow's client remembers for the whole process where the artifacts of a run id are. A store and its copy have the
+same ids, so files on this machine are read and written here, and only remote ones go through the client.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from minibert.errors import Refused
+from minibert.tracking.addresses import local_path
+from minibert.tracking.retries import patiently
+from minibert.tracking.store import Store, store_errors
+
+UNFINISHED = ".unfinished"
+
+
+class Artifacts:
+    """Paths are relative to the run's own folder, with slashes. What goes wrong is a :class:`MinibertError`."""
+
+    def __init__(self, store: Store, run_id: str, address: str):
+        self._store = store
+        self._run_id = run_id
+        self.address = address
+        self.folder = local_path(address)
+        """None when they are remote"""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Store ``content`` as ``path``, whole or not at all."""
+        with store_errors(self._store.uri, f"store {path}"), tempfile.TemporaryDirectory() as temporary:
+            if self.folder is not None:
+                _replace(self._place(path), content)
+                return
+            name = PurePosixPath(path)
+            (Path(temporary) / name.name).write_bytes(content)
+            self._store.client.log_artifact(self._run_id, str(Path(temporary) / name.name), str(name.parent))
+
+    def add(self, source: Path, folder: str | None = None) -> None:
+        """Copy a file, or everything in a folder, to ``folder``."""
+        source = Path(source)
+        with store_errors(self._store.uri, f"store {source}"):
+            if self.folder is None:
+                log = self._store.client.log_artifacts if source.is_dir() else self._store.client.log_artifact
+                log(self._run_id, str(source), folder)
+            elif source.is_dir():
+                shutil.copytree(source, self._place(folder or ""), dirs_exist_ok=True)
+            else:
+                _replace(self._place(folder or "") / source.name, source.read_bytes())
+
+    def list(self, folder: str) -> list[str]:
+        """The paths of what is in a folder, sorted; none where there is no such folder."""
+        with store_errors(self._store.uri, f"list {folder}"):
+            if self.folder is None:
+                return sorted(item.path for item in self._store.client.list_artifacts(self._run_id, folder))
+            place = self._place(folder)
+            found = place.iterdir() if place.is_dir() else ()
+            return sorted(path.relative_to(self.folder).as_posix() for path in found if path.suffix != UNFINISHED)
+
+    def fetch(self, path: str = "") -> Path:
+        """A file, or everything, on this machine: in place, or downloaded."""
+        with store_errors(self._store.uri, f"read {path or f'the artifacts of run {self._run_id}'}"):
+            if self.folder is None:
+                return Path(self._store.client.download_artifacts(self._run_id, path))
+            return self._place(path)
+
+    def remove(self, path: str) -> None:
+        """Delete a file or a folder. Not every remote store can do it: what that raises is raised as it is."""
+        if self.folder is None:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            repository = get_artifact_repository(self.address, tracking_uri=self._store.uri)
+            patiently(repository.delete_artifacts, path)
+        elif (place := self._place(path)).is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+
+    def _place(self, path: str) -> Path:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise Refused(f"{path}: lies outside of the run's artifacts. Allowed: a relative path, no '..'.")
+        return self.folder / path
+
+
+def artifacts_of(store: Store, run_id: str) -> Artifacts:
+    """The artifacts of a recorded run. Raises :class:`MinibertError` when there is no such run."""
+    with store_errors(store.uri, f"find run {run_id}"):
+        return Artifacts(store, run_id, store.client.get_run(run_id).info.artifact_uri)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}{UNFINISHED}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
