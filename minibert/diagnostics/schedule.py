@@ -13,6 +13,7 @@ from minibert.diagnostics.registry import AFTER_UPDATE, AT_END, Diagnostic
 from minibert.errors import MinibertError, Refused
 
 NAME = re.compile(r"[\w.\- :/]+")
+FOREIGN = re.compile(r"[^\w.\- :/]")
 LONGEST_NAME = 150
 RESERVED = ("mlflow.", "minibert.")
 
@@ -116,7 +117,7 @@ class Diagnostics:
             reason = f"{type(error).__name__}: {error}"
             self.failed[each.name] = reason
             _logger.warning("diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason)
-            self.record.set_tags({f"diagnostics.failed.{each.name}": f"step {step}: {reason}"})
+            self.record.set_tags({_tag("failed", each.name): f"step {step}: {reason}"})
             return
         self._keep(each.name, found, step)
 
@@ -146,7 +147,7 @@ class Diagnostics:
                 elif hasattr(value, "savefig"):
                     self.record.log_figure(value, f"figures/{key}/step_{step:07d}.png")
                 else:
-                    metrics[key] = float(value)
+                    metrics[key] = _number(value)
         if metrics:
             self.record.log(metrics, step)
         if arrays:
@@ -165,10 +166,10 @@ class Diagnostics:
             reasons = self.left_out.setdefault(name, {})
             if str(key) in reasons:
                 return
-            reasons[str(key)] = f"{type(error).__name__}: {error}"
+            reasons[str(key)] = " ".join(str(error).split()) or type(error).__name__
             _logger.warning("diagnostic %s: %s is not recorded (step %d): %s", name, key, step, reasons[str(key)])
             text = "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
-            self.record.set_tags({f"diagnostics.left_out.{name}": text})
+            self.record.set_tags({_tag("left_out", name): text})
 
 
 def _plain(value: object) -> object:
@@ -180,6 +181,20 @@ def _plain(value: object) -> object:
     if isinstance(value, np.ndarray) and value.dtype.hasobject:
         raise TypeError("an array of objects cannot be kept; give it a numeric dtype")
     return value
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"a {type(value).__name__} cannot be kept; give a real number, text, array, list, dictionary or figure"
+        ) from None
+
+
+def _tag(what: str, name: str) -> str:
+    """The tag for what became of a diagnostic, whose name may hold characters that MLflow does not take in a tag."""
+    return f"diagnostics.{what}.{re.sub(FOREIGN, '_', name)}"
 
 
 def _text(name: object) -> str:

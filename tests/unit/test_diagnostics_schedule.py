@@ -268,6 +268,11 @@ def test_a_mapping_of_any_kind_is_taken_apart():
     assert record.metrics == {"a": {STEPS: 1.0}} and record.tags == {}
 
 
+def test_the_tag_for_a_diagnostic_has_a_name_that_mlflow_takes():
+    _, record, _ = train([("top@5", "end", lambda step: 1 / 0, ("step",))])
+    assert list(record.tags) == ["diagnostics.failed.top_5"]
+
+
 def test_a_store_that_fails_is_not_taken_for_the_fault_of_a_diagnostic():
     class Full(Kept):
         def log_arrays(self, name, step, arrays):

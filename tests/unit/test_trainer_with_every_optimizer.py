@@ -123,6 +123,30 @@ def test_scores_within_the_context_are_those_of_a_model_with_the_slow_weights():
     assert np.abs(found - fast).max() > 1e-3
 
 
+def test_the_memory_that_a_resumed_run_reports_counts_the_steps_before_the_interruption(tmp_path):
+    class Shrinking(RandomBatches):
+        def at(self, step):
+            batch = super().at(step)
+            rows = 6 if step < 2 else 2
+            return Batch(batch.input_ids[:rows], batch.labels[:rows], None, rows * 12, rows)
+
+    def begin():
+        one = trainer(4)
+        one.batches = Shrinking()
+        return one
+
+    with begin() as uninterrupted:
+        uninterrupted.train()
+    with begin() as first:
+        for _ in range(3):
+            first.step()
+        first.save(tmp_path / "resume.safetensors")
+    with begin() as resumed:
+        resumed.resume(tmp_path / "resume.safetensors")
+        resumed.train()
+    assert resumed.memory_report() == uninterrupted.memory_report()
+
+
 def test_kept_checkpoints_hold_the_slow_weights_and_the_state_to_resume_from_both(tmp_path):
     with trainer(optimizer=LOOKAHEAD) as one:
         keep = Checkpoints(
