@@ -158,8 +158,12 @@ def compute_intrinsic_dimension(
 
     Points that coincide, to within 1e-5 of their root mean square norm, count once: the distance 0 has no ratio.
     At most ``most`` points are taken, drawn with ``seed``. With so few, high dimensions come out too low: 1000
-    points of a Gaussian in 10, 20, 50 and 192 dimensions give 9, 16, 31 and 68. Fewer than three different points
-    have dimension 0.
+    points of a Gaussian in 10, 20, 50 and 192 dimensions give 9, 16, 31 and 68.
+
+    Points that all coincide have dimension 0. NaN where nothing tells the dimension: of two different points, and
+    where the two nearest neighbours are equally far from every point, to within 1e-5 of the root mean square norm, as
+    in a regular grid, on a line of equal steps or between orthogonal vectors of one length. There the density is not
+    even on that scale, which the method takes for granted: its d is without bounds.
 
     Raises :class:`MinibertError` for fewer than three vectors and a ``discard`` that is not in [0, 1).
     """
@@ -176,12 +180,15 @@ def compute_intrinsic_dimension(
         nearest, second, _ = _two_nearest(vectors, same)
     count = len(vectors)
     if count < 3:
-        return 0.0
-    x = np.sort(0.5 * np.log(second / nearest))
+        return 0.0 if count < 2 else float("nan")
+    x = 0.5 * np.log(second / nearest)
+    order = np.argsort(x)
     kept = min(max(int(count * (1 - discard)), 1), count - 1)  # the last has F = 1, of which there is no logarithm
-    x, y = x[:kept], -np.log1p(-np.arange(1, kept + 1) / count)
-    length = x @ x
-    return float(x @ y / length) if length else 0.0
+    first = order[:kept]
+    if (np.sqrt(second[first]) - np.sqrt(nearest[first]) <= np.sqrt(same)).all():
+        return float("nan")
+    x, y = x[first], -np.log1p(-np.arange(1, kept + 1) / count)
+    return float(x @ y / (x @ x))
 
 
 def compute_norms_by_token(

@@ -19,6 +19,7 @@ from minibert.diagnostics.loss_checks import (
     check_divergence,
     check_overfitting,
     check_plateau,
+    check_predictions,
     find_plateau_end,
     loss_against_level,
 )
@@ -54,7 +55,9 @@ def detect_training_issues(record: Any) -> Health:
     ``dead_units``           ``dead_units/layer_i``: nearly all of a layer's units
     ``saturated_attention``  ``attention_entropy_share/layer_i/head_j``: next to none
     ``collapsed_attention``  ``attention_to_cls|sep|self/layer_i/head_j``: nearly all; ``head_distance/layer_i``:
-    lost ``duplicate_data``       ``health/duplicate_share``, ``health/repeated_text_share``
+                             lost
+    ``duplicate_data``       ``health/duplicate_share``, ``health/repeated_text_share``: much of the text
+    ``no_predictions``       ``tokens_predicted``: none, or fewer than one a step
     ======================== ======================================================================================
 
     The rules and their limits stand in :mod:`minibert.diagnostics.loss_checks`, ``step_checks`` and
@@ -110,6 +113,7 @@ CHECKS: dict[str, Callable[[Histories], list[Finding]]] = {
     "saturated_attention": check_saturated_attention,
     "collapsed_attention": check_collapsed_attention,
     "duplicate_data": check_duplicate_data,
+    "no_predictions": check_predictions,
 }
 """Issue -> what looks for it; it raises :class:`NotRecorded` where it has nothing to go by"""
 

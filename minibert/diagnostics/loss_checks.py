@@ -157,3 +157,25 @@ def _divergence(loss: History, place: int, severity: str, metric: str, evidence:
         advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; clipping=global_norm; "
         "model.qk_norm=true.",
     )  # fmt: skip
+
+
+def check_predictions(histories: Histories) -> list[Finding]:
+    """Whether no token was predicted at all, or fewer than one a step: then the loss says nothing."""
+    metric = "tokens_predicted"
+    predicted = histories.of(metric).finite
+    if not len(predicted.steps) or not predicted.steps[-1]:
+        raise NotRecorded(f"{metric} is not recorded after a step")
+    count, steps = predicted.values[-1], int(predicted.steps[-1])
+    if count >= steps:
+        return []
+    severity = "warning" if count else "problem"
+    evidence = f"{count:,.0f} tokens were predicted in {steps:,} steps, fewer than one a step."
+    if not count:
+        evidence = f"No token was predicted in {steps:,} steps: there was nothing to learn from."
+    return [
+        found_at(
+            predicted, -1, "no_predictions", severity, metric, evidence,
+            cause="so small a masking rate that batches of this size hardly hold a masked token.",
+            advice="masking.rate=0.15 or more; a larger training.batch_size or training.sequence_length.",
+        )
+    ]  # fmt: skip

@@ -30,7 +30,7 @@ class Spectrum:
     """The singular values of a matrix."""
 
     values: np.ndarray
-    """(r,) float64, largest first; 0 where they are below :data:`RESOLUTION` of the largest"""
+    """(r,) float64, largest first; 0 where they are not told from it (:func:`compute_spectrum`)"""
     shape: tuple[int, int]
     """Of the matrix"""
 
@@ -53,7 +53,8 @@ def compute_spectrum(matrix: np.ndarray, centred: bool = False) -> Spectrum:
 
     Twenty times as fast as a decomposition of an (8192, 192) matrix, at the price of :data:`RESOLUTION`.
     ``centred``: of the matrix less the mean of its rows; σᵢ/√rows are then the standard deviations along the
-    principal axes.
+    principal axes. Singular values below ε‖X‖, with ‖X‖ taken before centring and the ε of the entries' own
+    precision, are then 0 too: where a large mean is taken away, they are the rounding of the entries.
 
     Raises :class:`MinibertError` for what is not a matrix of finite numbers with at least one entry.
     """
@@ -63,15 +64,19 @@ def compute_spectrum(matrix: np.ndarray, centred: bool = False) -> Spectrum:
             f"matrix: shape {matrix.shape} was given. Allowed: two axes and at least one entry; hidden states "
             "(B, T, D) are one as x.reshape(-1, D)."
         )
+    precision = np.finfo(matrix.dtype if np.issubdtype(matrix.dtype, np.floating) else np.float64).eps
     matrix = matrix.astype(np.float64)
+    rounding = 0.0
     if centred:
+        rounding = precision * np.linalg.norm(matrix)
         matrix -= matrix.mean(axis=0)
+        matrix -= matrix.mean(axis=0)  # what the rounding of the mean left over
     rows, columns = matrix.shape
     gram = matrix.T @ matrix if rows >= columns else matrix @ matrix.T
     if not np.isfinite(np.trace(gram)):
         raise MinibertError("matrix: an entry is infinite or no number. Allowed: finite numbers.")
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
-    values[values < RESOLUTION * values[0]] = 0
+    values[values < max(RESOLUTION * values[0], rounding)] = 0
     return Spectrum(values, (rows, columns))
 
 

@@ -51,7 +51,7 @@ def inspected(command, small_settings, tmp_path_factory):
     assert trained.returncode == 0, trained.stderr
     store = open_store(None, folder, "minibert")
     (run,) = store.client.search_runs([store.experiment_id])
-    words = [f"run={run.info.run_id}", f"folder={folder}", "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]", "steps=[0,4,20]", "figures=[training,health]"]
+    words = [f"run={run.info.run_id}", f"folder={folder}", "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]", "steps=[0,4,20]", "figures=[training,health,landscape]"]
     done = [command(*words, module="minibert.inspect", environment=path) for _ in range(2)]
     assert [each.returncode for each in done] == [0, 0], done[0].stderr
     return store, store.client.get_run(run.info.run_id), done[0].stdout

@@ -136,6 +136,33 @@ def test_what_is_all_one_point_has_dimension_0():
     assert compute_intrinsic_dimension(np.zeros((20, 4))) == 0
 
 
+GRID = np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0)), axis=-1).reshape(-1, 2)
+ANGLES = np.arange(40) * 2 * np.pi / 40
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        GRID,
+        1e-9 * np.random.default_rng(0).standard_normal((64, 2)) + GRID,  # even but for rounding
+        np.repeat(GRID, 2, axis=0),
+        np.vstack([GRID, [[100.0, 100.0]]]),  # the largest ratio is discarded
+        np.arange(50.0)[:, None] * np.ones(5),
+        np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1),
+        np.eye(30),
+        np.repeat([[1.0, 2], [3, 5]], 10, axis=0),
+    ],
+    ids=["grid", "rounded grid", "grid twice", "grid and outlier", "line", "circle", "orthogonal", "two points"],
+)
+def test_neighbours_at_equal_distances_tell_no_dimension(points):
+    assert math.isnan(compute_intrinsic_dimension(points))
+
+
+def test_a_grid_whose_points_are_shaken_has_its_dimension():
+    shaken = GRID + 0.4 * np.random.default_rng(1).uniform(-1, 1, GRID.shape)
+    assert compute_intrinsic_dimension(shaken) == pytest.approx(2, rel=0.5)
+
+
 def test_many_points_are_drawn_from_by_seed():
     points = np.random.default_rng(4).random((3000, 2))
     first = compute_intrinsic_dimension(points, most=400, seed=1)
@@ -242,8 +269,20 @@ def test_similarity_of_all_places_is_symmetric_and_that_of_two_networks_need_not
     assert against == pytest.approx(matrix[:, 1:])
 
 
-def test_a_constant_representation_is_like_nothing():
-    assert compute_linear_cka(np.full((9, 3), 0.1), gaussian(9, 3)) == 0
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_a_constant_representation_is_like_nothing(kind):
+    row = gaussian(3).astype(kind)
+    for constant in (np.full((9, 3), 0.1, kind), np.tile(row, (9, 1)), rounded(np.tile(row, (9, 1)))):
+        assert compute_linear_cka(constant, gaussian(9, 3)) == 0
+        assert compute_linear_cka(constant, constant) == 0
+        assert measure_collapse(np.repeat(constant, 2, axis=0)) == (0, 1)
+        assert compute_isotropy(constant) == pytest.approx(math.exp(-2), rel=1e-4)
+
+
+def rounded(matrix):
+    """Every entry off by up to one unit of its rounding."""
+    noise = np.random.default_rng(7).uniform(-1, 1, matrix.shape)
+    return matrix + (noise * np.spacing(np.abs(matrix))).astype(matrix.dtype)
 
 
 # Collapse

@@ -1,6 +1,7 @@
 """What is found wrong with a run, against histories with one fault planted in each; and where a NaN arose."""
 
 import json
+import re
 from dataclasses import replace
 from io import BytesIO
 
@@ -41,6 +42,7 @@ def healthy() -> dict[str, tuple]:
         "gradient_norm/global": (LOGGED, 2 * noise),
         "health/duplicate_share": ([1000], [0.001]),
         "health/repeated_text_share": ([1000], [0.02]),
+        "tokens_predicted": (EVALUATED, [300.0 * step for step in EVALUATED]),
     }
     for layer in range(LAYERS):
         record[f"gradient_norm/layer_{layer}"] = (LOGGED, noise)
@@ -132,6 +134,10 @@ FAULTS = {
         changed("health/repeated_text_share", at={1000: 0.6}),
         "duplicate_data", "warning", "health/repeated_text_share",
     ),
+    "nothing predicted": (everywhere("tokens_predicted", 0.0), "no_predictions", "problem", "tokens_predicted"),
+    "hardly anything predicted": (
+        changed("tokens_predicted", at={1000: 900.0}), "no_predictions", "warning", "tokens_predicted",
+    ),
 }  # fmt: skip
 
 
@@ -177,6 +183,15 @@ class TestFindings:
 
     def test_every_issue_has_a_fault_planted_for_it(self):
         assert {issue for _, issue, _, _ in FAULTS.values()} == CHECKS.keys()
+
+    def test_every_issue_has_its_row_in_the_table_of_the_docstring(self):
+        table = re.split(r" *={10,} ={10,}\n", detect_training_issues.__doc__)[1]
+        rows = [line.split()[0].strip("`") for line in table.splitlines() if re.match(r" {4}\S", line)]
+        assert rows == list(CHECKS)
+
+    def test_a_run_that_ended_before_its_first_step_is_not_blamed_for_predicting_nothing(self):
+        health = detect_training_issues(healthy() | {"tokens_predicted": ([0], [0.0])})
+        assert health.findings == [] and "no_predictions" in health.not_checked
 
     def test_a_finding_says_where_and_by_how_much(self):
         (found,) = detect_training_issues(changed("gradient_norm/global", at={600: 40.0})).findings

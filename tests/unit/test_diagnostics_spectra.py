@@ -118,6 +118,29 @@ def test_centring_takes_the_mean_row_out():
     assert (rows[:, 1] == 7).all()
 
 
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(100, 20), (10, 300), (3, 2)])
+def test_rows_that_are_equal_but_for_rounding_have_no_direction_once_they_are_centred(shape, kind):
+    draws = np.random.default_rng(3)
+    row = (3 * draws.standard_normal(shape[1])).astype(kind)
+    equal = np.tile(row, (shape[0], 1))
+    noise = draws.uniform(-0.5, 0.5, shape)  # an entry is rounded to the nearest number of its kind
+    for constant in (np.full(shape, 0.1, kind), equal, equal + (noise * np.spacing(np.abs(equal))).astype(kind)):
+        spectrum = compute_spectrum(constant, centred=True)
+        assert not spectrum.values.any()
+        assert compute_effective_rank(spectrum) == compute_stable_rank(spectrum) == 0
+        assert compute_effective_dimensionality(spectrum) == compute_spectral_norm(spectrum) == 0
+        assert math.isinf(compute_condition_number(spectrum))
+        assert compute_effective_rank(constant) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("float64", 1e-9), ("float32", 1e-3)])
+def test_a_small_spread_about_a_large_mean_is_no_rounding(kind, size):
+    spread = np.random.default_rng(4).standard_normal((200, 8))
+    expected = compute_effective_rank(spread, centred=True)
+    assert compute_effective_rank((30 + size * spread).astype(kind), centred=True) == pytest.approx(expected, rel=1e-2)
+
+
 @pytest.mark.parametrize("matrix", [np.zeros(3), np.zeros((2, 3, 4)), np.zeros((0, 3)), np.array([[1, np.nan]])])
 def test_what_is_no_matrix_of_finite_numbers_is_refused(matrix):
     with pytest.raises(MinibertError, match="Allowed"):

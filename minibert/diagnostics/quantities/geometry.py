@@ -28,7 +28,7 @@ QUANTITIES = ("token_diversity", "anisotropy", "isotropy", "intrinsic_dimension"
 def representation_geometry(probe, data):
     """The five quantities of every place, and the norm and frequency of every token for the figure.
 
-    The intrinsic dimension is that of one vector for each different token.
+    The intrinsic dimension is that of one vector for each different token, left out where nothing tells it.
 
     Arrays: ``counts`` (m,) of the tokens in the training text, ``norms/<place>`` (m,).
     """
@@ -40,7 +40,7 @@ def representation_geometry(probe, data):
         f"{quantity}/{place}": value
         for place, geometry in found.items()
         for quantity, value in asdict(geometry).items()
-        if quantity in QUANTITIES
+        if quantity in QUANTITIES and value is not None and math.isfinite(value)
     }
     for place, array in zip(found, states, strict=True):
         ids = batch.input_ids[shown]
