@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.progress import track as rich_track
 from rich.table import Table
 
+from minibert.errors import sentence
 from minibert.tracking.retries import at_once
 
 POLL_SHARE = 0.03
@@ -163,7 +164,7 @@ class Display:
                 table.add_row(names[key], child.status if child else "not started", (child.reason or "") if child else "")
             self.console.print(table)
         if status == "KILLED":
-            self.error(f"KILLED: {reason}. The same command goes on where this one ended.")
+            self.error(f"KILLED: {sentence(reason)} The same command goes on where this one ended.")
         self.console.print(f"{len(names) - len(failed)} of {len(names)} runs finished")
         self.where_to_look(tracking, sweep.store.experiment_id)
 

@@ -12,6 +12,11 @@ class Refused(MinibertError):
     """The store answered, and does not take what it was given: a name, a value, a type."""
 
 
+def sentence(text: object) -> str:
+    """What another part or library says, as a sentence with one full stop, whether or not it brings its own."""
+    return str(text).rstrip(" .\n") + "."
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A hint `` (did you mean 'x'?)`` for the allowed name closest to ``given``, or an empty string if there is none."""
     given = str(given)

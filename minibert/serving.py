@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from minibert.config import PACKAGE
 from minibert.data.tokenizer import encode_texts, load_tokenizer
-from minibert.errors import MinibertError, unknown_name
+from minibert.errors import MinibertError, sentence, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.model.factory import load_model
 from minibert.training.checkpoints import save_checkpoint
@@ -106,7 +106,8 @@ def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
             save_served_model(folder, model, tokenizer, run.id)
             run.log_artifact(folder, "model")
     except OSError as error:
-        raise MinibertError(f"The model could not be stored: {error}. Free some space and run again.") from error
+        message = f"The model could not be stored: {sentence(error)} Free some space and run again."
+        raise MinibertError(message) from error
 
 
 def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None) -> None:

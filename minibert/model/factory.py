@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from minibert.config import CONF, ModelConfig, restore
-from minibert.errors import MinibertError, unknown_name
+from minibert.errors import MinibertError, sentence, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint, require_parameters
 
@@ -47,7 +47,7 @@ def load_model(checkpoint_path) -> MiniBERT:
     try:
         require_parameters(config, tensors)
     except MinibertError as error:
-        raise MinibertError(f"{path}: {error}.") from error
+        raise MinibertError(f"{path}: {sentence(error)}") from error
     model = MiniBERT(config)
     copy_parameters(model.params, tensors, path)
     return model

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
-from minibert.errors import MinibertError, listed
+from minibert.errors import MinibertError, listed, sentence
 from minibert.model.foreign import Family
 
 DTYPES = {
@@ -93,8 +93,8 @@ def modern_names(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np
     wrappers = {prefix.removesuffix(family.prefix) for prefix in before}
     if len(wrappers) > 1 and "" not in wrappers:
         raise MinibertError(
-            f"it holds {len(wrappers)} encoders, whose names begin with {', '.join(listed(sorted(wrappers)))}. "
-            "Save the one that is wanted by itself"
+            f"it holds {len(wrappers)} encoders, whose names begin with "
+            f"{sentence(', '.join(listed(sorted(wrappers))))} Save the one that is wanted by itself"
         )
     wrapper = "" if "" in wrappers or not wrappers else wrappers.pop()
     if not set(wrapper.split(".")) <= {*WRAPPERS, ""}:

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from minibert.config import ModelConfig
-from minibert.errors import MinibertError, listed
+from minibert.errors import MinibertError, listed, sentence
 from minibert.model import foreign
 from minibert.model.foreign import BERT, FAMILIES, Family, is_transposed
 from minibert.model.foreign_files import modern_names, read_settings, read_tensors
@@ -226,7 +226,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise MinibertError(
-            f"{folder} could not be written: {error}. Free some space, or name another folder."
+            f"{folder} could not be written: {sentence(error)} Free some space, or name another folder."
         ) from error
 
 

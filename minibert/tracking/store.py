@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 from filelock import FileLock
 
 from minibert.config import ROOT
-from minibert.errors import MinibertError, Refused, unknown_name
+from minibert.errors import MinibertError, Refused, sentence, unknown_name
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
 from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
 from minibert.tracking.locks import file_lock, wait_for
@@ -168,7 +168,7 @@ def store_errors(uri: str, action: str) -> Iterator[None]:
 
 
 def explain(uri: str, error: Exception) -> str:
-    """What an exception of MLflow means for its user, in a sentence."""
+    """What an exception of MLflow means for its user, in sentences."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # SQLAlchemy puts hints before, and the statement after, the line that says what happened.
     text = next((line for line in lines if line.startswith("(sqlite3.")), lines[0])
@@ -176,7 +176,7 @@ def explain(uri: str, error: Exception) -> str:
         return _explain_version(uri, text)
     if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
         return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
-    return text
+    return sentence(text)
 
 
 def _explain_version(uri: str, text: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, sentence
 from minibert.model.saved import checksum
 
 LAST_POWER = 512
@@ -53,7 +53,7 @@ def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> 
             os.close(folder)
     except (OSError, SafetensorError) as error:  # a full disk is the latter's, and no OSError
         raise MinibertError(
-            f"The checkpoint {path} could not be written: {error}. The one before it is kept. "
+            f"The checkpoint {path} could not be written: {sentence(error)} The one before it is kept. "
             "Free some space and run again."
         ) from error
     finally:
