@@ -35,7 +35,8 @@ class Artifacts:
                 return
             name = PurePosixPath(path)
             (Path(temporary) / name.name).write_bytes(content)
-            self._store.client.log_artifact(self._run_id, str(Path(temporary) / name.name), str(name.parent))
+            folder = str(name.parent) if len(name.parts) > 1 else None  # "." is no folder for MLflow
+            self._store.client.log_artifact(self._run_id, str(Path(temporary) / name.name), folder)
 
     def add(self, source: Path, folder: str | None = None) -> None:
         """Copy a file, or everything in a folder, to ``folder``."""

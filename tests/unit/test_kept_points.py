@@ -5,14 +5,17 @@ import math
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mlflow.store.artifact.artifact_repo import verify_artifact_path
 
 from minibert.errors import MinibertError
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.amendments import Amendment
+from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.refusals import LEFT_OUT, as_number, send
 from minibert.tracking.retries import PatientClient
 from minibert.tracking.runs import UNSENT
@@ -230,6 +233,16 @@ def test_a_run_that_failed_over_a_refused_point_finishes_when_it_is_given_again(
     again.finish("FINISHED")
     assert points(again) == {"train/loss": [(0, 9.0)]}
     assert "topk/accuracy@5" in tags(again)[LEFT_OUT]
+
+
+def test_an_artifact_of_a_remote_store_goes_where_mlflow_takes_it():
+    sent = []
+    client = SimpleNamespace(log_artifact=lambda run_id, file, folder: sent.append((Path(file).name, folder)))
+    artifacts = Artifacts(SimpleNamespace(client=client, uri="http://server"), "id", "mlflow-artifacts:/1/id/artifacts")
+    for path in ("planned.json", "figures/page.html", "arrays/a/b.npz"):
+        artifacts.write(path, b"content")
+        verify_artifact_path(sent[-1][1])
+    assert sent == [("planned.json", None), ("page.html", "figures"), ("b.npz", "arrays/a")]
 
 
 def test_what_is_no_number_is_left_out_and_does_not_condemn_its_name(opened):
