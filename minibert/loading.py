@@ -1,5 +1,6 @@
 """A tracked run back as a model."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.store import Store, open_existing_store
+from minibert.tracking.store import Store, open_existing_store, store_errors
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,16 @@ class SavedRun:
     """Its artifacts"""
     checkpoints: dict[int, Path]
     """Step -> file, in order of steps"""
+    tokenizer_hash: str | None = None
+    """SHA-256 of its tokenizer.json, as the store has it"""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        return load_tokenizer(self.folder / "tokenizer.json")
+        path = self.folder / "tokenizer.json"
+        tokenizer = load_tokenizer(path)
+        if self.tokenizer_hash not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+            raise MinibertError(f"{path}: is damaged, or another than run {self.id} was trained with.")
+        return tokenizer
 
     def load_parameters(self, model: MiniBERT, step: int) -> None:
         """Give ``model`` the parameters of a kept step. Raises :class:`MinibertError` where that was not kept."""
@@ -67,7 +74,10 @@ def saved_run(store: Store, run_id: str) -> SavedRun:
     if not files:
         raise MinibertError(f"Run {run_id} has kept no checkpoint: there is none in {folder / 'checkpoints'}.")
     checkpoints = {_step(path): path for path in files}
-    return SavedRun(run_id, _read_config(folder / "config.yaml"), folder, dict(sorted(checkpoints.items())))
+    with store_errors(store.uri, f"read run {run_id}"):
+        tokenizer_hash = store.client.get_run(run_id).data.tags.get("tokenizer.hash")
+    config = _read_config(folder / "config.yaml")
+    return SavedRun(run_id, config, folder, dict(sorted(checkpoints.items())), tokenizer_hash)
 
 
 def load_run(

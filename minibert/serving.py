@@ -6,6 +6,7 @@ The MLflow model is a folder with parameters, tokenizer and minibert's own code.
     mlflow models serve -m runs:/<run id>/model --env-manager local
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +20,8 @@ from minibert.config import PACKAGE
 from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError, sentence, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.model.factory import load_model
+from minibert.model.factory import build_recorded
+from minibert.model.saved import load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
 
 BATCH = 32
@@ -141,14 +143,21 @@ def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_i
 
 
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
-    """What :func:`_load_pyfunc` reads."""
-    save_checkpoint(folder / "parameters.safetensors", dict(model.params), {"model": asdict(model.config)})
-    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    """What :func:`_load_pyfunc` reads. The parameters keep the hash of the tokenizer that they go with."""
+    content = tokenizer.to_str(pretty=True).encode()
+    about = {"model": asdict(model.config), "tokenizer": hashlib.sha256(content).hexdigest()}
+    save_checkpoint(folder / "parameters.safetensors", dict(model.params), about)
+    (folder / "tokenizer.json").write_bytes(content)
 
 
 def _load_pyfunc(path: str) -> ServedModel:
     """Called by MLflow, which looks for this name in the loader module, with the folder of the parameters."""
-    return ServedModel(load_model(Path(path) / "parameters.safetensors"), load_tokenizer(path))
+    parameters, vocabulary = Path(path) / "parameters.safetensors", Path(path) / "tokenizer.json"
+    tensors, about = load_checkpoint(parameters)
+    tokenizer = load_tokenizer(vocabulary)
+    if about.get("tokenizer") not in (None, hashlib.sha256(vocabulary.read_bytes()).hexdigest()):
+        raise MinibertError(f"{vocabulary}: is damaged, or another than the model was trained with.")
+    return ServedModel(build_recorded(tensors, about, parameters), tokenizer)
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from minibert.config import CONF, ModelConfig, restore
@@ -37,7 +38,11 @@ def load_model(checkpoint_path) -> MiniBERT:
     was written by a version that knows other settings, or when its tensors are not those of its network.
     """
     path = Path(checkpoint_path)
-    tensors, about = load_checkpoint(path)
+    return build_recorded(*load_checkpoint(path), path)
+
+
+def build_recorded(tensors: dict[str, np.ndarray], about: dict, path: Path) -> MiniBERT:
+    """The network of a checkpoint that was read from ``path``. Raises as :func:`load_model` does."""
     if "model" not in about:
         raise MinibertError(
             f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "

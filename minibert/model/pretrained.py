@@ -22,6 +22,8 @@ from minibert.model.saved import nonfinite, require_parameters
 
 POSITIONS = "embeddings.position.weight"
 SEGMENTS = "embeddings.segment.weight"
+LONGEST = 400
+"""Characters of one problem in a message: a setting of a stranger's config.json can be of any length"""
 
 
 def load_pretrained(folder, build: Callable[[ModelConfig], object]):
@@ -240,4 +242,5 @@ def _json(content: Mapping) -> bytes:
 
 
 def _cannot_read(folder: Path, problems: list[str]) -> MinibertError:
+    problems = [problem if len(problem) <= LONGEST else problem[:LONGEST] + "…" for problem in problems]
     return MinibertError(f"{folder} holds no BERT encoder that minibert can express: {'; '.join(problems)}.")

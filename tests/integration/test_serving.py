@@ -1,5 +1,6 @@
 """A trained run as a model that others use: answers, the MLflow model, and the exported folder."""
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
@@ -196,7 +197,8 @@ def tracked(model, tokenizer, tmp_path_factory):
     ids = []
     for kind in (MiniBERT(replace(model.config, activation="gelu", position=PositionConfig())), model):
         with claim(store, f"hash of {kind.config.activation}", on_wait=print) as claimed:
-            run = start_run(claimed, "a run", {}, {})
+            content = tokenizer.to_str(pretty=True).encode()
+            run = start_run(claimed, "a run", {}, {"tokenizer.hash": hashlib.sha256(content).hexdigest()})
             config = Config(model=kind.config)
             config.data.name, config.data.cache, config.tracking.folder = "made up", "nowhere", "nowhere"
             run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
@@ -276,6 +278,7 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
         ("tokenizer.json", lambda content: content[: len(content) // 2], "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"", "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"{}", "cannot be read as a tokenizer"),
+        ("tokenizer.json", lambda content: content.replace(b'"s"', b'"S"'), "is damaged, or another than run"),
         ("checkpoints/step_8.safetensors", lambda content: content[:-1] + b"\x00", "does not match its checksum"),
         ("checkpoints/step_abc.safetensors", lambda content: b"", "is named after no step"),
         ("checkpoints/step_9.safetensors", lambda content: b"", "broken, or not one of minibert's"),
@@ -298,6 +301,14 @@ def test_a_damaged_or_foreign_file_of_a_run_is_one_message(tracked, tmp_path, ca
     assert complaint in str(error.value) and str(path) in str(error.value)
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_served_model_tells_a_tokenizer_that_is_not_its_own(model, tokenizer, tmp_path):
+    _save_network(tmp_path, model, tokenizer)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text().replace('"sea"', '"see"'))
+    with pytest.raises(MinibertError, match=r"tokenizer\.json: is damaged, or another than"):
+        _load_pyfunc(str(tmp_path))
 
 
 def test_parameters_that_are_not_finite_are_neither_loaded_nor_served(tracked, tokenizer, tmp_path):

@@ -180,8 +180,9 @@ def test_other_activations_are_one_refusal(folder, name):
 )  # fmt: skip
 def test_sizes_far_beyond_the_tensors_are_refused_before_memory_is_taken(folder, key, size):
     edit_config(folder, **{key: size})
-    with pytest.raises(MinibertError, match=r"sizes are those of a network of at least .* parameters, and"):
+    with pytest.raises(MinibertError, match="its sizes are those of a network of at least") as error:
         MiniBERT.from_pretrained(folder)
+    assert len(str(error.value)) < 600
 
 
 def test_what_masked_language_modelling_does_not_use_is_left_aside(folder):
