@@ -1,21 +1,30 @@
 """The command line to typed configurations: what Hydra composes, with errors that name the way out."""
 
+import math
+import re
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.config import CONF, VARIANTS, Config, resolve
-from minibert.errors import MinibertError, nearest, unknown_name
+from minibert.errors import MinibertError, nearest
 from minibert.model.memory import refuse_what_does_not_fit
+from minibert.settings import groups, settings_with, unknown_key
+from minibert.sweep_checks import check_compared_runs, check_study, refuse_idle_settings
+from minibert.words import Word, read, read_value
+
+EXPERIMENT = re.compile(r"\+{0,2}experiment=")
+MOST_RUNS = 10_000
+"""Runs of one sweep."""
 
 
 @dataclass(frozen=True)
@@ -47,145 +56,207 @@ class Plan:
         return [word.split("=", 1)[0].lstrip("+") for word in self.sweep]
 
 
-def groups() -> dict[str, list[str]]:
-    """Every config group of conf/ with its options.
-
-    A folder within a group is a group of its own where it fills a part of an option, as ``optimizer/inner`` does.
-    Elsewhere it is a part of its options' names, as in ``model=ladder/m``.
-    """
-    found: dict[str, list[str]] = {}
-    for file in sorted(CONF.glob("*/**/*.yaml")):
-        group, _, option = file.relative_to(CONF).with_suffix("").as_posix().partition("/")
-        part, _, rest = option.partition("/")
-        if rest and any(hasattr(schema(), part) for schema in VARIANTS.get(group, {}).values()):
-            group, option = f"{group}/{part}", rest
-        found.setdefault(group, []).append(option)
-    return {group: sorted(found[group]) for group in sorted(found)}
-
-
 def plan(overrides: list[str], multirun: bool) -> Plan:
     """Compose every run that the overrides ask for, before any of them starts.
 
     An experiment that states ``hydra.sweeper.params`` is swept over them, whether or not ``multirun`` is given;
     a key given on the command line takes the place of the experiment's own. Raises :class:`MinibertError`.
     """
-    # Experiments are no part of the defaults, so Hydra wants a plus that nobody should have to think of.
-    overrides = [f"+{word}" if word.startswith("experiment=") else word for word in overrides]
-    parsed = _parse(overrides)
-    swept = [override for override in parsed if override.is_sweep_override()]
-    fixed = [override for override in parsed if not override.is_sweep_override()]
-    names = [override.input_line for override in fixed]
-    composed = _compose(names + [_first_choice(override) for override in swept])
-    given = {override.key_or_group for override in parsed}
-    params = composed.hydra.sweeper.params or {}
-    stated = {key: value for key, value in params.items() if key not in given}
-    if swept and not (multirun or params):
+    words, stated = _read(overrides, multirun)
+    sweeping = multirun or bool(stated)
+    swept = [*stated, *(word for word in words if word.swept)]
+    fixed = [word for word in words if not word.swept]
+    if swept and not sweeping:
         raise MinibertError(
-            f"{swept[0].input_line}: several values need --multirun (-m): "
-            "python -m minibert.run --multirun " + " ".join(overrides)
+            f"{swept[0].given}: several values need --multirun (-m): "
+            "python -m minibert.run --multirun " + shlex.join(overrides)
         )
-    swept = _parse([f"{key}={value}" for key, value in stated.items()]) + swept
-    if not (swept or multirun):
-        return Plan((_job(composed, names),), (), tuple(names), tuple(overrides))
-    axes = [[f"{o.input_line.split('=', 1)[0]}={value}" for value in _values(o)] for o in swept]
-    jobs = tuple(_job(_compose(names + list(words)), words) for words in product(*axes))
+    if not sweeping:
+        _refuse_idle_launcher(fixed)
+    names = [str(word) for word in fixed]
+    if math.prod(len(word.values) for word in swept) > MOST_RUNS:
+        given = " ".join(word.given for word in swept)
+        raise MinibertError(f"{given}: more than {MOST_RUNS} runs. Allowed: at most so many.")
+    composed = _jobs(names, swept, words + stated)
+    first = next(composed)
+    check_study(first.config, swept)  # before the others are composed, since that takes long
+    jobs = (first, *composed)
+    configs = [job.config for job in jobs]
+    refuse_idle_settings(words, configs)
+    check_compared_runs(configs, swept)
     command = (*(["--multirun"] if multirun else []), *overrides)
-    return Plan(jobs, tuple(override.input_line for override in swept), tuple(names), command)
+    return Plan(jobs, tuple(str(word) for word in swept), tuple(names), command)
+
+
+def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Job]:
+    """The runs in the order of Hydra's sweeper. Runs that no group tells apart are composed once: that takes long."""
+    composed = {}
+    for values in product(*(word.values for word in swept)):
+        at = list(zip(swept, values, strict=True))
+        overrides = [word.at(value) for word, value in at]
+        options = tuple(word.at(value) for word, value in at if word.is_group)
+        if options not in composed:
+            composed[options] = _compose(fixed + list(options), words)
+        one = deepcopy(composed[options])
+        try:
+            for word, value in at:
+                if not word.is_group:
+                    OmegaConf.update(one, word.key, read_value(value))
+        except OmegaConfBaseException:
+            one = _compose(fixed + overrides, words)
+        yield _job(one, overrides or fixed)
+
+
+def compose(overrides: list[str], multirun: bool = False):
+    """What Hydra composes for the words that are not swept over, its own settings included.
+
+    Raises :class:`MinibertError`.
+    """
+    words, stated = _read(overrides, multirun)
+    swept = [word for word in words if word.swept]
+    if swept:
+        raise MinibertError(f"{swept[0].given}: is several configurations. Allowed here: one value.")
+    return _compose([str(word) for word in words], words + stated)
+
+
+def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word]]:
+    """The words given, and those that the experiment among them states for its sweep."""
+    experiments = [word for text in overrides if EXPERIMENT.match(text) and (word := read(text, multirun))]
+    names = [name for word in experiments for name in word.values]
+    if len(names) > 1:
+        others = [text for text in overrides if not EXPERIMENT.match(text)]
+        commands = [shlex.join(["python", "-m", "minibert.run", f"+experiment={name}", *others]) for name in names]
+        raise MinibertError(
+            f"{' '.join(word.given for word in experiments)}: each experiment has a sweep of its own. "
+            "Run them one after the other:\n" + "\n".join(f"  {command}" for command in commands)
+        )
+    kept = not any(text.startswith("hydra.sweeper.params=") for text in overrides)
+    params = _params(names[0]) if names and kept else {}
+    words = [read(text, multirun or bool(params)) for text in overrides]
+    _refuse_twice(words)
+    given = {word.key for word in words}
+    stated = [_stated(names[0], key, value) for key, value in params.items() if key not in given]
+    return words, stated
+
+
+def _params(experiment: str) -> dict[str, str]:
+    """What an experiment sweeps over: key -> values."""
+    found = OmegaConf.select(OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml"), "hydra.sweeper.params")
+    return {} if found is None else {str(key): str(value) for key, value in found.items()}
+
+
+def _stated(experiment: str, key: str, value: str) -> Word:
+    """A word of an experiment's sweep: an axis, also where it has a single value."""
+    try:
+        return replace(read(f"{key}={value}", sweeping=True), swept=True)
+    except MinibertError as error:
+        raise MinibertError(f"experiment={experiment}, hydra.sweeper.params: {error}") from error
+
+
+def _refuse_twice(words: list[Word]) -> None:
+    """Two options for a group and two sweeps over a key would be read as something that nobody meant."""
+    seen: dict[str, Word] = {}
+    for word in words:
+        first = seen.setdefault(word.key, word)
+        if first is not word and (word.is_group or word.swept or first.swept):
+            raise MinibertError(f"{first.given} and {word.given}: {word.key} is given twice. Allowed: once.")
+
+
+def _refuse_idle_launcher(words: list[Word]) -> None:
+    for word in words:
+        if word.key.startswith("hydra") and word.key != "hydra.sweeper.params":
+            raise MinibertError(f"{word.given}: has no effect on a single run. Allowed: with --multirun.")
 
 
 def _job(composed, overrides) -> Job:
-    choices = {group: str(option) for group, option in composed.hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    chosen = composed.hydra.runtime.choices.items()
+    choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
     del composed.hydra
-    config = resolve(composed)
+    try:
+        config = resolve(composed)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        raise MinibertError(
+            f"{error.full_key}: {_first_line(error)}. Allowed: ${{key}} of a setting that there is; "
+            "a text that holds these signs is written \\${key}."
+        ) from error
     refuse_what_does_not_fit(config)
     return Job(config, tuple(overrides), choices)
 
 
-def _parse(overrides: list[str]) -> list[Override]:
-    parsed = []
-    for text in overrides:
-        try:
-            parsed += OverridesParser.create().parse_overrides([text])
-        except HydraException as error:
-            raise MinibertError(f"{text}: not an override. Allowed: key=value ({_first_line(error)}).") from error
-    return parsed
-
-
-def _compose(overrides: list[str]):
+def _compose(overrides: list[str], words: list[Word]):
+    """Hydra's composition of the overrides; ``words`` are what they come from, to say which of them was wrong."""
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            composed = hydra_compose(config_name="config", overrides=overrides, return_hydra_config=True)
-            OmegaConf.set_struct(composed, False)
-            return composed
+        return _hydra_compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        parsed = _parse(overrides)
-        chosen = {override.key_or_group: override.value() for override in parsed}
-        for override in parsed:
-            for problem in _problems(override, chosen):
+        chosen = _choices(overrides)
+        for word in words:
+            for problem in _problems(word, chosen):
                 raise problem from error
         raise MinibertError(_first_line(error)) from error
 
 
-def _problems(override: Override, chosen: dict[str, Any]) -> Iterator[MinibertError]:
-    """What is wrong with one override: an unknown group option, an unknown key, a value of another type.
+def _hydra_compose(overrides: list[str]):
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        composed = hydra_compose(config_name="config", overrides=overrides, return_hydra_config=True)
+        OmegaConf.set_struct(composed, False)
+        return composed
 
-    ``chosen`` are the values of all overrides: a group's fields depend on the option chosen in it.
-    """
-    key, value = override.key_or_group, override.value()
-    options = groups().get(key)
-    if options is not None:
-        if isinstance(value, str) and value not in options:
-            yield unknown_name(key, value, options)
-        group, _, part = key.rpartition("/")
+
+def _choices(overrides: list[str]) -> dict[str, str]:
+    """Group -> the option chosen in it, by default, by the experiment or by the overrides."""
+    choosing = [text for text in overrides if text.split("=")[0].lstrip("+") in (*groups(), "hydra/launcher")]
+    try:
+        return dict(_hydra_compose(choosing).hydra.runtime.choices)
+    except (HydraException, OmegaConfBaseException):
+        return dict(text.lstrip("+").split("=", 1) for text in choosing)
+
+
+def _problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
+    """What is wrong with a word: a part that the chosen option does not have, or a value of another type."""
+    if word.is_group:
+        group, _, part = word.key.rpartition("/")
         holders = [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
         if group and chosen.get(group) not in holders:
-            yield MinibertError(f"{override.input_line}: goes with {group}={' or '.join(holders)} only.")
+            yield MinibertError(f"{word.given}: goes with {group}={' or '.join(holders)} only.")
         return
-    if key.startswith("hydra"):
+    if word.is_hydra:
+        yield from _launcher_problems(word, chosen)
         return
-    node: Any = Config()
-    *parents, last = key.split(".")
-    for depth, part in enumerate([*parents, last]):
-        names = [item.name for item in fields(node)] if is_dataclass(node) else []
-        if part not in names:
-            prefix = ".".join(key.split(".")[:depth])
-            allowed = [f"{prefix}.{name}" if prefix else name for name in names] or [prefix]
-            if not depth:
-                allowed += [group for group in groups() if group not in allowed]
+    present = settings_with(chosen)
+    if word.key not in present:
+        yield unknown_key(word.given, word.key, present, _belongs(word.key, chosen))
+        return
+    setting = present[word.key]
+    for value in word.values:
+        parsed = read_value(value)
+        try:
+            OmegaConf.update(OmegaConf.structured(setting.owner), setting.field.name, parsed)
+        except OmegaConfBaseException:
+            default = getattr(setting.owner(), setting.field.name)
             yield MinibertError(
-                f"{override.input_line}: unknown key '{key}'{nearest(key, allowed)}. Allowed: {', '.join(allowed)}."
+                f"{word.key}={parsed}: wrong type. Allowed: {setting.describe()}; the default is {default}."
             )
-            return
-        owner, node = node, getattr(node, part)
-        # The group ``position`` fills ``model.position``; all others bear the name of what they fill.
-        place = part if part in VARIANTS else "/".join(key.split(".")[: depth + 1])
-        schemas = VARIANTS.get(part if part in VARIANTS else key.split(".")[0], {})
-        if chosen.get(place) in schemas:
-            node = schemas[chosen[place]]()
-    try:
-        OmegaConf.update(OmegaConf.structured(type(owner)), last, value)
-    except OmegaConfBaseException:
-        field = next(item for item in fields(owner) if item.name == last)
+
+
+def _belongs(key: str, chosen: dict[str, str]) -> str:
+    """Which options of a group have the setting that the chosen one does not have."""
+    for group in VARIANTS:
+        holders = [option for option in VARIANTS[group] if key in settings_with({**chosen, group: option})]
+        if holders:
+            return f"It goes with {group}={' or '.join(holders)}, not with {group}={chosen.get(group)}."
+    return ""
+
+
+def _launcher_problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
+    launcher = chosen.get("hydra/launcher", "basic")
+    fields = _hydra_compose([f"hydra/launcher={launcher}"]).hydra.launcher
+    known = [f"hydra.launcher.{name}" for name in fields if name != "_target_"]
+    if word.key.startswith("hydra.launcher.") and word.key not in known:
         yield MinibertError(
-            f"{key}={value}: wrong type. Allowed: {_describe(field)}; the default is {getattr(owner, last)}."
+            f"{word.given}: unknown key '{word.key}' of hydra/launcher={launcher}{nearest(word.key, known)}. "
+            f"Allowed: {', '.join(known) or 'hydra/launcher=joblib, which has some'}."
         )
 
 
-def _describe(field) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    bounds = [f"{name.replace('_', ' ')} {bound}" for name, bound in field.metadata.items() if name != "choices"]
-    choices = field.metadata.get("choices")
-    kind = "one of " + ", ".join(choices) if choices else words.get(field.type, str(field.type))
-    return " ".join([kind, " and ".join(bounds)]).strip()
-
-
-def _first_choice(override: Override) -> str:
-    return f"{override.input_line.split('=', 1)[0]}={_values(override)[0]}"
-
-
-def _values(override: Override) -> list[str]:
-    return list(override.sweep_string_iterator())
-
-
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from minibert.config.fields import choice, number
+from minibert.config.fields import choice, number, setting
 
 CHOICES = ("uniform", "whole_word", "span", "frequency")
 """How a masking chooses tokens."""
+SPANS = {"name": ("span",), "chosen": ("span",)}
 
 
 @dataclass
@@ -30,15 +31,15 @@ class MaskingConfig:
 
 @dataclass
 class SpanMaskingConfig(MaskingConfig):
-    p: float = number(0.2, above=0, below=1)
+    p: float = number(0.2, above=0, below=1, only_with=SPANS)
     """Of the geometric distribution of lengths: the chance that a span ends after a word."""
-    longest: int = number(10, at_least=1)
+    longest: int = number(10, at_least=1, only_with=SPANS)
     """Words in a span."""
 
 
 @dataclass
 class FrequencyMaskingConfig(MaskingConfig):
-    exponent: float = number(0.5, at_least=0)
+    exponent: float = number(0.5, at_least=0, only_with={"name": ("frequency",), "chosen": ("frequency",)})
     """A word is drawn with probability proportional to its count to the power of −exponent."""
 
 
@@ -135,9 +136,9 @@ class ObjectiveConfig:
     """Weight of: was this token moved?"""
     replaced_token: float = number(0.0, at_least=0)
     """Weight of: was this token replaced?"""
-    moved: float = number(0.15, above=0, below=1)
+    moved: float = number(0.15, above=0, below=1, only_with={"token_order": True})
     """``token_order``: share of the ordinary tokens that change places."""
-    replaced: float = number(0.15, above=0, below=1)
+    replaced: float = number(0.15, above=0, below=1, only_with={"replaced_token": True})
     """``replaced_token``: share of the ordinary tokens that are replaced."""
 
     @property
@@ -151,15 +152,15 @@ class DataConfig:
     name: str = MISSING
     """A corpus of :data:`minibert.data.corpora.CORPORA`, or, for ``hub``, the name of a dataset."""
     source: str = choice("sotu", "sotu", "text", "hub")
-    path: str | None = None
+    path: str | None = setting(None, only_with={"source": ("text",)})
     """``text``: a file, a folder or a glob of UTF-8 files, one document each."""
-    subset: str | None = None
+    subset: str | None = setting(None, only_with={"source": ("hub",)})
     """``hub``: the name of the dataset's configuration, where it has several."""
-    split: str = "train"
+    split: str = setting("train", only_with={"source": ("hub",)})
     """``hub``: which split of the dataset to read."""
-    column: str = "text"
+    column: str = setting("text", only_with={"source": ("hub",)})
     """``hub``: the column that holds the text, one document a row."""
-    revision: str | None = None
+    revision: str | None = setting(None, only_with={"source": ("hub",)})
     """``hub``: the dataset's commit or tag."""
     evaluation_fraction: float = number(0.05, above=0, below=1)
     """Share of the documents held out for evaluation."""

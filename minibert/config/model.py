@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from minibert.config.fields import choice, number
+from minibert.config.fields import choice, number, setting
 
 
 @dataclass
@@ -69,7 +69,7 @@ class ModelConfig:
     norm_kind: str = choice("layer_norm", "layer_norm", "rms_norm")
     norm_epsilon: float = number(1e-12, above=0)
     activation: str = choice("gelu", "relu", "gelu", "gelu_tanh", "swiglu", "geglu")
-    match_feed_forward: bool = False
+    match_feed_forward: bool = setting(False, only_with={"activation": ("swiglu", "geglu")})
     """``swiglu`` and ``geglu`` have a third matrix: shrink the inner size, so that there are as many parameters as
     ``feed_forward_size`` gives the others."""
     position: PositionConfig = field(default_factory=PositionConfig)

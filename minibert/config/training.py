@@ -7,6 +7,9 @@ from minibert.config.fields import choice, number
 from minibert.config.model import POSITIONS
 from minibert.config.optimizers import CLIPPINGS, LAYER_RATES, OPTIMIZERS
 
+FALLING = ("linear", "cosine", "warmup_stable_decay", "inverse_square_root")
+"""Schedules that end at ``schedule.final`` or above it."""
+
 
 @dataclass
 class ScheduleConfig:
@@ -17,9 +20,9 @@ class ScheduleConfig:
     )  # fmt: skip
     warmup: float = number(0.1, at_least=0, at_most=1)
     """Share of all steps spent on warm-up."""
-    decay: float = number(0.2, above=0, at_most=1)
+    decay: float = number(0.2, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})
     """Share of all steps spent on the decay of ``warmup_stable_decay``."""
-    final: float = number(0.0, at_least=0, at_most=1)
+    final: float = number(0.0, at_least=0, at_most=1, only_with={"name": FALLING})
     """The factor that the schedule is on its way to: the last step is one short of it, as in ``transformers``.
     ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
 

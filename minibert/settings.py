@@ -1,0 +1,266 @@
+"""Every setting and every group that a command line can name, read off the schema and the folders of conf/."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, fields, is_dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import OmegaConf
+
+from minibert.config import CONF, VARIANTS, Config
+from minibert.errors import MinibertError
+
+OTHER_NAMES = {
+    "lr": "optimizer.learning_rate",
+    "max_lr": "optimizer.learning_rate",
+    "peak_lr": "optimizer.learning_rate",
+    "betas": "optimizer.beta1",
+    "adam_beta1": "optimizer.beta1",
+    "adam_beta2": "optimizer.beta2",
+    "eps": "optimizer.epsilon",
+    "adam_epsilon": "optimizer.epsilon",
+    "wd": "optimizer.weight_decay",
+    "optim": "optimizer",
+    "grad_clip": "clipping.norm",
+    "max_grad_norm": "clipping.norm",
+    "gradient_clip_val": "clipping.norm",
+    "lr_scheduler": "schedule",
+    "lr_scheduler_type": "schedule",
+    "scheduler": "schedule",
+    "warmup_steps": "schedule.warmup",
+    "num_warmup_steps": "schedule.warmup",
+    "warmup_ratio": "schedule.warmup",
+    "steps": "training.steps",
+    "epoch": "training.steps",
+    "epochs": "training.steps",
+    "num_epochs": "training.steps",
+    "num_train_epochs": "training.steps",
+    "max_epochs": "training.steps",
+    "max_steps": "training.steps",
+    "max_iters": "training.steps",
+    "num_steps": "training.steps",
+    "bs": "training.batch_size",
+    "batch": "training.batch_size",
+    "per_device_train_batch_size": "training.batch_size",
+    "train_batch_size": "training.batch_size",
+    "accumulate_grad_batches": "training.accumulation",
+    "gradient_accumulation_steps": "training.accumulation",
+    "gradient_checkpointing": "training.checkpoint_activations",
+    "seq_len": "training.sequence_length",
+    "seq_length": "training.sequence_length",
+    "max_seq_length": "training.sequence_length",
+    "block_size": "training.sequence_length",
+    "context_length": "training.sequence_length",
+    "logging_steps": "training.log_every",
+    "save_steps": "training.checkpoint_every",
+    "num_workers": "training.lanes",
+    "threads": "training.lanes",
+    "eval_steps": "evaluation.every",
+    "eval_every": "evaluation.every",
+    "mlm_probability": "masking.rate",
+    "mask_ratio": "masking.rate",
+    "mask_prob": "masking.rate",
+    "mask_rate": "masking.rate",
+    "masking_ratio": "masking.rate",
+    "max_seq_len": "model.max_length",
+    "max_position_embeddings": "model.max_length",
+    "hidden_dim": "model.hidden_size",
+    "d_model": "model.hidden_size",
+    "n_embd": "model.hidden_size",
+    "embedding_dim": "model.hidden_size",
+    "dim": "model.hidden_size",
+    "n_layers": "model.layers",
+    "n_layer": "model.layers",
+    "num_layers": "model.layers",
+    "num_hidden_layers": "model.layers",
+    "depth": "model.layers",
+    "n_heads": "model.heads",
+    "n_head": "model.heads",
+    "num_heads": "model.heads",
+    "num_attention_heads": "model.heads",
+    "intermediate_size": "model.feed_forward_size",
+    "ffn_dim": "model.feed_forward_size",
+    "d_ff": "model.feed_forward_size",
+    "dim_feedforward": "model.feed_forward_size",
+    "hidden_act": "model.activation",
+    "hidden_dropout_prob": "model.dropout",
+    "attention_probs_dropout_prob": "model.attention_dropout",
+    "layer_norm_eps": "model.norm_epsilon",
+    "initializer_range": "model.init_scale",
+    "type_vocab_size": "model.segments",
+    "num_embeddings": "model.vocab_size",
+    "random_seed": "seed",
+    "output_dir": "tracking.folder",
+    "out_dir": "tracking.folder",
+    "log_dir": "tracking.folder",
+    "tracking_uri": "tracking.uri",
+    "experiment_name": "tracking.experiment",
+    "dataset": "data",
+    "dataset_name": "data.name",
+    "corpus": "data",
+    "train_file": "data.path",
+    "data_dir": "data.path",
+}
+"""What other tools call a setting -> what it is called here."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the schema, or of the schema of one option of a group."""
+
+    key: str
+    owner: type
+    field: Field
+    kind: Any
+    """Its type"""
+
+    @property
+    def optional(self) -> bool:
+        return NoneType in get_args(self.kind)
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        return self.field.metadata.get("choices")
+
+    @property
+    def is_text(self) -> bool:
+        """Text of any content, not one of a few names."""
+        return self.choices is None and (self.kind is str or self.kind == str | None)
+
+    @property
+    def is_list_of_text(self) -> bool:
+        return self.kind in (list[str], list[str] | None)
+
+    def describe(self) -> str:
+        """What it takes, in words."""
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Any: "a value"}
+        bounds = [
+            f"{name.replace('_', ' ')} {self.field.metadata[name]}"
+            for name in ("at_least", "above", "at_most", "below")
+            if name in self.field.metadata
+        ]
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kinds = [words.get(kind, str(kind)) for kind in get_args(self.kind) or (self.kind,) if kind is not NoneType]
+        if self.is_list_of_text:
+            kinds = ["a list of names, such as [a,b]"]
+        elif self.kind == list[float]:
+            kinds = ["a list of numbers, such as [0.1,0.2]"]
+        null = ["or null"] if self.optional else []
+        return " ".join([*kinds, " and ".join(bounds), *null]).replace("  ", " ").strip()
+
+
+@cache
+def groups() -> dict[str, list[str]]:
+    """Every config group of conf/ with its options.
+
+    A folder within a group is a group of its own where it fills a part of an option, as ``optimizer/inner`` does.
+    Elsewhere it is a part of its options' names, as in ``model=ladder/m``.
+    """
+    found: dict[str, list[str]] = {}
+    for file in sorted(CONF.glob("*/**/*.yaml")):
+        group, _, option = file.relative_to(CONF).with_suffix("").as_posix().partition("/")
+        part, _, rest = option.partition("/")
+        if rest and any(hasattr(schema(), part) for schema in VARIANTS.get(group, {}).values()):
+            group, option = f"{group}/{part}", rest
+        found.setdefault(group, []).append(option)
+    return {group: sorted(found[group]) for group in sorted(found)}
+
+
+@cache
+def settings() -> dict[str, Setting]:
+    """Key -> setting. A field that only some options of a group have is there as well."""
+    return settings_with(None)
+
+
+def settings_with(chosen: Mapping[str, str] | None) -> dict[str, Setting]:
+    """The settings there are with these options chosen, group by group; with None, those of all options."""
+    found: dict[str, Setting] = {}
+    _collect(Config, "", (), chosen, found)
+    return found
+
+
+def _collect(schema: type, prefix: str, inside: tuple[str, ...], chosen: Mapping[str, str] | None, found: dict) -> None:
+    kinds = get_type_hints(schema)
+    for field in fields(schema):
+        key, kind = prefix + field.name, kinds[field.name]
+        if not is_dataclass(kind):
+            found.setdefault(key, Setting(key, schema, field, kind))
+            continue
+        # ``optimizer.inner`` takes any option of ``optimizer``; one that holds another optimizer is looked into once.
+        group, options = ("optimizer", "optimizer/inner") if field.name == "inner" else (field.name, field.name)
+        if group in inside[:-1]:
+            continue
+        schemas = VARIANTS.get(group, {})
+        if chosen is None:
+            places = dict.fromkeys([kind, *schemas.values()])
+        else:
+            places = [schemas.get(chosen.get(options), kind)]
+        for each in places:
+            _collect(each, key + ".", (*inside, group), chosen, found)
+
+
+@cache
+def filled_keys(group: str) -> frozenset[str]:
+    """The settings that the options of a group fill: ``init`` fills ``model.init``, ``position`` ``model.position.name``."""
+    found = set()
+    for option in groups()[group]:
+        text = (CONF / group / f"{option}.yaml").read_text()
+        package = re.match(r"# @package (\S+)", text)
+        place = package[1] if package else group.replace("/", ".")
+        prefix = "" if place == "_global_" else place + "."
+        values = OmegaConf.to_container(OmegaConf.create(text), resolve=False) or {}
+        found |= set(_flat(values, prefix)) | ({prefix + "name"} if place == group.replace("/", ".") else set())
+    return frozenset(found & settings().keys())
+
+
+def _flat(values: Mapping, prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+
+
+def unknown_key(given: str, key: str, present: Iterable[str] | None = None, note: str = "") -> MinibertError:
+    """The error for a key that is no setting: what was given, what was probably meant, what stands at its place.
+
+    ``present`` are the settings there are with the options chosen; by default those of all options. A ``note`` takes
+    the place of the guess.
+    """
+    present = list(settings() if present is None else present)
+    parts = key.split(".")
+    depth = next(n for n in range(len(parts)) if not any(_inside(name, parts[: n + 1]) for name in present))
+    stem, start = ".".join(parts[: depth + 1]), "".join(part + "." for part in parts[:depth])
+    allowed = [name for name in present if name.startswith(start)] if depth else []
+    allowed = allowed or list(dict.fromkeys([*(name.split(".")[0] for name in present), *groups()]))
+    hint = f". {note}" if note else f" (did you mean '{closest(key, stem, allowed)}'?)."
+    return MinibertError(f"{given}: unknown key '{key}'{hint} Allowed: {', '.join(allowed)}.")
+
+
+def closest(key: str, stem: str, neighbours: Iterable[str]) -> str:
+    """The setting or group that an unknown key most likely stands for; ``stem`` is the key up to its unknown part.
+
+    In this order: what another tool calls by this name; a setting whose last part this is; the most similar of its
+    ``neighbours``, or, where the key has a single part, of all settings by their last part.
+    """
+    last = _last(key.replace("-", "_").replace("/", ".").lower())
+    if last in OTHER_NAMES:
+        return OTHER_NAMES[last]
+    everything = [*settings(), *groups()]
+    for name in everything:
+        if _last(name) == last and name != key and last != "name":
+            return name
+    candidates = [*neighbours, *(everything if key == stem and "." not in key else [])]
+    unknown = _last(stem)
+    return max(candidates, key=lambda name: SequenceMatcher(None, unknown.lower(), _last(name)).ratio())
+
+
+def _inside(name: str, parts: list[str]) -> bool:
+    return name.split(".")[: len(parts)] == parts
+
+
+def _last(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
