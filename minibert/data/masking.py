@@ -110,11 +110,14 @@ class FrequencyMasking(UniformMasking):
 
 @dataclass(frozen=True)
 class WholeWordMasking(UniformMasking):
-    """All pieces of a word together: every word of a sequence is equally likely to be chosen.
+    """All pieces of a word together, the words in a random order.
 
     The words stand in one random order and are taken from its front. The word that straddles the rate is taken
     with the probability that makes the mean exact: one of s tokens, of which f fit, with probability f / s. So
-    a sequence strays from its rate by less than one word, and not at all on average.
+    a sequence strays from its rate by less than one word, and not at all on average. A word of many pieces
+    straddles the rate more often and is then mostly left out, so it is chosen less often than a short one: at a rate
+    of 0.15, on the default corpus, words of one piece with probability 0.151, of two 0.145, of three 0.139, of four
+    0.130.
 
     Whole-word masking: the 2019 update of Devlin et al.'s BERT (github.com/google-research/bert).
     """
@@ -149,6 +152,11 @@ class SpanMasking(WholeWordMasking):
     The words of a sequence stand in one random order; at each in turn a span begins, and takes what earlier spans
     have left, until the rate is reached. The last span is taken whole or not at all, with the probability that
     makes the mean exact, as a word is in whole-word masking. No span crosses [SEP].
+
+    Spans begin at a word and go on behind it, so the first words of a piece, which few spans can reach, are chosen
+    less often and the last ones, where spans are cut short, more often: at a rate of 0.15, on the default corpus,
+    position 1 with probability 0.05, position 5 with 0.13, positions 10 to 59 with 0.15 to 0.16, position 62 with
+    0.17.
 
     Joshi et al., "SpanBERT", TACL 2020: p = 0.2 and at most 10 words, 3.8 on average.
     """

@@ -6,7 +6,7 @@ Every file of the cache, the manifest that holds the baselines too, has a hash t
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,16 @@ from tokenizers import Tokenizer
 from minibert.config import DataConfig
 from minibert.data import baselines
 from minibert.data.corpora import Corpus, load_corpus, split_documents
+from minibert.data.overlap import RUN, separate
 from minibert.data.packing import Sequences, cut_documents, pack_documents
-from minibert.data.tokenizer import PAD, UNK, encode_documents, train_tokenizer
+from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
 
-FORMAT = 3
+FORMAT = 4
 """Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
 
+MUCH = 0.01
+"""Share of the text above which its loss, or its overlap with training, is warned of"""
 TOKENIZER, ARRAYS, MANIFEST = "tokenizer.json", "sequences.safetensors", "manifest.json"
 
 
@@ -61,8 +64,14 @@ def prepare_data(
     report = report or (lambda message: None)
     corpus = load_corpus(config)
     folder = Path(config.cache) / cache_key(config, corpus, vocab_size, sequence_length)
+    if corpus.passed_over:
+        report(
+            f"data.path={config.path}: {len(corpus.passed_over)} files there are hidden or of another ending, and "
+            f"were passed over: {_listed(corpus.passed_over)}"
+        )
     prepared = _read(folder, corpus)
     if prepared is not None:
+        _warn(prepared.statistics, config, report)
         return prepared
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +88,34 @@ def prepare_data(
         ) from error
     if prepared is None:
         raise MinibertError(f"data.cache={config.cache}: what was just written there cannot be read back.")
+    _warn(prepared.statistics, config, report)
     return prepared
+
+
+def _warn(statistics: dict, config: DataConfig, report: Callable[[str], None]) -> None:
+    """Say so where much of the text is lost, or much of what is held out is in training too."""
+    long, unknown = statistics["characters_lost_in_long_words"], statistics["characters_lost_as_unknown"]
+    if long + unknown > MUCH * statistics["characters"]:
+        report(_lost_text(long, unknown, statistics["characters"], config))
+    if statistics["evaluation_overlap"] > MUCH:
+        report(
+            f"{statistics['evaluation_overlap']:.1%} of the held-out words stand, in runs of {RUN} words, in "
+            "training documents too, so the held-out loss is too low. A lower data.largest_overlap moves such "
+            "documents to training."
+        )
+
+
+def _lost_text(long: int, unknown: int, characters: int, config: DataConfig) -> str:
+    return (
+        f"{(long + unknown) / characters:.1%} of the {characters:,} characters become [UNK] and are lost: "
+        f"{long / characters:.1%} in words of more than data.longest_word={config.longest_word} characters, "
+        f"{unknown / characters:.1%} in words with a character outside of the vocabulary. Raise data.longest_word or "
+        "model.vocab_size, or put white space between words."
+    )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def cache_key(config: DataConfig, corpus: Corpus, vocab_size: int, sequence_length: int) -> str:
@@ -90,6 +126,9 @@ def cache_key(config: DataConfig, corpus: Corpus, vocab_size: int, sequence_leng
         "vocab_size": vocab_size,
         "sequence_length": sequence_length,
         "lowercase": config.lowercase,
+        "strip_accents": config.strip_accents,
+        "longest_word": config.longest_word,
+        "largest_overlap": config.largest_overlap,
         "packed": config.packed,
         "evaluation_fraction": config.evaluation_fraction,
         "tokenizers": tokenizers.__version__,
@@ -106,21 +145,30 @@ def _build(
     report: Callable[[str], None],
 ) -> None:
     """Compute everything, write it beside ``folder``, and rename, so that ``folder`` is complete or absent."""
-    splits = split_documents(corpus, config.evaluation_fraction)
+    *splits, overlap, moved = separate(*split_documents(corpus, config.evaluation_fraction), config.largest_overlap)
     texts = [[document.text for document in split] for split in splits]
     report(f"training a vocabulary of {vocab_size:,} on {len(texts[0]):,} documents")
-    tokenizer = train_tokenizer(texts[0], vocab_size, config.lowercase)
+    tokenizer = train_tokenizer(
+        texts[0], vocab_size, config.lowercase, config.strip_accents, config.longest_word
+    )
     report(f"encoding {len(corpus.documents):,} documents")
     arrange = pack_documents if config.packed else cut_documents
-    train, evaluation = (arrange(encode_documents(tokenizer, split), sequence_length) for split in texts)
+    lost = Lost()
+    train, evaluation = (arrange(encode_documents(tokenizer, split, lost), sequence_length) for split in texts)
     for name, sequences in (("training", train), ("evaluation", evaluation)):
         if sequences.ordinary.sum() < sequence_length - 2:
             raise MinibertError(
-                f"data.name={corpus.name}: too little text, the {name} split has "
+                (f"{_lost_text(lost.in_long_words, lost.unknown, lost.characters, config)} " if lost.share else "")
+                + f"data.name={corpus.name}: too little text, the {name} split has "
                 f"{sequences.ordinary.sum()} tokens and one sequence takes {sequence_length - 2}. Give more text, "
                 f"a smaller training.sequence_length than {sequence_length}, or another data.evaluation_fraction "
                 f"than {config.evaluation_fraction}."
             )
+    if moved:
+        report(
+            f"{len(moved)} held-out documents repeat training documents by more than data.largest_overlap="
+            f"{config.largest_overlap} and are trained on instead: {_listed(moved)}"
+        )
     report("measuring the baselines")
     train_counts = baselines.unigram_counts(train, vocab_size)
     evaluation_counts = baselines.unigram_counts(evaluation, vocab_size)
@@ -134,6 +182,11 @@ def _build(
         "evaluation_tokens": evaluation.text_tokens,
         "vocabulary": tokenizer.get_vocab_size(),
         "unknown_share": float((evaluation.input_ids == UNK).sum() / evaluation.text_tokens),
+        "characters": lost.characters,
+        "characters_lost_in_long_words": lost.in_long_words,
+        "characters_lost_as_unknown": lost.unknown,
+        "evaluation_overlap": overlap,
+        "documents_moved_to_training": len(moved),
         "unigram_entropy": baselines.unigram_entropy(evaluation_counts),
         "unigram_cross_entropy": baselines.unigram_cross_entropy(train_counts, evaluation_counts),
         "bigram_cross_entropy": baselines.bigram_cross_entropy(train, evaluation, vocab_size),
@@ -177,6 +230,7 @@ def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
         "documents": len(corpus.documents),
         "duplicates_dropped": corpus.duplicates_dropped,
         "empty_dropped": corpus.empty_dropped,
+        "files_passed_over": len(corpus.passed_over),
     }
     return PreparedData(
         tokenizer,

@@ -4,9 +4,11 @@ Words are cut greedily into the longest pieces of a learned vocabulary; ``##`` m
 word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used by Devlin et al., "BERT", 2019.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +30,52 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 FIRST_ORDINARY = len(SPECIAL_TOKENS)
 """Every id from here on is an ordinary token: one that may be masked, predicted and drawn at random."""
 
-LINES_AT_ONCE = 4096
-"""Lines encoded in one call, which bounds the memory taken by the library's bulky intermediate results."""
+CHARACTERS_AT_ONCE = 1_000_000
+"""Characters given to the library in one call: its intermediate results take some hundred bytes for each."""
+PIECE = 10_000
+"""Characters of a line that are encoded as one, longer words aside"""
 
 
-def train_tokenizer(texts: Sequence[str], vocab_size: int, lowercase: bool) -> Tokenizer:
+WHITE_SPACE = re.compile(r"[ \t]+")
+
+
+@dataclass
+class Lost:
+    """Characters of text, white space aside, and those of them that became [UNK]: of which nothing is left."""
+
+    characters: int = 0
+    in_long_words: int = 0
+    """Lost with words longer than the tokenizer reads"""
+    unknown: int = 0
+    """Lost with words that hold a character outside of the vocabulary"""
+
+    @property
+    def share(self) -> float:
+        return (self.in_long_words + self.unknown) / max(self.characters, 1)
+
+    def add(self, tokenizer: Tokenizer, text: str, ids: np.ndarray) -> None:
+        """Count a text that was encoded to ``ids``."""
+        self.characters += sum(map(len, text.split()))
+        if not (ids == UNK).any():
+            return  # offsets, which tell how much an [UNK] stands for, take time: they are asked for only here
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if token == UNK and end - start > tokenizer.model.max_input_chars_per_word:
+                self.in_long_words += end - start
+            elif token == UNK:
+                self.unknown += end - start
+
+
+def train_tokenizer(
+    texts: Sequence[str], vocab_size: int, lowercase: bool, strip_accents: bool = False, longest_word: int = 100
+) -> Tokenizer:
     """A WordPiece tokenizer of at most ``vocab_size`` tokens, fewer where the text does not yield as many.
 
-    The special tokens take the ids 0 to 4. ``lowercase`` also strips accents, as BERT's normaliser does. The
-    same texts give the same tokenizer, to the byte.
+    The special tokens take the ids 0 to 4. ``strip_accents`` takes accents and all other combining marks away: uncased
+    BERT does both. A word of more than ``longest_word`` characters is one [UNK]. The same texts give the same
+    tokenizer, to the byte.
     """
-    trained = _empty_tokenizer({}, lowercase)
+    trained = _empty_tokenizer({}, lowercase, strip_accents, longest_word)
     alphabet = _alphabet(texts, trained, largest=(vocab_size - FIRST_ORDINARY) // 2)
     # The trainer numbers the ##-pieces of single characters in the order of a hash map, which is another one each
     # time, and breaks ties between equally frequent merges by these numbers. Declaring the pieces beforehand, as
@@ -52,8 +89,8 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, lowercase: bool) -> T
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    trained.train_from_iterator(texts, trainer, length=len(texts))
-    return _empty_tokenizer(trained.get_vocab(), lowercase)
+    trained.train_from_iterator((piece for text in texts for piece in _pieces(text)), trainer)
+    return _empty_tokenizer(trained.get_vocab(), lowercase, strip_accents, longest_word)
 
 
 def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
@@ -69,7 +106,8 @@ def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
         raise MinibertError(f"vocab_size={vocab_size}: out of range. Allowed: at least {smallest}.")
     config = DataConfig(name="sotu")
     train, _ = split_documents(load_corpus(config), config.evaluation_fraction)
-    return train_tokenizer([document.text for document in train], vocab_size, config.lowercase)
+    texts = [document.text for document in train]
+    return train_tokenizer(texts, vocab_size, config.lowercase, config.strip_accents, config.longest_word)
 
 
 def load_tokenizer(path) -> Tokenizer:
@@ -130,26 +168,63 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence, is_pretokenized: bool = 
         return tokenizer.encode_batch(list(texts), is_pretokenized=is_pretokenized)
 
 
-def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+def encode_documents(tokenizer: Tokenizer, texts: Sequence[str], lost: Lost | None = None) -> list[np.ndarray]:
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
-    A special token that is spelt out in a text is read as the ordinary characters that it consists of.
+    A special token that is spelt out in a text is read as the ordinary characters that it consists of. What becomes
+    [UNK] is counted in ``lost``.
     """
-    # No piece spans a line break, so lines give the same ids as whole texts, and spread better over the cores.
-    lines = [(owner, line) for owner, text in enumerate(texts) for line in text.split("\n") if line]
-    pieces = [[np.empty(0, np.int32)] for _ in texts]
+    encoded = [[np.empty(0, np.int32)] for _ in texts]
     with whole_texts(tokenizer, spelt_out=True):
-        for start in range(0, len(lines), LINES_AT_ONCE):
-            owners, batch = zip(*lines[start : start + LINES_AT_ONCE])
-            for owner, encoding in zip(owners, tokenizer.encode_batch_fast(batch, add_special_tokens=False)):
-                pieces[owner].append(np.array(encoding.ids, np.int32))
-    return [np.concatenate(parts) for parts in pieces]
+        for owners, pieces in _batches(texts):
+            for owner, piece, encoding in zip(
+                owners, pieces, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True
+            ):
+                ids = np.array(encoding.ids, np.int32)
+                encoded[owner].append(ids)
+                if lost is not None:
+                    lost.add(tokenizer, piece, ids)
+    return [np.concatenate(parts) for parts in encoded]
 
 
-def _empty_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
+def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """(index of the text, its piece) of all pieces, as lists that hold about :data:`CHARACTERS_AT_ONCE`."""
+    owners, batch, size = [], [], 0
+    for owner, text in enumerate(texts):
+        for piece in _pieces(text):
+            owners.append(owner)
+            batch.append(piece)
+            size += len(piece)
+            if size >= CHARACTERS_AT_ONCE:
+                yield owners, batch
+                owners, batch, size = [], [], 0
+    if batch:
+        yield owners, batch
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text, cut at line breaks, and where a line is long, at other white space.
+
+    No token spans white space, so pieces give the same ids as the whole, with less memory and on all cores.
+    """
+    for line in text.split("\n"):
+        start = 0
+        while len(line) - start > PIECE:
+            gap = WHITE_SPACE.search(line, start + PIECE)
+            if gap is None:
+                break
+            yield line[start : gap.start()]
+            start = gap.end()
+        if rest := line[start:]:
+            yield rest
+
+
+def _empty_tokenizer(
+    vocabulary: dict[str, int], lowercase: bool, strip_accents: bool | None, longest_word: int = 100
+) -> Tokenizer:
     """BERT's pipeline around a vocabulary: normaliser, words and punctuation, WordPiece, [CLS] … [SEP]."""
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=longest_word))
+    tokenizer.normalizer = BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.decoder = WordPieceDecoder()
     if vocabulary:
@@ -168,9 +243,7 @@ def _around_vocabulary(path: Path, settings: dict) -> Tokenizer:
     tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     vocabulary = {token: index for index, token in enumerate(tokens)}
     _require_special_tokens(path, vocabulary)
-    tokenizer = _empty_tokenizer(vocabulary, lowercase=True)
-    tokenizer.normalizer = BertNormalizer(lowercase=True, strip_accents=None)  # accents go with case, unless said
-    return tokenizer
+    return _empty_tokenizer(vocabulary, lowercase=True, strip_accents=None)  # accents go with case, unless said
 
 
 def _require_special_tokens(path: Path, vocabulary: dict[str, int]) -> None:

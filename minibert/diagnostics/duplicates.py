@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minibert.data.overlap import covered_by_runs, hash_rows, hash_runs
 from minibert.errors import MinibertError
-
-MULTIPLIER = 6364136223846793005
-"""Odd, with bits all over: Knuth's, for congruential generators modulo 2⁶⁴."""
 
 
 class DuplicateShares(NamedTuple):
@@ -24,8 +22,7 @@ def compute_duplicate_shares(input_ids: np.ndarray, text: np.ndarray, window: in
     all runs of ``window`` tokens are compared, and those tokens counted that lie in a run which occurs twice or
     more. Lee et al., "Deduplicating Training Data Makes Language Models Better", ACL 2022, do so with runs of 50.
 
-    What is compared is a polynomial hash modulo 2⁶⁴, hₙ(i) = Σⱼ (wᵢ₊ⱼ + 1) mⁿ⁻¹⁻ʲ over j < n; that of runs is
-    computed by doubling, h₂ₙ(i) = hₙ(i) mⁿ + hₙ(i + n).
+    What is compared are hashes (:mod:`minibert.data.overlap`).
 
     Parameters
     ----------
@@ -42,36 +39,13 @@ def compute_duplicate_shares(input_ids: np.ndarray, text: np.ndarray, window: in
         )
     if window < 1 or window & (window - 1):
         raise MinibertError(f"window: {window} was given. Allowed: a power of two, such as 16, 32 or 64.")
-    sequences = _repeated(_hash_rows(np.asarray(input_ids)))
+    sequences = _repeated(hash_rows(np.asarray(input_ids)))
     stream = np.asarray(input_ids)[text]
     if len(stream) < window:
         return DuplicateShares(float(sequences.mean()), 0.0)
-    starts = np.flatnonzero(_repeated(_hash_runs(stream, window)))
-    # A run covers the tokens from its start on: one more where it begins, one less behind its end.
-    change = np.zeros(len(stream) + 1, np.int64)
-    change[starts] += 1
-    change[starts + window] -= 1
-    covered = np.cumsum(change[:-1]) > 0
+    starts = np.flatnonzero(_repeated(hash_runs(stream, window)))
+    covered = covered_by_runs(starts, window, len(stream))
     return DuplicateShares(float(sequences.mean()), float(covered.mean()))
-
-
-def _power(exponent: int) -> np.uint64:
-    return np.uint64(pow(MULTIPLIER, exponent, 2**64))
-
-
-def _hash_rows(ids: np.ndarray) -> np.ndarray:
-    """(S, T) -> (S,) uint64"""
-    powers = np.array([_power(exponent) for exponent in reversed(range(ids.shape[1]))])
-    return (ids.astype(np.uint64) + np.uint64(1)) @ powers
-
-
-def _hash_runs(ids: np.ndarray, window: int) -> np.ndarray:
-    """(n,) -> (n - window + 1,) uint64"""
-    hashes, length = ids.astype(np.uint64) + np.uint64(1), 1
-    while length < window:
-        hashes = hashes[:-length] * _power(length) + hashes[length:]
-        length *= 2
-    return hashes
 
 
 def _repeated(hashes: np.ndarray) -> np.ndarray:

@@ -166,6 +166,7 @@ def hub(monkeypatch):
             return self.answer
 
     module = Hub("datasets")
+    module.__version__ = "4.0.0"
     monkeypatch.setitem(sys.modules, "datasets", module)
     return module
 

@@ -79,7 +79,7 @@ def test_training_in_other_processes_gives_the_same_tokenizer_to_the_byte(tokeni
 def test_lowercase_is_a_choice():
     lower = train_tokenizer(["Café CAFÉ café"], vocab_size=60, lowercase=True)
     cased = train_tokenizer(["Café CAFÉ café"], vocab_size=60, lowercase=False)
-    assert encode_documents(lower, ["Café"])[0].tolist() == encode_documents(lower, ["cafe"])[0].tolist()
+    assert encode_documents(lower, ["Café"])[0].tolist() == encode_documents(lower, ["CAFÉ"])[0].tolist()
     assert len({tuple(ids) for ids in encode_documents(cased, ["Café", "CAFÉ", "café"])}) == 3
 
 

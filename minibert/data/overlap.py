@@ -1,0 +1,104 @@
+"""Text that stands in two places: found by hashes of runs of tokens, or of words.
+
+Lee et al., "Deduplicating Training Data Makes Language Models Better", ACL 2022, look at runs of 50.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minibert.data.corpora import Document
+
+MULTIPLIER = 6364136223846793005
+"""Odd, with bits all over: Knuth's, for congruential generators modulo 2⁶⁴."""
+RUN = 50
+"""Words of a run"""
+
+
+def hash_rows(ids: np.ndarray) -> np.ndarray:
+    """(S, T) ints -> (S,) uint64: Σⱼ (wⱼ + 1) mᵀ⁻¹⁻ʲ modulo 2⁶⁴"""
+    powers = np.array([_power(exponent) for exponent in reversed(range(ids.shape[1]))])
+    return (ids.astype(np.uint64) + np.uint64(1)) @ powers
+
+
+def hash_runs(ids: np.ndarray, window: int) -> np.ndarray:
+    """hₙ(i) = Σⱼ (wᵢ₊ⱼ + 1) mⁿ⁻¹⁻ʲ over j < n, modulo 2⁶⁴, of every run of n = ``window``.
+
+    (S,) ints -> (S − n + 1,) uint64; empty where S < n. Computed by doubling, h₂ₖ(i) = hₖ(i) mᵏ + hₖ(i + k), up to
+    the largest power of two k ≤ n; two runs of k that overlap then make one of n.
+    """
+    if len(ids) < window:
+        return np.empty(0, np.uint64)
+    hashes, length = ids.astype(np.uint64) + np.uint64(1), 1
+    while 2 * length <= window:
+        hashes = hashes[:-length] * _power(length) + hashes[length:]
+        length *= 2
+    rest = window - length
+    return hashes[: len(hashes) - rest] * _power(length) + hashes[rest:] if rest else hashes
+
+
+def covered_by_runs(starts: np.ndarray, window: int, size: int) -> np.ndarray:
+    """(size,) bool: which of ``size`` places lie in a run of ``window`` that begins at one of ``starts``."""
+    # One more run where it begins, one less behind its end.
+    change = np.zeros(size + 1, np.int64)
+    change[starts] += 1
+    change[starts + window] -= 1
+    return np.cumsum(change[:-1]) > 0
+
+
+def shares_in_training(
+    training: Sequence[Document], held_out: Sequence[Document], run: int = RUN
+) -> tuple[np.ndarray, float]:
+    """How much of held-out documents stands, word for word, in training documents as well.
+
+    Words are what white space separates, without regard to case; those are counted that lie in a run of ``run``
+    words which a training document has too.
+
+    Returns the share of each held-out document's words, and the share of all their words.
+    """
+    numbers: dict[str, int] = {}
+
+    def words(document: Document) -> np.ndarray:
+        found = document.text.lower().split()
+        return np.fromiter((numbers.setdefault(word, len(numbers)) for word in found), np.int64, len(found))
+
+    seen = np.unique(np.concatenate([np.empty(0, np.uint64), *(hash_runs(words(each), run) for each in training)]))
+    counts, sizes = [], []
+    for document in held_out:
+        text = words(document)
+        hashes = hash_runs(text, run)
+        places = np.searchsorted(seen, hashes).clip(max=max(len(seen) - 1, 0))
+        starts = np.flatnonzero(seen[places] == hashes) if len(seen) else np.empty(0, np.int64)
+        counts.append(int(covered_by_runs(starts, run, len(text)).sum()))
+        sizes.append(len(text))
+    shares = np.array(counts) / np.maximum(sizes, 1)
+    return shares, sum(counts) / max(sum(sizes), 1)
+
+
+def separate(
+    training: Sequence[Document], held_out: Sequence[Document], largest: float
+) -> tuple[list[Document], list[Document], float, tuple[str, ...]]:
+    """Take documents out of the held-out ones that stand in training by more than the share ``largest``.
+
+    They are trained on instead, beside the text that they repeat. The shares of the others are then measured again,
+    until none is left to move; the one with the least in training always stays.
+
+    Returns training and held-out documents, the share of the held-out words that still stand in training, and the
+    names of the documents moved.
+    """
+    training, held_out, moved = list(training), list(held_out), []
+    while True:
+        shares, total = shares_in_training(training, held_out)
+        repeated = np.flatnonzero(shares > largest)
+        if len(repeated) == len(held_out):
+            repeated = np.sort(np.argsort(shares, kind="stable")[1:])
+        if not len(repeated):
+            return training, held_out, total, tuple(moved)
+        leaving = [held_out[index] for index in repeated]
+        moved += [document.name for document in leaving]
+        training += leaving
+        held_out = [document for index, document in enumerate(held_out) if index not in set(repeated)]
+
+
+def _power(exponent: int) -> np.uint64:
+    return np.uint64(pow(MULTIPLIER, exponent, 2**64))
