@@ -125,7 +125,7 @@ class Display:
         plain_at = time.monotonic()
         if redraw:
             screen.start()
-        pause = POLL_SECONDS
+        pause, away = POLL_SECONDS, False
         while True:
             last = stop.wait(pause)
             looked_at = time.thread_time()
@@ -133,8 +133,10 @@ class Display:
                 with at_once():
                     children = sweep.children()
             except Exception as error:  # the display must not end the sweep
-                self.note(f"the store could not be read: {error}")
+                if not away:
+                    self.note(f"the store could not be read; looking again: {error}")
                 children = None
+            away = children is None
             if children is not None:
                 for child in children:
                     if child.status != "RUNNING" and child.id not in known and (child.ended or 0) >= started:
