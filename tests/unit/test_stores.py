@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from minibert import interruption
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, Refused
 from minibert.interruption import Interrupted
 from minibert.loading import find_run
 from minibert.tracking import claim, open_store, start_run
@@ -248,3 +248,21 @@ def test_waiting_for_a_lock_ends_with_the_wish_to_end_even_where_signals_are_def
     with path.open("w") as held, interruption.deferred(), pytest.raises(Interrupted, match="SIGTERM"):
         fcntl.flock(held, fcntl.LOCK_EX)
         acquire(file_lock(path), lambda: monkeypatch.setattr(interruption._State, "reason", "SIGTERM"))
+
+
+def test_artifacts_of_a_remote_store_lie_at_the_paths_of_those_of_a_local_one(folder):
+    run = begin(folder)
+    remote = artifacts_of(run.store, run.id)
+    remote.folder = None  # as where the address is a server's
+    for path in ("a.txt", "b/c/d.txt"):
+        remote.write(path, b"text")
+    (folder / "f.txt").write_text("text")
+    remote.add(folder / "f.txt")
+    remote.add(folder / "f.txt", "b")
+    for which in (remote, artifacts_of(run.store, run.id)):
+        assert which.list("") == ["a.txt", "b", "checkpoints", "config.yaml", "f.txt"]
+        assert which.list("b") == ["b/c", "b/f.txt"] and which.list("none") == []
+        assert which.fetch("b/c/d.txt").read_bytes() == b"text"
+        assert (which.fetch() / "a.txt").read_bytes() == b"text"
+        with pytest.raises(Refused, match="outside"):
+            artifacts_of(run.store, run.id).write("../x", b"")
