@@ -35,6 +35,7 @@ from minibert.naming import run_name
 from minibert.report import load_analysis
 from minibert.serving import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished
+from minibert.tracking.leases import OvertakenError
 from minibert.tracking.provenance import environment
 from minibert.tracking.runs import Run, start_run
 from minibert.tracking.store import open_store
@@ -112,6 +113,9 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
             return Outcome(found, "FOUND")
     except Interrupted as error:
         return Outcome(None, "KILLED", str(error))
+    except OvertakenError as error:  # now it is the other process that this one waits for
+        display.note(str(error))
+        return train(config, choices, display)
     except MinibertError as error:
         return Outcome(None, "FAILED", str(error))
 

@@ -2,12 +2,14 @@
 
 A run that the store calls RUNNING may be long dead: nothing tells the store about a kill -9. A file lock does
 not outlive its process, because the kernel lets go of it, so the lock and not the status says who is alive.
+Processes that share a server may share no file system: among these, a lease says it.
 """
 
 from collections.abc import Callable
 
 from filelock import FileLock
 
+from minibert.tracking.leases import Lease
 from minibert.tracking.locks import acquire
 from minibert.tracking.store import Store, store_errors
 
@@ -15,9 +17,11 @@ from minibert.tracking.store import Store, store_errors
 class Claim:
     """The right to train one configuration, held until :meth:`release`, the end of ``with`` or of the process."""
 
-    def __init__(self, store: Store, config_hash: str, lock: FileLock):
+    def __init__(self, store: Store, config_hash: str, lock: FileLock, lease: Lease | None = None):
         self.store = store
         self.config_hash = config_hash
+        self.lease = lease
+        """None where the lock lies beside the database and is enough"""
         self._lock = lock
 
     def finished_run(self) -> str | None:
@@ -25,6 +29,8 @@ class Claim:
         return find_finished(self.store, self.config_hash)
 
     def release(self) -> None:
+        if self.lease is not None:
+            self.lease.release()
         self._lock.release()
 
     def __enter__(self) -> "Claim":
@@ -37,17 +43,27 @@ class Claim:
 def claim(store: Store, config_hash: str, on_wait: Callable[[str], None] | None = None) -> Claim:
     """Wait until no other process trains this configuration, then hold the right to it.
 
-    ``on_wait`` is called once with a sentence for the user if there is something to wait for. The lock lies beside
-    the database: it keeps apart processes of one machine, or of a shared file system with flock.
+    ``on_wait`` is told in a sentence for whom it waits, and whose run is taken over. The lock lies beside the
+    database, and keeps apart all processes of a machine, or of a shared file system with flock. For a server it
+    lies in the local folder, and keeps apart those that use the same one; a lease keeps apart all others.
+
+    Raises :class:`Interrupted` when this process is asked to end while it waits.
     """
+    say = on_wait or (lambda sentence: None)
     lock = store.lock(f"{store.experiment_id}-{config_hash[:16]}")
 
-    def say() -> None:
-        if on_wait is not None:
-            on_wait(f"another process is training {_running_name(store, config_hash)}; waiting for it to end")
+    def say_so() -> None:
+        say(f"another process is training {_running_name(store, config_hash)}; waiting for it to end")
 
-    acquire(lock, say)
-    return Claim(store, config_hash, lock)
+    acquire(lock, say_so)
+    claimed = Claim(store, config_hash, lock, Lease(store, config_hash) if store.database is None else None)
+    try:
+        if claimed.lease is not None:
+            claimed.lease.wait(say)
+    except BaseException:
+        claimed.release()
+        raise
+    return claimed
 
 
 def find_finished(store: Store, config_hash: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from minibert.errors import MinibertError
 from minibert.tracking.claims import Claim, find_unfinished
+from minibert.tracking.leases import Lease
 from minibert.tracking.records import Record, create, reopen
 from minibert.tracking.refusals import LEFT_OUT, send
 from minibert.tracking.retries import at_once, is_refusal, patiently
@@ -48,14 +49,19 @@ def start_run(
 
 
 def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> "Run":
-    store = claim.store
+    store, lease = claim.store, claim.lease
     earlier = find_unfinished(store, claim.config_hash)
+    tags = {**tags, **(lease.take() if lease else {})}
     if earlier is None:
         entity = create(store, name, parameters, tags)
-        return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False)
-    reopen(store, earlier, parameters, tags)
+    else:
+        reopen(store, earlier, parameters, tags)
+    if lease is not None:
+        lease.hold((earlier or entity).info.run_id, created=earlier is None)
+    if earlier is None:
+        return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False, lease=lease)
     left_out = earlier.data.tags.get(LEFT_OUT, "")
-    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out)
+    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease)
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
     return run
 
@@ -63,8 +69,17 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
 class Run(Record):
     """An open run. ``folder`` is its local working folder, removed when it finishes."""
 
-    def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, left_out: str = ""):
+    def __init__(
+        self,
+        store: Store,
+        id: str,
+        artifact_uri: str,
+        continued: bool,
+        left_out: str = "",
+        lease: Lease | None = None,
+    ):
         super().__init__(store, id, artifact_uri, continued, left_out)
+        self._lease = lease
         self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []
@@ -109,6 +124,7 @@ class Run(Record):
             write_points(self.folder / UNSENT, self._points)
 
     def _send(self) -> bool:
+        self._check_lease()
         while self._points:
             batch = self._points[:MOST_POINTS]
             try:
@@ -123,6 +139,11 @@ class Run(Record):
             (self.folder / UNSENT).unlink(missing_ok=True)
         self._trouble, self._wait, self._tried_at = None, FLUSH_SECONDS, time.monotonic()
         return True
+
+    def _check_lease(self) -> None:
+        """Raise :class:`OvertakenError` where another process writes this run now."""
+        if self._lease is not None:
+            self._lease.check()
 
     def _log_batch(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
