@@ -5,13 +5,33 @@
 >>> grads["layers.0.attention.query.weight"]
 """
 
-from minibert.config import ModelConfig
-from minibert.data.tokenizer import create_tokenizer
-from minibert.errors import MinibertError
-from minibert.loading import load_run
-from minibert.model.bert import MiniBERT
-from minibert.model.factory import create_model, load_model
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minibert.config import ModelConfig
+    from minibert.data.tokenizer import create_tokenizer
+    from minibert.errors import MinibertError
+    from minibert.loading import load_run
+    from minibert.model.bert import MiniBERT
+    from minibert.model.factory import create_model, load_model
 
 __all__ = [
     "MiniBERT", "MinibertError", "ModelConfig", "create_model", "create_tokenizer", "load_model", "load_run",
 ]  # fmt: skip
+
+_HOMES = {
+    "MiniBERT": "model.bert", "MinibertError": "errors", "ModelConfig": "config", "create_model": "model.factory",
+    "create_tokenizer": "data.tokenizer", "load_model": "model.factory", "load_run": "loading",
+}  # fmt: skip
+
+
+def __getattr__(name: str):
+    # Imported when asked for, so that the commands can watch for Ctrl-C before the long imports begin.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'minibert' has no attribute '{name}'")
+    return getattr(import_module(f"minibert.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

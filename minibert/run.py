@@ -4,20 +4,28 @@ A run is recognised by the hash of its configuration: one that has finished is n
 interrupted goes on from its checkpoint, in the same MLflow run, to the same bits.
 """
 
+if __name__ == "__main__":
+    # The importable module, not this copy of it called __main__: its functions can be sent to other processes.
+    from minibert.door import enter
+
+    enter("minibert.run")
+
 import hashlib
+import os
+import socket
 import sys
 import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import hydra
+import psutil
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
 from minibert.composing import Job, Plan, plan
-from minibert.config import CONF, Config, config_hash, register, resolve
+from minibert.config import Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
@@ -30,6 +38,7 @@ from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.failure import report_failure
 from minibert.interruption import Interrupted
+from minibert.launching import call_hydra, watched_workers
 from minibert.model.bert import MiniBERT
 from minibert.naming import run_name
 from minibert.report import load_analysis
@@ -65,12 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     flags = [word for word in arguments if word.startswith("-")]
     overrides = [word for word in arguments if not word.startswith("-")]
-    if any(flag.split("=")[0] in HYDRA_FLAGS for flag in flags):
-        _hydra(arguments)
-        return 0
     interruption.watch()
     display = Display()
     try:
+        if any(flag.split("=")[0] in HYDRA_FLAGS for flag in flags):
+            return _ask_hydra(arguments, [word for word in overrides if "=" in word])
         unknown = [flag for flag in flags if flag not in ("-m", "--multirun")]
         if unknown:
             raise MinibertError(f"{unknown[0]}: unknown flag. Allowed: --multirun (-m), {', '.join(HYDRA_FLAGS)}.")
@@ -81,9 +89,17 @@ def main(arguments: list[str] | None = None) -> int:
     except MinibertError as error:
         display.error(str(error))
         return 2
-    except (Interrupted, KeyboardInterrupt):
-        display.error("ended before anything was started")
+    except Interrupted as error:
+        display.error(f"ended by {error}")
         return interruption.exit_code()
+
+
+def _ask_hydra(arguments: list[str], overrides: list[str]) -> int:
+    try:
+        return call_hydra(job, arguments)
+    except MinibertError:
+        plan(overrides, multirun=True)  # says it in minibert's words, where these are at fault
+        raise
 
 
 def job(composed) -> None:
@@ -91,7 +107,7 @@ def job(composed) -> None:
     interruption.watch(follow_parent=True)
     if interruption.reason() is None:
         outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
-        if outcome.run_id is None:
+        if outcome.run_id is None and outcome.status == "FAILED":
             Display().error(f"a run could not start: {outcome.reason}")
     interruption.leave_if_orphaned()
 
@@ -129,6 +145,7 @@ def _record(
 ) -> Outcome:
     """Start or continue the run in the store, train it, and close it with what became of it."""
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
+    tags["minibert.process"] = f"{socket.gethostname()}:{os.getpid()}"
     tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
     parameters = asdict(config)
     del parameters["tracking"], parameters["study"]
@@ -221,20 +238,62 @@ def _sweep(planned: Plan, display: Display) -> int:
     status, reason = "FAILED", "the sweep's own process failed"
     try:
         if tracking.rerun or _join_finished(sweep, names):
-            with interruption.deferred(), display.sweep(sweep, len(names), tracking.progress):
-                words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
-                words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-                _hydra(["--multirun", *words])
+            _launch(planned, sweep, len(names), display)
         status, reason = _verdict(sweep, names)
+    except Interrupted:
+        pass  # a second wish: the runs are left where they are
     finally:
         if interruption.reason():
             status, reason = "KILLED", interruption.reason()
         sweep.finish(status, reason)
-    if study.factor and status != "KILLED":
-        report = load_analysis("report")  # it reads the store only, and stands above this room
-        report.print_result(report.write_report(store, study.name, sweep_id=sweep.id))
     display.sweep_end(sweep, names, status, reason, tracking)
-    return interruption.exit_code() if status == "KILLED" else int(status == "FAILED")
+    if status == "KILLED":
+        return interruption.exit_code()
+    reported = _report(sweep, study.name, display) if study.factor else True
+    return int(status == "FAILED" or not reported)
+
+
+def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
+    """Have Hydra's launcher train what is left. How that went stands in the store, also where a process dies."""
+    words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
+    words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
+    failure = None
+    with watched_workers() as died:
+        try:
+            live = planned.jobs[0].config.tracking.progress
+            with interruption.deferred(), display.sweep(sweep, runs, live), interruption.held_back_from_children():
+                call_hydra(job, ["--multirun", *words])
+        except MinibertError as error:
+            failure = error
+        finally:
+            _close_abandoned(sweep, died)
+    if failure and not interruption.reason():
+        display.error(f"{str(failure).rstrip('.')}. What has finished stands; the same command goes on with the rest.")
+
+
+def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
+    """Close the runs whose process on this machine is gone, with what it ``died`` of (process -> words)."""
+    for child in sweep.newest().values():
+        host, _, process = child.tags.get("minibert.process", "").rpartition(":")
+        if child.status != "RUNNING" or host != socket.gethostname() or psutil.pid_exists(int(process)):
+            continue
+        if int(process) in died:
+            sweep.close(child, "FAILED", died[int(process)])
+        else:
+            sweep.close(child, "KILLED", "the launcher ended its process when another died")
+
+
+def _report(sweep: Sweep, study: str, display: Display) -> bool:
+    """Print and keep the report on a sweep. It comes last, and what goes wrong in it is one line."""
+    try:
+        report = load_analysis("report")  # it reads the store only, and stands above this room
+        report.print_result(report.write_report(sweep.store, study, sweep_id=sweep.id))
+    except Exception as error:
+        why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
+        display.error(f"The report failed: {why}")
+        display.note(f"The runs are recorded, and `python -m minibert.report {study}` tries again.")
+        return False
+    return True
 
 
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
@@ -256,20 +315,3 @@ def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[str, str | None]:
     if not missing:
         return "FINISHED", None
     return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"
-
-
-def _hydra(arguments: list[str]) -> None:
-    sys.argv = ["minibert.run", *arguments]
-    try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-    except SystemExit as error:
-        # Hydra ends the process when a launcher fails, after printing why. The sweep still has to be closed.
-        if error.code not in (0, None):
-            print(f"Hydra ended with exit code {error.code}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    # The importable module, not this copy of it called __main__: its functions can be sent to other processes.
-    from minibert.run import main as run_main
-
-    sys.exit(run_main())

@@ -42,9 +42,17 @@ class PatientClient:
 
     def __getattr__(self, name: str):
         found = getattr(self._client, name)
-        if not callable(found) or name in NOT_REPEATABLE:
+        if not callable(found):
             return found
-        return functools.partial(patiently, found)
+        if name in NOT_REPEATABLE:
+            return functools.partial(_whole, found)
+        return functools.partial(patiently, functools.partial(_whole, found))
+
+
+def _whole(call: Callable, *arguments, **options):
+    """The call, torn by no signal: one that comes meanwhile raises after it."""
+    with interruption.shielded():
+        return call(*arguments, **options)
 
 
 @contextmanager

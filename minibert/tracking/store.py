@@ -213,7 +213,7 @@ def _quieten() -> None:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

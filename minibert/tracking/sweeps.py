@@ -56,6 +56,10 @@ class Sweep(Record):
         """Hash of the configuration -> the run of it that was started last."""
         return {child.config_hash: child for child in sorted(self.children(), key=lambda child: child.started)}
 
+    def close(self, child: Child, status: str, reason: str) -> None:
+        """Close a run whose own process can no longer do so."""
+        Record(self.store, child.id, "", continued=True).finish(status, reason)
+
 
 def open_sweep(
     store: Store,

@@ -55,6 +55,32 @@ def test_bad_input_is_one_message_that_names_the_way_out(capsys, tmp_path, argum
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cfg", "job", "optimizer=adamv"], "did you mean 'adamw'"),
+        (["--info", "defaults", "model=x"], "unknown name 'x'"),
+        (["--cfg", "job", "--multirun"], "ValueError: only one of them"),
+    ],
+)
+def test_a_question_that_hydra_cannot_answer_is_one_message(capsys, monkeypatch, arguments, words):
+    def fail(task, arguments):
+        raise MinibertError("ValueError: only one of them")
+
+    monkeypatch.setattr("minibert.run.call_hydra", fail)
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_question_to_hydra_says_by_its_exit_code_whether_it_was_answered(command, monkeypatch):
+    result = command("--cfg", "job", "optimizer.lrr=1")
+    assert result.returncode == 2
+    assert result.stderr.startswith("optimizer.lrr=1: unknown key 'optimizer.lrr'")
+    for code in (0, 2):
+        monkeypatch.setattr("minibert.run.call_hydra", lambda task, arguments, code=code: code)
+        assert main(["--cfg", "job"]) == code
+
+
 def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path):
     assert "masking.rate=1.5" in refusal(capsys, tmp_path, "--multirun", "masking.rate=0.1,1.5", "seed=0,1")
 

@@ -4,12 +4,14 @@ import math
 import shutil
 import subprocess
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
+from minibert.display import Display
 from minibert.errors import MinibertError
-from minibert.run import _join_finished, _verdict
+from minibert.run import _close_abandoned, _join_finished, _report, _verdict
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
 from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children
@@ -309,6 +311,36 @@ def test_of_two_runs_of_one_configuration_the_newer_one_says_how_it_went(store, 
     start_run(held, "one", {}, {}, parent=sweep.id).finish("FINISHED")
     start_run(held, "one", {}, {}, parent=sweep.id).finish("FAILED", "poisoned batch")
     assert _verdict(sweep, planned)[0] == "FAILED"
+
+
+def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, monkeypatch):
+    sweep = open_sweep(store, "killed", "5eed" * 16, {HASH: "one", OTHER_HASH: "two", "f" * 60: "three"}, {}, {})
+    processes = {HASH: "here:7", OTHER_HASH: "here:8", "f" * 60: "here:9", "e" * 60: "elsewhere:7"}
+    for config_hash, process in processes.items():
+        with nullcontext(held) if config_hash == HASH else claim(store, config_hash) as own:
+            start_run(own, process, {}, {"minibert.process": process}, parent=sweep.id)
+    monkeypatch.setattr("minibert.run.socket.gethostname", lambda: "here")
+    monkeypatch.setattr("minibert.run.psutil.pid_exists", lambda process: process == 9)
+    _close_abandoned(sweep, {7: "killed by SIGKILL (out of memory?)"})
+    assert {child.name: (child.status, child.reason) for child in sweep.children()} == {
+        "here:7": ("FAILED", "killed by SIGKILL (out of memory?)"),
+        "here:8": ("KILLED", "the launcher ended its process when another died"),
+        "here:9": ("RUNNING", None),
+        "elsewhere:7": ("RUNNING", None),
+    }
+
+
+@pytest.mark.parametrize("failure", [MinibertError("no runs."), ValueError("zip()"), ImportError("No module"), KeyError()])
+def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(monkeypatch, capsys, store, failure):
+    def fail(*_, **__):
+        raise failure
+
+    sweep = open_sweep(store, "reported", "5eed" * 16, {HASH: "one"}, {}, {})
+    monkeypatch.setattr("minibert.run.load_analysis", fail)
+    assert not _report(sweep, "reported", Display())
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 1 and printed.err.startswith("The report failed: ")
+    assert "python -m minibert.report reported" in printed.out
 
 
 def test_an_absent_server_is_one_clear_error(tmp_path):
