@@ -268,7 +268,8 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
         finally:
             _close_abandoned(sweep, died)
     if failure and not interruption.reason():
-        display.error(f"{str(failure).rstrip('.')}. What has finished stands; the same command goes on with the rest.")
+        why = str(failure).rstrip(".")
+        display.error(f"{why}. What has finished stands; the same command goes on with the rest.")
 
 
 def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
