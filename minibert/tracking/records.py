@@ -148,7 +148,8 @@ def read_arrays(path: Path) -> tuple[int, dict[str, np.ndarray]]:
     except Exception as error:  # zipfile, zlib and NumPy have a dozen types for damage
         raise MinibertError(
             f"{path}: is damaged, or holds no recorded arrays ({error}). Allowed: step_<number>.npz. "
-            "Move it out of its folder; the diagnostic that wrote it can be computed again: python -m minibert.inspect run=ID."
+            "Move it out of its folder; the diagnostic that wrote it can be computed again: "
+            "python -m minibert.inspect run=ID."
         ) from error
 
 
