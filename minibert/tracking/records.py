@@ -123,6 +123,11 @@ class Record:
             names = self.store.client.get_run(self.id).data.metrics
         return sorted(name for name in names if name.startswith(prefix))
 
+    def entity(self):
+        """The run as MLflow has it: its ``info``, and in ``data`` its parameters, tags and last metrics."""
+        with store_errors(self.store.uri, f"read run {self.id}"):
+            return self.store.client.get_run(self.id)
+
     def finish(self, status: str, reason: str | None = None) -> None:
         """Close the record as FINISHED, FAILED or KILLED; ``reason`` is kept as the tag ``minibert.reason``."""
         if status not in STATUSES:

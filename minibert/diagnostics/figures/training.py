@@ -28,10 +28,10 @@ def plot_training_curves(record) -> dict[str, Drawing]:
             marker = "o" if metric == "eval/loss" else None
             panel.plot(steps, values, label=curve, color=colour, marker=marker, markersize=3)
         if name == "loss":
-            _, values = record.history("baseline/unigram_entropy")
-            panel.axhline(values[-1], color="grey", linestyle="--", label="unigram entropy")
+            for level in record.history("baseline/unigram_entropy")[1][-1:]:
+                panel.axhline(level, color="grey", linestyle="--", label="unigram entropy")
             panel.legend(frameon=False)
-        if name == "gradient_norm":
+        if name == "gradient_norm" and any(value > 0 for value in values):
             panel.set_yscale("log")
         finish(panel, "optimizer step", label)
         drawn[name] = Drawing(figure, CAPTIONS[name])
