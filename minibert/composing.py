@@ -62,9 +62,9 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     An experiment that states ``hydra.sweeper.params`` is swept over them, whether or not ``multirun`` is given;
     a key given on the command line takes the place of the experiment's own. Raises :class:`MinibertError`.
     """
-    words, stated = _read(overrides, multirun)
-    sweeping = multirun or bool(stated)
+    words, stated, sweeps = _read(overrides, multirun)
     swept = [*stated, *(word for word in words if word.swept)]
+    sweeping = multirun or (sweeps and bool(swept))
     fixed = [word for word in words if not word.swept]
     if swept and not sweeping:
         raise MinibertError(
@@ -112,15 +112,15 @@ def compose(overrides: list[str], multirun: bool = False):
 
     Raises :class:`MinibertError`.
     """
-    words, stated = _read(overrides, multirun)
+    words, stated, _ = _read(overrides, multirun)
     swept = [word for word in words if word.swept]
     if swept:
         raise MinibertError(f"{swept[0].given}: is several configurations. Allowed here: one value.")
     return _compose([str(word) for word in words], words + stated)
 
 
-def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word]]:
-    """The words given, and those that the experiment among them states for its sweep."""
+def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word], bool]:
+    """The words given, those that the experiment among them states for its sweep, and whether it has one."""
     experiments = [word for text in overrides if EXPERIMENT.match(text) and (word := read(text, multirun))]
     names = [name for word in experiments for name in word.values]
     if len(names) > 1:
@@ -136,7 +136,7 @@ def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word]]
     _refuse_twice(words)
     given = {word.key for word in words}
     stated = [_stated(names[0], key, value) for key, value in params.items() if key not in given]
-    return words, stated
+    return words, stated, bool(params)
 
 
 def _params(experiment: str) -> dict[str, str]:

@@ -3,6 +3,11 @@
     python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
 """
 
+if __name__ == "__main__":
+    from minibert.door import enter
+
+    enter("minibert.export")
+
 import sys
 from pathlib import Path
 
@@ -53,7 +58,3 @@ def _read(arguments: list[str]) -> dict[str, str]:
     if missing:
         raise MinibertError(f"{' and '.join(missing)} must be given: {USAGE}")
     return given
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,11 @@ needs the optimizer's update. A run under Lookahead keeps its slow weights, and 
 curriculum that follow the course of training are taken as they are at the start of a run.
 """
 
+if __name__ == "__main__":
+    from minibert.door import enter
+
+    enter("minibert.inspect")
+
 import sys
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -140,9 +145,3 @@ def _steps(asked: Any, saved: SavedRun) -> list[int]:
             f"Allowed: all, last, or a list of {', '.join(map(str, kept))}."
         )
     return sorted(set(steps))
-
-
-if __name__ == "__main__":
-    from minibert.inspect import main as inspect_main
-
-    sys.exit(inspect_main())

@@ -55,12 +55,6 @@ def watch(follow_parent: bool = False) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
-def leave_on_signal() -> None:
-    """Let SIGINT and SIGTERM end this process with one line, since there is nothing to save."""
-    for number in SIGNALS:
-        signal.signal(number, _leave)
-
-
 def reason() -> str | None:
     """Why this process should end, or None."""
     if _State.reason is None and _orphaned():
@@ -141,11 +135,6 @@ def _note(number: int, _frame) -> None:
             with suppress(psutil.Error):  # it may end by itself at any moment
                 if child.status() != psutil.STATUS_ZOMBIE:
                     child.send_signal(signal.SIGTERM)
-
-
-def _leave(number: int, _frame) -> None:
-    os.write(2, f"\nended by {signal.Signals(number).name}\n".encode())
-    os._exit(128 + number)
 
 
 def _silence_interrupted(unraisable) -> None:

@@ -4,6 +4,11 @@
 first. So ours is loaded by its place: in a checkout it lies beside this package, in a wheel within it.
 """
 
+if __name__ == "__main__":
+    from minibert.door import enter
+
+    enter("minibert.report")
+
 import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -28,7 +33,3 @@ def load_analysis(module: str) -> ModuleType:
 def main(arguments: list[str] | None = None) -> int:
     """Write the report that the command line asks for. Returns the exit code."""
     return load_analysis("report").main(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -106,6 +106,8 @@ def test_a_key_on_the_command_line_takes_the_place_of_the_experiments_own_sweep(
     jobs = plan(["+experiment=masking_sweep", "seed=7"], False).jobs
     assert [job.config.seed for job in jobs] == [7] * 5
     assert len({job.config.masking.rate for job in jobs}) == 5
+    every_key = plan(["+experiment=masking_sweep", "seed=7", "masking.rate=0.15,0.4"], False)
+    assert [job.config.masking.rate for job in every_key.jobs] == [0.15, 0.4]
 
 
 def test_runs_of_a_sweep_are_named_by_what_differs():

@@ -1,0 +1,52 @@
+"""The way in from a shell: what Ctrl-C makes of the first seconds."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from minibert import door, interruption
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of this process, put back afterwards."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_is_one_line_and_its_exit_code(handlers, monkeypatch, capfd, number, code):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+
+    def imported(name):
+        signal.raise_signal(number)
+        return SimpleNamespace(main=lambda: 0)
+
+    monkeypatch.setattr(door, "import_module", imported)
+    with pytest.raises(SystemExit):
+        door.enter("minibert.run")
+    assert left == [code]
+    assert capfd.readouterr().err.split() == ["ended", "by", signal.Signals(number).name]
+
+
+def test_a_command_that_is_ended_later_says_so_too(handlers, monkeypatch, capsys):
+    def run():
+        raise interruption.Interrupted("SIGINT")
+
+    monkeypatch.setattr(door, "import_module", lambda name: SimpleNamespace(main=run))
+    with pytest.raises(SystemExit) as ended:
+        door.enter("minibert.inspect")
+    assert (ended.value.code, capsys.readouterr().err) == (130, "ended by SIGINT\n")
+
+
+def test_nothing_that_takes_time_is_imported_before_the_door_watches():
+    heavy = "import sys, minibert.door; print(sorted({'numpy', 'hydra', 'mlflow', 'psutil'} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=300)
+    assert result.stdout == "[]\n"
