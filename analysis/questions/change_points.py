@@ -6,7 +6,7 @@ the kink that matters is the one at which the steepest piece begins.
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from scipy import stats
@@ -14,14 +14,19 @@ from scipy import stats
 from minibert.errors import MinibertError
 
 CONFIDENCE = 0.95
-CANDIDATES = 40
+CANDIDATES = 24
 """Places over the range of x that kinks are looked for at, before the best are refined"""
-FINE = 0.02
-"""Of the distance between two candidates: how finely the best are refined"""
+STILL = 1e-10
+"""Share of the range of x: kinks that move by less have found their places"""
+MOST_SWEEPS = 60
+TRIED = 20
+"""Places on either side of a kink that are tried for its interval"""
 FEWEST_POINTS = 4
 """In every piece: fewer are straight, and steep, by accident"""
 MOST_KINKS = 3
-BISECTIONS = 6
+BISECTIONS = 12
+ROUNDING = 1e-9
+"""Share of the range of y: residuals below it are those of arithmetic"""
 MOST_AUTOCORRELATION = 0.9
 
 
@@ -58,6 +63,12 @@ class Pieces:
         return float(np.sum((self.y - self.at(self.x)) ** 2))
 
     @property
+    def spread(self) -> float:
+        """Mean squared residual, at least that of rounding: where a fit is exact, no residuals tell kinks"""
+        least = max((ROUNDING * np.ptp(self.y)) ** 2, np.finfo(float).tiny)
+        return max(self.residual_sum / len(self.x), least)
+
+    @property
     def effective_points(self) -> float:
         """n (1 - r) / (1 + r), r the correlation of neighbouring residuals, where it is positive.
 
@@ -66,8 +77,8 @@ class Pieces:
         autocorrelated time series", 1946.
         """
         residuals = self.y - self.at(self.x)
-        size = np.sum(residuals**2)
-        r = np.sum(residuals[1:] * residuals[:-1]) / size if size > 0 else 0.0
+        size = len(self.x) * self.spread  # of what is straight to rounding, neighbours have nothing in common
+        r = np.sum(residuals[1:] * residuals[:-1]) / size
         r = float(np.clip(r, 0.0, MOST_AUTOCORRELATION))
         return len(self.x) * (1 - r) / (1 + r)
 
@@ -118,12 +129,12 @@ def fit_pieces(x, y, most_kinks: int = MOST_KINKS) -> Pieces:
 
     among K = 0 ... ``most_kinks``; m is the effective number of points, by the residuals with the most kinks.
     Every piece has four points or more; too few points for a kink get none. Kinks are searched for over a grid,
-    all at once, and then refined one by one until none moves: nothing is drawn at random. Points that are not
-    finite are left out.
+    all at once, and then each in turn takes its exact best place until none moves: nothing is drawn at random, and
+    no distance between places tried is left in the residuals. Points that are not finite are left out.
 
     Raises :class:`MinibertError` for arrays of different lengths, for x that does not rise, and for fewer than
-    two points. Muggeo, "Estimating Regression Models with Unknown Break-Points", 2003; the penalty, harsher than
-    Schwarz's: Kim and Kim, "Consistent Model Selection in Segmented Line Regression", 2016.
+    two points. Hudson, "Fitting Segmented Curves Whose Join Points Have to Be Estimated", 1966; the penalty,
+    harsher than Schwarz's: Kim and Kim, "Consistent Model Selection in Segmented Line Regression", 2016.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
@@ -181,9 +192,7 @@ def _basis(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
 
 
 def _criterion(pieces: Pieces, points: float) -> float:
-    # What is straight to rounding has no residuals to tell kinks by.
-    spread = max(pieces.residual_sum / len(pieces.x), (1e-9 * np.ptp(pieces.y)) ** 2, np.finfo(float).tiny)
-    return points * np.log(spread) + (2 + 3 * len(pieces.kinks)) * np.log(max(points, 2))
+    return points * np.log(pieces.spread) + (2 + 3 * len(pieces.kinks)) * np.log(max(points, 2))
 
 
 def _best_kinks(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray | None:
@@ -196,21 +205,70 @@ def _best_kinks(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray | None:
     return kinks[np.argmin(_residual_sums(x, y, kinks))]
 
 
-def _refined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
-    """Move one kink at a time to the best place near it, until none moves."""
-    spacing = (x[-1] - x[0]) / (CANDIDATES + 1)
-    offsets = spacing * FINE * np.arange(-1 / FINE, 1 / FINE + 0.5)
-    for _ in range(50):
+def _refined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, fixed: int | None = None) -> np.ndarray:
+    """Move one kink at a time to its best place, and all to where free lines meet, until none moves.
+
+    The kink ``fixed`` stays.
+    """
+    for _ in range(MOST_SWEEPS):
         before = kinks
-        for place in range(len(kinks)):
-            moved = np.repeat(kinks[None], len(offsets), axis=0)
-            moved[:, place] += offsets
-            moved = moved[_enough_points(x, moved)]
-            if len(moved):
-                kinks = moved[np.argmin(_residual_sums(x, y, moved))]
-        if np.array_equal(kinks, before):
+        for index in range(len(kinks)):
+            if index != fixed:
+                kinks = _best_place(x, y, kinks, index)
+        if fixed is None:
+            kinks = _joined(x, y, kinks)
+        elif len(kinks) < 3:
+            break
+        if np.max(np.abs(kinks - before), initial=0) <= STILL * (x[-1] - x[0]):
             break
     return kinks
+
+
+def _best_place(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, index: int) -> np.ndarray:
+    """The kinks with one of them where S is least, exactly, while the others stay.
+
+    Between two neighbouring points, b max(0, x - τ) is u x + v behind the kink, with b = u and τ = -v / u. So S is
+    least either where free u and v give a τ between the two, or at a point.
+    """
+    begin, n = x[0], len(x)  # sums of squares are exact for small x alone
+    x, others = x - begin, np.delete(kinks, index) - begin
+    until = np.array([0, *np.searchsorted(x, others), n])
+    behind = np.arange(until[index] + FEWEST_POINTS, until[index + 1] - FEWEST_POINTS + 1)
+    behind = behind[behind < n]
+    if not len(behind):
+        return kinks
+    basis, _ = np.linalg.qr(_basis(x, others))
+    left = y - basis @ (basis.T @ y)
+    from_end = [np.cumsum(values[::-1], axis=0)[::-1][behind] for values in (
+        x**2, x, np.ones(n), x * left, left, x[:, None] * basis, basis,
+    )]  # fmt: skip
+    xx, x1, ones, x_left, one_left, x_basis, one_basis = from_end
+    uu, vv = xx - np.sum(x_basis**2, axis=1), ones - np.sum(one_basis**2, axis=1)
+    uv = x1 - np.sum(x_basis * one_basis, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        determinant = uu * vv - uv**2
+        u, v = (vv * x_left - uv * one_left) / determinant, (uu * one_left - uv * x_left) / determinant
+        between = -v / u
+        explained = u * x_left + v * one_left
+        at = x[behind]  # where the kink is at a point
+        at_points = (x_left - at * one_left) ** 2 / (uu - 2 * at * uv + at**2 * vv)
+    inside = (x[behind - 1] < between) & (between < at)
+    places = np.concatenate([between[inside], at])
+    gains = np.nan_to_num(np.concatenate([explained[inside], at_points]), nan=-np.inf)
+    return begin + np.insert(others, index, places[np.argmax(gains)])
+
+
+def _joined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+    """The kinks where lines meet that are fitted to each piece for itself, unless that is no better fit."""
+    ends = [0, *np.searchsorted(x, kinks), len(x)]
+    lines = np.array([np.polyfit(x[begin:end], y[begin:end], 1) for begin, end in pairwise(ends)])
+    slopes, offsets = np.diff(lines, axis=0).T
+    if np.any(slopes == 0):
+        return kinks
+    moved = -offsets / slopes
+    if not _enough_points(x, moved[None])[0]:
+        return kinks
+    return min(kinks, moved, key=lambda places: Pieces(x, y, places).residual_sum)
 
 
 def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
@@ -222,20 +280,25 @@ def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
     freedom = pieces.effective_points - 2 - 2 * len(kinks)
     if freedom < 1:
         return float(x[0]), float(x[-1])
-    allowed = pieces.residual_sum * (1 + stats.f.ppf(CONFIDENCE, 1, freedom) / freedom)
+    allowed = len(x) * pieces.spread * (1 + stats.f.ppf(CONFIDENCE, 1, freedom) / freedom)
+    best = kinks[index]
 
     def fits(place: float) -> bool:
         return _least(x, y, place, index, others) <= allowed
 
     ends = []
     for end in (x[0], x[-1]):
-        tried = np.linspace(end, kinks[index], CANDIDATES + 1)[:-1]
-        inside = next((place for place in tried if fits(place)), kinks[index])
-        outside = inside + (end - kinks[index]) / CANDIDATES
-        for _ in range(BISECTIONS if inside != end else 0):
+        shares = np.linspace(1, 0, TRIED + 1)[:-1]  # of the way from the best place to the end
+        inside = next((share for share in shares if fits(best + share * (end - best))), 0.0)
+        outside = inside + 1 / TRIED
+        while not inside and outside > STILL:  # an interval that is narrower than the distance of two places tried
+            outside /= 4
+            inside = outside if fits(best + outside * (end - best)) else 0.0
+            outside = 4 * outside if inside else outside
+        for _ in range(BISECTIONS if inside < 1 else 0):
             middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if fits(middle) else (inside, middle)
-        ends.append(float(inside))
+            inside, outside = (middle, outside) if fits(best + middle * (end - best)) else (inside, middle)
+        ends.append(float(best + inside * (end - best)))
     return ends[0], ends[1]
 
 
@@ -243,7 +306,11 @@ def _least(x: np.ndarray, y: np.ndarray, place: float, index: int, others: np.nd
     """S with kink ``index`` at ``place``, over the places of the others that keep the order."""
     kinks = np.insert(others, index, place, axis=1)
     kinks = kinks[_enough_points(x, kinks)]
-    return float(_residual_sums(x, y, kinks).min()) if len(kinks) else np.inf
+    if not len(kinks):
+        return np.inf
+    # A single other kink finds its best place from anywhere.
+    start = kinks[np.argmin(_residual_sums(x, y, kinks))] if kinks.shape[1] > 2 else kinks[0]
+    return Pieces(x, y, _refined(x, y, start, fixed=index)).residual_sum
 
 
 def _candidates(x: np.ndarray) -> np.ndarray:

@@ -37,6 +37,34 @@ def test_the_interval_covers_the_place_and_widens_with_the_noise():
     assert 0.05 < narrow < wide / 2
 
 
+@pytest.mark.parametrize("x, y, kinks", [
+    (np.arange(60.0), 2 * np.maximum(0, np.arange(60.0) - 30), [30]),
+    (np.arange(60.0), 2 * np.maximum(0, np.arange(60.0) - 30.37), [30.37]),  # between two points
+    (X, FALL, [4, 6]),
+    (X, 1e6 + 1e3 * FALL, [4, 6]),
+    (X, FALL + np.maximum(0, X - 8.123), [4, 6, 8.123]),
+    (1e5 + X, FALL, [1e5 + 4, 1e5 + 6]),
+    (X**2, np.maximum(0, X**2 - 20), [20]),
+])  # fmt: skip
+def test_curves_without_noise_have_the_kinks_that_they_were_made_of_and_no_others(x, y, kinks):
+    pieces = fit_pieces(x, y)
+    assert pieces.kinks == pytest.approx(kinks, abs=1e-7 * np.ptp(x))
+    found = find_change_point(x, y)
+    assert found.low <= found.place <= found.high and found.high - found.low < 1e-3
+    assert any(found.low <= kink <= found.high for kink in kinks)
+
+
+def test_intervals_hold_the_place_as_often_as_they_say():
+    """The table of find_change_point on fewer curves: two standard errors of 0.95 are 0.04 here."""
+    x, held, found = np.arange(60.0), 0, 0
+    for seed, deviation in enumerate([0.001, 0.01, 0.03, 0.3]):
+        for drawn in np.random.default_rng(seed).normal(0, deviation, (30, 60)):
+            point = find_change_point(x, 2 * np.maximum(0, x - 30) + drawn)
+            found += 1
+            held += point.low <= 30 <= point.high
+    assert 0.92 <= held / found <= 0.97, held
+
+
 def test_where_nothing_changes_no_change_is_found():
     assert all(find_change_point(X, noise(seed, 0.03)) is None for seed in range(12))
     assert find_change_point(X, 0.2 * X + noise(0, 0.03)) is None
