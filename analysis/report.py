@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from minibert.errors import MinibertError
+from minibert.help import installed_version
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import open_existing_store
@@ -114,7 +115,8 @@ def open_named_store(arguments: argparse.Namespace) -> Store:
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
     """The arguments that the report and the lab book share."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, epilog="For example: %(prog)s masking_sweep")
+    parser.add_argument("--version", action="version", version=f"minibert {installed_version()}")
     parser.add_argument("study", help="study.name of the experiment file, for example masking_sweep")
     parser.add_argument("--folder", help="tracking.folder of the sweep; mlruns of this checkout if not given")
     parser.add_argument("--uri", help="tracking.uri of the sweep, if its store is not in the folder")

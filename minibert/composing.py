@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -89,7 +88,7 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
 
 
 def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Job]:
-    """The runs in the order of Hydra's sweeper. Runs that no group tells apart are composed once: that takes long."""
+    """The runs in the order of Hydra's sweeper. Those that no group tells apart are composed once, for speed."""
     composed = {}
     for values in product(*(word.values for word in swept)):
         at = list(zip(swept, values, strict=True))
@@ -168,10 +167,11 @@ def _refuse_idle_launcher(words: list[Word]) -> None:
             raise MinibertError(f"{word.given}: has no effect on a single run. Allowed: with --multirun.")
 
 
-def _job(composed, overrides) -> Job:
-    chosen = composed.hydra.runtime.choices.items()
-    choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
-    del composed.hydra
+def typed(composed) -> Config:
+    """The configuration that :func:`compose` gave, with its types, checked.
+
+    Raises :class:`MinibertError` for a value that is not allowed, and for what this machine has no memory for.
+    """
     try:
         config = resolve(composed)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere
@@ -180,7 +180,14 @@ def _job(composed, overrides) -> Job:
             "a text that holds these signs is written \\${key}."
         ) from error
     refuse_what_does_not_fit(config)
-    return Job(config, tuple(overrides), choices)
+    return config
+
+
+def _job(composed, overrides) -> Job:
+    chosen = composed.hydra.runtime.choices.items()
+    choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
+    del composed.hydra
+    return Job(typed(composed), tuple(overrides), choices)
 
 
 def _compose(overrides: list[str], words: list[Word]):

@@ -12,16 +12,32 @@ import sys
 from pathlib import Path
 
 from minibert.errors import MinibertError, unknown_name
+from minibert.help import asks_for_help
 from minibert.loading import load_run
 
 KEYS = ("run", "folder", "step", "uri")
+HELP = """\
+Write a tracked run as a folder that `transformers` reads, as bert or (pre-norm) esm.
+
+  python -m minibert.export run=RUN_ID folder=FOLDER [step=STEP] [uri=STORE]
+
+  run=RUN_ID      id of the run, its first characters, its name, or last
+  folder=FOLDER   a new or an empty folder
+  step=STEP       the kept checkpoint of this step; the last one if not given
+  uri=STORE       the MLflow store that the run is in, or its folder; that of this checkout if not given
+
+  python -m minibert.export run=last folder=my_bert
+"""
 USAGE = "python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Export what the command line names. Returns the exit code: 2 when it cannot be done."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(arguments, HELP):
+        return 0
     try:
-        print(export(**_read(sys.argv[1:] if arguments is None else arguments)))
+        print(export(**_read(arguments)))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

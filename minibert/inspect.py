@@ -13,10 +13,9 @@ if __name__ == "__main__":
 
 import sys
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from minibert.composing import groups
 from minibert.config import CONF
@@ -28,11 +27,13 @@ from minibert.diagnostics.registry import AFTER_UPDATE, NEEDS_HISTORY, choose, d
 from minibert.diagnostics.schedule import Diagnostics
 from minibert.display import Display
 from minibert.errors import MinibertError, nearest, unknown_name
+from minibert.help import asks_for_help
 from minibert.loading import SavedRun, saved_run
 from minibert.model.bert import MiniBERT
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
+from minibert.words import names, plain
 
 
 @dataclass
@@ -58,11 +59,32 @@ class Inspection:
     experiment: str = "minibert"
 
 
+HELP = """\
+Look inside a run that has ended, at the checkpoints that it kept. What is found is added to the run.
+
+  python -m minibert.inspect run=RUN_ID [KEY=VALUE ...]
+
+  run=RUN_ID              id of the run, its first characters, its name, or last
+  diagnostics=full        off, light, standard or full: all that the level names is computed
+  quantities=[A,B]        these diagnostics alone, instead; [] draws anew what is recorded
+  modules=[MODULE]        modules with diagnostics of your own
+  figures=[all]           rooms whose figures are drawn: training, attention, spectra, ...
+  steps=all               of the kept checkpoints: all, last, or a list such as [0,64,512]
+  folder=FOLDER uri=URI   where the run is recorded, if not in this checkout
+  experiment=minibert     the MLflow experiment that it is recorded in
+
+  python -m minibert.inspect run=last steps=[0,64,512] quantities=[head_distances,representation_geometry]
+"""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Inspect what the command line names. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(arguments, HELP):
+        return 0
     display = Display()
     try:
-        inspect_run(_parse(sys.argv[1:] if arguments is None else arguments), display)
+        inspect_run(_parse(arguments), display)
         return 0
     except MinibertError as error:
         display.error(str(error))
@@ -111,24 +133,35 @@ def inspect_run(asked: Inspection, display: Display) -> None:
 
 
 def _parse(words: list[str]) -> Inspection:
-    schema = OmegaConf.structured(Inspection)
+    """The words as they stand: an id such as ``7e912345`` is text, ``steps`` alone holds numbers."""
+    kinds, given = get_type_hints(Inspection), {}
     for word in words:
-        key, separator, _ = word.partition("=")
-        if not separator or key not in schema:
-            raise MinibertError(
-                f"{word}: unknown{nearest(key, list(schema))}. Allowed: "
-                + ", ".join(f"{name}=..." for name in schema)
-                + "."
-            )
-    try:
-        asked = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.from_dotlist(words)))
-    except OmegaConfBaseException as error:
-        raise MinibertError(f"{' '.join(words)}: {str(error).splitlines()[0]}") from error
+        key, separator, value = word.partition("=")
+        if not separator or key not in kinds:
+            allowed = ", ".join(f"{name}=..." for name in kinds)
+            raise MinibertError(f"{word}: unknown{nearest(key, list(kinds))}. Allowed: {allowed}.")
+        if not value:
+            raise MinibertError(f"{word}: has no value. Write {key}=..., with a value behind the sign.")
+        if key == "steps":
+            given[key] = value if value in ("all", "last") else _numbers(word, value)
+        elif kinds[key] in (str, str | None):
+            given[key] = None if value == "null" and kinds[key] is not str else plain(value)
+        else:
+            given[key] = None if value == "null" and kinds[key] != list[str] else names(word, key, value)
+    asked = Inspection(**given)
     if not asked.run:
         raise MinibertError("run=: missing. Give the id of a run: python -m minibert.inspect run=ID.")
     if asked.diagnostics not in groups()["diagnostics"]:
         raise unknown_name("diagnostics", asked.diagnostics, groups()["diagnostics"])
     return asked
+
+
+def _numbers(word: str, value: str) -> list[int]:
+    parts = [part for part in value.removeprefix("[").removesuffix("]").split(",") if part.strip()]
+    try:
+        return [int(part) for part in parts]
+    except ValueError as error:
+        raise MinibertError(f"{word}: no steps. Allowed: steps=all, steps=last, or steps=[0,64,512].") from error
 
 
 def _steps(asked: Any, saved: SavedRun) -> list[int]:

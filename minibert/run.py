@@ -37,6 +37,7 @@ from minibert.display import Display
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.failure import report_failure
+from minibert.help import answer
 from minibert.interruption import Interrupted
 from minibert.launching import call_hydra, watched_workers
 from minibert.model.bert import MiniBERT
@@ -54,9 +55,6 @@ from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite, Trainer
 
 register()
-
-HYDRA_FLAGS = ("-h", "--help", "--hydra-help", "-c", "--cfg", "-i", "--info", "--version", "--shell-completion")
-"""Questions to Hydra, which answers them without running anything."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
     interruption.watch()
     display = Display()
     try:
-        if any(flag.split("=")[0] in HYDRA_FLAGS for flag in flags):
-            return _ask_hydra(arguments, [word for word in overrides if "=" in word])
-        unknown = [flag for flag in flags if flag not in ("-m", "--multirun")]
-        if unknown:
-            raise MinibertError(f"{unknown[0]}: unknown flag. Allowed: --multirun (-m), {', '.join(HYDRA_FLAGS)}.")
+        if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
+            return answered
         planned = plan(overrides, multirun=bool(flags))
         for planned_job in planned.jobs:
             check_names(planned_job.config.diagnostics)
@@ -92,14 +87,6 @@ def main(arguments: list[str] | None = None) -> int:
     except Interrupted as error:
         display.error(f"ended by {error}")
         return interruption.exit_code()
-
-
-def _ask_hydra(arguments: list[str], overrides: list[str]) -> int:
-    try:
-        return call_hydra(job, arguments)
-    except MinibertError:
-        plan(overrides, multirun=True)  # says it in minibert's words, where these are at fault
-        raise
 
 
 def job(composed) -> None:

@@ -144,7 +144,8 @@ class Setting:
         ]
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        kinds = [words.get(kind, str(kind)) for kind in get_args(self.kind) or (self.kind,) if kind is not NoneType]
+        kinds = [kind for kind in get_args(self.kind) or (self.kind,) if kind is not NoneType]
+        kinds = [words.get(kind, str(kind)) for kind in kinds]
         if self.is_list_of_text:
             kinds = ["a list of names, such as [a,b]"]
         elif self.kind == list[float]:
@@ -183,14 +184,16 @@ def settings_with(chosen: Mapping[str, str] | None) -> dict[str, Setting]:
     return found
 
 
-def _collect(schema: type, prefix: str, inside: tuple[str, ...], chosen: Mapping[str, str] | None, found: dict) -> None:
+def _collect(
+    schema: type, prefix: str, inside: tuple[str, ...], chosen: Mapping[str, str] | None, found: dict[str, Setting]
+) -> None:
     kinds = get_type_hints(schema)
     for field in fields(schema):
         key, kind = prefix + field.name, kinds[field.name]
         if not is_dataclass(kind):
             found.setdefault(key, Setting(key, schema, field, kind))
             continue
-        # ``optimizer.inner`` takes any option of ``optimizer``; one that holds another optimizer is looked into once.
+        # ``optimizer.inner`` takes any option of ``optimizer``, but none that holds an optimizer itself.
         group, options = ("optimizer", "optimizer/inner") if field.name == "inner" else (field.name, field.name)
         if group in inside[:-1]:
             continue
@@ -205,7 +208,7 @@ def _collect(schema: type, prefix: str, inside: tuple[str, ...], chosen: Mapping
 
 @cache
 def filled_keys(group: str) -> frozenset[str]:
-    """The settings that the options of a group fill: ``init`` fills ``model.init``, ``position`` ``model.position.name``."""
+    """The settings that the options of a group fill: of ``position``, ``model.position.name`` and others."""
     found = set()
     for option in groups()[group]:
         text = (CONF / group / f"{option}.yaml").read_text()
@@ -227,8 +230,8 @@ def _flat(values: Mapping, prefix: str) -> Iterator[str]:
 def unknown_key(given: str, key: str, present: Iterable[str] | None = None, note: str = "") -> MinibertError:
     """The error for a key that is no setting: what was given, what was probably meant, what stands at its place.
 
-    ``present`` are the settings there are with the options chosen; by default those of all options. A ``note`` takes
-    the place of the guess.
+    ``present`` are the settings there are with the options chosen; by default those of all options. A ``note``
+    takes the place of the guess.
     """
     present = list(settings() if present is None else present)
     parts = key.split(".")

@@ -1,4 +1,4 @@
-"""What a command line asks for against what it would do: settings that cannot act, studies that would compare wrongly."""
+"""What composes and would mislead: settings that cannot act, studies of runs that differ in too much."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -31,11 +31,12 @@ DIAGNOSTIC_ROOMS = (
     "hidden_condition_number", "hidden_tail_exponent", "hidden_mean_share", "gradient_rms", "update_ratio",
     "distance_from_initialisation", "relative_distance_from_initialisation", "angle_from_initialisation",
     "gradient_noise", "gradient_cosine", "loss_change", "activation_mean", "activation_deviation",
-    "activation_minimum", "activation_maximum", "active_share", "dead_units", "unit_selectivity", "attention_entropy",
-    "attention_entropy_share", "attention_distance", "attention_to_first", "attention_to_self",
-    "attention_to_separator", "attention_uniform", "head_distance", "health", "token_diversity", "anisotropy",
-    "isotropy", "intrinsic_dimension", "norm_frequency_correlation", "layer_similarity", "mode_collapse", "stability",
-    "stability_cosine", "stability_baseline", "stability_changed", "landscape", "sharpness",
+    "activation_minimum", "activation_maximum", "active_share", "dead_units", "unit_selectivity",
+    "attention_entropy", "attention_entropy_share", "attention_distance",
+    "attention_to_self", "attention_to_previous", "attention_to_next", "attention_to_cls", "attention_to_sep",
+    "attention_uniform", "head_distance", "health", "token_diversity", "anisotropy",
+    "isotropy", "intrinsic_dimension", "norm_frequency_correlation", "layer_similarity", "mode_collapse",
+    "stability", "stability_cosine", "stability_baseline", "stability_changed", "landscape", "sharpness",
 )  # fmt: skip
 """Rooms of metrics of diagnostics."""
 
@@ -62,7 +63,7 @@ def check_study(config: Config, swept: Sequence[Word]) -> None:
     for name in ("factor", "tuned"):
         if getattr(study, name) is not None:
             _check_key(f"study.{name}", getattr(study, name))
-    _check_metric(study.metric, config)
+    check_metric(study.metric, config)
     if study.factor is None:
         return
     compared = [key for key in (study.factor, study.tuned) if key]
@@ -70,9 +71,9 @@ def check_study(config: Config, swept: Sequence[Word]) -> None:
         fills = filled_keys(word.key) if word.is_group else {word.key}
         if not fills & {*compared, "seed"} and not word.key.startswith("seeds."):
             raise MinibertError(
-                f"{word.given}: is swept, but study.factor={study.factor} is what is compared, and the means of its "
-                f"values would mix the others. Allowed in this sweep: {', '.join([*compared, 'seed'])}. Give {word.key} "
-                "one value, or take study.factor=null, which trains all runs and compares none."
+                f"{word.given}: is swept, but study.factor={study.factor} is what is compared, and the means of "
+                f"its values would mix the others. Allowed in this sweep: {', '.join([*compared, 'seed'])}. "
+                f"Give {word.key} one value, or take study.factor=null, which trains all runs and compares none."
             )
 
 
@@ -82,17 +83,19 @@ def check_compared_runs(configs: Sequence[Config], swept: Sequence[Word]) -> Non
     compared = [key for key in (study.factor, study.tuned) if key]
     for key in compared:
         if not any(_has(config, key) for config in configs):
+            role = "factor" if key == study.factor else "tuned"
             raise MinibertError(
-                f"study.{'factor' if key == study.factor else 'tuned'}={key}: no run of this sweep has it, with the "
-                "options chosen. Allowed: a setting that they have."
+                f"study.{role}={key}: no run of this sweep has it, with the options chosen. "
+                "Allowed: a setting that they have."
             )
     seen: dict[tuple, Config] = {}
     for config in configs if study.factor else ():
         identity = (*(str(value_at(config, key)) for key in compared), *asdict(config.seeds).values())
         if seen.setdefault(identity, config) != config:
+            given = " ".join(word.given for word in swept)
             raise MinibertError(
-                f"{' '.join(word.given for word in swept)}: two of the runs have the same {', '.join(compared)} and "
-                "seed. Compare what differs between them (study.factor=...), or give it one value."
+                f"{given}: two of the runs have the same {', '.join(compared)} and seed. "
+                "Compare what differs between them (study.factor=...), or give it one value."
             )
 
 
@@ -112,7 +115,7 @@ def _idle(key: str, config: Config) -> str | None:
         return None
     if key == "model.auxiliary_heads":
         return "follows from the tasks that are learnt. Set these: objective=..., or objective.nsp=1."
-    owner, _, name = key.rpartition(".")
+    owner = key.rpartition(".")[0]
     for option_group in (*VARIANTS, "objective", "diagnostics"):
         if f"{_place(option_group)}.name" == key:
             chosen, schemas = value_at(config, owner), VARIANTS.get(option_group)
@@ -174,7 +177,7 @@ def _has(config: Any, key: str) -> bool:
     return hasattr(value_at(config, ".".join(parents)) if parents else config, last)
 
 
-def _check_metric(metric: str, config: Config) -> None:
+def check_metric(metric: str, config: Config) -> None:
     """Refuse the name of a metric that a run of this configuration does not record."""
     if config.diagnostics.modules:  # one's own diagnostics may record anything
         return
@@ -184,16 +187,19 @@ def _check_metric(metric: str, config: Config) -> None:
     if metric in known or (rest and room in rooms) or _is_rate(metric, config):
         return
     if metric in RANGE_TEST_METRICS:
-        raise MinibertError(f"study.metric={metric}: only a learning-rate range test records it. Allowed: schedule=range_test.")
+        raise MinibertError(
+            f"study.metric={metric}: only a learning-rate range test records it. Allowed: schedule=range_test."
+        )
     if room in DIAGNOSTIC_ROOMS and rest:
         raise MinibertError(
             f"study.metric={metric}: a diagnostic records it, and diagnostics.quantities=[] takes none. "
             "Allowed: diagnostics=light, standard or full."
         )
     rates = [f"eval/loss_at_rate/{rate:.2f}" for rate in config.evaluation.rates]
-    everything = [*known, *rates, *(f"{each}/..." for each in rooms)]
+    meant = nearest(metric, [*known, *rates, *(f"{each}/..." for each in rooms)])
     raise MinibertError(
-        f"study.metric={metric}: no run records this{nearest(metric, everything)}. Allowed: {', '.join(everything)}."
+        f"study.metric={metric}: no run records this{meant}. Allowed: {', '.join([*known, *rates])}, or what a "
+        "diagnostic records, such as attention_entropy/layer_0/head_1."
     )
 
 
@@ -211,6 +217,7 @@ def _is_rate(metric: str, config: Config) -> bool:
     """Whether it is the held-out loss at one of the further rates."""
     start, _, rate = metric.rpartition("/")
     try:
-        return start == "eval/loss_at_rate" and any(abs(float(rate) - one) < 1e-9 for one in config.evaluation.rates)
+        given = float(rate)
+        return start == "eval/loss_at_rate" and any(abs(given - one) < 1e-9 for one in config.evaluation.rates)
     except ValueError:
         return False

@@ -2,15 +2,14 @@
 
 A text takes the right-hand side as it stands: ``data.split=train[:1%]``, ``data.revision=7e91234``. So does each
 name in a list of text. Everything else follows Hydra's grammar. Several values, which a sweep goes through, are
-separated by commas, or written as ``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a part
-of a text; in a sweep it separates values of ``data.*``, and a text with a comma stands in quotes.
+separated by commas, or written as ``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a
+part of a text; in a sweep it separates values of ``data.*``, and a text with a comma stands in quotes.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 from itertools import islice
 from random import shuffle
@@ -18,7 +17,15 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -159,7 +166,7 @@ def _not_a_setting(text: str, key: str) -> MinibertError:
 
 
 def _hydra_word(text: str, key: str, value: str) -> Word:
-    """One of the few words that are Hydra's own: who launches the runs of a sweep, and whether an experiment sweeps."""
+    """One of the few words that are Hydra's own: what launches a sweep, and whether an experiment sweeps."""
     if key == "hydra/launcher" and "," not in value and value not in (known := launchers()):
         raise unknown_name(key, value, known)
     if key == "hydra.sweeper.params" and value in ("null", "{}"):
@@ -168,7 +175,8 @@ def _hydra_word(text: str, key: str, value: str) -> Word:
         wanted = key.removeprefix("hydra.sweeper.params").lstrip(".")
         raise MinibertError(
             f"{text}: a sweep is written in words of its own: --multirun {wanted or 'KEY'}="
-            f"{value if wanted else 'a,b'}. Allowed: hydra.sweeper.params=null, for an experiment without its sweep."
+            f"{value if wanted else 'a,b'}. "
+            "Allowed: hydra.sweeper.params=null, for an experiment without its sweep."
         )
     if key == "hydra/launcher" or re.fullmatch(r"hydra\.launcher\.[a-z]\w*", key):
         found = _hydra_grammar(text, key, value, "one value")
@@ -186,7 +194,7 @@ def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
     if _FUNCTION.fullmatch(value):
         parsed = _hydra_grammar(text, key, value, "one of " + ", ".join(known))._value
         if isinstance(parsed, Glob):
-            values = [name for name in known if _matches(name, parsed.include) and not _matches(name, parsed.exclude)]
+            values = parsed.filter(known)
         else:
             values = [plain(one) for one in _enumerate(text, key, parsed)]
         if not values:
@@ -216,15 +224,18 @@ def _text(value: str, setting: Setting) -> str:
     return "null" if value == "null" and setting.optional else quoted(plain(value))
 
 
-def _list_of_text(text: str, key: str, value: str) -> str:
-    if value == "null":
-        return value
+def names(text: str, key: str, value: str) -> list[str]:
+    """The names in ``[a,b]``, each as it stands. Raises :class:`MinibertError` where there are no brackets."""
     if not (value.startswith("[") and value.endswith("]")):
         raise MinibertError(f"{text}: is no list. Allowed: names in brackets, {key}=[{value}].")
-    names = split(value[1:-1])
-    if len(names) > 1 and not all(names):
+    found = split(value[1:-1])
+    if len(found) > 1 and not all(found):
         raise MinibertError(f"{text}: there is no name between two of the commas. Allowed: {key}=[a,b].")
-    return "[" + ",".join(quoted(plain(name)) for name in names if name) + "]"
+    return [plain(name) for name in found if name]
+
+
+def _list_of_text(text: str, key: str, value: str) -> str:
+    return value if value == "null" else "[" + ",".join(map(quoted, names(text, key, value))) + "]"
 
 
 def _number_or_text(value: str) -> str:
@@ -247,10 +258,11 @@ def _typed(text: str, setting: Setting, value: str) -> Word:
 
 def _enumerate(text: str, key: str, parsed: Any) -> list[str]:
     """The values of a sweep in their order. Raises :class:`MinibertError` where they cannot be counted."""
+    advice = f"Allowed: {key}=a,b,c or a range that is not empty, such as range(0,3)."
     if isinstance(parsed, IntervalSweep):
-        raise MinibertError(f"{text}: an interval has no first and next value. Allowed: {key}=a,b,c or range(a,b,step).")
+        raise MinibertError(f"{text}: an interval cannot be counted through. {advice}")
     if isinstance(parsed, Glob):
-        raise MinibertError(f"{text}: glob(...) goes over names. Allowed: {key}=a,b,c or range(a,b,step).")
+        raise MinibertError(f"{text}: glob(...) goes over names. {advice}")
     values: Iterable[Any] = ()
     try:
         if isinstance(parsed, RangeSweep):
@@ -258,19 +270,15 @@ def _enumerate(text: str, key: str, parsed: Any) -> list[str]:
         elif isinstance(parsed, ChoiceSweep):
             values = parsed.list
     except (HydraException, ValueError, ArithmeticError) as error:
-        raise MinibertError(f"{text}: has no values ({error}). Allowed: {key}=a,b,c or range(a,b,step).") from error
+        raise MinibertError(f"{text}: has no values ({error}). {advice}") from error
     found = [Override._get_value_element_as_str(value) for value in values]
     if getattr(parsed, "shuffle", False):
         shuffle(found)
     if not found:
-        raise MinibertError(f"{text}: holds no value. Allowed: {key}=a,b,c, or a range that is not empty, range(0,3).")
+        raise MinibertError(f"{text}: holds no value. {advice}")
     if len(found) > MOST_VALUES:
         raise MinibertError(f"{text}: more than {MOST_VALUES} values. Allowed: at most so many.")
     return found
-
-
-def _matches(name: str, patterns: list[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _hydra_grammar(text: str, key: str, value: str, allowed: str) -> Override:

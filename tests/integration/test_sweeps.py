@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.composing import groups
+from minibert.composing import groups, plan
 from minibert.config import CONF
+from minibert.sweep_checks import check_metric
 from minibert.tracking import open_store
 
 
@@ -91,6 +92,9 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
         "effective_rank/embeddings.token.weight", "effective_rank/layers.1.attention.query.weight",
     ]  # fmt: skip
     assert set(expected) <= metrics.keys()
+    config = plan([*small_settings], False).jobs[0].config
+    for name in metrics:
+        check_metric(name, config)  # a study may be of any of them
     artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"
     found = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     checkpoints = {f"checkpoints/step_{step:07d}.safetensors" for step in (0, 1, 2, 4, 6)}

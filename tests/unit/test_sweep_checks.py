@@ -1,4 +1,4 @@
-"""What composes and would still mislead: settings that cannot act, studies whose runs differ in more than the factor."""
+"""What composes and would still mislead: settings that cannot act, studies of runs that differ in too much."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_setting_that_acts_in_a_run_of_the_sweep_composes(words):
 STUDY = ["study.name=rates", "study.factor=masking.rate", "masking.rate=0.15,0.4"]
 
 
-@pytest.mark.parametrize("swept", ["optimizer=adamw,sgd", "optimizer.learning_rate=1e-3,1e-2", "position=rope,alibi"])
+@pytest.mark.parametrize("swept", ["optimizer=adamw,sgd", "training.batch_size=8,16", "position=rope,none"])
 def test_a_key_that_is_neither_factor_nor_tuned_nor_seed_is_not_swept_in_a_study(swept):
     message = refusal(*STUDY, swept, "seed=0,1")
     assert message.startswith(swept) and "Allowed in this sweep: masking.rate, seed" in message
@@ -68,7 +68,7 @@ def test_a_tuned_key_and_seeds_of_one_stream_may_be_swept():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["study.factor=masking.rat"], "study.factor=masking.rat: no run records this (did you mean 'masking.rate'?)"),
+        (["study.factor=masking.rat"], "no run records this (did you mean 'masking.rate'?)"),
         (["study.factor=lr"], "did you mean 'optimizer.learning_rate'"),
         (["study.factor=position"], "Allowed: study.factor=model.position.name"),
         (["study.tuned=tracking.folder"], "no run records this"),

@@ -16,8 +16,10 @@ def refusal(*words, multirun=False) -> str:
 
 
 TEXTS = [
-    "train[:1%]", "~/books/*.txt", "a=b.txt", "übung/ß[0-5].txt", "{a,b}(c).txt", "a,b.txt", "it's.txt", "back\\slash\\",
-    "7e91234", "0x10", "1_000", "true", "# no comment", "$100 and ${", "two words", "a: b", "'a' or 'b'", "line\nline",
+    "train[:1%]", "~/books/*.txt", "a=b.txt", "übung/ß[0-5].txt", "{a,b}(c).txt", "a,b.txt", "it's.txt",
+    "back\\slash\\",
+    "7e91234", "0x10", "1_000", "true", "# no comment", "$100 and ${", "two words", "a: b", "'a' or 'b'",
+    "line\nline",
 ]  # fmt: skip
 
 
@@ -32,8 +34,9 @@ def test_a_text_is_the_right_hand_side_as_it_stands(text):
 
 
 def test_a_text_reaches_the_configuration_as_it_was_typed():
-    words = [f"study.question={' | '.join(TEXTS)}", "data.revision=7e91234", "data.split=train[:1%]", "tracking.run_name=[/x]"]
-    config = plan(["data=hub", "data.name=1e5", *words], False).jobs[0].config
+    words = ["data=hub", "data.name=1e5", "data.revision=7e91234", "data.split=train[:1%]"]
+    question = f"study.question={' | '.join(TEXTS)}"
+    config = plan([*words, question, "tracking.run_name=[/x]"], False).jobs[0].config
     assert config.study.question == " | ".join(TEXTS)
     assert (config.data.revision, config.data.split, config.data.name) == ("7e91234", "train[:1%]", "1e5")
     assert config.tracking.run_name == "[/x]"
@@ -41,7 +44,8 @@ def test_a_text_reaches_the_configuration_as_it_was_typed():
 
 def test_null_clears_an_optional_text_and_quotes_make_it_a_text():
     assert read("data.path=null", False).values == ("null",)
-    assert [read_value(read(f"data.path={word}", False).values[0]) for word in ("'null'", '"null"')] == ["null"] * 2
+    for word in ("'null'", '"null"'):
+        assert read_value(read(f"data.path={word}", False).values[0]) == "null"
 
 
 def test_names_in_a_list_stay_text_whatever_they_look_like():
