@@ -1,5 +1,6 @@
 """What a person sees in the terminal while runs go on."""
 
+import shlex
 import threading
 import time
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rich.table import Table
 
 from minibert.errors import sentence
 from minibert.tracking.retries import at_once
+from minibert.tracking.store import store_address
 
 POLL_SHARE = 0.03
 """Of the time, at most, that watching a sweep may take from its runs: each look reads all of them from the store"""
@@ -172,12 +174,12 @@ class Display:
 
     def where_to_look(self, tracking, experiment_id: str | None = None) -> None:
         """The command that opens MLflow's UI on the store, and the page to open in it."""
-        uri = tracking.uri or f"sqlite:///{tracking.folder}/mlflow.db"
+        uri = store_address(tracking.uri, tracking.folder)
         page = f"/#/experiments/{experiment_id}/runs" if experiment_id else ""
         if uri.startswith("http"):
             self.console.print(f"Look at it in MLflow: {uri}{page}")
         else:
-            self.console.print(f"Look at it in MLflow: mlflow ui --backend-store-uri {uri}")
+            self.console.print(f"Look at it in MLflow: mlflow ui --backend-store-uri {shlex.quote(uri)}")
             self.console.print(f"and then open http://127.0.0.1:5000{page}")
 
 

@@ -77,6 +77,8 @@ def saved_run(store: Store, run_id: str) -> SavedRun:
     with store_errors(store.uri, f"read run {run_id}"):
         tokenizer_hash = store.client.get_run(run_id).data.tags.get("tokenizer.hash")
     config = _read_config(folder / "config.yaml")
+    if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
+        config.data.cache = str(store.folder / "cache")
     return SavedRun(run_id, config, folder, dict(sorted(checkpoints.items())), tokenizer_hash)
 
 

@@ -17,7 +17,6 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 from hydra.core.hydra_config import HydraConfig
@@ -105,7 +104,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
         data = _prepare(config, display)
         tracking = config.tracking
         in_sweep = tracking.parent_run is not None  # the sweep has opened the store before
-        store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment, patient=in_sweep)
+        store = open_store(tracking.uri, tracking.folder, tracking.experiment, patient=in_sweep)
         name = run_name(config, choices, tracking.sweep_keys)
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
             found = claimed.finished_run()
@@ -210,7 +209,7 @@ def _sweep(planned: Plan, display: Display) -> int:
     tracking, study = first.tracking, first.study
     display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
     hashes = [config_hash(job.config, _prepare(job.config, display).corpus_hash) for job in planned.jobs]
-    store = open_store(tracking.uri, Path(tracking.folder), tracking.experiment)
+    store = open_store(tracking.uri, tracking.folder, tracking.experiment)
     # Two words for one configuration, such as seed=0,0, are one run.
     names = {
         key: run_name(job.config, job.choices, planned.keys) for key, job in zip(hashes, planned.jobs, strict=True)

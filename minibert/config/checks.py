@@ -102,6 +102,9 @@ def _combination_problems(config):
             f"training.accumulation={config.training.accumulation}: more parts than sequences. "
             f"Allowed: at most training.batch_size={config.training.batch_size}."
         )
+    for key, folder in (("tracking.folder", config.tracking.folder), ("data.cache", config.data.cache)):
+        if not folder.strip():
+            yield f"{key}=: an empty name. Allowed: a folder; a dot is the current one."
     if config.data.source == "text" and not config.data.path:
         yield "data.path=null: nothing to read. Give a file, a folder or a glob: data.path='books/*.txt'."
 

@@ -63,7 +63,7 @@ def prepare_data(
     """
     report = report or (lambda message: None)
     corpus = load_corpus(config)
-    folder = Path(config.cache) / cache_key(config, corpus, vocab_size, sequence_length)
+    folder = Path(config.cache).expanduser() / cache_key(config, corpus, vocab_size, sequence_length)
     if corpus.passed_over:
         report(
             f"data.path={config.path}: {len(corpus.passed_over)} files there are hidden or of another ending, and "

@@ -43,7 +43,7 @@ def sqlite_path(address: str) -> Path | None:
 
 
 def is_server(uri: str) -> bool:
-    """Whether a tracking server stands behind ``uri``, rather than a database or folder that is opened directly."""
+    """Whether a tracking server answers at ``uri``, rather than a database or folder that is opened directly."""
     return urlparse(uri).scheme in ("http", "https", "databricks")
 
 

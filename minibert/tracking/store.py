@@ -112,6 +112,11 @@ def open_existing_store(
         return Store(client, found.experiment_id, place.address, place.folder, place.database)
 
 
+def store_address(uri: str | None, folder: Path | str) -> str:
+    """The address that MLflow opens the store by."""
+    return _find_place(uri, folder).address
+
+
 def _find_place(uri: str | None, folder: Path | str | None) -> _Place:
     database = None
     if uri is not None and not urlparse(uri).scheme and (given_folder("tracking.uri", uri) / DATABASE).exists():

@@ -16,6 +16,8 @@ from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, store_errors
 
 PLANNED = "planned.json"
+PARENT = "mlflow.parentRunId"
+"""MLflow's tag of the run that a run is shown under"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def open_sweep(
     lock = store.lock(f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
     with wait_for(lock), store_errors(store.uri, f"open sweep '{name}'"):
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
+        _adopt(store, entity.info.run_id, sweep_hash)
     sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
     runs = [{"config_hash": config_hash, "name": name} for config_hash, name in dict(planned).items()]
     sweep.log_dict(runs, PLANNED)
@@ -104,15 +107,15 @@ def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
     """Let a run that has finished, perhaps under another parent, count as ``name`` in the sweep ``parent``."""
     with store_errors(store.uri, f"add run {run_id} to sweep {parent}"):
         tags = membership(store, parent, name)
-        if "mlflow.parentRunId" in store.client.get_run(run_id).data.tags:
-            del tags["mlflow.parentRunId"]
+        if _is_active(store, store.client.get_run(run_id).data.tags.get(PARENT)):
+            del tags[PARENT]
         write_tags(store, run_id, tags)
 
 
 def membership(store: Store, parent: str, name: str) -> dict[str, str]:
     """The tags that make a run a child of the sweep ``parent``."""
     sweep_hash = store.client.get_run(parent).data.tags["minibert.sweep_hash"]
-    return {"mlflow.parentRunId": parent, _member_tag(sweep_hash): name}
+    return {PARENT: parent, _member_tag(sweep_hash): name}
 
 
 def children(store: Store, sweep_hash: str) -> list[Child]:
@@ -131,6 +134,27 @@ def search(store: Store, condition: str) -> list:
         found.extend(page)
         if not (token := page.token):
             return found
+
+
+def _adopt(store: Store, parent: str, sweep_hash: str) -> None:
+    """Show under ``parent`` the runs of the sweep whose own parent was deleted: MLflow shows them under none."""
+    found = search(store, f"tags.`{_member_tag(sweep_hash)}` != ''")
+    others = {run.data.tags.get(PARENT) for run in found} - {None, parent}
+    deleted = {other for other in others if not _is_active(store, other)}
+    for run in found:
+        if run.data.tags.get(PARENT) in deleted:
+            write_tags(store, run.info.run_id, {PARENT: parent})
+
+
+def _is_active(store: Store, run_id: str | None) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return run_id is not None and store.client.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # deleted for good, by `mlflow gc`
+            return False
+        raise
 
 
 def _restated(entity, parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from minibert import interruption
+from minibert.composing import plan
 from minibert.errors import MinibertError, Refused
 from minibert.interruption import Interrupted
 from minibert.loading import find_run
@@ -19,7 +20,7 @@ from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.addresses import sqlite_address, sqlite_path
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.locks import acquire, file_lock
-from minibert.tracking.store import explain, open_existing_store
+from minibert.tracking.store import explain, open_existing_store, store_address
 
 HASH = "c0ffee" * 10
 NAMES = ["plain", "two words", "q?x", "a%20b", "100%", "#1", "ä ö ü", "x=[y]&z", "a:b@c", "~"]
@@ -197,14 +198,18 @@ def test_the_advice_about_another_version_of_mlflow_says_which_is_newer(folder):
 
 
 @pytest.mark.parametrize("name", ["", "  "])
-def test_a_folder_without_a_name_is_refused(name):
+def test_a_folder_without_a_name_is_refused_before_anything_runs(name):
     with pytest.raises(MinibertError, match="folder=: an empty name"):
         open_store(None, name, "minibert")
+    for key in ("tracking.folder", "data.cache"):
+        with pytest.raises(MinibertError, match=f"{key}=: an empty name"):
+            plan([f"{key}='{name}'"], multirun=False)
 
 
 def test_a_tilde_is_the_home_folder(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     assert open_store(None, "~/mlruns", "minibert").folder == folder
+    assert store_address(None, "~/mlruns") == f"sqlite:///{folder}/mlflow.db"
     assert open_store("~/mlruns", "elsewhere", "minibert").folder == folder
     assert open_store("sqlite:///~/mlruns/mlflow.db", folder, "minibert").database == folder / "mlflow.db"
 

@@ -343,6 +343,26 @@ def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(monkeypatch,
     assert "python -m minibert.report reported" in printed.out
 
 
+def test_a_new_parent_adopts_the_runs_of_a_deleted_one_and_leaves_those_of_others(store, held):
+    planned = {HASH: "one", OTHER_HASH: "two"}
+    first = open_sweep(store, "first", "5eed" * 16, planned, {}, {})
+    run = start_run(held, "one", {}, {}, parent=first.id)
+    run.finish("FINISHED")
+    elsewhere = open_sweep(store, "elsewhere", "0dd" * 16, planned, {}, {})
+    with claim(store, OTHER_HASH) as other:
+        shared = start_run(other, "two", {}, {}, parent=elsewhere.id)
+        shared.finish("FINISHED")
+    join_sweep(store, first.id, shared.id, "two")
+    store.client.delete_run(first.id)
+    again = open_sweep(store, "first", "5eed" * 16, planned, {}, {})
+    assert again.id != first.id
+    parents = [stored(store, each).data.tags["mlflow.parentRunId"] for each in (run, shared)]
+    assert parents == [again.id, elsewhere.id]
+    store.client.delete_run(elsewhere.id)
+    join_sweep(store, again.id, shared.id, "two")
+    assert stored(store, shared).data.tags["mlflow.parentRunId"] == again.id
+
+
 def test_an_absent_server_is_one_clear_error(tmp_path):
     with pytest.raises(MinibertError, match="http://localhost:1: could not open it. No server answers there"):
         open_store("http://localhost:1", tmp_path, "minibert")
