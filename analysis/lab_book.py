@@ -105,7 +105,7 @@ def _markdown(table: Table) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argument_parser("Write the results of a tracked sweep into the lab book.")
+    parser = argument_parser("lab_book", "Write the results of a tracked sweep into the lab book.")
     parser.add_argument("--lab-book", default=str(ROOT / "experiments"), help="folder that has a folder per study")
     parsed = parser.parse_args(arguments)
     try:

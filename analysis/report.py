@@ -113,9 +113,11 @@ def open_named_store(arguments: argparse.Namespace) -> Store:
     return open_existing_store(arguments.uri, arguments.folder, arguments.experiment)
 
 
-def argument_parser(description: str) -> argparse.ArgumentParser:
+def argument_parser(module: str, description: str) -> argparse.ArgumentParser:
     """The arguments that the report and the lab book share."""
-    parser = argparse.ArgumentParser(description=description, epilog="For example: %(prog)s masking_sweep")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m analysis.{module}", description=description, epilog="For example: %(prog)s masking_sweep"
+    )
     parser.add_argument("--version", action="version", version=f"minibert {installed_version()}")
     parser.add_argument("study", help="study.name of the experiment file, for example masking_sweep")
     parser.add_argument("--folder", help="tracking.folder of the sweep; mlruns of this checkout if not given")
@@ -126,7 +128,7 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argument_parser("Write the report of a tracked sweep.")
+    parser = argument_parser("report", "Write the report of a tracked sweep.")
     parser.add_argument("--output", help="folder to write to instead of <folder>/reports/<study>")
     parsed = parser.parse_args(arguments)
     try:

@@ -80,8 +80,8 @@ SCRIPTS = {
 def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None:
     """Answer what the flags ask for, on the terminal. Returns the exit code, or None where they ask for a run.
 
-    ``ask_hydra`` passes the command line on to Hydra. Raises :class:`MinibertError` for an unknown flag, and for words
-    that no configuration can be composed of.
+    ``ask_hydra`` passes the command line on to Hydra. Raises :class:`MinibertError` for an unknown flag, and for
+    words that no configuration can be composed of.
     """
     asked, flags, words = _read(arguments)
     if asked == "--help":
