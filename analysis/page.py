@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing beside itself: styles and figures are inside."""
 
 import base64
+import shlex
 from datetime import datetime
 from html import escape
 from importlib.resources import files
@@ -111,7 +112,7 @@ def _protocol(findings: Findings) -> str:
     return _section(
         "Protocol",
         f"<p>This command repeats the study; it skips what has finished:</p><pre>{escape(study.command)}</pre>",
-        f"<p>The same report again:</p><pre>python -m minibert.report {escape(study.name)}</pre>",
+        f"<p>The same report again:</p><pre>python -m minibert.report {escape(shlex.quote(study.name))}</pre>",
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
         _runs(findings),

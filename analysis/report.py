@@ -12,6 +12,7 @@ from pathlib import Path
 
 from minibert.errors import MinibertError
 from minibert.help import installed_version
+from minibert.terminal import open_console, print_table
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import open_existing_store
@@ -75,23 +76,20 @@ def write_report(
 
 def print_result(result: ReportResult) -> None:
     """The table, the answer and where the report is, to the terminal."""
-    from rich.console import Console
-
-    # A pipe or a log has no width of its own, and its table should not be squeezed into 80 columns.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = open_console()
     if result.table.rows:
-        console.print(rich_table(result.table))
+        print_table(console, rich_table(result.table))
     if tuned := tuning(result.findings):
-        console.print(rich_table(tuned))
+        print_table(console, rich_table(tuned))
     for table in result.findings.examination.tables if result.findings.examination else ():
-        console.print(rich_table(table))
+        print_table(console, rich_table(table))
     for name, why in result.missing.items():
-        console.print(f"missing: {name} ({why})", markup=False)
+        console.print(f"missing: {name} ({why})")
     console.print()
-    console.print(result.answer, style="bold", markup=False)
+    console.print(result.answer, style="bold", soft_wrap=False)
     for sentence in result.details:
-        console.print(sentence, markup=False)
-    console.print(f"\nReport: {result.path}", markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=False)
+    console.print(f"\nReport: {result.path}")
 
 
 def rich_table(table: Table):
@@ -99,7 +97,8 @@ def rich_table(table: Table):
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    printed = RichTable(title=table.title, caption=Text(table.note), title_justify="left", caption_justify="left")
+    title, note = Text(table.title), Text(table.note)
+    printed = RichTable(title=title, caption=note, title_justify="left", caption_justify="left")
     for index, column in enumerate(table.columns):
         printed.add_column(Text(column), justify="left" if index == 0 else "right")
     for row in table.rows:
@@ -123,7 +122,9 @@ def argument_parser(module: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--folder", help="tracking.folder of the sweep; mlruns of this checkout if not given")
     parser.add_argument("--uri", help="tracking.uri of the sweep, if its store is not in the folder")
     parser.add_argument("--experiment", default="minibert", help="tracking.experiment of the sweep")
-    parser.add_argument("--sweep", metavar="ID", help="MLflow id of the sweep; the last opened one if not given")
+    parser.add_argument(
+        "--sweep", metavar="ID", help="its id, the first 8 characters of it, or last; by default the study's last"
+    )
     return parser
 
 

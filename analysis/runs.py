@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy as np
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.lookup import find_run_id
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import PLANNED, Child, children, search
 
@@ -166,6 +168,8 @@ def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
     Raises :class:`MinibertError` when there is none, when it does not say what it compares, and when its runs do
     not allow the comparison (:func:`analysis.assumptions.check`).
     """
+    if sweep_id is not None:
+        sweep_id = find_run_id(store.client, sweep_id, "--sweep", "sweep", [store.experiment_id])
     with store_errors(store.uri, f"read study '{name}'"):
         sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
         found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) == name]
@@ -221,7 +225,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         baseline=baseline,
         metric=metric,
         target=None if stated("target") is None else float(stated("target")),
-        command=tags.get("minibert.command", f"python -m minibert.run +experiment={name}"),
+        command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],
         planned=_planned(store, sweep.info.run_id, members),
         runs=tuple(sorted(runs, key=lambda run: (_numerically(run.value), run.seed or 0, run.name))),

@@ -31,6 +31,7 @@ from minibert.help import asks_for_help
 from minibert.loading import SavedRun, saved_run
 from minibert.model.bert import MiniBERT
 from minibert.tracking.amendments import Amendment
+from minibert.tracking.lookup import find_run_id
 from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
 from minibert.words import names, plain
@@ -41,7 +42,7 @@ class Inspection:
     """The words of the command line."""
 
     run: str = ""
-    """MLflow id of a run that has ended"""
+    """Id of a run that has ended, the first eight characters of it, its name, or ``last``"""
     diagnostics: str = "full"
     """An option of the group ``diagnostics``: all that it names is computed"""
     quantities: list[str] | None = None
@@ -100,6 +101,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     Raises :class:`MinibertError` for an unknown run, step or diagnostic, and where the corpus is not that of the run.
     """
     store = open_existing_store(asked.uri, asked.folder, asked.experiment)
+    asked = replace(asked, run=find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
     record = Amendment(store, asked.run)
     saved = saved_run(store, asked.run)
     steps = _steps(asked.steps, saved)

@@ -15,6 +15,7 @@ from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
 from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.lookup import find_run_id
 from minibert.tracking.store import Store, open_existing_store, store_errors
 
 
@@ -62,9 +63,11 @@ class SavedRun:
 def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = None) -> SavedRun:
     """The tracked run of this id, in the store at ``uri`` or in ``folder``: by default that of this checkout.
 
-    Raises :class:`MinibertError` when there is no such run, or when it kept no checkpoint.
+    In place of the id stand the first eight characters of it, a name, or ``last``. Raises :class:`MinibertError` when
+    there is no such run, or when it kept no checkpoint.
     """
-    return saved_run(open_existing_store(uri, folder), run_id)
+    store = open_existing_store(uri, folder)
+    return saved_run(store, find_run_id(store.client, run_id))
 
 
 def saved_run(store: Store, run_id: str) -> SavedRun:
@@ -87,8 +90,9 @@ def load_run(
 ) -> LoadedRun:
     """Model, tokenizer and configuration of a tracked run, at its last kept checkpoint or at the one of ``step``.
 
-    ``uri`` is the MLflow store, ``folder`` that of a local one; the default is the store of this checkout. Raises
-    :class:`MinibertError` when there is no such run, or no checkpoint of that step.
+    ``run_id`` may be the first eight characters of the id, a name, or ``last``. ``uri`` is the MLflow store, ``folder``
+    that of a local one; the default is the store of this checkout. Raises :class:`MinibertError` when there is no such
+    run, or no checkpoint of that step.
     """
     saved = find_run(run_id, uri, folder)
     step = max(saved.checkpoints) if step is None else step

@@ -12,11 +12,13 @@ if __name__ == "__main__":
 
 import hashlib
 import os
+import shlex
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import psutil
 from hydra.core.hydra_config import HydraConfig
@@ -45,9 +47,12 @@ from minibert.report import load_analysis
 from minibert.serving import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.leases import OvertakenError
+from minibert.tracking.pages import describe_run, describe_sweep
 from minibert.tracking.provenance import environment
+from minibert.tracking.results import read_result
+from minibert.tracking.retries import at_once
 from minibert.tracking.runs import Run, start_run
-from minibert.tracking.store import open_store
+from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
 from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
@@ -64,6 +69,7 @@ class Outcome:
     status: str
     """FINISHED, FAILED, KILLED, or FOUND when the run had finished earlier"""
     reason: str | None = None
+    store: Store | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,7 +118,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
                 return _record(claimed, name, config, choices, data, display)
             if config.tracking.parent_run:
                 join_sweep(store, config.tracking.parent_run, found, name)
-            return Outcome(found, "FOUND")
+            return Outcome(found, "FOUND", store=store)
     except Interrupted as error:
         return Outcome(None, "KILLED", str(error))
     except OvertakenError as error:  # now it is the other process that this one waits for
@@ -152,8 +158,18 @@ def _record(
         with suppress(MinibertError):  # a store that is away must not keep the rest from being saved
             run.log_text(traceback.format_exc(), "traceback.txt")
     run.flush()
+    _describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
     run.finish(status, reason)
-    return Outcome(run.id, status, reason)
+    return Outcome(run.id, status, reason, claimed.store)
+
+
+def _describe(display: Display, describe: Callable[[], None]) -> None:
+    """What MLflow's pages say beside the record itself: a run neither fails nor waits because of it."""
+    try:
+        with at_once():
+            describe()
+    except MinibertError as error:
+        display.error(str(error))
 
 
 def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
@@ -180,12 +196,14 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
                 diagnostics.conclude()
                 raise failure from error
         run.flush()
-        with trainer.evaluation_parameters():
+        with display.stage("storing the model"), trainer.evaluation_parameters():
             log_served_model(run, model, data.tokenizer)
-    conclude_range_test(run, config)
-    diagnostics.conclude()
-    run.flush()
-    draw(run, config.diagnostics.figures)
+    with display.stage("last diagnostics"):
+        conclude_range_test(run, config)
+        diagnostics.conclude()
+        run.flush()
+    with display.stage("drawing figures"):
+        draw(run, config.diagnostics.figures)
 
 
 def _diagnostics(config: Config, run: Run) -> Diagnostics:
@@ -197,7 +215,7 @@ def _diagnostics(config: Config, run: Run) -> Diagnostics:
 def _single(job: Job, display: Display) -> int:
     display.start(run_name(job.config, job.choices, []))
     outcome = train(job.config, job.choices, display if job.config.tracking.progress else Display.silent())
-    display.end(outcome, job.config)
+    display.end(outcome)
     if outcome.status == "KILLED":
         return interruption.exit_code()
     return 0 if outcome.status in ("FINISHED", "FOUND") else 1
@@ -215,7 +233,7 @@ def _sweep(planned: Plan, display: Display) -> int:
         key: run_name(job.config, job.choices, planned.keys) for key, job in zip(hashes, planned.jobs, strict=True)
     }
     sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
-    command = "python -m minibert.run " + " ".join(planned.command)
+    command = "python -m minibert.run " + shlex.join(planned.command)
     sweep = open_sweep(
         store, study.name or "multirun", sweep_hash, names,
         tags=environment() | {"minibert.command": command},
@@ -231,8 +249,9 @@ def _sweep(planned: Plan, display: Display) -> int:
     finally:
         if interruption.reason():
             status, reason = "KILLED", interruption.reason()
+        _describe(display, lambda: describe_sweep(sweep, asdict(study), names))
         sweep.finish(status, reason)
-    display.sweep_end(sweep, names, status, reason, tracking)
+    display.sweep_end(sweep, names, status, reason)
     if status == "KILLED":
         return interruption.exit_code()
     reported = _report(sweep, study.name, display) if study.factor else True
@@ -278,7 +297,8 @@ def _report(sweep: Sweep, study: str, display: Display) -> bool:
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
-        display.note(f"The runs are recorded, and `python -m minibert.report {study}` tries again.")
+        again = shlex.join(["python", "-m", "minibert.report", study])
+        display.note(f"The runs are recorded, and `{again}` tries again.")
         return False
     return True
 

@@ -30,6 +30,12 @@ BATCH = 32
 REQUIREMENTS = ("hydra-core", "mlflow", "numpy", "omegaconf", "safetensors", "scipy", "tokenizers")
 """What the code of a served model imports"""
 
+NOTE_OF_USE = """Fills masks and embeds sentences:
+
+    mlflow models serve -m runs:/{0}/model --env-manager local
+
+From Python: `minibert.load_run("{0}")`; for `transformers`: `python -m minibert.export run={0} folder=FOLDER`."""
+
 
 def fill_mask(
     model: MiniBERT, tokenizer: Tokenizer, texts: Sequence[str], top_k: int = 5
@@ -102,17 +108,25 @@ class ServedModel:
 
 def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
     """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`."""
+    from minibert.tracking.models import MODEL, log_model  # a served model does without that room
+
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "model"
-            save_served_model(folder, model, tokenizer, run.id)
-            run.log_artifact(folder, "model")
+            folder = Path(temporary) / MODEL
+
+            def write(model_id: str | None) -> Path:
+                save_served_model(folder, model, tokenizer, run.id, model_id)
+                return folder
+
+            log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write)
     except OSError as error:
         message = f"The model could not be stored: {sentence(error)} Free some space and run again."
         raise MinibertError(message) from error
 
 
-def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None) -> None:
+def save_served_model(
+    folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None, model_id: str | None = None
+) -> None:
     """Write an MLflow pyfunc model to ``folder``, which must not exist yet."""
     import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
@@ -135,7 +149,7 @@ def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_i
             loader_module="minibert.serving",
             data_path=str(data),
             code_paths=[str(PACKAGE)],
-            mlflow_model=Model(run_id=run_id, artifact_path="model"),
+            mlflow_model=Model(run_id=run_id, artifact_path="model", model_id=model_id),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             signature=signature,
             input_example=(example, {"task": "fill-mask", "top_k": 5}),

@@ -156,7 +156,7 @@ def _page(about: About, rooms: dict[str, dict[str, Picture]], failed: dict[str, 
     links = "".join(f'<a href="#{escape(room)}">{escape(room.capitalize())}</a>' for room in rooms)
     more = ""
     if more_of:
-        command = f"python -m minibert.inspect run={more_of} quantities=[]"
+        command = f"python -m minibert.inspect run={more_of} 'quantities=[]'"
         more = f'<p class="soft">There is more to draw of what is recorded: <code>{escape(command)}</code></p>'
     body = "\n".join(
         (

@@ -56,7 +56,8 @@ def _find(client, word: str, key: str, kind: str, experiments: Sequence[str] | N
     if not found:
         raise _nothing(client, word, key, kind, experiments, of_kind)
     if len(found) > 1:
-        raise MinibertError(f"{key}={word}: {len(found)} {kind}s are called so. Give the id of one:\n" + _listed(found))
+        many = f"{len(found)} {kind}s are called so"
+        raise MinibertError(f"{key}={word}: {many}. Give the id of one: {_listed(found)}.")
     return found[0].info.run_id
 
 
@@ -66,7 +67,7 @@ def _search(client, experiments: Sequence[str], condition: str, most: int = 1000
 
 def _nothing(client, word: str, key: str, kind: str, experiments: Sequence[str], of_kind: str) -> MinibertError:
     newest = _search(client, experiments, of_kind, 5)
-    there = f"The newest of them:\n{_listed(newest)}" if newest else f"It holds no {kind} yet."
+    there = f"The newest are {_listed(newest)}." if newest else f"It holds no {kind} yet."
     return MinibertError(
         f"{key}={word}: no such {kind} in {client.tracking_uri}. Allowed: an id, its first {SHORT} characters, "
         f"a name, or {LAST} for the newest. {there}"
@@ -74,10 +75,10 @@ def _nothing(client, word: str, key: str, kind: str, experiments: Sequence[str],
 
 
 def _listed(runs: list) -> str:
-    lines = []
+    shown = []
     for run in runs[:MOST_LISTED]:
         started = datetime.fromtimestamp(run.info.start_time / 1000).strftime("%Y-%m-%d %H:%M:%S")
-        lines.append(f"  {short_id(run.info.run_id)}  {started}  {run.info.status.lower():8}  {run.info.run_name}")
+        shown.append(f"{short_id(run.info.run_id)} ({run.info.run_name}, {started}, {run.info.status.lower()})")
     if len(runs) > MOST_LISTED:
-        lines.append(f"  and {len(runs) - MOST_LISTED} more")
-    return "\n".join(lines)
+        shown.append(f"{len(runs) - MOST_LISTED} more")
+    return ", ".join(shown)

@@ -1,5 +1,6 @@
 """What a result depends on beside its configuration: the code, the packages and the machine."""
 
+import getpass
 import os
 import platform
 import subprocess
@@ -15,7 +16,7 @@ def environment() -> dict[str, str]:
 
     What cannot be found out (no git, an installed wheel instead of a checkout) is ``unknown``.
     """
-    tags = _git()
+    tags = _git() | {"mlflow.source.name": "minibert", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     tags["version.python"] = platform.python_version()
     for package in PACKAGES:
         try:
@@ -25,6 +26,13 @@ def environment() -> dict[str, str]:
     tags["machine.cpus"] = str(os.cpu_count())
     tags["machine.platform"] = platform.platform()
     return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container may run under a number that has no name
+        return "unknown"
 
 
 def _git() -> dict[str, str]:
@@ -39,7 +47,8 @@ def _git() -> dict[str, str]:
     except (OSError, ValueError, subprocess.SubprocessError):
         return unknown
     tags = {"git.commit": commit, "git.branch": branch, "git.dirty": str(dirty).lower()}
-    return tags | {"mlflow.source.git.commit": commit}  # where MLflow's own pages look for it
+    # MLflow's own pages look for them under these names.
+    return tags | {"mlflow.source.git.commit": commit, "mlflow.source.git.branch": branch}
 
 
 def _ask_git(*arguments: str) -> str:

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 DATABASE = "mlflow.db"
+SHOWN = {
+    # MLflow opens the page of the runs for this kind; for an experiment without one, that of traces.
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": (
+        "Small BERTs, trained by minibert. A run with a plus before it is a sweep: its note lists its runs, and "
+        "its artifact `report` answers its question. `eval/loss` is the loss on held-out text in nats per masked "
+        "token; `baseline/unigram_entropy` and `baseline/bigram_cross_entropy` are what counting words reaches."
+    ),
+}
+"""What MLflow's pages show of an experiment, as its tags; a text that is there already is kept"""
 
 
 @dataclass(frozen=True)
@@ -226,13 +236,16 @@ def _experiment_id(client: PatientClient, place: _Place, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = None if is_server(place.address) else place.artifacts.as_uri()
-        tags = None if place.database is None else {HOME: str(place.database.parent)}
-        return client.create_experiment(name, artifact_location=location, tags=tags)
+        home = {} if place.database is None else {HOME: str(place.database.parent)}
+        return client.create_experiment(name, artifact_location=location, tags=SHOWN | home)
     if experiment.lifecycle_stage != "active":
         raise MinibertError(
             f"tracking.experiment={name}: this experiment was deleted in {place.address}. Bring it back with "
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or choose another name."
         )
+    for key, text in SHOWN.items():
+        if key not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, key, text)
     if place.database is not None and urlparse(experiment.artifact_location).scheme == "mlflow-artifacts":
         _keep_locally(client, place, experiment)
     return experiment.experiment_id

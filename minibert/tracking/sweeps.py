@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from minibert.tracking.locks import wait_for
+from minibert.tracking.lookup import find_run_id
 from minibert.tracking.records import Record, create, flatten, reopen, write_tags
 from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, store_errors
@@ -114,6 +115,7 @@ def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
 
 def membership(store: Store, parent: str, name: str) -> dict[str, str]:
     """The tags that make a run a child of the sweep ``parent``."""
+    parent = find_run_id(store.client, parent, "tracking.parent_run", "sweep", [store.experiment_id])
     sweep_hash = store.client.get_run(parent).data.tags["minibert.sweep_hash"]
     return {PARENT: parent, _member_tag(sweep_hash): name}
 

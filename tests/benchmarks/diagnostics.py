@@ -18,12 +18,14 @@ from pathlib import Path
 import psutil
 from omegaconf import OmegaConf
 from rich.table import Table
+from rich.text import Text
 
 from minibert.composing import groups, plan
 from minibert.config import CONF, Config, register
 from minibert.data.prepared import prepare_data
 from minibert.diagnostics.registry import Diagnostic, choose
 from minibert.errors import MinibertError
+from minibert.terminal import print_table
 from minibert.training.checkpoints import log_spaced_steps
 from tests.benchmarks.looking import END, LOG, REGULAR, Looked, count_looks, look
 from tests.benchmarks.report import machine, machine_line
@@ -71,15 +73,15 @@ def benchmark(options: argparse.Namespace) -> None:
         looked = look(config, data, chosen, options.looks)
         others = watch.others()
     for name, reason in looked.failed.items():
-        console.print(f"{name} failed: {reason}", style="red", markup=False)
+        console.print(f"{name} failed: {reason}", style="red")
     found = costs(chosen, looked, config)
     training = looked.step * config.training.steps
     measured = {each.name for each in chosen} - looked.failed.keys()
     levels = {level: costs(choose(names), looked, config) for level, names in levels_within(measured).items()}
-    console.print(table(options.model, options.looks, looked, found, config))
+    print_table(console, table(options.model, options.looks, looked, found, config))
     if others > QUIET:
         console.print(f"not a quiet machine: {others:.0%} of it went to other processes", style="yellow")
-    console.print(level_table(levels, training, quiet=others <= QUIET))
+    print_table(console, level_table(levels, training, quiet=others <= QUIET))
     if options.json:
         written = {
             "machine": about,
@@ -164,10 +166,10 @@ def level_table(levels: dict[str, list[Cost]], training: float, quiet: bool) -> 
     for level, found in levels.items():
         seconds = sums(found)
         share = (seconds[LOG] + seconds[REGULAR]) / training
-        judgement = "met" if share <= BUDGET else "[bold red]missed"
+        judgement = Text("met") if share <= BUDGET else Text("missed", style="bold red")
         rows.add_row(
             level, f"{seconds[LOG]:.2f} s", f"{seconds[REGULAR]:.2f} s", f"{share:.2%}", f"≤ {BUDGET:.0%}",
-            judgement if quiet else "[yellow]void", f"{seconds[END]:.2f} s",
+            judgement if quiet else Text("void", style="yellow"), f"{seconds[END]:.2f} s",
         )  # fmt: skip
     rows.caption = "In training: both kinds of looks, as a share of training time. Figures and the store aside."
     return rows

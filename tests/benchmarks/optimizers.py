@@ -18,6 +18,7 @@ import numpy as np
 from rich.table import Table
 
 from minibert.config.optimizers import LookaheadConfig
+from minibert.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS, Entry
 from tests.benchmarks.report import (
     Measurement,
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     console.print(machine_line(about))
     entries = available(entries_of(options.optimizers))
     measured = take_turns("optimizers", entries, shape, 0.0, options.steps, options.rounds)
-    console.print(table(title_of(options.shape, shape, 0.0), options.optimizers, measured))
+    print_table(console, table(title_of(options.shape, shape, 0.0), options.optimizers, measured))
     tell_of_disturbance(measured)
     if options.json:
         found = {"machine": about, "shape": options.shape, "sizes": asdict(shape)}

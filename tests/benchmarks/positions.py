@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from minibert.config.model import POSITIONS
+from minibert.terminal import print_table
 from tests.benchmarks.contenders import Entry
 from tests.benchmarks.report import (
     Measurement,
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     schemes = [REFERENCE, *(scheme for scheme in options.schemes if scheme != REFERENCE)]
     entries = {scheme: Entry("bare_and_tracked", "Bare", options={"position": scheme}) for scheme in schemes}
     measured = take_turns("positions", entries, shape, options.dropout, options.steps, options.rounds)
-    console.print(table(title_of(options.shape, shape, options.dropout), measured))
+    print_table(console, table(title_of(options.shape, shape, options.dropout), measured))
     tell_of_disturbance(measured)
     if options.json:
         found = {"machine": about, "shape": options.shape, "sizes": asdict(shape), "dropout": options.dropout}

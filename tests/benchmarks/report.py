@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from tests.benchmarks.workload import SHAPES, Shape, needed_flops, physical_cores
 
@@ -138,8 +139,9 @@ def verdict_table(found: list[Verdict], quiet: bool) -> Table:
     table.add_column("")
     for verdict in found:
         target = f"{'≥' if verdict.at_least else '≤'} {verdict.bound:.2f}"
-        judgement = "met" if verdict.met else "[bold red]missed"
-        table.add_row(verdict.what, f"{verdict.value:.3f}", target, judgement if quiet else "[yellow]void")
+        judgement = Text("met") if verdict.met else Text("missed", style="bold red")
+        judgement = judgement if quiet else Text("void", style="yellow")
+        table.add_row(verdict.what, f"{verdict.value:.3f}", target, judgement)
     return table
 
 

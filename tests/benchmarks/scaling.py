@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from minibert.terminal import open_console, print_table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.report import MEGABYTE, machine
 from tests.benchmarks.worker import QUIET, Worker
@@ -89,11 +89,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", metavar="FILE", help="write every point, with the machine")
     parser.add_argument("--figure", metavar="FILE", help="draw time and memory a token (PNG, PDF or SVG)")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = open_console()
     shapes = list(dict.fromkeys(shape for points in AXES.values() for _, shape in points))
     costs = {shape: measure(shape) for shape in track(shapes, "measuring", console=console, transient=True)}
     for axis, points in AXES.items():
-        console.print(table(axis, [(value, costs[shape]) for value, shape in points]))
+        print_table(console, table(axis, [(value, costs[shape]) for value, shape in points]))
     disturbed = max(cost.others for cost in costs.values())
     if disturbed > QUIET:
         console.print(f"not a quiet machine: up to {disturbed:.0%} of it went to other processes", style="yellow")

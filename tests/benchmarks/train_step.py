@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from minibert.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.report import (
     Measurement,
@@ -56,11 +57,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def show(shape: str, dropout: float, measured: dict[str, Measurement]) -> None:
-    console.print(comparison_table(title_of(shape, SHAPES[shape], dropout), SHAPES[shape], measured))
+    print_table(console, comparison_table(title_of(shape, SHAPES[shape], dropout), SHAPES[shape], measured))
     quiet = tell_of_disturbance(measured)
     found = verdicts(shape, measured)
     if found:
-        console.print(verdict_table(found, quiet))
+        print_table(console, verdict_table(found, quiet))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
-from rich.console import Console
 
+from minibert.terminal import open_console
 from tests.benchmarks.contenders import Entry
 from tests.benchmarks.report import Measurement, most_disturbed
 from tests.benchmarks.worker import QUIET, Worker, WorkerError
@@ -21,7 +21,7 @@ WARM_UP = 5
 TURN_SECONDS = 2.0
 LEAST_STEPS, MOST_STEPS = 5, 100
 
-console = Console(highlight=False)
+console = open_console()
 
 
 def available(entries: dict[str, Entry]) -> dict[str, Entry]:
@@ -32,7 +32,7 @@ def available(entries: dict[str, Entry]) -> dict[str, Entry]:
             skipped.setdefault(", ".join(entry.missing()), []).append(name)
     for missing, names in skipped.items():
         reason = f"{missing} not installed (pip install 'minibert[parity]')"
-        console.print(f"skipped {'; '.join(names)}: {reason}", style="yellow", markup=False)
+        console.print(f"skipped {'; '.join(names)}: {reason}", style="yellow")
     return {name: entry for name, entry in entries.items() if not entry.missing()}
 
 
@@ -56,7 +56,7 @@ def take_turns(
                     stack.callback(worker.close)
                     turn = worker.steps(WARM_UP - 1)
             except WorkerError as error:
-                console.print(f"{name} failed: {error}", style="red", markup=False)
+                console.print(f"{name} failed: {error}", style="red")
                 continue
             workers[name] = worker
             measured[name] = Measurement(name, worker.about, losses=turn.losses)

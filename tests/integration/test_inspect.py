@@ -104,7 +104,7 @@ def test_the_page_shows_every_figure_by_itself(inspected):
         (["run={run}", "steps=[3]"], "has no checkpoint of 3. Allowed: all, last, or a list of 0, 1, 2, 4"),
         (["run={run}", "quantities=[weight_spectrum]"], "did you mean 'weight_spectra'"),
         (["run={run}", "step=3"], "step=3: unknown (did you mean 'steps'?)"),
-        (["run=nothing"], "could not find run nothing"),
+        (["run=nothing"], "run=nothing: no such run in"),
         (["steps=all"], "run=: missing"),
         (["run={run}", "diagnostics=fuller"], "did you mean 'full'"),
         (["run={run}", "figures=[trainin]"], "did you mean 'training'"),
@@ -118,6 +118,16 @@ def test_wrong_words_are_refused_with_the_way_out(inspected, capsys, words, mess
     words = [word.format(run=run.info.run_id) for word in words]
     assert main([*words, f"folder={store.folder}"]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("word", ["last", "{run:.8}", "{name}"])
+def test_a_run_is_inspected_by_the_first_characters_of_its_id_by_its_name_or_as_the_last(inspected, capsys, word):
+    from minibert.inspect import main
+
+    store, run, _ = inspected
+    word = word.format(run=run.info.run_id, name=run.info.run_name)
+    assert main([f"run={word}", "steps=[3]", f"folder={store.folder}"]) == 2
+    assert f"{run.info.run_id} has no checkpoint of 3" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, capsys):

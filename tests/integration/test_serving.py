@@ -230,11 +230,34 @@ def test_a_tracked_run_serves_its_model_under_its_id(tracked, model, tokenizer):
     assert mlflow.active_run() is None
 
 
+def test_the_page_of_a_model_has_its_run_settings_and_use_and_there_is_one_a_run(tracked, model, tokenizer):
+    from mlflow import MlflowClient
+
+    (_, run_id), uri = tracked
+    client = MlflowClient(tracking_uri=uri)
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.name, logged.source_run_id, str(logged.status)) == ("model", run_id, "READY")
+    assert f"runs:/{run_id}/model" in logged.tags["mlflow.note.content"]
+    assert {file.path for file in client.list_logged_model_artifacts(logged.model_id)} >= {"MLmodel", "code", "data"}
+    assert len(client.search_logged_models([logged.experiment_id])) == 2
+
+
+def test_a_run_is_loaded_by_the_first_characters_of_its_id_or_as_the_last(tracked):
+    (first, last), uri = tracked
+    expected = load_run(last, uri=uri).model.params.vector.tobytes()
+    assert load_run(last[:8], uri=uri).model.params.vector.tobytes() == expected
+    assert load_run("last", uri=uri).model.params.vector.tobytes() == expected
+    with pytest.raises(MinibertError, match="2 runs are called so") as error:
+        load_run("a run", uri=uri)
+    assert first[:8] in str(error.value) and last[:8] in str(error.value)
+
+
 def test_an_exported_run_is_read_back(tracked, tmp_path, capsys):
     (run_id, _), uri = tracked
     folder = tmp_path / "exported"
-    assert export_main([f"run={run_id}", f"folder={folder}", "step=0", f"uri={uri}"]) == 0
-    assert f"run {run_id} at step 0 -> {folder}" in capsys.readouterr().out
+    assert export_main([f"run={run_id[:8]}", f"folder={folder}", "step=0", f"uri={uri}"]) == 0
+    assert f"run {run_id[:8]} at step 0 -> {folder}" in capsys.readouterr().out
     expected = load_run(run_id, 0, uri)
     back = MiniBERT.from_pretrained(folder)
     assert back.params.vector.tobytes() == expected.model.params.vector.tobytes()

@@ -29,7 +29,7 @@ def test_runs_of_different_position_schemes_have_different_names():
         (("optimizer.learning_rate=0.0012345672",), "sotu · base · adamw · learning rate 0.0012345672 · seed 3"),
         (("optimizer=lookahead", "optimizer/inner=lion"), "sotu · base · lookahead · inner lion · seed 3"),
         (("seeds.init=7",), "sotu · base · adamw · init 7 · seed 3"),
-        (("training=debugging", "training.steps=6"), "sotu · base · adamw · training debugging · steps 6 · seed 3"),
+        (("training=debugging", "seed=3"), "sotu · base · adamw · training debugging · seed 3"),
         (("data=text", "data.path=a/*.txt", "model.name='[/x]'"), "text · [/x] · adamw · path a/*.txt · seed 3"),
     ],
 )

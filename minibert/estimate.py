@@ -1,0 +1,83 @@
+"""How far a sweep is, and when it will be done."""
+
+import time
+from datetime import timedelta
+
+from rich.table import Table
+
+from minibert.tracking.results import beside, losses
+
+LEAST_GAIN = 0.02
+"""Of a run, that a sweep has to get on by before its end is estimated"""
+
+
+def seconds_as_text(seconds: float) -> str:
+    return str(timedelta(seconds=round(max(seconds, 0.0))))
+
+
+class Estimate:
+    """How far a sweep is, counted in runs, and when it will be done."""
+
+    def __init__(self, planned: int, started: float):
+        self.planned = planned
+        self.started = started
+        self._first: tuple[float, float] | None = None
+
+    def look(self, children) -> None:
+        """Take note of how far the runs are: what was done before the first look says nothing about the pace."""
+        if self._first is None:
+            self._first = (time.time(), self._share(children))
+
+    def summary(self, children) -> str:
+        running = ", ".join(_running(child) for child in children if child.status == "RUNNING" and child.step >= 0)
+        return self._state(children) + (f"; {running}" if running else "")
+
+    def table(self, children) -> Table:
+        table = Table(box=None, title=self._state(children))
+        for column in ("run", "step", "training loss", "held-out loss"):
+            table.add_column(column)
+        for child in children:
+            if child.status == "RUNNING":
+                loss, held_out = (child.metrics.get(name) for name in ("train/loss", "eval/loss"))
+                step, steps = max(child.step, 0), child.parameters.get("training.steps", "?")
+                table.add_row(
+                    child.name,
+                    f"{step}/{steps}{', finishing' if str(step) == steps else ''}",
+                    "" if loss is None else f"{loss:.3f}",
+                    "" if held_out is None else f"{held_out:.3f}",
+                )
+        return table
+
+    def _state(self, children) -> str:
+        self.look(children)
+        now, (began, at_first) = time.time(), self._first
+        done = sum(child.status == "FINISHED" for child in children)
+        share = self._share(children)
+        text = f"{done} of {self.planned} runs done, {seconds_as_text(now - self.started)} elapsed"
+        gained, left = share - at_first, self.planned - share
+        if gained < LEAST_GAIN or left <= 0:  # nothing is known of the time left
+            return text
+        return f"{text}, about {seconds_as_text((now - began) / gained * left)} left"
+
+    def _share(self, children) -> float:
+        """How many runs are done, counting those under way by their steps."""
+        running = sum(_share(child) for child in children if child.status == "RUNNING")
+        return running + sum(child.status == "FINISHED" for child in children)
+
+
+def _share(child) -> float:
+    return max(child.step, 0) / float(child.parameters.get("training.steps", "inf"))
+
+
+def _running(child) -> str:
+    loss = child.metrics.get("train/loss")
+    return f"{child.name} at step {child.step}" + (f" (loss {loss:.3f})" if loss is not None else "")
+
+
+def ended_line(child) -> str:
+    """One run of a sweep that has ended."""
+    found = losses(child.metrics)
+    text = f"{child.name}: {child.status.lower()}"
+    if found["loss"] is not None:
+        text += f", held-out loss {found['loss']:.3f}{beside(found['unigram'], found['bigram'])}"
+    return text + (f" ({child.reason})" if child.reason else "")

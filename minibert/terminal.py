@@ -1,0 +1,68 @@
+"""How texts and tables reach a terminal, a pipe or a log: as they are, with all their words."""
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
+
+
+def open_console(stderr: bool = False, quiet: bool = False) -> Console:
+    """A console that takes nothing for markup: square brackets and colons are printed as they are.
+
+    Lines are not broken, so that paths and commands can be copied.
+    """
+    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table without cutting a word.
+
+    In a terminal, cells are broken between words as far as it takes to fit. What does not fit then, and all that
+    goes to a pipe or a log, is as wide as it has to be.
+    """
+    if console.quiet:
+        return
+    natural = Measurement.get(console, console.options.update_width(10_000), table).maximum
+    room = console.width if console.is_terminal else natural
+    width = natural if natural <= room else _narrow(console, table, natural, room)
+    # A console prints nothing wider than itself.
+    wide = Console(
+        file=console.file, width=width, markup=False, emoji=False, highlight=False,
+        force_terminal=console.is_terminal, color_system=console.color_system,
+    )  # fmt: skip
+    wide.print(table, crop=False)
+
+
+def _narrow(console: Console, table: Table, natural: int, room: int) -> int:
+    """Make the columns so narrow that the table fits into ``room``, as far as their words allow; its width."""
+    least = [_longest_word(console, column) for column in table.columns]
+    widths = [max(_natural(console, column), low) for column, low in zip(table.columns, least, strict=True)]
+    frame = natural - sum(widths)
+    while sum(widths) + frame > room:
+        slacks = [width - low for width, low in zip(widths, least, strict=True)]
+        slack, index = max((slack, index) for index, slack in enumerate(slacks))
+        if slack <= 0:
+            break
+        widths[index] -= 1
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
+    return sum(widths) + frame
+
+
+def _texts(console: Console, column: Column) -> list[Text]:
+    shown = (column.header, *column.cells)
+    return [each if isinstance(each, Text) else console.render_str(str(each)) for each in shown]
+
+
+def _natural(console: Console, column: Column) -> int:
+    return max((cell_len(line) for text in _texts(console, column) for line in text.plain.split("\n")), default=0)
+
+
+def _longest_word(console: Console, column: Column) -> int:
+    """The least width of a column: of its longest word, or of its longest cell where that must not be broken."""
+    longest = 1
+    for text in _texts(console, column):
+        parts = [text.plain] if text.no_wrap or column.no_wrap else text.plain.split()
+        longest = max(longest, *map(cell_len, parts), 1)
+    return longest

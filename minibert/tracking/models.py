@@ -1,0 +1,84 @@
+"""A trained network among MLflow's models: its files, and what its page shows."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from minibert.tracking.addresses import local_path
+from minibert.tracking.pages import NOTE
+from minibert.tracking.records import Record
+from minibert.tracking.results import BIGRAM, LOSS, UNIGRAM, beside, losses
+from minibert.tracking.store import store_errors
+
+MODEL = "model"
+"""Name of the model and of the run's artifact: MLflow takes ``runs:/<run id>/model`` for either"""
+PARAMETERS = ("model.", "optimizer.", "masking.", "objective.", "data.", "training.", "seed")
+"""The settings that the page of a model shows"""
+
+SCORES = (LOSS, UNIGRAM, BIGRAM, "eval/masked_accuracy")
+"""The metrics of the run that are also the model's"""
+
+_logger = logging.getLogger(__name__)
+
+
+def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], Path]) -> None:
+    """Store what ``write(model id)`` writes to a folder as the model of a run, once even where that was resumed.
+
+    The files are the artifact ``model`` of the run; the model has a copy of them, its settings and final scores.
+    A server that knows no models keeps the artifact only.
+    """
+    model = _registered(run, kind)
+    folder = write(model.model_id if model else None)
+    run.log_artifact(folder, MODEL)
+    if model is not None:
+        with store_errors(run.store.uri, f"describe the model of run {run.id}"):
+            _describe(run, model, note, folder)
+
+
+def _registered(run: Record, kind: str):
+    """The run's entry among MLflow's models, made if it is missing; None where the server has no such list."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
+    client = run.store.client
+    with store_errors(run.store.uri, f"register the model of run {run.id}"):
+        entity = client.get_run(run.id)
+        if entity.outputs and entity.outputs.model_outputs:
+            return client.get_logged_model(entity.outputs.model_outputs[0].model_id)
+        shown = {key: value for key, value in entity.data.params.items() if key.startswith(PARAMETERS)}
+        try:
+            model = client.create_logged_model(
+                run.store.experiment_id, name=MODEL, source_run_id=run.id, params=shown, model_type=kind
+            )
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":
+                raise
+            _logger.warning("%s keeps no models; that of run %s is an artifact only", run.store.uri, run.id)
+            return None
+        client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
+        return model
+
+
+def _describe(run: Record, model, note: str, folder: Path) -> None:
+    from mlflow.entities import LoggedModelStatus, Metric
+
+    client = run.store.client
+    entity = client.get_run(run.id)
+    found = losses(entity.data.metrics)
+    if found["loss"] is not None:
+        note = f"**Held-out loss {found['loss']:.3f}{beside(found['unigram'], found['bigram'])}**\n\n{note}"
+    client.set_logged_model_tags(model.model_id, {NOTE: note, "minibert.run": entity.info.run_name})
+    # The run's own points once more, now of the model too: MLflow keeps one of two equal ones.
+    points = [
+        Metric(each.key, each.value, each.timestamp, each.step, model_id=model.model_id, run_id=run.id)
+        for each in entity.data.to_proto().metrics if each.key in SCORES
+    ]  # fmt: skip
+    if points:
+        client.log_batch(run.id, metrics=points)
+    place = local_path(model.artifact_location)
+    if place is None:
+        client.log_model_artifacts(model.model_id, str(folder))
+    else:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)

@@ -1,0 +1,137 @@
+"""What MLflow's own pages show of the experiment, its runs and its sweeps, and where these pages are.
+
+MLflow keeps what it shows as tags; a note in Markdown stands above the parameters of a run. It shows a run under
+one parent only, so the note of a sweep links to all of its runs, those that were found finished included.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, urlparse
+
+from minibert.tracking.lookup import short_id
+from minibert.tracking.results import BIGRAM, LOSS, Result, beside, losses
+from minibert.tracking.store import Store, store_errors
+from minibert.tracking.sweeps import Child, Sweep
+
+NOTE = "mlflow.note.content"
+WORKFLOW = "workflowType=machine_learning"
+"""MLflow's pages are for this or for applications of language models, whose traces a new browser shows first: the
+address decides it, whatever the kind of the experiment"""
+CHARTS = {"held-out loss": LOSS, "training loss": "train/loss", "gradient norm": "gradient_norm/global"}
+"""What a run's note links to, out of some hundred metrics"""
+MOST_ROWS = 40
+"""Runs in the table of a sweep's note: MLflow keeps some thousand characters of a tag."""
+SECTIONS = (
+    ("`eval/`", "on held-out text; `baseline/` is what counting words reaches there"),
+    ("`train/`", "loss, learning rate and speed; `gradient_norm/`, norms by part"),
+    ("`health/`", "findings; other names are diagnostics, `<diagnostic>/<quantity>/<part>`"),
+)
+
+
+def open_command(store: Store) -> str | None:
+    """The command that opens MLflow's pages on the store, for a shell; None where a server has them."""
+    return None if _is_server(store.uri) else f"mlflow ui --backend-store-uri {shlex.quote(store.uri)}"
+
+
+def page(store: Store, run_id: str) -> str:
+    """The address of the page of a run or sweep."""
+    return f"{_server(store)}{_path(store, run_id)}?{WORKFLOW}"
+
+
+def describe_run(run, result: Result) -> None:
+    """Give an open run the note that its page begins with."""
+    charts = ", ".join(f"[{label}]({_chart_path(run.store, run.id, metric)})" for label, metric in CHARTS.items())
+    lines = [f"**{escaped(result.line().partition(', figures in ')[0])}**", "", f"Charts: {charts}"]
+    if result.figures:
+        lines[-1] += f". [All figures]({_path(run.store, run.id)}/artifacts/figures/index.html)"
+    lines += ["", "Metrics, as the charts group them:", ""]
+    lines += [f"- {names}: {meaning}" for names, meaning in SECTIONS]
+    run.set_tags({NOTE: "\n".join(lines)})
+
+
+def describe_sweep(sweep: Sweep, study: Mapping[str, str | None], names: Mapping[str, str]) -> None:
+    """Give a sweep its summary as metrics and as a note. ``names``: hash of the configuration -> name of the run.
+
+    ``sweep/loss`` is the final held-out loss of the runs in the order of their ends, with the best and the mean so
+    far: step 1 is the first. Only what is new since the sweep was last described is recorded.
+    """
+    newest = sweep.newest()
+    members = [(name, newest.get(key)) for key, name in names.items()]
+    finished = [child for _, child in members if child is not None and child.status == "FINISHED"]
+    _log_summary(sweep, sorted(finished, key=lambda child: child.ended or 0.0))
+    sweep.set_tags({NOTE: _sweep_note(sweep, study, members)})
+
+
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is, in a table as well."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~&$-])", r"\\\1", " ".join(text.split()))
+
+
+def _log_summary(sweep: Sweep, finished: Sequence[Child]) -> None:
+    from mlflow.entities import Metric
+
+    known = sweep.history("sweep/loss")[0] if "sweep/loss" in sweep.metric_names("sweep/") else []
+    scored = [child for child in finished if LOSS in child.metrics]
+    values = [child.metrics[LOSS] for child in scored]
+    points = []
+    for step in range(len(known) + 1, len(values) + 1):
+        so_far, at = values[:step], int(1000 * (scored[step - 1].ended or 0))
+        summary = {"loss": so_far[-1], "best_loss": min(so_far), "mean_loss": sum(so_far) / step, "finished": step}
+        points += [Metric(f"sweep/{name}", float(value), at, step) for name, value in summary.items()]
+    with store_errors(sweep.store.uri, f"summarise sweep {sweep.id}"):
+        for start in range(0, len(points), 1000):
+            sweep.store.client.log_batch(sweep.id, metrics=points[start : start + 1000])
+
+
+def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence[tuple[str, Child | None]]) -> str:
+    lines = [f"**{escaped(study['question'])}**", ""] if study.get("question") else []
+    if study.get("hypothesis"):
+        lines += [escaped(study["hypothesis"]), ""]
+    compared = [child.id for _, child in members[:MOST_ROWS] if child is not None]
+    done = sum(child is not None and child.status == "FINISHED" for _, child in members)
+    lines += [f"{done} of {len(members)} runs finished. "
+              f"[Side by side]({_comparison_path(sweep.store, compared)})", "",
+              "| run | id | status | held-out loss |", "| --- | --- | --- | ---: |"]  # fmt: skip
+    for name, child in members[:MOST_ROWS]:
+        if child is None:
+            lines.append(f"| {escaped(name)} | | not started | |")
+            continue
+        link = f"[{short_id(child.id)}]({_path(sweep.store, child.id)})"
+        loss = losses(child.metrics)["loss"]
+        shown = "" if loss is None else f"{loss:.3f}"
+        lines.append(f"| {escaped(name)} | {link} | {child.status.lower()} | {shown} |")
+    if len(members) > MOST_ROWS:
+        lines += ["", f"and {len(members) - MOST_ROWS} more"]
+    scored = next((child for _, child in members if child is not None and BIGRAM in child.metrics), None)
+    if scored is not None:
+        found = losses(scored.metrics)
+        lines += ["", f"On the same text:{beside(found['unigram'], found['bigram'])}"]
+    return "\n".join(lines)
+
+
+def _path(store: Store, run_id: str) -> str:
+    return f"/#/experiments/{store.experiment_id}/runs/{run_id}"
+
+
+def _comparison_path(store: Store, run_ids: Sequence[str]) -> str:
+    """The page that sets runs side by side, whatever their parents."""
+    return "/#/compare-runs?" + _query({"runs": list(run_ids), "experiments": [store.experiment_id]})
+
+
+def _query(words: Mapping[str, object]) -> str:
+    return "&".join(f"{key}={quote(json.dumps(value))}" for key, value in words.items())
+
+
+def _chart_path(store: Store, run_id: str, metric: str) -> str:
+    words = {"runs": [run_id], "experiments": [store.experiment_id], "metric": metric}
+    return "/#/metric?" + _query(words | {"plot_metric_keys": [metric], "x_axis": "step"})
+
+
+def _server(store: Store) -> str:
+    return store.uri.rstrip("/") if _is_server(store.uri) else "http://127.0.0.1:5000"
+
+
+def _is_server(uri: str) -> bool:
+    return urlparse(uri).scheme in ("http", "https")

@@ -1,0 +1,60 @@
+"""What a run has come to: its loss, what counting words reaches on the same text, and where its figures are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.lookup import short_id
+from minibert.tracking.store import Store, store_errors
+
+LOSS, UNIGRAM, BIGRAM = "eval/loss", "baseline/unigram_entropy", "baseline/bigram_cross_entropy"
+FIGURES = "figures/index.html"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of one run. Losses are in nats per predicted token, on held-out text; None where there is none."""
+
+    run_id: str
+    name: str
+    status: str
+    loss: float | None
+    unigram: float | None
+    bigram: float | None
+    figures: str | None = None
+    """The page with its figures: a local file, or the artifact of the run"""
+
+    @property
+    def stays_above_bigram(self) -> bool:
+        """Whether it finished and predicts no better than a model that knows the word before, and nothing else."""
+        known = self.loss is not None and self.bigram is not None
+        return self.status == "FINISHED" and known and not self.loss < self.bigram
+
+    def line(self) -> str:
+        """``run 0123abcd finished: held-out loss 6.030 (unigram 6.052, bigram 5.011), figures in ...``"""
+        line = f"run {short_id(self.run_id)} {self.status.lower()}"
+        if self.loss is not None:
+            line += f": held-out loss {self.loss:.3f}{beside(self.unigram, self.bigram)}"
+        return line + (f", figures in {self.figures}" if self.figures else "")
+
+
+def beside(unigram: float | None, bigram: float | None) -> str:
+    """What stands in parentheses behind a loss."""
+    baselines = {"unigram": unigram, "bigram": bigram}
+    known = [f"{name} {value:.3f}" for name, value in baselines.items() if value is not None]
+    return f" ({', '.join(known)})" if known else ""
+
+
+def losses(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Loss and baselines out of the last values of a run's metrics."""
+    return {"loss": metrics.get(LOSS), "unigram": metrics.get(UNIGRAM), "bigram": metrics.get(BIGRAM)}
+
+
+def read_result(store: Store, run_id: str) -> Result:
+    """What the store has of the end of a run. Raises :class:`MinibertError` when it cannot be read."""
+    with store_errors(store.uri, f"read run {run_id}"):
+        run = store.client.get_run(run_id)
+    artifacts, figures = artifacts_of(store, run_id), None
+    if FIGURES in artifacts.list("figures"):
+        figures = str(artifacts.folder / FIGURES) if artifacts.folder else f"its artifact {FIGURES}"
+    return Result(run_id, run.info.run_name, run.info.status, figures=figures, **losses(run.data.metrics))
