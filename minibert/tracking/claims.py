@@ -43,9 +43,9 @@ class Claim:
 def claim(store: Store, config_hash: str, on_wait: Callable[[str], None] | None = None) -> Claim:
     """Wait until no other process trains this configuration, then hold the right to it.
 
-    ``on_wait`` is told in a sentence for whom it waits, and whose run is taken over. The lock lies beside the
-    database, and keeps apart all processes of a machine, or of a shared file system with flock. For a server it
-    lies in the local folder, and keeps apart those that use the same one; a lease keeps apart all others.
+    ``on_wait`` is told in a sentence for whom it waits. The lock lies beside the database, and keeps apart all
+    processes of a machine, or of a shared file system with flock. For a server it lies in the local folder, and
+    keeps apart those that use the same one; a lease keeps apart all others.
 
     Raises :class:`Interrupted` when this process is asked to end while it waits.
     """

@@ -11,6 +11,7 @@ when it is very old. The clocks of two hosts need not agree: what is watched is 
 """
 
 import json
+import logging
 import os
 import secrets
 import socket
@@ -39,6 +40,8 @@ SETTLE_SECONDS = 2.0
 """Longer than it takes any process from seeing that a run is free to having written its lease."""
 POLL_SECONDS = 2.0
 
+_logger = logging.getLogger(__name__)
+
 
 class OvertakenError(MinibertError):
     """Another process has the lease. The run is its to write; ours has to wait for it."""
@@ -64,7 +67,7 @@ class Lease:
         Raises :class:`Interrupted` when this process is asked to end.
         """
         said = False
-        while holders := [run for run in self._running() if not self._is_stale(run, on_wait)]:
+        while holders := [run for run in self._running() if not self._is_stale(run)]:
             if not said:
                 said = True
                 on_wait(f"{_holder(holders[0])} is training {_named(holders[0])}; waiting for it to end")
@@ -161,7 +164,7 @@ class Lease:
                 max_results=100,
             ))  # fmt: skip
 
-    def _is_stale(self, run, say: Callable[[str], None]) -> bool:
+    def _is_stale(self, run) -> bool:
         lease, text = _lease(run), run.data.tags.get(TAG, "")
         token = lease.get("token")
         if not lease or token in self._stale:
@@ -170,7 +173,8 @@ class Lease:
         if watched != text:
             self._watched[run.info.run_id] = (text, since := time.monotonic())
         for why in _signs_of_death(lease, time.monotonic() - since):
-            say(f"taking over {_named(run)}: {why}")
+            # A warning is printed even where the display is silent.
+            _logger.warning("taking over %s: %s", _named(run), why)
             self._stale.add(token)
             return True
         return False

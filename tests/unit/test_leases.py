@@ -77,19 +77,19 @@ def test_two_folders_with_one_server_do_not_write_one_run(stores):
         ({"system": "another", "host": "far away", "heartbeat": 0}, "on far away gave its last sign of life"),
     ],
 )
-def test_the_lease_of_a_dead_process_is_taken_over_and_this_is_said(stores, changes, why):
-    sentences = []
+def test_the_lease_of_a_dead_process_is_taken_over_and_this_is_said(stores, caplog, changes, why):
     run = start_run(claim(stores[0], HASH), "a run", {}, {})
     pretend(run, **changes)
-    with claim(stores[1], HASH, sentences.append) as held:
+    with claim(stores[1], HASH, pytest.fail) as held:
         again = start_run(held, "a run", {}, {})
         assert (again.id, again.continued) == (run.id, True)
         assert lease_of(run)["token"] != "another"
-    assert len(sentences) == 1 and "taking over 'a run'" in sentences[0] and why in sentences[0]
+    (said,) = caplog.messages
+    assert said.startswith("taking over 'a run'") and why in said
 
 
 @pytest.mark.parametrize("beats", [3, 0])
-def test_a_heartbeat_that_stands_still_is_none_and_one_that_goes_on_is_waited_for(stores, monkeypatch, beats):
+def test_a_heartbeat_is_waited_for_until_it_stands_still(stores, caplog, monkeypatch, beats):
     run = start_run(claim(stores[0], HASH), "a run", {}, {})
     pretend(run, system="another", host="far away")
     clock, beat = [0.0], [0]
@@ -98,14 +98,15 @@ def test_a_heartbeat_that_stands_still_is_none_and_one_that_goes_on_is_waited_fo
         clock[0] += 30.0
         if beat[0] < beats:
             beat[0] += 1
-            pretend(run, system="another", heartbeat=lease_of(run)["heartbeat"] + 30.0)
+            pretend(run, system="another", host="far away", heartbeat=lease_of(run)["heartbeat"] + 30.0)
 
     monkeypatch.setattr(retries, "pause", half_a_minute_later)
     monkeypatch.setattr(leases.time, "monotonic", lambda: clock[0])
     sentences = []
     Lease(stores[1], HASH).wait(sentences.append)
     assert clock[0] == 30.0 * beats + 60.0
-    assert "no sign of life for 60 s" in sentences[-1]
+    assert "no sign of life for 60 s" in caplog.messages[-1]
+    assert len(sentences) == 1 and "on far away is training" in sentences[0]
 
 
 def test_of_two_that_create_a_run_at_once_one_keeps_it_and_the_other_waits(stores):
