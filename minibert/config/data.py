@@ -169,7 +169,7 @@ class DataConfig:
     document with more is trained on instead; 1 lets every document stay."""
     lowercase: bool = True
     strip_accents: bool = False
-    """Take accents and other marks off letters, as uncased BERT does: é is e, が is か, Hindi loses its vowels."""
+    """Take accents and other marks off letters, as uncased BERT does: é is e, が is か, Hindi कुल is कल."""
     longest_word: int = number(100, at_least=1, at_most=10_000)
     """Characters; a longer word becomes one [UNK]."""
     packed: bool = True
