@@ -100,6 +100,7 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     checkpoints = {f"checkpoints/step_{step:07d}.safetensors" for step in (0, 1, 2, 4, 6)}
     figures = {f"figures/training/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
     figures |= {"figures/index.html", "figures/health/health.png", "health.json"}
+    figures |= {"figures/landscape/coarse_slices.png"}
     model = {name for name in found if name.startswith("model/")}
     assert "model/MLmodel" in model
     arrays = {name for name in found if name.startswith("arrays/")}

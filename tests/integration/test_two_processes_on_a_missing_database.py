@@ -23,7 +23,8 @@ CLAIM_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from minibert.tracking import Store, claim
-held = claim(Store(None, "1", "", Path(sys.argv[1])), "c0ffee")
+folder = Path(sys.argv[1])
+held = claim(Store(None, "1", "", folder, folder / "mlflow.db"), "c0ffee")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -46,5 +47,5 @@ def test_two_processes_make_one_database_and_each_its_run(tmp_path):
 def test_a_killed_process_leaves_its_claim(tmp_path):
     killed = subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, tmp_path], timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    with claim(Store(None, "1", "", tmp_path), "c0ffee", on_wait=pytest.fail):
+    with claim(Store(None, "1", "", tmp_path, tmp_path / "mlflow.db"), "c0ffee", on_wait=pytest.fail):
         pass

@@ -1,16 +1,16 @@
 """What lies where a report is written: nothing of others is lost, and nothing lands elsewhere."""
 
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from analysis.output import MANIFEST, folder_name, new_report
 from minibert.errors import MinibertError
+from minibert.tracking import Store
 
 
 def write(tmp_path, folder, *names, text="report"):
-    with new_report(SimpleNamespace(folder=tmp_path / "store"), folder) as made:
+    with new_report(Store(None, "1", "", tmp_path / "store"), folder) as made:
         for name in names:
             (made / name).write_text(text)
 
@@ -57,7 +57,7 @@ def test_a_report_from_before_there_was_a_list_is_replaced(tmp_path):
 
 def test_a_report_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
     write(tmp_path, tmp_path / "out", "index.html")
-    with pytest.raises(ZeroDivisionError), new_report(SimpleNamespace(folder=tmp_path), tmp_path / "out") as made:
+    with pytest.raises(ZeroDivisionError), new_report(Store(None, "1", "", tmp_path / "store"), tmp_path / "out") as made:
         (made / "index.html").write_text("half")
         1 / 0  # noqa: B018
     assert files(tmp_path / "out") == {"index.html": "report"}

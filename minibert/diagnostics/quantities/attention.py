@@ -94,7 +94,8 @@ def attention_maps(probe, data):
     kept = np.flatnonzero(real)[:LONGEST_MAP]
     weights = np.stack([layer.attention.weights[0][:, kept[:, None], kept] for layer in probe.cache.layers])
     ids = batch.input_ids[0, kept]
-    tokens = np.array([data.tokenizer.id_to_token(int(index)) for index in ids])
+    # A model's table may be larger than its tokenizer, which then has no text for the last ids.
+    tokens = np.array([data.tokenizer.id_to_token(int(index)) or f"id {index}" for index in ids])
     return {"weights": weights.astype(np.float16), "tokens": tokens, "input_ids": ids}
 
 
