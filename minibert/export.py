@@ -14,6 +14,7 @@ from pathlib import Path
 from minibert.errors import MinibertError, unknown_name
 from minibert.help import asks_for_help
 from minibert.loading import load_run
+from minibert.tracking.lookup import short_id
 
 KEYS = ("run", "folder", "step", "uri")
 HELP = """\
@@ -57,7 +58,7 @@ def export(run: str, folder: str, step: str | None = None, uri: str | None = Non
         raise MinibertError(f"folder={folder}: is there already. Allowed: a new or an empty folder.")
     loaded = load_run(run, None if step is None else int(step), uri)
     loaded.model.save_pretrained(target, loaded.tokenizer)
-    return f"run {run} at step {loaded.step} -> {target}"
+    return f"run {short_id(loaded.id)} at step {loaded.step} -> {target}"
 
 
 def _read(arguments: list[str]) -> dict[str, str]:

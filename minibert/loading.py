@@ -28,6 +28,7 @@ class LoadedRun:
     config: Config
     step: int
     """The optimizer step that the parameters are of"""
+    id: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def load_run(
     step = max(saved.checkpoints) if step is None else step
     model = MiniBERT(saved.config.model, saved.config.seeds.init)
     saved.load_parameters(model, step)
-    return LoadedRun(model, saved.tokenizer, saved.config, step)
+    return LoadedRun(model, saved.tokenizer, saved.config, step, saved.id)
 
 
 def _step(path: Path) -> int:
