@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = open_named_store(parsed)
         findings = find_everything(store, parsed.study, parsed.sweep)
-        print(write_lab_book(findings, Path(parsed.lab_book) / folder_name(parsed.study)))
+        print(write_lab_book(findings, Path(parsed.lab_book).expanduser() / folder_name(parsed.study)))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

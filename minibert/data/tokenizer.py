@@ -118,7 +118,7 @@ def load_tokenizer(path) -> Tokenizer:
 
     Raises :class:`MinibertError` when there is neither, or when it lacks one of BERT's special tokens.
     """
-    given = Path(path)
+    given = Path(path).expanduser()
     candidates = [given / "tokenizer.json", given / "vocab.txt"] if given.is_dir() else [given]
     path = next((candidate for candidate in candidates if candidate.exists()), None)
     if path is None:

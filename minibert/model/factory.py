@@ -37,7 +37,7 @@ def load_model(checkpoint_path) -> MiniBERT:
     Raises :class:`MinibertError` when there is no such file, when it is broken or not one of minibert's, when it
     was written by a version that knows other settings, or when its tensors are not those of its network.
     """
-    path = Path(checkpoint_path)
+    path = Path(checkpoint_path).expanduser()
     return build_recorded(*load_checkpoint(path), path)
 
 

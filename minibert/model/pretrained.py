@@ -36,7 +36,7 @@ def load_pretrained(folder, build: Callable[[ModelConfig], object]):
     Raises :class:`MinibertError` listing everything that minibert cannot express, and tensors that are missing,
     misshapen, unknown or not finite.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     settings, tensors = read_settings(folder), read_tensors(folder)
     families = {family.model_type: family for family in FAMILIES.values()}
     family = families.get(str(settings.get("model_type")))
@@ -71,7 +71,7 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
 
     Raises :class:`MinibertError` listing every setting that the layout cannot express.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     problems = foreign.inexpressible_settings(config)
     if problems:
         raise MinibertError(

@@ -6,12 +6,13 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
-from minibert import interruption
+from minibert import MiniBERT, create_tokenizer, interruption, load_model
 from minibert.composing import plan
 from minibert.errors import MinibertError, Refused
 from minibert.interruption import Interrupted
@@ -212,6 +213,13 @@ def test_a_tilde_is_the_home_folder(folder, monkeypatch):
     assert store_address(None, "~/mlruns") == f"sqlite:///{folder}/mlflow.db"
     assert open_store("~/mlruns", "elsewhere", "minibert").folder == folder
     assert open_store("sqlite:///~/mlruns/mlflow.db", folder, "minibert").database == folder / "mlflow.db"
+
+
+@pytest.mark.parametrize("door", [MiniBERT.from_pretrained, partial(create_tokenizer, 64), load_model])
+def test_a_tilde_is_the_home_folder_at_every_door(tmp_path, monkeypatch, door):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(MinibertError, match=str(tmp_path / "missing")):
+        door("~/missing")
 
 
 def test_looking_at_a_store_makes_nothing_and_sends_nothing(folder, monkeypatch):
