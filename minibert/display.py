@@ -79,9 +79,11 @@ class Display:
         return Progress(*columns, console=self.console, disable=not self.console.is_terminal)
 
     def now(self, what: str) -> None:
-        """What :meth:`training` is at beside the steps, such as a diagnostic at the end."""
-        if self._progress is not None:
-            self._progress.update(self._task, now=what)
+        """Names what happens beside the steps, such as a diagnostic at the end."""
+        if not self.console.is_terminal:
+            self.note(what)
+        elif self._progress is not None:
+            self._progress.update(self._task, now=f"{what},")
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:

@@ -177,6 +177,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
     model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
     batches = build_batches(config, data)
     diagnostics = _diagnostics(config, run)
+    diagnostics.announce = lambda name: display.now(f"last diagnostics: {name}")
     trainer = Trainer(model, batches, config, batches.adapting, diagnostics, data, probe_batch(config, data))
     with trainer, interruption.deferred():
         resume_path = run.folder / "resume.safetensors"
@@ -198,7 +199,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         run.flush()
         with display.stage("storing the model"), trainer.evaluation_parameters():
             log_served_model(run, model, data.tokenizer)
-    with display.stage("last diagnostics"):
+    with display.stage("diagnostics of the whole run"):
         conclude_range_test(run, config)
         diagnostics.conclude()
         run.flush()

@@ -4,7 +4,7 @@ import logging
 import posixpath
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -44,6 +44,8 @@ class Diagnostics:
         """For a diagnostic: names of what it returned that is not recorded, and why"""
         self.seconds = dict.fromkeys((PROBE_PASS, PASS_AFTER, *(each.name for each in self.chosen)), 0.0)
         """Spent in each diagnostic, and in each pass made for them, since this process began"""
+        self.announce: Callable[[str], None] = lambda name: None
+        """Called with the name of a diagnostic of the end before it looks: it may take longer than a step"""
 
     @property
     def asks(self) -> frozenset[str]:
@@ -109,6 +111,8 @@ class Diagnostics:
         return [each for each in self.chosen if each.name not in self.failed and each.due(step, self.steps, self.last)]
 
     def _run(self, each: Diagnostic, arguments: dict, step: int) -> None:
+        if each.every == "end":
+            self.announce(each.name.replace("_", " "))
         try:
             with self._timed(each.name):
                 found = each.function(**arguments)

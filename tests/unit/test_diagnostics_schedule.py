@@ -394,3 +394,15 @@ def test_light_is_part_of_standard_and_standard_of_full():
         for level in ("light", "standard", "full")
     )
     assert light < standard < full
+
+
+def test_a_diagnostic_of_the_end_is_announced_by_name_before_it_looks_and_no_other_is():
+    done = []
+    chosen = [
+        Diagnostic("loss_landscape", "end", lambda record: done.append("looked") or {}, frozenset({"record"})),
+        Diagnostic("quick", "log", lambda record: {}, frozenset({"record"})),
+    ]
+    diagnostics = Diagnostics(chosen, range(STEPS), STEPS, record=None)
+    diagnostics.announce = done.append
+    diagnostics.conclude()
+    assert done == ["loss landscape", "looked"]
