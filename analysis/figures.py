@@ -1,30 +1,24 @@
-"""The figures of a report: every one names its units and its seeds and draws its interval.
-
-Figures are drawn without a display and without pyplot's global state. Colours can be told apart by the
-colour-blind: viridis for a factor of numbers, whose order then shows, the set of Okabe and Ito for names.
-"""
+"""The figures of a report: every one names its units and its seeds and draws its interval."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import inside_figures
 from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
+from .panels import BAND, band, capital, colours, engineering, finish, new_figure, seeds_drawn
 from .quantities import AXES, Quantity, quantity
-from .runs import SMOOTHED, is_number
+from .runs import SMOOTHED
 from .statistics import Estimate, mean_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
 REACH = 0.5
 """Of the height of an axis: how far beyond it a reference may be and is still drawn"""
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 LINEAR = Quantity("")
-BAND = 0.18
-"""Opacity of the interval around a curve."""
 EARLY = 0.1
 """Share of the training in which a curve may fall so far that the rest of it would be pressed flat"""
 
@@ -43,6 +37,10 @@ def draw(findings: Findings) -> dict[str, "Figure"]:
         drawn["differences.png"] = differences(findings)
     if findings.efficiencies and len(findings.groups) > 1:
         drawn["efficiency.png"] = efficiency(findings, findings.efficiencies[0])
+    if findings.inside and findings.inside.layers:
+        drawn["inside.png"] = inside_figures.layers(findings)
+    if findings.inside and findings.inside.slices:
+        drawn["slices.png"] = inside_figures.slices(findings)
     if findings.examination:
         drawn |= {name: drawing.figure for name, drawing in findings.examination.figures.items()}
     return drawn
@@ -50,12 +48,12 @@ def draw(findings: Findings) -> dict[str, "Figure"]:
 
 def curves(findings: Findings) -> "Figure":
     """The metric against steps, tokens seen, tokens predicted and seconds: one line a group, over its seeds."""
-    figure = _figure(10, 7.4)
+    figure = new_figure(10, 7.4)
     metric = findings.study.metric
     panels = figure.subplots(2, 2, sharey=True)
     described, drawn, late = quantity(metric), [], []
     for panel, axis in zip(panels.flat, AXES, strict=True):
-        for group, colour in zip(findings.groups, _colours(findings), strict=True):
+        for group, colour in zip(findings.groups, colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
             if not runs:
                 continue
@@ -71,25 +69,25 @@ def curves(findings: Findings) -> "Figure":
             label = f"{group.shown} (baseline)" if is_baseline else group.shown
             width = 2.4 if is_baseline else 1.6
             panel.plot(x, means, color=colour, linewidth=width, label=label)
-            _band(panel, x, values, colour, described)
-        _finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
+            band(panel, x, values, colour, described)
+        finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
     _limit(panels[0, 0], np.concatenate(drawn), np.concatenate(late))
     for panel in panels.flat:
         _reference_lines(panel, findings)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
-    figure.suptitle(f"{_capital(described.title)}, {_seeds(findings, 'line: mean, band: 95 % interval')}")
+    figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, 'line: mean, band: 95 % interval')}")
     return figure
 
 
 def range_test(findings: Findings) -> "Figure":
     """Smoothed training loss against the learning rate: one line a group, its suggested rate marked."""
-    figure = _figure(8.4, 4.8)
+    figure = new_figure(8.4, 4.8)
     panel = figure.subplots()
     panel.set_xscale("log")
     suggested, drawn = quantity(findings.study.metric), []
-    for group, colour in zip(findings.groups, _colours(findings), strict=True):
+    for group, colour in zip(findings.groups, colours(findings), strict=True):
         runs = [run for run in group.runs if SMOOTHED in run.curves]
         if not runs:
             continue
@@ -99,7 +97,7 @@ def range_test(findings: Findings) -> "Figure":
         x = [estimate.mean for estimate in rates]
         drawn.append(np.array([estimate.mean for estimate in losses]))
         panel.plot(x, drawn[-1], color=colour, linewidth=2, label=group.shown)
-        _band(panel, x, losses, colour, quantity(SMOOTHED))
+        band(panel, x, losses, colour, quantity(SMOOTHED))
         if group.final.n:
             label = f"suggested {suggested.show(group.final.mean)}"
             rate = suggested.unscale(group.final.mean)
@@ -107,17 +105,17 @@ def range_test(findings: Findings) -> "Figure":
         if group.final.n > 1:
             low, high = suggested.unscale(group.final.low), suggested.unscale(group.final.high)
             panel.axvspan(low, high, color=colour, alpha=BAND / 2, linewidth=0)
-    _finish(panel, "learning rate", quantity(SMOOTHED).axis_label)
+    finish(panel, "learning rate", quantity(SMOOTHED).axis_label)
     _limit(panel, np.concatenate(drawn), np.concatenate(drawn))
     figure.legend(loc="outside right center", title=findings.study.label, frameon=False)
     drawn_as = "line: mean, dashed: suggested rate, bands: 95 % intervals"
-    figure.suptitle(f"Training loss while the learning rate rises, {_seeds(findings, drawn_as)}")
+    figure.suptitle(f"Training loss while the learning rate rises, {seeds_drawn(findings, drawn_as)}")
     return figure
 
 
 def finals(findings: Findings) -> "Figure":
     """The metric at the end of training: mean and interval of every group, a dot a seed."""
-    figure = _figure(7.2, 4.4)
+    figure = new_figure(7.2, 4.4)
     panel = figure.subplots()
     metric = findings.study.metric
     seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
@@ -127,14 +125,14 @@ def finals(findings: Findings) -> "Figure":
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
     drawn = "bar: mean and 95 % interval, dots: seeds"
-    figure.suptitle(f"{_capital(quantity(metric).title)} {when}, {_seeds(findings, drawn)}")
-    _finish(panel, findings.study.label, quantity(metric).axis_label)
+    figure.suptitle(f"{capital(quantity(metric).title)} {when}, {seeds_drawn(findings, drawn)}")
+    finish(panel, findings.study.label, quantity(metric).axis_label)
     return figure
 
 
 def differences(findings: Findings) -> "Figure":
     """Paired differences to the baseline: mean and interval of every group, a dot a seed."""
-    figure = _figure(7.2, 4.4)
+    figure = new_figure(7.2, 4.4)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
     nothing = Estimate(0, np.nan, np.nan)
@@ -145,51 +143,30 @@ def differences(findings: Findings) -> "Figure":
     baseline = findings.study.shown(findings.study.baseline)
     which = {True: "; above 0 is better", False: "; below 0 is better", None: ""}[described.higher_is_better]
     drawn = f"bar: mean and 95 % interval, dots: pairs of runs{which}"
-    figure.suptitle(f"Difference to {findings.study.label} {baseline} seed by seed, {_seeds(findings, drawn)}")
+    opening = f"Difference to {findings.study.label} {baseline} seed by seed"
+    figure.suptitle(f"{opening}, {seeds_drawn(findings, drawn)}")
     unit = "decades" if described.logarithmic else described.unit
-    _finish(panel, findings.study.label, f"difference in {described.title}" + (f"\n({unit})" if unit else ""))
+    finish(panel, findings.study.label, f"difference in {described.title}" + (f"\n({unit})" if unit else ""))
     return figure
 
 
 def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
     """The cost of first reaching a level that all reach: in steps and in predicted tokens."""
-    figure = _figure(10, 4.2)
+    figure = new_figure(10, 4.2)
     panels = figure.subplots(1, 2)
     metric = quantity(findings.study.metric)
     for panel, axis in zip(panels, ("step", "tokens_predicted"), strict=True):
         costs = [reached.costs[group.value].axes[axis] for group in findings.groups]
         _dots_and_intervals(panel, findings, costs, [{} for _ in costs], AXES[axis])
-        _finish(panel, findings.study.label, f"{AXES[axis].title} needed")
+        finish(panel, findings.study.label, f"{AXES[axis].title} needed")
         panel.set_ylim(bottom=0)
-        panel.yaxis.set_major_formatter(_engineering())
+        panel.yaxis.set_major_formatter(engineering())
     unit = f" {metric.unit}" if metric.unit else ""
     figure.suptitle(
         f"Cost of first reaching {metric.show(reached.level)}{unit}, "
-        f"{_seeds(findings, 'bar: mean and 95 % interval')}"
+        f"{seeds_drawn(findings, 'bar: mean and 95 % interval')}"
     )
     return figure
-
-
-def save(figure: "Figure", path) -> None:
-    figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _colours(findings: Findings) -> list:
-    if all(is_number(group.value) for group in findings.groups):
-        from matplotlib import colormaps
-
-        # Viridis ends in a yellow that is lost on white.
-        return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, len(findings.groups))]
-    return [OKABE_ITO[index % len(OKABE_ITO)] for index in range(len(findings.groups))]
 
 
 def _dots_and_intervals(
@@ -198,7 +175,7 @@ def _dots_and_intervals(
     """Groups side by side at even distances: their values may be names, or crowd on one side of the axis."""
     panel.set_yscale("log" if described.logarithmic else "linear")
     for index, (estimate, by_seed) in enumerate(zip(estimates, seeds, strict=True)):
-        colour = _colours(findings)[index]
+        colour = colours(findings)[index]
         if estimate.n:
             ends = described.ends(estimate.low, estimate.high)
             mean, low, high = (described.unscale(each) for each in (estimate.mean, *ends))
@@ -212,11 +189,6 @@ def _dots_and_intervals(
     names = [f"{group.shown}\n(baseline)" if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)
     panel.set_xlim(-0.5, len(names) - 0.4)
-
-
-def _band(panel: "Axes", x, estimates: list[Estimate], colour, described: Quantity) -> None:
-    ends = np.array([described.ends(estimate.low, estimate.high) for estimate in estimates])
-    panel.fill_between(x, ends[:, 0], ends[:, 1], color=colour, alpha=BAND, linewidth=0)
 
 
 def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
@@ -251,34 +223,3 @@ def _reference_lines(panel: "Axes", findings: Findings) -> None:
             panel.set_ylim(min(bottom, value - room), max(top, value + room))
         else:
             panel.plot([], [], label=label, **style)
-
-
-def _finish(panel: "Axes", x_label: str, y_label: str) -> None:
-    panel.set_xlabel(x_label)
-    if y_label:
-        panel.set_ylabel(y_label)
-    panel.grid(True, color="0.9", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    if panel.get_xlim()[1] >= 1e4:
-        panel.xaxis.set_major_formatter(_engineering())
-
-
-def _engineering():
-    from matplotlib.ticker import EngFormatter
-
-    return EngFormatter(sep="")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _seeds(findings: Findings, drawn: str) -> str:
-    counts = sorted({group.final.n for group in findings.groups})
-    if counts[-1] == 0:
-        return "no run ended with a finite value"
-    if counts[-1] == 1:
-        return "one seed: no interval, no claim"
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{seeds} seeds\n({drawn})"

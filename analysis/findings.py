@@ -11,6 +11,7 @@ from .runs import Study, TrackedRun
 from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
 
 if TYPE_CHECKING:
+    from .inside import Inside
     from .questions.examination import Examination
 
 SIGNIFICANCE = 0.05
@@ -76,6 +77,8 @@ class Findings:
     """Where training ended, if it ended at the same step in all finished runs."""
     examination: "Examination | None" = None
     """What the study shows beside final values, where it has a question of its own."""
+    inside: "Inside | None" = None
+    """What the networks look like, where the runs recorded it."""
 
     @property
     def baseline(self) -> Group | None:

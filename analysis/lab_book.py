@@ -13,9 +13,10 @@ from minibert.config import ROOT
 from minibert.errors import MinibertError
 
 from .answers import answer, details
-from .figures import draw, save
+from .figures import draw
 from .findings import Findings
 from .output import folder_name
+from .panels import save
 from .protocol import environments
 from .questions.studies import find_everything
 from .report import argument_parser, open_named_store

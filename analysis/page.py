@@ -9,7 +9,7 @@ from importlib.resources import files
 from .answers import answer, details
 from .findings import Findings
 from .protocol import common_settings, environments, limits, varied_settings
-from .tables import Table, costs, rate_grid, results, tuning
+from .tables import Table, costs, insides, rate_grid, results, tuning
 
 CAPTIONS = {
     "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over seeds "
@@ -17,6 +17,10 @@ CAPTIONS = {
     "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % intervals.",
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
     "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and data.",
+    "inside.png": "Mean over the matrices, or heads, of a layer at the last step that was looked at. Dots: means "
+    "over seeds; bars: 95 % intervals.",
+    "slices.png": "Loss of a few held-out sequences, without dropout, along lines through the trained network. "
+    "Lines: means over seeds; bands: 95 % intervals. What looks convex along a line need not be convex.",
     "efficiency.png": "What it takes to first reach the same level, by linear interpolation between evaluations.",
 }
 
@@ -39,6 +43,8 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _section("Learning", *_figures(figures, "curves", "lr_range")),
         _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
                  *_figures(figures, "efficiency")),
+        _section("Inside the networks", _table(inside) if (inside := insides(findings)) else "",
+                 *_figures(figures, "inside", "slices")),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
         _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in _limits(findings)) + "</ul>"),
         _protocol(findings),

@@ -18,10 +18,11 @@ from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import open_existing_store
 
 from .answers import answer, details
-from .figures import draw, save
+from .figures import draw
 from .findings import Findings
 from .output import folder_name, new_report
 from .page import render
+from .panels import save
 from .questions.studies import find_everything
 from .tables import Table, results, tuning, write_csv
 

@@ -13,6 +13,8 @@ from .runs import BELOW_BIGRAM, RANGE_TEST, SMOOTHED, TrackedRun
 from .statistics import Estimate, mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
+RESULTS = ("eval/", "baseline/", "train/", RANGE_TEST, "effective_rank/", "attention_entropy/", "landscape/")
+"""Of the metrics, what ``finals.csv`` holds"""
 BESIDE = (
     BELOW_BIGRAM, "eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second",
 )  # fmt: skip
@@ -117,6 +119,24 @@ def rate_grid(findings: Findings) -> Table | None:
     return Table("Final loss by the masking rate of the evaluation", columns, rows, note)
 
 
+def insides(findings: Findings) -> Table | None:
+    """What the networks look like at the end of training: a row a group; None where nothing was recorded."""
+    if not (findings.inside and findings.inside.means):
+        return None
+    means = findings.inside.means
+    rows = tuple(
+        (group.shown, *(with_interval(by_group[group.shown], name) for name, by_group in means.items()))
+        for group in findings.groups
+    )
+    note = (
+        "Effective rank: exponential of the entropy of the singular values, a mean over matrices. Attention "
+        "entropy: a mean over rows, heads and layers. Width: the distance at which the loss has risen by 0.1 "
+        "nats, where it does; curvature: that of the nearest points; distance 1 is the size of the weights."
+    )
+    note += " Means over seeds with 95 % intervals." if findings.most_seeds > 1 else ""
+    return Table("At the end of training", (findings.study.label, *map(_heading, means)), rows, note)
+
+
 def write_csv(findings: Findings, folder: Path) -> None:
     """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group).
 
@@ -172,7 +192,7 @@ def _write(path: Path, columns: tuple, rows: Iterable[tuple]) -> None:
 
 
 def _is_result(key: str) -> bool:
-    return key in AXES or key == "flops" or key.startswith(("eval/", "baseline/", "train/", RANGE_TEST))
+    return key in AXES or key == "flops" or key.startswith(RESULTS)
 
 
 def _number(value: float) -> float | str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from minibert.tracking import Store
 
 from ..findings import Findings, find
+from ..inside import look_inside
 from ..runs import load_study
 from . import attention_evolution
 
@@ -17,5 +18,6 @@ def find_everything(store: Store, name: str, sweep_id: str | None = None) -> Fin
     Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
     """
     findings = find(load_study(store, name, sweep_id))
+    findings = replace(findings, inside=look_inside(store, findings.groups))
     examine = EXAMINATIONS.get(name)
     return replace(findings, examination=examine(store, findings)) if examine else findings

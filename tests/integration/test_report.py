@@ -13,6 +13,7 @@ import itertools
 import math
 import re
 
+import numpy as np
 import pytest
 
 from analysis.findings import find
@@ -280,6 +281,34 @@ def test_a_tuned_study_compares_each_value_at_its_best_setting(store, capsys):
     print_result(report)
     assert "optimizer.rate_factor tuned" in capsys.readouterr().out
     assert "(best)" in report.path.read_text()
+
+
+def test_the_insides_of_groups_are_set_side_by_side(store):
+    """Ranks of layer 0 are 8 ± 1 over matrices and 10 · rate more with the rate; entropies 2 + seed."""
+    sweep = open_sweep(store, "inside", "d" * 64, {}, {}, {"study": {"name": "inside", **STUDY}})
+    distances = np.array([-1.0, 0.0, 1.0])
+    for rate, seed in itertools.product((0.1, 0.4), (0, 1)):
+        with claim(store, f"inside {rate} {seed}".encode().hex()) as held:
+            run = start_run(held, f"inside {rate} {seed}", {"masking": {"rate": rate}, "seed": seed}, {}, sweep.id)
+            run.log({"eval/loss": 6.0 - rate, "landscape/random/width": 0.1 + seed / 10}, 10)
+            for layer in range(2):
+                place = f"effective_rank/layers.{layer}.attention"
+                run.log({f"{place}.key.weight": 7 + 10 * rate, f"{place}.query.weight": 9 + 10 * rate + seed}, 10)
+                run.log({f"attention_entropy/layer_{layer}/head_{head}": 2.0 + seed + layer for head in "01"}, 10)
+            run.log_arrays("random_slice", 10, {"distances": distances, "losses": 6 - rate + seed + distances**2})
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    report = write_report(store, "inside")
+    inside = report.findings.inside
+    ranks = inside.layers["inside/attention_rank"]
+    assert [ranks[group][1].mean for group in ("0.1", "0.4")] == pytest.approx([9.25, 12.25])
+    entropy = inside.means["inside/attention_entropy"]["0.1"]
+    assert (entropy.n, entropy.mean) == (2, 3.0) and entropy.half_width == pytest.approx(12.706 / 2, rel=1e-4)
+    assert [each.mean for each in inside.slices["random_slice"]["0.4"].losses] == pytest.approx([7.1, 6.1, 7.1])
+    page = report.path.read_text(encoding="utf-8")
+    for expected in ("<h2>Inside the networks</h2>", "3.000 [0.000, 9.353]", "0.150 [0.000, 0.785]", "inside.png"):
+        assert expected in page, expected
+    assert (report.path.parent / "slices.png").stat().st_size > 0
 
 
 @pytest.fixture(scope="module")
