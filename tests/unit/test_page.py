@@ -1,5 +1,6 @@
 """The page of a run's figures: what it says of the run, and that one broken drawing costs no other."""
 
+import html
 import re
 from types import SimpleNamespace
 
@@ -139,7 +140,7 @@ def test_without_a_finite_loss_the_page_says_so(monkeypatch, losses, said):
 
 def test_some_rooms_alone_name_the_command_for_all(monkeypatch):
     record, _ = drawn(monkeypatch, sound, rooms=("spectra",))
-    assert f"run={Record.id} quantities=[]" in record.files["figures/index.html"]
+    assert html.escape(f"run={Record.id} 'quantities=[]'") in record.files["figures/index.html"]
 
 
 @pytest.mark.filterwarnings("error")
