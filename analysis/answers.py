@@ -1,7 +1,7 @@
 """Findings in plain sentences, none stronger than the data."""
 
 from .findings import BIGRAM, Efficiency, Findings, Group
-from .quantities import AXES, quantity
+from .quantities import AXES, Quantity, quantity
 from .runs import BELOW_BIGRAM
 from .statistics import Estimate
 
@@ -73,7 +73,11 @@ def with_interval(estimate: Estimate, metric: str) -> str:
 
     The mean alone where there is no interval.
     """
-    described = quantity(metric)
+    return show_estimate(estimate, quantity(metric))
+
+
+def show_estimate(estimate: Estimate, described: Quantity) -> str:
+    """See :func:`with_interval`."""
     if estimate.n < 2:
         return described.show(estimate.mean)
     low, high = described.ends(estimate.low, estimate.high)

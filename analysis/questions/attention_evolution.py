@@ -7,7 +7,9 @@ import numpy as np
 
 from minibert.tracking import Store
 
+from ..answers import show_estimate
 from ..findings import Findings
+from ..quantities import Quantity
 from ..statistics import CONFIDENCE, Difference, Estimate, mean_interval
 from ..tables import Table
 from . import attention_figures
@@ -100,14 +102,14 @@ def _change(timelines: dict[str, list[Timeline]]) -> str:
     """From the first look to the last."""
     runs = {shown: [line.run for line in found] for shown, found in timelines.items()}
     first = min(float(np.nanmin(run.entropy_share[..., 0])) for found in runs.values() for run in found)
-    ends = [f"{_number(_sharpest(found))} with {shown}" for shown, found in runs.items()]
+    ends = [f"{_share(_sharpest(found))} with {shown}" for shown, found in runs.items()]
     text = (
         f"At the first look the entropy of every head is at least {math.floor(1000 * first) / 1000:.3f} of that "
         f"of uniform attention; at the last, that of the sharpest head is {' and '.join(ends)}"
     )
     groups = {shown: mean_interval([run.clusters[-1] for run in found]) for shown, found in runs.items()}
     if all(estimate.n for estimate in groups.values()):
-        formed = [f"{_number(estimate, 1)} groups with {shown}" for shown, estimate in groups.items()]
+        formed = [f"{_groups(groups[shown], found[0].heads)} groups with {shown}" for shown, found in runs.items()]
         text += f", and heads that look alike form {' and '.join(formed)}"
     return f"{text}."
 
@@ -124,7 +126,7 @@ def _loss(shown: str, found: list[Timeline]) -> str:
     fall = f"and falls fastest from step {_step(falls)} on" if falls.n else "and no fast fall of it can be told"
     return (
         f"With {shown}, the loss leaves the level of the unigram entropy (by {MARGIN} nats) at step "
-        f"{_step(leaves)}, when the sharpest head still has {_number(sharpest, 3)} of the maximal entropy, {fall}."
+        f"{_step(leaves)}, when the sharpest head still has {_share(sharpest, 3)} of the maximal entropy, {fall}."
     )
 
 
@@ -153,7 +155,7 @@ def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
         ]  # fmt: skip
         sentences.append(
             f"The attention of layer {layer} changes fastest from step {_step(changes)} on (entropy share "
-            f"{_signed(size.mean)}{runs}; {_number(last)} at the end): {' and '.join(clauses)}."
+            f"{_signed(size.mean)}{runs}; {_share(last)} at the end): {' and '.join(clauses)}."
         )
     return sentences
 
@@ -161,17 +163,16 @@ def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
 def _end(found: list[Timeline]) -> str:
     """What attention has become."""
     runs = [line.run for line in found]
-    layers, heads, _ = runs[0].entropy_share.shape
-    text = f"At the end the sharpest head has {_number(_sharpest(runs))} of the maximal entropy"
+    text = f"At the end the sharpest head has {_share(_sharpest(runs))} of the maximal entropy"
     places = [run.most_on_a_neighbour() for run in runs]
     share = mean_interval([share for share, _ in places])
     if share.n:
-        text += f", and the head that looks most at one neighbour gives it {_number(share)} of its attention"
+        text += f", and the head that looks most at one neighbour gives it {_share(share)} of its attention"
         where = {layer for _, layer in places}
         text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 < len(runs) else ""
     groups = mean_interval([run.clusters[-1] for run in runs])
     if groups.n:
-        text += f"; the {layers * heads} heads form {_number(groups, 1)} groups that look alike"
+        text += f"; the {runs[0].heads} heads form {_groups(groups, runs[0].heads)} groups that look alike"
     return f"{text}."
 
 
@@ -228,9 +229,13 @@ def _step(time: Estimate) -> str:
     return middle if time.n < 2 else f"{middle} [{2**time.low:,.0f}, {2**time.high:,.0f}]"
 
 
-def _number(estimate: Estimate, decimals: int = 2) -> str:
-    text = f"{estimate.mean:.{decimals}f}"
-    return text if estimate.n < 2 else f"{text} ± {estimate.half_width:.{decimals}f}"
+def _share(estimate: Estimate, decimals: int = 2) -> str:
+    """``0.57 ± 0.06``, or ``0.04 [0.00, 0.11]`` where ± would leave what a share can be"""
+    return show_estimate(estimate, Quantity("", decimals=decimals, least=0, most=1))
+
+
+def _groups(estimate: Estimate, heads: int) -> str:
+    return show_estimate(estimate, Quantity("", decimals=1, least=1, most=heads))
 
 
 def _doublings(difference: Difference) -> str:

@@ -49,6 +49,11 @@ class AttentionRun:
         return len(self.entropy_share)
 
     @property
+    def heads(self) -> int:
+        """Of all layers together"""
+        return self.entropy_share.shape[0] * self.entropy_share.shape[1]
+
+    @property
     def loss(self) -> Curve:
         return self.run.curves[LOSS]
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from analysis.lab_book import write_lab_book
+from analysis.questions.attention_evolution import _groups, _share
 from analysis.questions.attention_figures import doubling_steps
 from analysis.questions.attention_times import FALLS, LEAVES
 from analysis.questions.studies import find_everything
 from analysis.report import write_report
+from analysis.statistics import Estimate
 from minibert.tracking import claim, open_store, open_sweep, start_run
 from minibert.training.checkpoints import log_spaced_steps
 
@@ -168,6 +170,11 @@ def test_runs_that_recorded_no_attention_get_the_report_of_any_study(tmp_path):
     report = write_report(store, "attention_evolution")
     assert report.findings.examination is None
     assert "mean held-out loss" in report.answer
+
+
+def test_intervals_of_shares_and_groups_of_heads_end_where_these_can():
+    assert _share(Estimate(3, 0.05, 0.2)) == "0.05 [0.00, 0.25]" and _share(Estimate(3, 0.5, 0.2)) == "0.50 ± 0.20"
+    assert _groups(Estimate(3, 6.0, 2.5), 8) == "6.0 [3.5, 8.0]"
 
 
 def test_maps_are_shown_at_the_start_and_at_halves_of_the_end():
