@@ -28,6 +28,9 @@ TRANSIENT_CODES = (
     "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED",
 )  # fmt: skip
 TRANSIENT_STATUSES = (408, 429, 500, 502, 503, 504)
+COLLISIONS = ("UNIQUE constraint failed", "duplicate key value", "Duplicate entry")
+"""What SQLite, PostgreSQL and MySQL say when two processes make one row at once, such as that of a dataset which
+both use. MLflow 3.17 looks for the row and then makes it; the second try finds it."""
 REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 
 _at_once: ContextVar[bool] = ContextVar("at_once", default=False)
@@ -90,7 +93,9 @@ def pause(seconds: float) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later: the store is out of reach, overloaded or locked."""
+    """Whether the same call may succeed a little later: the store is out of reach, overloaded, locked or raced."""
+    if any(text in str(error) for text in COLLISIONS):
+        return True
     if "(sqlite3." in str(error):  # MLflow calls every error of a database temporary, a missing table too
         return "locked" in str(error) or "busy" in str(error)
     return any(_is_transient(each) for each in _chain(error))

@@ -5,8 +5,12 @@ import sqlite3
 import pytest
 import requests
 import urllib3
+from mlflow.entities import Dataset, DatasetInput
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from mlflow.store.tracking.dbmodels.models import SqlDataset
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from minibert import interruption
 from minibert.errors import MinibertError
@@ -48,6 +52,10 @@ AWAY = {
     ),
     "locked database of a server": RestException(
         {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "(sqlite3.OperationalError) database is locked"}
+    ),
+    "row made by two": MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", BAD_REQUEST),
+    "row made by two on a server": RestException(
+        {"error_code": "BAD_REQUEST", "message": "(psycopg2.errors.UniqueViolation) duplicate key value violates ..."}
     ),
 }
 NOT_AWAY = {
@@ -185,3 +193,24 @@ def test_opening_a_store_fails_at_once_unless_it_was_there_a_moment_ago(waits, t
     with pytest.raises(MinibertError, match="No server answers there"):
         open_store("http://localhost:1", tmp_path, "minibert", patient=True)
     assert len(waits) == len(retries.WAITS_SECONDS)
+
+
+def test_two_processes_may_record_one_dataset_at_the_same_moment(waits, tmp_path):
+    store = open_store(None, tmp_path, "minibert")
+    run, other = (store.client.create_run(store.experiment_id).info.run_id for _ in range(2))
+    used = [DatasetInput(Dataset("text", "digest", "minibert", "{}"), [])]
+    turns = []
+
+    def another_is_first(session, *_):
+        if not turns and any(isinstance(row, SqlDataset) for row in session.new):
+            turns.append("another")
+            store.client.log_inputs(other, used)
+
+    event.listen(Session, "before_flush", another_is_first)
+    try:
+        store.client.log_inputs(run, used)
+    finally:
+        event.remove(Session, "before_flush", another_is_first)
+    assert turns and waits == [0.5]
+    digests = [store.client.get_run(each).inputs.dataset_inputs[0].dataset.digest for each in (run, other)]
+    assert digests == ["digest", "digest"]
