@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from minibert.errors import MinibertError
-from minibert.help import installed_version
-from minibert.terminal import open_console, print_table
+from minibert.command_line.help import installed_version
+from minibert.command_line.terminal import open_console, print_table
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import open_existing_store

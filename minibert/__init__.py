@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from minibert.config import ModelConfig
     from minibert.data.tokenizer import create_tokenizer
     from minibert.errors import MinibertError
-    from minibert.loading import load_run
+    from minibert.serving.loading import load_run
     from minibert.model.bert import MiniBERT
     from minibert.model.factory import create_model, load_model
 

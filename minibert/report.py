@@ -5,7 +5,7 @@ first. So ours is loaded by its place: in a checkout it lies beside this package
 """
 
 if __name__ == "__main__":
-    from minibert.door import enter
+    from minibert.command_line.doors import enter
 
     enter("minibert.report")
 

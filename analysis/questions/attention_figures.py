@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from minibert.diagnostics.attention import CLOSE
-from minibert.diagnostics.figures.attention_maps import SCALE_LABEL
-from minibert.diagnostics.figures.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
+from minibert.diagnostics.attention.measures import CLOSE
+from minibert.diagnostics.attention.maps import SCALE_LABEL
+from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 from ..statistics import Estimate, mean_curve
 from .attention_runs import PATTERNS, AttentionRun

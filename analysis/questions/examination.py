@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from minibert.diagnostics.figures.style import Drawing
+from minibert.diagnostics.plotting.style import Drawing
 
 from ..tables import Table
 

@@ -18,7 +18,7 @@ import numpy as np
 from rich.table import Table
 
 from minibert.config.optimizers import LookaheadConfig
-from minibert.terminal import print_table
+from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS, Entry
 from tests.benchmarks.report import (
     Measurement,

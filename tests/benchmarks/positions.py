@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from minibert.config.model import POSITIONS
-from minibert.terminal import print_table
+from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import Entry
 from tests.benchmarks.report import (
     Measurement,

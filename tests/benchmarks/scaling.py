@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from minibert.terminal import open_console, print_table
+from minibert.command_line.terminal import open_console, print_table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.report import MEGABYTE, machine
 from tests.benchmarks.worker import QUIET, Worker

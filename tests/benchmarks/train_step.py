@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from minibert.terminal import print_table
+from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.report import (
     Measurement,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minibert.terminal import open_console
+from minibert.command_line.terminal import open_console
 from tests.benchmarks.contenders import Entry
 from tests.benchmarks.report import Measurement, most_disturbed
 from tests.benchmarks.worker import QUIET, Worker, WorkerError

@@ -3,10 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.composing import groups, plan
+from minibert.running.plan import groups, plan
 from minibert.config import CONF
 from minibert.errors import MinibertError
-from minibert.naming import run_name
+from minibert.running.naming import run_name
 from minibert.run import main
 
 
@@ -67,7 +67,7 @@ def test_a_question_that_hydra_cannot_answer_is_one_message(capsys, monkeypatch,
     def fail(task, arguments):
         raise MinibertError("ValueError: only one of them")
 
-    monkeypatch.setattr("minibert.run.call_hydra", fail)
+    monkeypatch.setattr("minibert.running.life.call_hydra", fail)
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
 
@@ -77,7 +77,7 @@ def test_a_question_to_hydra_says_by_its_exit_code_whether_it_was_answered(comma
     assert result.returncode == 2
     assert result.stderr.startswith("optimizer.lrr=1: unknown key 'optimizer.lrr'")
     for code in (0, 2):
-        monkeypatch.setattr("minibert.run.call_hydra", lambda task, arguments, code=code: code)
+        monkeypatch.setattr("minibert.running.life.call_hydra", lambda task, arguments, code=code: code)
         assert main(["--info", "all"]) == code
 
 

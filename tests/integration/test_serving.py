@@ -17,8 +17,8 @@ from minibert.config import Config, DataConfig, PositionConfig, RelativeConfig, 
 from minibert.config.model import POSITIONS
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.export import main as export_main
-from minibert.loading import find_run
-from minibert.serving import (
+from minibert.serving.loading import find_run
+from minibert.serving.mlflow_model import (
     _load_pyfunc,
     _save_network,
     embed_sentences,

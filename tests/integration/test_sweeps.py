@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.composing import groups, plan
+from minibert.running.plan import groups, plan
 from minibert.config import CONF
-from minibert.sweep_checks import check_metric
+from minibert.running.sweep_checks import check_metric
 from minibert.tracking import open_store
 
 

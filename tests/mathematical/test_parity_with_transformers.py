@@ -20,7 +20,7 @@ from make_references import (
 from minibert.config import ModelConfig
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.model.bert import MiniBERT
-from minibert.serving import fill_mask
+from minibert.serving.mlflow_model import fill_mask
 from minibert.training.trainer import Trainer
 
 MISSING = "torch or transformers is not installed: pip install 'minibert[parity]'"

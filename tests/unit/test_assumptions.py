@@ -8,7 +8,7 @@ import pytest
 
 from analysis.assumptions import check, following, replicate
 from analysis.runs import TrackedRun
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.errors import MinibertError
 from minibert.tracking.records import flatten
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.config import CONF, restore
 from minibert.errors import MinibertError
 

@@ -15,10 +15,10 @@ from minibert.diagnostics import (
     compute_activation_statistics,
     compute_unit_activity,
 )
-from minibert.diagnostics.activations import find_top_tokens, real_positions
-from minibert.diagnostics.figures.activations import plot_activation_sizes, plot_unit_activity, plot_units
-from minibert.diagnostics.registry import choose
-from minibert.diagnostics.schedule import Diagnostics
+from minibert.diagnostics.activations.measures import find_top_tokens, real_positions
+from minibert.diagnostics.activations.figures import plot_activation_sizes, plot_unit_activity, plot_units
+from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(
@@ -348,7 +348,7 @@ def test_a_dead_unit_is_counted_in_its_layer_only():
 
 @pytest.mark.parametrize("training", [{"lanes": 2}, {"lanes": 2, "accumulation": 2}, {"lanes": 1}])
 def test_padding_is_left_out_whatever_the_lanes(training, monkeypatch):
-    from minibert.diagnostics.quantities import activations
+    from minibert.diagnostics.activations import recorded as activations
 
     rows = []
 

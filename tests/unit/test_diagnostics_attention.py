@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from minibert.config import Config, ModelConfig
 from minibert.data.batches import Batch, masked_batch
 from minibert.data.masking import UniformMasking
-from minibert.diagnostics.attention import (
+from minibert.diagnostics.attention.measures import (
     attention_of_text,
     attention_rows,
     cluster_heads,
@@ -23,14 +23,14 @@ from minibert.diagnostics.attention import (
     compute_head_distances,
     join_rows,
 )
-from minibert.diagnostics.dependencies import (
+from minibert.diagnostics.attention.dependencies import (
     compute_dependency_attention,
     encode_words,
     measure_dependency_attention,
     read_conllu,
 )
-from minibert.diagnostics.figures.attention import plot_attention_quantities, plot_head_distances
-from minibert.diagnostics.figures.attention_maps import (
+from minibert.diagnostics.attention.figures import plot_attention_quantities, plot_head_distances
+from minibert.diagnostics.attention.maps import (
     create_attention_heatmap,
     plot_attention_over_steps,
     plot_recorded_maps,
@@ -38,8 +38,8 @@ from minibert.diagnostics.figures.attention_maps import (
     spaced_steps,
     visualize_attention_patterns,
 )
-from minibert.diagnostics.registry import choose
-from minibert.diagnostics.schedule import Diagnostics
+from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer

@@ -17,23 +17,23 @@ from minibert.diagnostics import (
     compute_token_diversity,
     detect_mode_collapse,
 )
-from minibert.diagnostics.collapse import measure_collapse
-from minibert.diagnostics.figures.geometry import (
+from minibert.diagnostics.geometry.collapse import measure_collapse
+from minibert.diagnostics.geometry.figures import (
     plot_collapse,
     plot_representation_geometry,
     plot_similarity,
     plot_stability,
 )
-from minibert.diagnostics.geometry import (
+from minibert.diagnostics.geometry.measures import (
     compute_anisotropy,
     compute_intrinsic_dimension,
     compute_isotropy,
     compute_norm_frequency_correlation,
     compute_norms_by_token,
 )
-from minibert.diagnostics.perturbations import SENTENCES
-from minibert.diagnostics.registry import choose
-from minibert.diagnostics.schedule import Diagnostics
+from minibert.diagnostics.geometry.perturbations import SENTENCES
+from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer

@@ -7,12 +7,12 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert.composing import groups, plan
+from minibert.running.plan import groups, plan
 from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
-from minibert.diagnostics.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
-from minibert.diagnostics.schedule import Diagnostics
+from minibert.diagnostics.engine.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from minibert import door, interruption
+from minibert import interruption
+from minibert.command_line import doors as door
 
 
 @pytest.fixture
@@ -47,6 +48,6 @@ def test_a_command_that_is_ended_later_says_so_too(handlers, monkeypatch, capsys
 
 
 def test_nothing_that_takes_time_is_imported_before_the_door_watches():
-    heavy = "import sys, minibert.door; print(sorted({'numpy', 'hydra', 'mlflow', 'psutil'} & sys.modules.keys()))"
+    heavy = "import sys, minibert.command_line.doors; print(sorted({'numpy', 'hydra', 'mlflow', 'psutil'} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=300)
     assert result.stdout == "[]\n"

@@ -8,7 +8,7 @@ import pytest
 
 import minibert
 from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.config import CONF, RopeConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.model import add_gated_attention

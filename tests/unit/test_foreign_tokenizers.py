@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from minibert import MiniBERT, MinibertError, ModelConfig
 from minibert.data.tokenizer import encode_documents, encode_texts, load_tokenizer
-from minibert.serving import embed_sentences, fill_mask
+from minibert.serving.mlflow_model import embed_sentences, fill_mask
 
 VOCABULARY = [
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", "cafe", "café", "Café", "CAFÉ", "Cafe", "中", "国",

@@ -5,9 +5,9 @@ import yaml
 
 from minibert import export, inspect, report
 from minibert.config import VARIANTS
-from minibert.help import completions
+from minibert.command_line.help import completions
 from minibert.run import main
-from minibert.settings import groups
+from minibert.command_line.settings import groups
 
 
 def answer(capsys, *arguments, door=main) -> tuple[int, str, str]:

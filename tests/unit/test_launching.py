@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from minibert import launching
+from minibert.running import launching
 from minibert.errors import MinibertError
-from minibert.launching import call_hydra, describe_end, watched_workers
+from minibert.running.launching import call_hydra, describe_end, watched_workers
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.config import Config, ModelConfig, register
 from minibert.config.model import RelativeConfig
 from minibert.errors import MinibertError

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from minibert.composing import groups, plan
+from minibert.running.plan import groups, plan
 from minibert.config import VARIANTS, restore
 from minibert.config.optimizers import LionConfig, LookaheadConfig, MuonConfig
 from minibert.errors import MinibertError

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert.diagnostics import page
-from minibert.diagnostics.figures.style import Drawing, new_figure
-from minibert.diagnostics.figures.training import plot_training_curves
+from minibert.diagnostics.engine import page
+from minibert.diagnostics.plotting.style import Drawing, new_figure
+from minibert.diagnostics.health.curves import plot_training_curves
 from minibert.errors import MinibertError
 
 NAME = "<script>alert(1)</script>"

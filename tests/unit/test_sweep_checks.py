@@ -2,7 +2,7 @@
 
 import pytest
 
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.errors import MinibertError
 
 

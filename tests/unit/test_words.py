@@ -2,10 +2,10 @@
 
 import pytest
 
-from minibert.composing import plan
+from minibert.running.plan import plan
 from minibert.errors import MinibertError
-from minibert.settings import OTHER_NAMES, groups, settings
-from minibert.words import read, read_value
+from minibert.command_line.settings import OTHER_NAMES, groups, settings
+from minibert.command_line.words import read, read_value
 
 
 def refusal(*words, multirun=False) -> str:
@@ -185,7 +185,7 @@ def test_experiments_that_would_be_crossed_are_refused_with_a_command_for_each(g
 
 
 def test_a_word_that_an_experiment_states_is_checked_like_a_given_one(tmp_path, monkeypatch):
-    import minibert.composing as composing
+    import minibert.running.plan as composing
 
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("hydra: {sweeper: {params: {masking.rat: '0.1,0.2'}}}")

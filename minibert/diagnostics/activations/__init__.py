@@ -1,0 +1,1 @@
+"""What the units of a network hold, layer by layer."""

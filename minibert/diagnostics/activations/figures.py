@@ -1,0 +1,131 @@
+"""Sizes of activations, and what feed-forward units do, over training."""
+
+import numpy as np
+
+from minibert.diagnostics.plotting.depths import OUTSIDE
+from minibert.diagnostics.plotting.panels import (
+    AT_START,
+    Histories,
+    by_kind,
+    colours_of,
+    draw_initial,
+    draw_outside,
+    explain_colours,
+    has_room_beside,
+    in_depth,
+    in_order,
+    label_once,
+    scale_together,
+    small_panels,
+    split_place,
+)
+from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, step_axis
+from minibert.diagnostics.engine.registry import drawing
+
+KINDS = (
+    "attention input", "attention query", "attention key", "attention value", "attention weights",
+    "attention context", "attention gate", "attention gated context", "feed forward input", "feed forward gate",
+    "feed forward value", "feed forward active", "",
+)  # fmt: skip
+"""The activations of a layer, in the order in which they are computed; the last is the hidden state after it"""
+
+UNITS = {
+    "active_share": ("share of unit-position pairs", "active"),
+    "dead_units": ("share of units", "dead: active nowhere in the batch"),
+    "unit_selectivity": ("lifetime sparseness", "selectivity"),
+}
+"""Metric -> label of its axis, and title"""
+
+
+@drawing("activations")
+def plot_activation_sizes(record) -> dict[str, Drawing]:
+    """``deviation`` and ``range``: a panel for each kind of activation, a line for each layer."""
+    names, drawn = record.metric_names("activation_"), {}
+    note = f"In batches of training, with dropout; the last layer at the positions that are read. {AT_START}"
+    deviations = by_kind(record, "activation_deviation", names)
+    if deviations:
+        figure = _panels_by_kind([deviations], "deviation", True)
+        drawn["deviation"] = Drawing(figure, f"Standard deviation of every activation. {note}")
+    ranges = [by_kind(record, f"activation_{bound}", names) for bound in ("minimum", "maximum")]
+    if all(ranges):
+        figure = _panels_by_kind(ranges, "smallest and largest", False)
+        drawn["range"] = Drawing(figure, f"Smallest and largest number of every activation, a line each. {note}")
+    return drawn
+
+
+@drawing("activations")
+def plot_units(record) -> dict[str, Drawing]:
+    """How many units are active, dead and selective, by layer over steps."""
+    names = record.metric_names()
+    found = {metric: by_kind(record, metric, names).get("", {}) for metric in UNITS}
+    found = {metric: histories for metric, histories in found.items() if histories}
+    if not found:
+        return {}
+    colours = colours_of(sorted({layer for histories in found.values() for layer in histories}))
+    figure, panels = small_panels(len(found), height=2.4)
+    for (metric, histories), panel in zip(found.items(), panels, strict=True):
+        for layer, (steps, values) in histories.items():
+            panel.plot(steps, values, color=colours[layer], linewidth=1.3)
+        draw_initial(panel, histories, colours)
+        panel.set_ylim(bottom=0)
+        finish(panel, "", *UNITS[metric])
+        panel.yaxis.label.set_size(8)
+        step_axis(panel, steps)
+    explain_colours(figure, colours, "layer")
+    caption = (
+        "Feed-forward units over a batch of training: active where the activation function gives more than 0. "
+        "Selectivity is 0 for the same response everywhere and 1 for a response at one position only; a ReLU of "
+        f"normal numbers has 0.68. The last layer is seen at fewer positions, those that are read. {AT_START}"
+    )
+    return {"units": Drawing(figure, caption)}
+
+
+@drawing("activations")
+def plot_unit_activity(record) -> dict[str, Drawing]:
+    """The histogram of how often units are active, by layer, at the first and at the last look."""
+    looks = record.arrays("feed_forward_units")
+    if not looks:
+        return {}
+    first, last = min(looks), max(looks)
+    names = [name for name in looks[last] if name.endswith("/share")]
+    names.sort(key=lambda name: in_depth(split_place(name)[1]))
+    figure, panels = small_panels(len(names))
+    edges = np.linspace(0, 1, 41)
+    for name, panel in zip(names, panels, strict=True):
+        panel.hist(looks[last][name], edges, color=COLOURS[5], label=f"step {last:,}")
+        if name in looks[first]:
+            panel.hist(looks[first][name], edges, color="0.3", histtype="step", label=f"step {first:,}")
+        title = name.removesuffix("/share").replace("_", " ")
+        finish(panel, "", "", title)
+    label_once(figure, panels, "share of positions where active", "units")
+    panels[0].legend(frameon=False, fontsize=8)
+    caption = (
+        "How many feed-forward units are active at which share of the positions of a batch, "
+        f"at step {last:,} (filled) and at step {first:,} (outline)."
+    )
+    return {"unit_activity": Drawing(figure, caption)}
+
+
+def _panels_by_kind(groups: list[dict[str, Histories]], label: str, by_logarithm: bool):
+    """A panel for each kind of activation, a line for each layer and group; what is of no layer, by name."""
+    kinds = in_order(groups[0], KINDS)
+    figure, panels = small_panels(len(kinds))
+    colours = colours_of(
+        sorted({layer for each in groups[0].values() for layer in each if isinstance(layer, int)})
+    )
+    for kind, panel in zip(kinds, panels, strict=True):
+        found = [group[kind] for group in groups]
+        if kind == OUTSIDE:
+            draw_outside(panel, found, has_room_beside(panels))
+        else:
+            for histories in found:
+                for layer, (steps, values) in histories.items():
+                    panel.plot(steps, values, color=colours[layer], linewidth=1.2)
+                draw_initial(panel, histories, colours)
+        scale_together([panel], by_logarithm)
+        finish(panel, "", "", kind or "hidden state after the layer")
+        step_axis(panel, next(iter(found[0].values()))[0])
+    label_once(figure, panels, "optimizer step", label)
+    if colours:
+        explain_colours(figure, colours, "layer")
+    return figure

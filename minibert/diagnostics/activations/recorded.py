@@ -1,0 +1,106 @@
+"""Activations of the training passes, and what feed-forward units respond to.
+
+What reads ``caches`` costs no pass of its own. It sees the batch of the step with its dropout, and the last layer
+at the positions that are read, which are all that reach the loss; ``training.last_layer_everywhere=true`` shows
+the rest.
+"""
+
+import numpy as np
+
+from minibert.diagnostics.activations.measures import (
+    collect_activations,
+    compute_activation_statistics,
+    compute_unit_activity,
+    find_top_tokens,
+    real_positions,
+)
+from minibert.diagnostics.engine.registry import diagnostic
+from minibert.model.feed_forward import GATED
+
+
+@diagnostic("activation_statistics")
+def activation_statistics(batch, caches):
+    """``activation_mean|activation_deviation|activation_minimum|activation_maximum/<place>`` of every activation.
+
+    The places are those of :func:`minibert.diagnostics.activations.measures.collect_activations`; padding is left out.
+    """
+    found = {}
+    for place, parts in _activations(batch, caches).items():
+        if any(part.size for part in parts):
+            seen = compute_activation_statistics(parts)
+            found |= {
+                f"activation_mean/{place}": seen.mean,
+                f"activation_deviation/{place}": seen.deviation,
+                f"activation_minimum/{place}": seen.minimum,
+                f"activation_maximum/{place}": seen.maximum,
+            }
+    return found
+
+
+@diagnostic("feed_forward_units")
+def feed_forward_units(config, batch, caches):
+    """``active_share/layer_i``, ``dead_units/layer_i`` (a share of units) and ``unit_selectivity/layer_i``.
+
+    The last is the mean over the units that are active anywhere. Definitions stand at
+    :func:`minibert.diagnostics.activations.measures.compute_unit_activity`.
+
+    Arrays: ``layer_i/share`` and ``layer_i/selectivity``, (F,) float32 each.
+    """
+    response = "gate" if config.model.activation in GATED else "active"
+    places = {f"layer_{index}/feed_forward/{response}": f"layer_{index}" for index in range(config.model.layers)}
+    found = {}
+    for place, parts in _activations(batch, caches, tuple(places)).items():
+        if not any(len(part) for part in parts):
+            continue
+        seen, layer = compute_unit_activity(parts), places[place]
+        found[f"active_share/{layer}"] = seen.active_share
+        found[f"dead_units/{layer}"] = len(seen.dead_units) / len(seen.share)
+        found[f"unit_selectivity/{layer}"] = None if np.isnan(seen.mean_selectivity) else seen.mean_selectivity
+        found[f"{layer}/share"] = seen.share.astype(np.float32)
+        found[f"{layer}/selectivity"] = seen.selectivity.astype(np.float32)
+    return found
+
+
+@diagnostic("feed_forward_top_tokens", every="end")
+def feed_forward_top_tokens(config, data, probe):
+    """``feed_forward_top_tokens.json``: for each layer and unit, the five tokens that it responds to most.
+
+    With the largest response to each, the share of the probe's positions at which the unit is active, and its
+    selectivity.
+    """
+    real = real_positions(probe.batch.attention_mask)
+    token_ids = probe.batch.input_ids.reshape(-1) if real is None else probe.batch.input_ids[real]
+    response = "gate" if config.model.activation in GATED else "active"
+    places = {f"layer_{index}/feed_forward/{response}": f"layer_{index}" for index in range(config.model.layers)}
+    found = {}
+    for place, responses in collect_activations(probe.cache, probe.batch.attention_mask, tuple(places)).items():
+        seen, top = compute_unit_activity(responses), find_top_tokens(responses, token_ids)
+        found[places[place]] = [
+            {
+                "unit": unit,
+                "share": _rounded(seen.share[unit]),
+                "selectivity": _rounded(seen.selectivity[unit]),
+                "tokens": [data.tokenizer.id_to_token(int(token)) for token in top.tokens[unit]],
+                "responses": [_rounded(each) for each in top.responses[unit]],
+            }
+            for unit in range(len(seen.share))
+        ]
+    return {"feed_forward_top_tokens": found}
+
+
+def _rounded(number: float) -> float | None:
+    """For JSON, which has no NaN: None takes its place."""
+    return None if np.isnan(number) else round(float(number), 4)
+
+
+def _activations(batch, caches, places: tuple[str, ...] | None = None) -> dict[str, list[np.ndarray]]:
+    """Place -> the lanes' shares of the array. With accumulation these are of the last sequences of the batch."""
+    mask, end = batch.attention_mask, len(batch.input_ids)
+    start = end - sum(len(cache.embeddings.input_ids) for cache in caches)
+    found: dict[str, list[np.ndarray]] = {}
+    for cache in caches:
+        stop = start + len(cache.embeddings.input_ids)
+        for place, array in collect_activations(cache, None if mask is None else mask[start:stop], places).items():
+            found.setdefault(place, []).append(array)
+        start = stop
+    return found

@@ -1,0 +1,217 @@
+"""When diagnostics look, and where what they find is recorded."""
+
+import logging
+import posixpath
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from minibert.diagnostics.engine.registry import AFTER_UPDATE, AT_END, Diagnostic
+from minibert.errors import MinibertError, Refused
+
+NAME = re.compile(r"[\w.\- :/]+")
+FOREIGN = re.compile(r"[^\w.\- :/]")
+LONGEST_NAME = 150
+RESERVED = ("mlflow.", "minibert.")
+
+_logger = logging.getLogger(__name__)
+
+PROBE_PASS, PASS_AFTER = "probe pass", "pass after the update"
+"""What several diagnostics share, so that it is counted for none of them"""
+
+
+class Diagnostics:
+    """The diagnostics of one run: tells the trainer which steps to hold still, and looks at them.
+
+    ``record`` takes what they find: ``log(metrics, step)``, ``log_arrays(name, step, arrays)``,
+    ``log_figure(figure, path)``, ``set_tags(tags)``, ``log_dict(content, path)``.
+
+    A diagnostic that fails is not asked again, and the run goes on: a warning and the tag
+    ``diagnostics.failed.<name>`` say why. Of what it returns, a value that cannot be recorded, or whose name
+    MLflow does not take, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
+    """
+
+    def __init__(self, chosen: Iterable[Diagnostic], steps: Iterable[int], last: int, record):
+        self.chosen = list(chosen)
+        self.steps = frozenset(steps)
+        self.last = last
+        self.record = record
+        self.failed: dict[str, str] = {}
+        self.left_out: dict[str, dict[str, str]] = {}
+        """For a diagnostic: names of what it returned that is not recorded, and why"""
+        self.seconds = dict.fromkeys((PROBE_PASS, PASS_AFTER, *(each.name for each in self.chosen)), 0.0)
+        """Spent in each diagnostic, and in each pass made for them, since this process began"""
+        self.announce: Callable[[str], None] = lambda name: None
+        """Called with the name of a diagnostic of the end before it looks: it may take longer than a step"""
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """All that any of them ever asks for."""
+        return frozenset().union(*(each.asks for each in self.chosen))
+
+    def needs(self, step: int) -> frozenset[str]:
+        """What is asked for of the network that ``step`` optimizer steps have led to; empty where nobody looks."""
+        due = [each.asks | {"step"} for each in self._due(step)]
+        return frozenset().union(*due)
+
+    def needs_update(self, step: int) -> bool:
+        """Whether any of it is asked for by someone who looks after the update."""
+        return any(each.asks & AFTER_UPDATE for each in self._due(step))
+
+    def look(self, snapshot, updated: bool) -> None:
+        """Run what is due at the snapshot's step: before the update what needs none, after it the rest.
+
+        What asks for something that the snapshot has not (there is no update at the end of training) is left out.
+        What looks at the last update is recorded at the step that it leads to.
+        """
+        if not updated and "probe" in self.needs(snapshot.step):
+            with self._timed(PROBE_PASS):
+                _ = snapshot.probe  # now, while the parameters are those of the step
+        for each in self._due(snapshot.step):
+            if bool(each.asks & AFTER_UPDATE) == updated:
+                self._look(each, snapshot, self.last if each.every == "end" else snapshot.step)
+
+    @property
+    def wants_last_update(self) -> bool:
+        """Whether the last update is asked for, also where it turns out only afterwards that it was the last."""
+        return any(each.every == "end" and each.asks & AFTER_UPDATE for each in self.chosen)
+
+    def look_back(self, snapshot) -> None:
+        """Training has ended at the step after the snapshot's, without an update: look at the one before."""
+        for each in self.chosen:
+            last = each.every == "end" and each.asks & AFTER_UPDATE and "after" not in each.asks
+            if last and each.name not in self.failed:
+                self._look(each, snapshot, snapshot.step + 1)
+
+    def end_at(self, step: int) -> None:
+        """Training has ended at this step, whatever was planned."""
+        self.last = step
+
+    def _look(self, each: Diagnostic, snapshot, step: int) -> None:
+        """``step``: which the finding is recorded at."""
+        arguments = {name: getattr(snapshot, name) for name in each.asks - {"after"}}
+        lanes = (value for name, value in arguments.items() if name.startswith("lane_"))
+        if any(value is None for value in arguments.values()) or any(len(shares) < 2 for shares in lanes):
+            return
+        if "after" in each.asks:
+            with self._timed(PASS_AFTER):
+                arguments["after"] = snapshot.after
+        self._run(each, arguments, step)
+
+    def conclude(self) -> None:
+        """Run what goes by the whole record of the run."""
+        for each in self.chosen:
+            if each.asks & AT_END:
+                self._run(each, {"record": self.record}, self.last)
+
+    def _due(self, step: int) -> list[Diagnostic]:
+        return [each for each in self.chosen if each.name not in self.failed and each.due(step, self.steps, self.last)]
+
+    def _run(self, each: Diagnostic, arguments: dict, step: int) -> None:
+        if each.every == "end":
+            self.announce(each.name.replace("_", " "))
+        try:
+            with self._timed(each.name):
+                found = each.function(**arguments)
+                found = dict(found) if isinstance(found, Mapping) else {each.name: found}
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self.failed[each.name] = reason
+            _logger.warning("diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason)
+            self.record.set_tags({_tag("failed", each.name): f"step {step}: {reason}"})
+            return
+        self._keep(each.name, found, step)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - started
+
+    def _keep(self, name: str, found: dict, step: int) -> None:
+        metrics, arrays = {}, {}
+        for key, value in found.items():
+            with self._guarded(name, key, step):
+                value = _plain(value)
+                if value is None:
+                    continue
+                if isinstance(value, np.ndarray):
+                    arrays[_text(key)] = value
+                    continue
+                _check_name(key)
+                if isinstance(value, str):
+                    self.record.set_tags({key: value})
+                elif isinstance(value, list | tuple | Mapping):
+                    self.record.log_dict(dict(value) if isinstance(value, Mapping) else value, f"{key}.json")
+                elif hasattr(value, "savefig"):
+                    self.record.log_figure(value, f"figures/{key}/step_{step:07d}.png")
+                else:
+                    metrics[key] = _number(value)
+        if metrics:
+            self.record.log(metrics, step)
+        if arrays:
+            with self._guarded(name, "arrays", step):
+                _check_name(name)
+                self.record.log_arrays(name, step, arrays)
+
+    @contextmanager
+    def _guarded(self, name: str, key: object, step: int) -> Iterator[None]:
+        """What cannot be recorded within is left out. A store that is away is no fault of a diagnostic."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, MinibertError) and not isinstance(error, Refused):
+                raise
+            reasons = self.left_out.setdefault(name, {})
+            if str(key) in reasons:
+                return
+            reasons[str(key)] = " ".join(str(error).split()) or type(error).__name__
+            _logger.warning("diagnostic %s: %s is not recorded (step %d): %s", name, key, step, reasons[str(key)])
+            text = "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
+            self.record.set_tags({_tag("left_out", name): text})
+
+
+def _plain(value: object) -> object:
+    """NumPy's scalars as Python's, other values as they are. Raises :class:`TypeError` for objects and bytes."""
+    if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
+        value = value.item()
+    if isinstance(value, bytes | bytearray):
+        raise TypeError("bytes cannot be kept; decode them")
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        raise TypeError("an array of objects cannot be kept; give it a numeric dtype")
+    return value
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"a {type(value).__name__} cannot be kept; give a real number, text, array, list, dictionary or figure"
+        ) from None
+
+
+def _tag(what: str, name: str) -> str:
+    """The tag for what became of a diagnostic, whose name may hold characters that MLflow does not take in a tag."""
+    return f"diagnostics.{what}.{re.sub(FOREIGN, '_', name)}"
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the name {name!r} is not a text")
+    return name
+
+
+def _check_name(name: object) -> None:
+    """Raise :class:`ValueError` for what MLflow takes neither for a metric nor for a path of an artifact."""
+    if not NAME.fullmatch(_text(name)) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
+        raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and / between its parts")
+    if len(name) > LONGEST_NAME or name == "..":
+        raise ValueError(f"a name may have {LONGEST_NAME} characters at most")
+    if name.startswith(RESERVED):
+        raise ValueError(f"names that begin with {' or '.join(RESERVED)} are used for runs themselves")

@@ -1,1 +1,0 @@
-"""The pictures of what diagnostics find, a file a room."""

@@ -1,0 +1,95 @@
+"""The geometry of hidden states, taken in training on the probe: held-out sequences without dropout.
+
+Of its tokens, those are looked at that the network is shown as they are: ordinary ones that are not predicted. The
+others are mostly [MASK], one vector for many words. ``mode_collapse`` alone looks at all that are not padding.
+"""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+
+from minibert.diagnostics.geometry.collapse import is_collapsed, measure_collapse
+from minibert.diagnostics.geometry.measures import (
+    analyze_representation_geometry,
+    compute_norms_by_token,
+    place_names,
+    real_tokens,
+    token_vectors,
+)
+from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.geometry.similarity import compute_layer_similarity
+from minibert.diagnostics.geometry.stability import measure_representation_stability
+
+QUANTITIES = ("token_diversity", "anisotropy", "isotropy", "intrinsic_dimension", "norm_frequency_correlation")
+
+
+@diagnostic("representation_geometry")
+def representation_geometry(probe, data):
+    """The five quantities of every place, and the norm and frequency of every token for the figure.
+
+    The intrinsic dimension is that of one vector for each different token, left out where nothing tells it.
+
+    Arrays: ``counts`` (m,) of the tokens in the training text, ``norms/<place>`` (m,).
+    """
+    batch, counts = probe.batch, data.unigram_counts
+    shown = shown_tokens(batch, counts)
+    states = probe.cache.hidden_states
+    found = analyze_representation_geometry(states, batch.attention_mask, batch.input_ids, counts, shown)
+    results = {
+        f"{quantity}/{place}": value
+        for place, geometry in found.items()
+        for quantity, value in asdict(geometry).items()
+        if quantity in QUANTITIES and value is not None and math.isfinite(value)
+    }
+    for place, array in zip(found, states, strict=True):
+        ids = batch.input_ids[shown]
+        _, results[f"norms/{place}"], results["counts"] = compute_norms_by_token(array[shown], ids, counts)
+    return results
+
+
+@diagnostic("layer_similarity")
+def layer_similarity(probe, data):
+    """``layer_similarity/<a>_<b>`` of neighbouring places, and of all the array ``similarity`` (L + 1, L + 1)."""
+    states = probe.cache.hidden_states
+    matrix = compute_layer_similarity(states, chosen=shown_tokens(probe.batch, data.unigram_counts))
+    places = place_names(len(states))
+    neighbours = zip(places, places[1:], np.diagonal(matrix, 1), strict=False)
+    return {f"layer_similarity/{one}_{next}": float(value) for one, next, value in neighbours} | {
+        "similarity": matrix
+    }
+
+
+@diagnostic("mode_collapse")
+def mode_collapse(probe):
+    """``mode_collapse/spread/<place>``, ``mode_collapse/first_direction_share/<place>``, and how many collapsed:
+    ``mode_collapse/collapsed_places``."""
+    states, batch = probe.cache.hidden_states, probe.batch
+    real = real_tokens(batch.attention_mask, batch.input_ids.shape)
+    results, collapsed = {}, 0
+    for place, array in zip(place_names(len(states)), states, strict=True):
+        spread, share = measure_collapse(token_vectors(array, real))
+        results[f"mode_collapse/spread/{place}"] = spread
+        results[f"mode_collapse/first_direction_share/{place}"] = share
+        collapsed += is_collapsed(spread, share)
+    return results | {"mode_collapse/collapsed_places": float(collapsed)}
+
+
+@diagnostic("representation_stability", every="end")
+def representation_stability(model, data):
+    """``stability/<perturbation>/<place>``, beside ``stability_cosine/…``, ``stability_baseline/<place>`` and
+    ``stability_changed/<perturbation>``."""
+    results = {}
+    for name, places in measure_representation_stability(model, tokenizer=data.tokenizer).items():
+        for place, found in places.items():
+            results[f"stability/{name}/{place}"] = None if math.isnan(found.stability) else found.stability
+            results[f"stability_cosine/{name}/{place}"] = found.cosine
+            results[f"stability_baseline/{place}"] = found.baseline
+            results[f"stability_changed/{name}"] = found.changed
+    return results
+
+
+def shown_tokens(batch, counts: np.ndarray) -> np.ndarray:
+    """(B, T) bool, True at tokens that stand there as in the text: neither special, nor padding, nor predicted."""
+    real = real_tokens(batch.attention_mask, batch.input_ids.shape)
+    return real & (counts[batch.input_ids] > 0) & (batch.labels < 0)

@@ -1,0 +1,1 @@
+"""Gradients, updates and weights: their sizes, noise and directions."""

@@ -1,0 +1,125 @@
+"""What units and heads say: whether they are dead, saturated or collapsed."""
+
+import numpy as np
+
+from minibert.diagnostics.health.issues import Finding, Histories, NotRecorded, found_at
+
+DEAD = 0.8
+"""Share of a layer's units that respond to nothing, at the last look. Healthy runs end below 0.5 and are below
+0.55 throughout: LAMB and SGD with debug, still on the unigram level, where all tokens look alike to a unit; all
+others end below 0.04."""
+SATURATED = 0.1
+"""Entropy of a layer's median head as a share of its maximum, at the last look; below, a query looks at one or two
+tokens. Healthy runs end above 0.4: a tiny network with rotary positions that reaches 4.1 nats; all others above
+0.9. AdamW, Lion and Muon at ten times their rates, which had stopped to learn, end below 0.04."""
+SINK = 0.9
+"""Share of its attention that a layer's median head gives to [CLS], to [SEP] or to the token itself, at the last
+look. Healthy runs end below 0.2."""
+ALIKE = 0.1
+"""Distance between a layer's heads at the last look, over the largest that it ever was. Healthy runs whose heads
+have parted end above 0.75."""
+APART = 0.01
+"""Nats: heads that never were so far apart cannot have become alike. They start out 0.00002 to 0.0004 apart."""
+PLACES = {"cls": "[CLS]", "sep": "[SEP]", "self": "the token itself"}
+
+
+def check_dead_units(histories: Histories) -> list[Finding]:
+    """Whether more than :data:`DEAD` of a layer's feed-forward units respond to nothing at the last look."""
+    layers = {layer: each.finite for layer, each in histories.by_layer("dead_units/").items()}
+    if not any(len(each.values) for each in layers.values()):
+        raise NotRecorded("dead_units/layer_i is not recorded")
+    dead = {layer: each for layer, each in layers.items() if len(each.values) and each.values[-1] > DEAD}
+    if not dead:
+        return []
+    worst = max(dead, key=lambda layer: dead[layer].values[-1])
+    shares = ", ".join(f"{each.values[-1]:.0%} in {layer}" for layer, each in dead.items())
+    return [
+        found_at(
+            dead[worst], -1, "dead_units", "problem", f"dead_units/{worst}",
+            f"Feed-forward units that respond to no token at the last look: {shares} (limit {DEAD:.0%}).",
+            cause="a long step has pushed their biases so far down that nothing reaches them; through a ReLU they "
+            "get no gradient then, and stay dead.",
+            advice="feed_forward=gelu; optimizer.learning_rate divided by 3; schedule.warmup=0.1.",
+        )
+    ]  # fmt: skip
+
+
+def check_saturated_attention(histories: Histories) -> list[Finding]:
+    """Whether the median head of a layer has less than :data:`SATURATED` of the largest entropy at the last
+    look."""
+    medians = _median_heads(histories, "attention_entropy_share/")
+    low = {layer: median for layer, (median, _) in medians.items() if median < SATURATED}
+    if not low:
+        return []
+    worst = min(low, key=low.get)
+    metric = f"attention_entropy_share/{worst}/{medians[worst][1]}"
+    evidence = (
+        f"The attention of the median head of {', '.join(low)} ends at {low[worst]:.2g} of the largest entropy in "
+        f"{worst} (limit {SATURATED:g}): a query looks at one or two tokens, and softmax has hardly any gradient."
+    )
+    return [
+        found_at(
+            histories.of(metric).finite, -1, "saturated_attention", "warning", metric, evidence,
+            cause="queries and keys have grown too long: too large a rate, or too large an initial scale.",
+            advice="model.qk_norm=true; optimizer.learning_rate divided by 3; init=bert, with model.init_gain=1.",
+        )
+    ]  # fmt: skip
+
+
+def check_collapsed_attention(histories: Histories) -> list[Finding]:
+    """Whether the median head of a layer gives more than :data:`SINK` of its attention to one kind of place, or
+    the heads of a layer have become alike, to :data:`ALIKE` of the distance that they once had."""
+    places = [place for place in PLACES if histories.names(f"attention_to_{place}/layer_")]
+    distances = {layer: each.finite for layer, each in histories.by_layer("head_distance/").items()}
+    if not places and not distances:
+        raise NotRecorded("neither attention_to_cls/layer_i/head_j nor head_distance/layer_i is recorded")
+    findings = [finding for place in places for finding in _sinks(histories, place)]
+    for layer, distance in distances.items():
+        largest = distance.values.max(initial=0)
+        if largest <= APART or distance.values[-1] >= ALIKE * largest:
+            continue
+        evidence = (
+            f"The heads of {layer} end {distance.values[-1]:.2g} nats apart, {distance.values[-1] / largest:.0%} "
+            f"of the distance that they once had (limit {ALIKE:.0%})."
+        )
+        findings.append(
+            found_at(
+                distance, -1, "collapsed_attention", "warning", f"head_distance/{layer}", evidence,
+                cause="heads that were different have come to look at the same places, often after a long step.",
+                advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; model.qk_norm=true.",
+            )
+        )  # fmt: skip
+    return findings
+
+
+def _sinks(histories: Histories, place: str) -> list[Finding]:
+    medians = _median_heads(histories, f"attention_to_{place}/")
+    sunk = {layer: median for layer, (median, _) in medians.items() if median > SINK}
+    if not sunk:
+        return []
+    worst = max(sunk, key=sunk.get)
+    metric = f"attention_to_{place}/{worst}/{medians[worst][1]}"
+    evidence = (
+        f"The median head of {', '.join(sunk)} gives {sunk[worst]:.0%} of its attention to {PLACES[place]} in "
+        f"{worst} (limit {SINK:.0%})."
+    )
+    return [
+        found_at(
+            histories.of(metric).finite, -1, "collapsed_attention", "warning", metric, evidence,
+            cause="the layer has stopped mixing tokens: heads with nothing to say look where it does no harm.",
+            advice="attention=gated, with which a head can do nothing; optimizer.learning_rate divided by 3.",
+        )
+    ]  # fmt: skip
+
+
+def _median_heads(histories: Histories, prefix: str) -> dict[str, tuple[float, str]]:
+    """Layer -> the median over its heads at the last look, and the head that is nearest to it."""
+    found = {}
+    for layer, heads in histories.by_head(prefix).items():
+        last = {head: float(each.finite.values[-1]) for head, each in heads.items() if len(each.finite.values)}
+        if last:
+            median = float(np.median(list(last.values())))
+            found[layer] = median, min(last, key=lambda head: abs(last[head] - median))
+    if not found:
+        raise NotRecorded(f"{prefix}layer_i/head_j is not recorded")
+    return found

@@ -1,0 +1,32 @@
+"""The health of a run: what its text repeats, and at its end what went wrong, if anything did."""
+
+from minibert.diagnostics.health.duplicates import compute_duplicate_shares
+from minibert.diagnostics.health.detect import detect_training_issues
+from minibert.diagnostics.engine.registry import diagnostic
+
+
+@diagnostic("duplicate_data", every="end")
+def duplicate_data(data):
+    """``health/duplicate_share`` of the training sequences that occur more than once, and
+    ``health/repeated_text_share`` of their text that stands elsewhere too, 32 tokens or more in a row. Once a
+    run."""
+    shares = compute_duplicate_shares(data.train.input_ids, data.train.ordinary)
+    return {"health/duplicate_share": shares.sequences, "health/repeated_text_share": shares.text}
+
+
+@diagnostic("health", every="end")
+def health(record):
+    """What :func:`minibert.diagnostics.detect_training_issues` finds in the record.
+
+    A tag ``health.<issue>`` for each finding, which begins with its severity; ``health/findings``, their number
+    without notes; ``health/plateau_left_step``, where the loss left the unigram level; ``health.json``, all of it,
+    with what could not be checked and why.
+    """
+    found = detect_training_issues(record)
+    # The gravest come first, and the first of an issue is its tag.
+    tags = {f"health.{each.issue}": str(each) for each in reversed(found.findings)}
+    return tags | {
+        "health": found.to_dict(),
+        "health/findings": len(found.faults),
+        "health/plateau_left_step": found.plateau_left_step,
+    }

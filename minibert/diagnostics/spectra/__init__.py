@@ -1,0 +1,1 @@
+"""Singular values of weights and hidden states."""

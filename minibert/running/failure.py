@@ -1,0 +1,29 @@
+"""What a run leaves behind when a loss or gradient is no longer a number."""
+
+import numpy as np
+
+from minibert.diagnostics.health.nonfinite import describe, locate_nonfinite, to_dict
+from minibert.errors import MinibertError
+from minibert.tracking.runs import Run
+from minibert.training.observers import keep_parameters
+from minibert.training.trainer import NotFinite, Trainer
+
+
+def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertError:
+    """The error to end the run with: it says in which array the first bad number arose.
+
+    Kept are the parameters that led there, as the checkpoint of their step, unless they are bad themselves, and under
+    ``failure/`` the batch (``batch.npz``) and where it happened (``location.json``).
+    """
+    step, batch = error.step, error.batch
+    location = locate_nonfinite(trainer.model, batch, trainer.config.seeds.dropout, step)
+    if location is None or location.stage != "parameters":
+        keep_parameters(run.keep, trainer.model, step)
+    last_good = max(run.artifacts("checkpoints"))
+    arrays = {key: value for key, value in vars(batch).items() if isinstance(value, np.ndarray)}
+    run.log_npz("failure/batch.npz", arrays)
+    run.log_dict(to_dict(location), "failure/location.json")
+    return MinibertError(
+        f"{error} {describe(location)} Among the artifacts of the run are the batch, failure/batch.npz, and the last good "
+        f"parameters, {last_good}."
+    )

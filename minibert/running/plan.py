@@ -1,0 +1,269 @@
+"""The command line to typed configurations: what Hydra composes, with errors that name the way out."""
+
+import math
+import re
+import shlex
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import product
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from minibert.config import CONF, VARIANTS, Config, resolve
+from minibert.errors import MinibertError, nearest
+from minibert.model.memory import refuse_what_does_not_fit
+from minibert.command_line.settings import groups, settings_with, unknown_key
+from minibert.running.sweep_checks import check_compared_runs, check_study, refuse_idle_settings
+from minibert.command_line.words import Word, read, read_value
+
+EXPERIMENT = re.compile(r"\+{0,2}experiment=")
+MOST_RUNS = 10_000
+"""Runs of one sweep."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a plan: its configuration and the words that composed it."""
+
+    config: Config
+    overrides: tuple[str, ...]
+    choices: dict[str, str]
+    """Group -> the option chosen in it"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for."""
+
+    jobs: tuple[Job, ...]
+    sweep: tuple[str, ...]
+    """The swept overrides, such as ``masking.rate=0.15,0.40``; empty for a single run"""
+    fixed: tuple[str, ...]
+    """The overrides that all jobs share"""
+
+    command: tuple[str, ...]
+    """The words that asked for it"""
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys and groups that are swept over."""
+        return [word.split("=", 1)[0].lstrip("+") for word in self.sweep]
+
+
+def plan(overrides: list[str], multirun: bool) -> Plan:
+    """Compose every run that the overrides ask for, before any of them starts.
+
+    An experiment that states ``hydra.sweeper.params`` is swept over them, whether or not ``multirun`` is given;
+    a key given on the command line takes the place of the experiment's own. Raises :class:`MinibertError`.
+    """
+    words, stated, sweeps = _read(overrides, multirun)
+    swept = [*stated, *(word for word in words if word.swept)]
+    sweeping = multirun or (sweeps and bool(swept))
+    fixed = [word for word in words if not word.swept]
+    if swept and not sweeping:
+        raise MinibertError(
+            f"{swept[0].given}: several values need --multirun (-m): "
+            "python -m minibert.run --multirun " + shlex.join(overrides)
+        )
+    if not sweeping:
+        _refuse_idle_launcher(fixed)
+    names = [str(word) for word in fixed]
+    if math.prod(len(word.values) for word in swept) > MOST_RUNS:
+        given = " ".join(word.given for word in swept)
+        raise MinibertError(f"{given}: more than {MOST_RUNS} runs. Allowed: at most so many.")
+    composed = _jobs(names, swept, words + stated)
+    first = next(composed)
+    check_study(first.config, swept)  # before the others are composed, since that takes long
+    jobs = (first, *composed)
+    configs = [job.config for job in jobs]
+    refuse_idle_settings(words, configs)
+    check_compared_runs(configs, swept)
+    command = (*(["--multirun"] if multirun else []), *overrides)
+    return Plan(jobs, tuple(str(word) for word in swept), tuple(names), command)
+
+
+def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Job]:
+    """The runs in the order of Hydra's sweeper. Those that no group tells apart are composed once, for speed."""
+    composed = {}
+    for values in product(*(word.values for word in swept)):
+        at = list(zip(swept, values, strict=True))
+        overrides = [word.at(value) for word, value in at]
+        options = tuple(word.at(value) for word, value in at if word.is_group)
+        if options not in composed:
+            composed[options] = _compose(fixed + list(options), words)
+        one = deepcopy(composed[options])
+        try:
+            for word, value in at:
+                if not word.is_group:
+                    OmegaConf.update(one, word.key, read_value(value))
+        except OmegaConfBaseException:
+            one = _compose(fixed + overrides, words)
+        yield _job(one, overrides or fixed)
+
+
+def compose(overrides: list[str], multirun: bool = False):
+    """What Hydra composes for the words that are not swept over, its own settings included.
+
+    Raises :class:`MinibertError`.
+    """
+    words, stated, _ = _read(overrides, multirun)
+    swept = [word for word in words if word.swept]
+    if swept:
+        raise MinibertError(f"{swept[0].given}: is several configurations. Allowed here: one value.")
+    return _compose([str(word) for word in words], words + stated)
+
+
+def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word], bool]:
+    """The words given, those that the experiment among them states for its sweep, and whether it has one."""
+    experiments = [word for text in overrides if EXPERIMENT.match(text) and (word := read(text, multirun))]
+    names = [name for word in experiments for name in word.values]
+    if len(names) > 1:
+        others = [text for text in overrides if not EXPERIMENT.match(text)]
+        commands = [shlex.join(["python", "-m", "minibert.run", f"+experiment={name}", *others]) for name in names]
+        raise MinibertError(
+            f"{' '.join(word.given for word in experiments)}: each experiment has a sweep of its own. "
+            "Run them one after the other:\n" + "\n".join(f"  {command}" for command in commands)
+        )
+    kept = not any(text.startswith("hydra.sweeper.params=") for text in overrides)
+    params = _params(names[0]) if names and kept else {}
+    words = [read(text, multirun or bool(params)) for text in overrides]
+    _refuse_twice(words)
+    given = {word.key for word in words}
+    stated = [_stated(names[0], key, value) for key, value in params.items() if key not in given]
+    return words, stated, bool(params)
+
+
+def _params(experiment: str) -> dict[str, str]:
+    """What an experiment sweeps over: key -> values."""
+    found = OmegaConf.select(OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml"), "hydra.sweeper.params")
+    return {} if found is None else {str(key): str(value) for key, value in found.items()}
+
+
+def _stated(experiment: str, key: str, value: str) -> Word:
+    """A word of an experiment's sweep: an axis, also where it has a single value."""
+    try:
+        return replace(read(f"{key}={value}", sweeping=True), swept=True)
+    except MinibertError as error:
+        raise MinibertError(f"experiment={experiment}, hydra.sweeper.params: {error}") from error
+
+
+def _refuse_twice(words: list[Word]) -> None:
+    """Two options for a group and two sweeps over a key would be read as something that nobody meant."""
+    seen: dict[str, Word] = {}
+    for word in words:
+        first = seen.setdefault(word.key, word)
+        if first is not word and (word.is_group or word.swept or first.swept):
+            raise MinibertError(f"{first.given} and {word.given}: {word.key} is given twice. Allowed: once.")
+
+
+def _refuse_idle_launcher(words: list[Word]) -> None:
+    for word in words:
+        if word.key.startswith("hydra") and word.key != "hydra.sweeper.params":
+            raise MinibertError(f"{word.given}: has no effect on a single run. Allowed: with --multirun.")
+
+
+def typed(composed) -> Config:
+    """The configuration that :func:`compose` gave, with its types, checked.
+
+    Raises :class:`MinibertError` for a value that is not allowed, and for what this machine has no memory for.
+    """
+    try:
+        config = resolve(composed)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        raise MinibertError(
+            f"{error.full_key}: {_first_line(error)}. Allowed: ${{key}} of a setting that there is; "
+            "a text that holds these signs is written \\${key}."
+        ) from error
+    refuse_what_does_not_fit(config)
+    return config
+
+
+def _job(composed, overrides) -> Job:
+    chosen = composed.hydra.runtime.choices.items()
+    choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
+    del composed.hydra
+    return Job(typed(composed), tuple(overrides), choices)
+
+
+def _compose(overrides: list[str], words: list[Word]):
+    """Hydra's composition of the overrides; ``words`` are what they come from, to say which of them was wrong."""
+    try:
+        return _hydra_compose(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        chosen = _choices(overrides)
+        for word in words:
+            for problem in _problems(word, chosen):
+                raise problem from error
+        raise MinibertError(_first_line(error)) from error
+
+
+def _hydra_compose(overrides: list[str]):
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        composed = hydra_compose(config_name="config", overrides=overrides, return_hydra_config=True)
+        OmegaConf.set_struct(composed, False)
+        return composed
+
+
+def _choices(overrides: list[str]) -> dict[str, str]:
+    """Group -> the option chosen in it, by default, by the experiment or by the overrides."""
+    choosing = [text for text in overrides if text.split("=")[0].lstrip("+") in (*groups(), "hydra/launcher")]
+    try:
+        return dict(_hydra_compose(choosing).hydra.runtime.choices)
+    except (HydraException, OmegaConfBaseException):
+        return dict(text.lstrip("+").split("=", 1) for text in choosing)
+
+
+def _problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
+    """What is wrong with a word: a part that the chosen option does not have, or a value of another type."""
+    if word.is_group:
+        group, _, part = word.key.rpartition("/")
+        holders = [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
+        if group and chosen.get(group) not in holders:
+            yield MinibertError(f"{word.given}: goes with {group}={' or '.join(holders)} only.")
+        return
+    if word.is_hydra:
+        yield from _launcher_problems(word, chosen)
+        return
+    present = settings_with(chosen)
+    if word.key not in present:
+        yield unknown_key(word.given, word.key, present, _belongs(word.key, chosen))
+        return
+    setting = present[word.key]
+    for value in word.values:
+        parsed = read_value(value)
+        try:
+            OmegaConf.update(OmegaConf.structured(setting.owner), setting.field.name, parsed)
+        except OmegaConfBaseException:
+            default = getattr(setting.owner(), setting.field.name)
+            yield MinibertError(
+                f"{word.key}={parsed}: wrong type. Allowed: {setting.describe()}; the default is {default}."
+            )
+
+
+def _belongs(key: str, chosen: dict[str, str]) -> str:
+    """Which options of a group have the setting that the chosen one does not have."""
+    for group in VARIANTS:
+        holders = [option for option in VARIANTS[group] if key in settings_with({**chosen, group: option})]
+        if holders:
+            return f"It goes with {group}={' or '.join(holders)}, not with {group}={chosen.get(group)}."
+    return ""
+
+
+def _launcher_problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
+    launcher = chosen.get("hydra/launcher", "basic")
+    fields = _hydra_compose([f"hydra/launcher={launcher}"]).hydra.launcher
+    known = [f"hydra.launcher.{name}" for name in fields if name != "_target_"]
+    if word.key.startswith("hydra.launcher.") and word.key not in known:
+        yield MinibertError(
+            f"{word.given}: unknown key '{word.key}' of hydra/launcher={launcher}{nearest(word.key, known)}. "
+            f"Allowed: {', '.join(known) or 'hydra/launcher=joblib, which has some'}."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,209 @@
+"""A trained network for those who only want answers: fill-mask and sentence embeddings, also as an MLflow model.
+
+The MLflow model is a folder with parameters, tokenizer and minibert's own code. MLflow loads it through
+:func:`_load_pyfunc`, so nothing in it is pickled, and it keeps working whatever becomes of the checkout:
+
+    mlflow models serve -m runs:/<run id>/model --env-manager local
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from minibert.config import PACKAGE
+from minibert.data.tokenizer import encode_texts, load_tokenizer
+from minibert.errors import MinibertError, sentence, unknown_name
+from minibert.model.bert import MiniBERT
+from minibert.model.factory import build_recorded
+from minibert.model.saved import load_checkpoint
+from minibert.training.checkpoints import save_checkpoint
+
+BATCH = 32
+"""Texts computed at once"""
+
+REQUIREMENTS = ("hydra-core", "mlflow", "numpy", "omegaconf", "safetensors", "scipy", "tokenizers")
+"""What the code of a served model imports"""
+
+NOTE_OF_USE = """Fills masks and embeds sentences:
+
+    mlflow models serve -m runs:/{0}/model --env-manager local
+
+From Python: `minibert.load_run("{0}")`; for `transformers`: `python -m minibert.export run={0} folder=FOLDER`."""
+
+
+def fill_mask(
+    model: MiniBERT, tokenizer: Tokenizer, texts: Sequence[str], top_k: int = 5
+) -> list[list[list[tuple[str, float]]]]:
+    """The ``top_k`` likeliest tokens at every [MASK]: text -> mask -> (token, probability).
+
+    >>> fill_mask(model, tokenizer, ["the [MASK] of the union ."])
+    [[[("state", 0.41), ("people", 0.07), ...]]]
+
+    Raises :class:`MinibertError` for a text without [MASK] or one that is too long for the model.
+    """
+    if not 1 <= top_k <= tokenizer.get_vocab_size():
+        raise MinibertError(f"top_k={top_k}: out of range. Allowed: 1 to {tokenizer.get_vocab_size()}.")
+    filled = []
+    for chunk, ids, real in _encode(tokenizer, texts):
+        masked = ids == tokenizer.token_to_id("[MASK]")
+        for text, row in zip(chunk, masked, strict=True):
+            if not row.any():
+                raise MinibertError(f"{_shortened(text)}: has no [MASK] to fill. Allowed: at least one a text.")
+        logits, _ = model.forward(ids, real, predicted=masked)
+        ranked = iter(_likeliest(logits, tokenizer, top_k))
+        filled += [[next(ranked) for _ in range(row.sum())] for row in masked]
+    return filled
+
+
+def embed_sentences(model: MiniBERT, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
+    """Mean of the last hidden states over a text's tokens, [CLS] and [SEP] included.    n texts -> (n, D)
+
+    Reimers and Gurevych, "Sentence-BERT", EMNLP 2019. Raises :class:`MinibertError` for a text that is too long.
+    """
+    embeddings = [np.empty((0, model.config.hidden_size), model.config.dtype)]
+    for _, ids, real in _encode(tokenizer, texts):
+        _, cache = model.forward(ids, real)
+        weights = real / real.sum(axis=1, keepdims=True)
+        embeddings.append(np.einsum("bt,btd->bd", weights.astype(model.config.dtype), cache.hidden_states[-1]))
+    return np.concatenate(embeddings)
+
+
+class ServedModel:
+    """What MLflow calls: a column of texts and the parameters ``task`` and ``top_k``."""
+
+    def __init__(self, model: MiniBERT, tokenizer: Tokenizer):
+        self.model = model
+        self.tokenizer = tokenizer
+
+    def predict(self, model_input, params: Mapping | None = None) -> list:
+        """Of ``fill-mask``, text -> mask -> [{"token", "probability"}, ...]; of ``embedding``, text -> D numbers.
+
+        ``model_input`` is a DataFrame whose first column holds the texts. What is wrong with them is raised as
+        MLflow's own exception, whose message its server passes on to the client.
+        """
+        from mlflow.exceptions import MlflowException
+
+        params = {"task": "fill-mask", "top_k": 5} | dict(params or {})
+        try:
+            return self._answer(list(model_input.iloc[:, 0]), **params)
+        except MinibertError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _answer(self, texts: list[str], task: str, top_k: int) -> list:
+        if task == "embedding":
+            return embed_sentences(self.model, self.tokenizer, texts).tolist()
+        if task != "fill-mask":
+            raise unknown_name("task", task, ("fill-mask", "embedding"))
+        return [
+            [[{"token": token, "probability": share} for token, share in mask] for mask in masks]
+            for masks in fill_mask(self.model, self.tokenizer, texts, top_k)
+        ]
+
+
+def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
+    """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`."""
+    from minibert.tracking.models import MODEL, log_model  # a served model does without that room
+
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / MODEL
+
+            def write(model_id: str | None) -> Path:
+                save_served_model(folder, model, tokenizer, run.id, model_id)
+                return folder
+
+            log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write)
+    except OSError as error:
+        message = f"The model could not be stored: {sentence(error)} Free some space and run again."
+        raise MinibertError(message) from error
+
+
+def save_served_model(
+    folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None, model_id: str | None = None
+) -> None:
+    """Write an MLflow pyfunc model to ``folder``, which must not exist yet."""
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema([ColSpec(AnyType())]),
+        params=ParamSchema(
+            [ParamSpec("task", DataType.string, "fill-mask"), ParamSpec("top_k", DataType.long, 5)]
+        ),
+    )
+    example = ["the [MASK] of the union"]
+    with tempfile.TemporaryDirectory() as temporary:
+        data = Path(temporary) / "network"
+        _save_network(data, model, tokenizer)
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module="minibert.serving.mlflow_model",
+            data_path=str(data),
+            code_paths=[str(PACKAGE)],
+            mlflow_model=Model(run_id=run_id, artifact_path="model", model_id=model_id),
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            signature=signature,
+            input_example=(example, {"task": "fill-mask", "top_k": 5}),
+        )
+
+
+def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
+    """What :func:`_load_pyfunc` reads. The parameters keep the hash of the tokenizer that they go with."""
+    content = tokenizer.to_str(pretty=True).encode()
+    about = {"model": asdict(model.config), "tokenizer": hashlib.sha256(content).hexdigest()}
+    save_checkpoint(folder / "parameters.safetensors", dict(model.params), about)
+    (folder / "tokenizer.json").write_bytes(content)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """Called by MLflow, which looks for this name in the loader module, with the folder of the parameters."""
+    parameters, vocabulary = Path(path) / "parameters.safetensors", Path(path) / "tokenizer.json"
+    tensors, about = load_checkpoint(parameters)
+    tokenizer = load_tokenizer(vocabulary)
+    if about.get("tokenizer") not in (None, hashlib.sha256(vocabulary.read_bytes()).hexdigest()):
+        raise MinibertError(f"{vocabulary}: is damaged, or another than the model was trained with.")
+    return ServedModel(build_recorded(tensors, about, parameters), tokenizer)
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:
+    """Texts in chunks of n, their ids (n, T), and where these are tokens rather than padding, (n, T) bool."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise MinibertError(f"texts: {type(text).__name__} was given. Allowed: a list of strings.")
+    padding = tokenizer.token_to_id("[PAD]")
+    for start in range(0, len(texts), BATCH):
+        chunk = texts[start : start + BATCH]
+        encoded = [encoding.ids for encoding in encode_texts(tokenizer, chunk)]
+        lengths = np.array([len(ids) for ids in encoded])
+        real = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(real.shape, padding)
+        ids[real] = np.concatenate(encoded)
+        yield chunk, ids, real
+
+
+def _likeliest(logits: np.ndarray, tokenizer: Tokenizer, top_k: int) -> list[list[tuple[str, float]]]:
+    """logits (P, V) -> for each row the ``top_k`` tokens of the tokenizer, in falling order of probability.
+
+    Probabilities are over all V rows of the model's table, which may be more than there are tokens.
+    """
+    logits = logits.astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    best = np.argsort(-shares[:, : tokenizer.get_vocab_size()], axis=1, kind="stable")[:, :top_k]
+    return [
+        [(tokenizer.id_to_token(int(token)), float(row[token])) for token in tokens]
+        for row, tokens in zip(shares, best, strict=True)
+    ]
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
