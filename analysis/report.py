@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minibert.errors import MinibertError
 from minibert.command_line.help import installed_version
 from minibert.command_line.terminal import open_console, print_table
+from minibert.errors import MinibertError
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.store import open_existing_store

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from minibert.config import ModelConfig
     from minibert.data.tokenizer import create_tokenizer
     from minibert.errors import MinibertError
-    from minibert.serving.loading import load_run
     from minibert.model.bert import MiniBERT
     from minibert.model.factory import create_model, load_model
+    from minibert.serving.loading import load_run
 
 __all__ = [
     "MiniBERT", "MinibertError", "ModelConfig", "create_model", "create_tokenizer", "load_model", "load_run",

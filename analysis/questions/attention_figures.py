@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minibert.diagnostics.attention.measures import CLOSE
 from minibert.diagnostics.attention.maps import SCALE_LABEL
+from minibert.diagnostics.attention.measures import CLOSE
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 from ..statistics import Estimate, mean_curve

@@ -9,10 +9,10 @@ from textwrap import fill
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minibert.running.plan import compose, typed
-from minibert.errors import MinibertError, unknown_name
 from minibert.command_line.settings import groups, settings, unknown_key
 from minibert.command_line.words import HYDRA_KEYS, launchers
+from minibert.errors import MinibertError, unknown_name
+from minibert.running.plan import compose, typed
 
 CONFIGURATIONS = ("job", "hydra", "all")
 SHELLS = ("bash", "zsh", "fish")

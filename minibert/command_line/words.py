@@ -31,8 +31,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minibert.errors import MinibertError, nearest, unknown_name
 from minibert.command_line.settings import Setting, groups, settings, unknown_key
+from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
 """Values that one word may sweep over."""

@@ -1,11 +1,22 @@
 """What happens inside a network, as numbers and pictures."""
 
+from minibert.diagnostics.activations.analyzer import MathematicalAnalyzer
 from minibert.diagnostics.activations.measures import (
     collect_activations,
     compute_activation_statistics,
     compute_unit_activity,
 )
-from minibert.diagnostics.activations.analyzer import MathematicalAnalyzer
+from minibert.diagnostics.attention.dependencies import (
+    compute_dependency_attention,
+    encode_words,
+    measure_dependency_attention,
+    read_conllu,
+)
+from minibert.diagnostics.attention.maps import (
+    create_attention_heatmap,
+    plot_attention_over_steps,
+    visualize_attention_patterns,
+)
 from minibert.diagnostics.attention.measures import (
     cluster_heads,
     compute_attention_distance,
@@ -13,34 +24,18 @@ from minibert.diagnostics.attention.measures import (
     compute_attention_shares,
     compute_head_distances,
 )
+from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.geometry.collapse import detect_mode_collapse
-from minibert.diagnostics.attention.dependencies import (
-    compute_dependency_attention,
-    encode_words,
-    measure_dependency_attention,
-    read_conllu,
-)
-from minibert.diagnostics.health.duplicates import compute_duplicate_shares
-from minibert.diagnostics.attention.maps import (
-    create_attention_heatmap,
-    plot_attention_over_steps,
-    visualize_attention_patterns,
-)
-from minibert.diagnostics.gradients.figures import plot_gradient_flow
-from minibert.diagnostics.health.figures import plot_training_health
-from minibert.diagnostics.landscape.figures import (
-    plot_linear_path,
-    plot_loss_slices,
-    plot_loss_surface,
-    plot_sharpness,
-)
-from minibert.diagnostics.gradients.loss_component_figures import plot_loss_components
-from minibert.diagnostics.health.issues import Finding, Health
 from minibert.diagnostics.geometry.measures import (
     analyze_representation_geometry,
     compute_representation_geometry,
     compute_token_diversity,
 )
+from minibert.diagnostics.geometry.similarity import compute_layer_similarity, compute_linear_cka
+from minibert.diagnostics.geometry.stability import measure_representation_stability
+from minibert.diagnostics.gradients.figures import plot_gradient_flow
+from minibert.diagnostics.gradients.loss_component_figures import plot_loss_components
+from minibert.diagnostics.gradients.loss_components import LossComponents, compute_loss_components
 from minibert.diagnostics.gradients.measures import (
     analyze_gradient_magnitudes_by_layer,
     analyze_parameter_updates,
@@ -50,12 +45,28 @@ from minibert.diagnostics.gradients.measures import (
     compute_noise_scale,
     compute_update_ratios,
 )
+from minibert.diagnostics.gradients.weights import (
+    analyze_weight_evolution,
+    measure_displacements,
+    track_weight_changes,
+)
 from minibert.diagnostics.health.detect import detect_training_issues
-from minibert.diagnostics.landscape.measures import LinearPath, LossLandscape, analyze_linear_path, analyze_loss_landscape
-from minibert.diagnostics.range_test.measures import analyze_learning_rate_sensitivity
-from minibert.diagnostics.gradients.loss_components import LossComponents, compute_loss_components
+from minibert.diagnostics.health.duplicates import compute_duplicate_shares
+from minibert.diagnostics.health.figures import plot_training_health
+from minibert.diagnostics.health.issues import Finding, Health
 from minibert.diagnostics.health.nonfinite import NonFiniteLocation, locate_nonfinite
-from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.landscape.figures import (
+    plot_linear_path,
+    plot_loss_slices,
+    plot_loss_surface,
+    plot_sharpness,
+)
+from minibert.diagnostics.landscape.measures import (
+    LinearPath,
+    LossLandscape,
+    analyze_linear_path,
+    analyze_loss_landscape,
+)
 from minibert.diagnostics.landscape.sharpness import (
     Sharpness,
     analyze_sharpness,
@@ -63,7 +74,7 @@ from minibert.diagnostics.landscape.sharpness import (
     compute_top_eigenvalues,
     estimate_traces,
 )
-from minibert.diagnostics.geometry.similarity import compute_layer_similarity, compute_linear_cka
+from minibert.diagnostics.range_test.measures import analyze_learning_rate_sensitivity
 from minibert.diagnostics.spectra.measures import (
     compute_condition_number,
     compute_effective_dimensionality,
@@ -72,12 +83,6 @@ from minibert.diagnostics.spectra.measures import (
     compute_spectrum,
     compute_stable_rank,
     compute_tail_exponent,
-)
-from minibert.diagnostics.geometry.stability import measure_representation_stability
-from minibert.diagnostics.gradients.weights import (
-    analyze_weight_evolution,
-    measure_displacements,
-    track_weight_changes,
 )
 
 __all__ = [

@@ -6,10 +6,6 @@ needs the optimizer's update. A run under Lookahead keeps its slow weights, and 
 curriculum that follow the course of training are taken as they are at the start of a run.
 """
 
-if __name__ == "__main__":
-    from minibert.command_line.doors import enter
-
-    enter("minibert.inspect")
 
 import sys
 from dataclasses import dataclass, field, replace
@@ -17,24 +13,24 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
-from minibert.running.plan import groups
+from minibert.command_line.help import asks_for_help
+from minibert.command_line.words import names, plain
 from minibert.config import CONF
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
 from minibert.diagnostics.engine.registry import AFTER_UPDATE, NEEDS_HISTORY, choose, drawings
-from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.running.progress import Display
 from minibert.errors import MinibertError, nearest, unknown_name
-from minibert.command_line.help import asks_for_help
-from minibert.serving.loading import SavedRun, saved_run
 from minibert.model.bert import MiniBERT
+from minibert.running.plan import groups
+from minibert.running.progress import Display
+from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.lookup import find_run_id
 from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
-from minibert.command_line.words import names, plain
 
 
 @dataclass

@@ -4,11 +4,6 @@ A run is recognised by the hash of its configuration: one that has finished is n
 interrupted goes on from its checkpoint, in the same MLflow run, to the same bits.
 """
 
-if __name__ == "__main__":
-    # The importable module, not this copy of it called __main__: its functions can be sent to other processes.
-    from minibert.command_line.doors import enter
-
-    enter("minibert.run")
 
 import hashlib
 import os
@@ -25,25 +20,25 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
-from minibert.running.plan import Job, Plan, plan
+from minibert.command_line.help import answer
 from minibert.config import Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
-from minibert.diagnostics.range_test.measures import conclude_range_test
+from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
 from minibert.diagnostics.engine.registry import check_names, choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.running.progress import Display
+from minibert.diagnostics.range_test.measures import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
-from minibert.running.failure import report_failure
-from minibert.command_line.help import answer
 from minibert.interruption import Interrupted
-from minibert.running.launching import call_hydra, watched_workers
 from minibert.model.bert import MiniBERT
-from minibert.running.naming import run_name
 from minibert.report import load_analysis
+from minibert.running.failure import report_failure
+from minibert.running.launching import call_hydra, watched_workers
+from minibert.running.naming import run_name
+from minibert.running.plan import Job, Plan, plan
+from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.leases import OvertakenError

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError, sentence
 from minibert.running.estimate import Estimate, ended_line, seconds_as_text
-from minibert.command_line.terminal import open_console, print_table
 from minibert.tracking import pages
 from minibert.tracking.lookup import short_id
 from minibert.tracking.results import BIGRAM, beside, losses, read_result

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from minibert.command_line.settings import closest, filled_keys, groups, settings
+from minibert.command_line.words import Word
 from minibert.config import VARIANTS, Config
 from minibert.config.data import ChangingMaskingConfig
 from minibert.errors import MinibertError, nearest
-from minibert.command_line.settings import closest, filled_keys, groups, settings
-from minibert.command_line.words import Word
 
 METRICS = (
     "train/loss", "train/learning_rate", "train/tokens_per_second", "eval/loss", "eval/masked_accuracy",

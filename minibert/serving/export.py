@@ -3,16 +3,12 @@
     python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
 """
 
-if __name__ == "__main__":
-    from minibert.command_line.doors import enter
-
-    enter("minibert.export")
 
 import sys
 from pathlib import Path
 
-from minibert.errors import MinibertError, unknown_name
 from minibert.command_line.help import asks_for_help
+from minibert.errors import MinibertError, unknown_name
 from minibert.serving.loading import load_run
 from minibert.tracking.lookup import short_id
 

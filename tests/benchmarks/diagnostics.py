@@ -20,12 +20,12 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from minibert.running.plan import groups, plan
+from minibert.command_line.terminal import print_table
 from minibert.config import CONF, Config, register
 from minibert.data.prepared import prepare_data
 from minibert.diagnostics.engine.registry import Diagnostic, choose
 from minibert.errors import MinibertError
-from minibert.command_line.terminal import print_table
+from minibert.running.plan import groups, plan
 from minibert.training.checkpoints import log_spaced_steps
 from tests.benchmarks.looking import END, LOG, REGULAR, Looked, count_looks, look
 from tests.benchmarks.report import machine, machine_line

@@ -11,8 +11,8 @@ from minibert.config import Config
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData
 from minibert.data.training_batches import build_batches, probe_batch
-from minibert.diagnostics.engine.registry import AFTER_UPDATE, AT_END, NEEDS_HISTORY, Diagnostic
 from minibert.diagnostics.engine.dispatch import PASS_AFTER, PROBE_PASS, Diagnostics
+from minibert.diagnostics.engine.registry import AFTER_UPDATE, AT_END, NEEDS_HISTORY, Diagnostic
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.observers import TrainingLog

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from minibert.config.optimizers import LookaheadConfig
 from minibert.command_line.terminal import print_table
+from minibert.config.optimizers import LookaheadConfig
 from tests.benchmarks.contenders import CONTENDERS, Entry
 from tests.benchmarks.report import (
     Measurement,

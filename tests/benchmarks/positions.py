@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from minibert.config.model import POSITIONS
 from minibert.command_line.terminal import print_table
+from minibert.config.model import POSITIONS
 from tests.benchmarks.contenders import Entry
 from tests.benchmarks.report import (
     Measurement,

@@ -3,11 +3,11 @@
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.running.plan import groups, plan
 from minibert.config import CONF
 from minibert.errors import MinibertError
-from minibert.running.naming import run_name
 from minibert.run import main
+from minibert.running.naming import run_name
+from minibert.running.plan import groups, plan
 
 
 def refusal(capsys, tmp_path, *arguments) -> str:

@@ -6,18 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minibert.running.plan import plan
 from minibert.config.optimizers import OPTIMIZERS
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
-from minibert.data.training_batches import build_batches
+from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics import detect_training_issues
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.model.bert import MiniBERT
 from minibert.randomness import generator
-from minibert.data.training_batches import probe_batch
+from minibert.running.plan import plan
 from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.observers import TrainingLog
 from minibert.training.trainer import NotFinite, Trainer

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from minibert.running.plan import groups, plan
 from minibert.config import CONF
+from minibert.running.plan import groups, plan
 from minibert.running.sweep_checks import check_metric
 from minibert.tracking import open_store
 

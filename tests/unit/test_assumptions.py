@@ -8,8 +8,8 @@ import pytest
 
 from analysis.assumptions import check, following, replicate
 from analysis.runs import TrackedRun
-from minibert.running.plan import plan
 from minibert.errors import MinibertError
+from minibert.running.plan import plan
 from minibert.tracking.records import flatten
 
 TUNED = "optimizer.name", "optimizer.rate_factor"

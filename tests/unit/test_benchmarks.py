@@ -5,8 +5,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from minibert.config import CONF
-from minibert.diagnostics.engine.registry import Diagnostic
 from minibert.diagnostics.engine.dispatch import PASS_AFTER, PROBE_PASS
+from minibert.diagnostics.engine.registry import Diagnostic
 from tests.benchmarks.contenders import CONTENDERS, Contender
 from tests.benchmarks.diagnostics import Cost, levels_within, sums
 from tests.benchmarks.looking import END, HOLDING, LAST_PASS, LOG, REGULAR, Looked, MemoryRecord, count_looks

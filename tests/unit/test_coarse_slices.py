@@ -10,13 +10,13 @@ from minibert.config.optimizers import LookaheadConfig, SGDConfig
 from minibert.config.training import RangeTestConfig, ScheduleConfig
 from minibert.data.batches import Batch
 from minibert.diagnostics import compute_hessian_products
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import AFTER_UPDATE, choose
 from minibert.diagnostics.landscape.directions import draw_direction, scale_to_weights
 from minibert.diagnostics.landscape.figures import draw_coarse_slices
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss
 from minibert.diagnostics.landscape.measures import BY_FILTER, Direction, Slice, measure_slice
 from minibert.diagnostics.landscape.recorded import NEAR, random_slice
-from minibert.diagnostics.engine.registry import AFTER_UPDATE, choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
 

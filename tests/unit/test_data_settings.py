@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from minibert.running.plan import plan
 from minibert.config import CONF, restore
 from minibert.errors import MinibertError
+from minibert.running.plan import plan
 
 REPLACED_ALONE = ["objective=replaced_token", "objective.mlm=false"]
 

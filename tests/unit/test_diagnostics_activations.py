@@ -15,10 +15,10 @@ from minibert.diagnostics import (
     compute_activation_statistics,
     compute_unit_activity,
 )
-from minibert.diagnostics.activations.measures import find_top_tokens, real_positions
 from minibert.diagnostics.activations.figures import plot_activation_sizes, plot_unit_activity, plot_units
-from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.activations.measures import find_top_tokens, real_positions
 from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(

@@ -13,16 +13,6 @@ from tokenizers.processors import TemplateProcessing
 from minibert.config import Config, ModelConfig
 from minibert.data.batches import Batch, masked_batch
 from minibert.data.masking import UniformMasking
-from minibert.diagnostics.attention.measures import (
-    attention_of_text,
-    attention_rows,
-    cluster_heads,
-    compute_attention_distance,
-    compute_attention_entropy,
-    compute_attention_shares,
-    compute_head_distances,
-    join_rows,
-)
 from minibert.diagnostics.attention.dependencies import (
     compute_dependency_attention,
     encode_words,
@@ -38,8 +28,18 @@ from minibert.diagnostics.attention.maps import (
     spaced_steps,
     visualize_attention_patterns,
 )
-from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.attention.measures import (
+    attention_of_text,
+    attention_rows,
+    cluster_heads,
+    compute_attention_distance,
+    compute_attention_entropy,
+    compute_attention_shares,
+    compute_head_distances,
+    join_rows,
+)
 from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer

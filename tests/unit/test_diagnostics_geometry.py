@@ -17,6 +17,8 @@ from minibert.diagnostics import (
     compute_token_diversity,
     detect_mode_collapse,
 )
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.geometry.collapse import measure_collapse
 from minibert.diagnostics.geometry.figures import (
     plot_collapse,
@@ -32,8 +34,6 @@ from minibert.diagnostics.geometry.measures import (
     compute_norms_by_token,
 )
 from minibert.diagnostics.geometry.perturbations import SENTENCES
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer

@@ -31,13 +31,13 @@ from minibert.diagnostics import (
     plot_loss_components,
     track_weight_changes,
 )
-from minibert.diagnostics.plotting.depths import in_depth_order, weights_by_kind
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.gradients.figures import draw_gradients
 from minibert.diagnostics.gradients.loss_component_figures import draw_loss_components
-from minibert.diagnostics.gradients.weight_figures import draw_weights
 from minibert.diagnostics.gradients.measures import inner_product
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.gradients.weight_figures import draw_weights
+from minibert.diagnostics.plotting.depths import in_depth_order, weights_by_kind
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.parameters import Block, Layout, Parameters

@@ -16,12 +16,12 @@ from minibert.diagnostics import (
     locate_nonfinite,
     plot_training_health,
 )
-from minibert.diagnostics.health.figures import draw_health
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.health.detect import CHECKS
+from minibert.diagnostics.health.figures import draw_health
 from minibert.diagnostics.health.loss_checks import find_plateau_end
 from minibert.diagnostics.health.nonfinite import describe, to_dict
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks

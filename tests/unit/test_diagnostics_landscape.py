@@ -20,7 +20,14 @@ from minibert.diagnostics import (
     plot_loss_surface,
     plot_sharpness,
 )
-from minibert.diagnostics.landscape.directions import choose_parameters, draw_direction, indices_of, normalise_by_filter
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
+from minibert.diagnostics.landscape.directions import (
+    choose_parameters,
+    draw_direction,
+    indices_of,
+    normalise_by_filter,
+)
 from minibert.diagnostics.landscape.figures import (
     draw_path,
     draw_sharpness,
@@ -30,8 +37,6 @@ from minibert.diagnostics.landscape.figures import (
 )
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss, freeze
 from minibert.diagnostics.landscape.measures import BY_FILTER, Direction, Slice
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.parameters import Parameters

@@ -7,16 +7,16 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert.running.plan import groups, plan
 from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
-from minibert.diagnostics.engine.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
 from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.run import main
+from minibert.running.plan import groups, plan
 from minibert.training.snapshots import Snapshot
 from minibert.training.trainer import Trainer
 

@@ -18,16 +18,16 @@ from minibert.diagnostics import (
     compute_stable_rank,
     compute_tail_exponent,
 )
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.spectra.figures import (
     plot_hidden_quantities,
     plot_hidden_spectra,
     plot_singular_values,
     plot_weight_spectra,
 )
-from minibert.diagnostics.spectra.recorded import hidden_spectra, weight_spectra
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.spectra.measures import QUANTITIES, fit_tail
+from minibert.diagnostics.spectra.recorded import hidden_spectra, weight_spectra
 from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(

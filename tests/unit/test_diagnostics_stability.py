@@ -9,7 +9,13 @@ import pytest
 from minibert.config import ModelConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.diagnostics import measure_representation_stability
-from minibert.diagnostics.geometry.perturbations import SENTENCES, SYNONYMS, change_case, make_typos, replace_synonyms
+from minibert.diagnostics.geometry.perturbations import (
+    SENTENCES,
+    SYNONYMS,
+    change_case,
+    make_typos,
+    replace_synonyms,
+)
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.randomness import generator

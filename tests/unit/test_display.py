@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minibert.running import progress as display_module
-from minibert.running.progress import HINT, Display
-from minibert.running.estimate import Estimate
 from minibert.command_line.terminal import open_console, print_table
+from minibert.running import progress as display_module
+from minibert.running.estimate import Estimate
+from minibert.running.progress import HINT, Display
 from minibert.tracking.pages import describe_sweep, escaped, open_command, page
 from minibert.tracking.results import Result
 

@@ -8,10 +8,10 @@ import pytest
 
 import minibert
 from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
-from minibert.running.plan import plan
 from minibert.config import CONF, RopeConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.model import add_gated_attention
+from minibert.running.plan import plan
 from minibert.training.checkpoints import save_checkpoint
 
 INPUT_IDS = np.array([[2, 9, 9, 5, 3], [2, 7, 3, 1, 0]])

@@ -4,10 +4,11 @@ import pytest
 import yaml
 
 from minibert import export, inspect, report
-from minibert.config import VARIANTS
+from minibert.running import inspection
 from minibert.command_line.help import completions
-from minibert.run import main
 from minibert.command_line.settings import groups
+from minibert.config import VARIANTS
+from minibert.run import main
 
 
 def answer(capsys, *arguments, door=main) -> tuple[int, str, str]:
@@ -115,6 +116,6 @@ def test_a_shell_gets_its_script_and_its_words(capsys, monkeypatch):
 
 
 def test_words_of_inspect_are_text_as_they_stand():
-    asked = inspect._parse(["run=7e912345", "folder=a b=c", "steps=[0,64]", "modules=[1e5]", "figures=[]"])
+    asked = inspection._parse(["run=7e912345", "folder=a b=c", "steps=[0,64]", "modules=[1e5]", "figures=[]"])
     assert (asked.run, asked.folder, asked.steps) == ("7e912345", "a b=c", [0, 64])
     assert (asked.modules, asked.figures, asked.quantities) == (["1e5"], [], None)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from minibert.running import launching
 from minibert.errors import MinibertError
+from minibert.running import launching
 from minibert.running.launching import call_hydra, describe_end, watched_workers
 
 

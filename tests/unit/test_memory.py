@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from minibert.running.plan import plan
 from minibert.config import Config, ModelConfig, register
 from minibert.config.model import RelativeConfig
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.memory import count_parameters, estimate_training_memory, machine_memory
+from minibert.running.plan import plan
 
 SMALL = ModelConfig(vocab_size=64, hidden_size=32, layers=2, heads=4, feed_forward_size=64, max_length=16)
 

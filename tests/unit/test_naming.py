@@ -2,8 +2,8 @@
 
 import pytest
 
-from minibert.running.plan import plan
 from minibert.running.naming import LONGEST_NAME, run_name
+from minibert.running.plan import plan
 
 
 def name(*words: str) -> str:

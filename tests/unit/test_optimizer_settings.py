@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import pytest
 
-from minibert.running.plan import groups, plan
 from minibert.config import VARIANTS, restore
 from minibert.config.optimizers import LionConfig, LookaheadConfig, MuonConfig
 from minibert.errors import MinibertError
+from minibert.running.plan import groups, plan
 
 GROUPS = ("optimizer", "clipping", "layer_rates")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minibert.diagnostics.engine import page
-from minibert.diagnostics.plotting.style import Drawing, new_figure
 from minibert.diagnostics.health.curves import plot_training_curves
+from minibert.diagnostics.plotting.style import Drawing, new_figure
 from minibert.errors import MinibertError
 
 NAME = "<script>alert(1)</script>"

@@ -26,7 +26,7 @@ def raised(make, cause=None):
         try:
             raise cause or KeyError("unrelated")
         except BaseException:
-            raise make  # noqa: B904
+            raise make
     except type(make) as error:
         return error
 

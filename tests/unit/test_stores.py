@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from minibert import MiniBERT, create_tokenizer, interruption, load_model
-from minibert.running.plan import plan
 from minibert.errors import MinibertError, Refused
 from minibert.interruption import Interrupted
+from minibert.running.plan import plan
 from minibert.serving.loading import find_run
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.addresses import sqlite_address, sqlite_path

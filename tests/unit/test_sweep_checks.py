@@ -2,8 +2,8 @@
 
 import pytest
 
-from minibert.running.plan import plan
 from minibert.errors import MinibertError
+from minibert.running.plan import plan
 
 
 def refusal(*words) -> str:

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from minibert.running.progress import Display
 from minibert.errors import MinibertError
 from minibert.running.life import _close_abandoned, _join_finished, _report, _verdict
+from minibert.running.progress import Display
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
 from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children

@@ -2,10 +2,10 @@
 
 import pytest
 
-from minibert.running.plan import plan
-from minibert.errors import MinibertError
 from minibert.command_line.settings import OTHER_NAMES, groups, settings
 from minibert.command_line.words import read, read_value
+from minibert.errors import MinibertError
+from minibert.running.plan import plan
 
 
 def refusal(*words, multirun=False) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minibert.diagnostics.attention.measures import CLOSE, cluster_heads
 from minibert.diagnostics.attention import maps  # noqa: F401  (its drawings register themselves)
-from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
+from minibert.diagnostics.attention.measures import CLOSE, cluster_heads
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 PATTERNS = {
     "to_self": "on itself", "to_previous": "on the token before", "to_next": "on the token behind",

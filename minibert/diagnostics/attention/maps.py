@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.diagnostics.attention.measures import attention_of_text
-from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, new_figure
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, new_figure
 from minibert.errors import MinibertError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from html import escape
 from importlib.resources import files
 from typing import NamedTuple
 
-from minibert.diagnostics.plotting.style import Drawing
 from minibert.diagnostics.engine.registry import drawings
+from minibert.diagnostics.plotting.style import Drawing
 
 DOTS_PER_INCH = 130
 FIRST = ("health", "training")
@@ -170,7 +170,7 @@ def _page(about: About, rooms: dict[str, dict[str, Picture]], failed: dict[str, 
             more,
         )
     )
-    style = files("minibert.diagnostics").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("minibert.diagnostics.engine").joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minibert.diagnostics.geometry.collapse import SHARE_THRESHOLD, SPREAD_THRESHOLD, is_collapsed
-from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.geometry.measures import correlate_norms
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.geometry.collapse import SHARE_THRESHOLD, SPREAD_THRESHOLD, is_collapsed
+from minibert.diagnostics.geometry.measures import correlate_norms
+from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 GEOMETRY = {
     "token_diversity": "token diversity (1 − cosine)",

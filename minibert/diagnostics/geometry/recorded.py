@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.geometry.collapse import is_collapsed, measure_collapse
 from minibert.diagnostics.geometry.measures import (
     analyze_representation_geometry,
@@ -17,7 +18,6 @@ from minibert.diagnostics.geometry.measures import (
     real_tokens,
     token_vectors,
 )
-from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.geometry.similarity import compute_layer_similarity
 from minibert.diagnostics.geometry.stability import measure_representation_stability
 

@@ -5,6 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.gradients.measures import (
+    analyze_gradient_magnitudes_by_layer,
+    compute_gradient_rms,
+    compute_noise_scale,
+    group_of,
+)
 from minibert.diagnostics.plotting.depths import (
     OUTSIDE,
     colour_bar,
@@ -15,13 +22,6 @@ from minibert.diagnostics.plotting.depths import (
     weights_by_kind,
 )
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.gradients.measures import (
-    analyze_gradient_magnitudes_by_layer,
-    compute_gradient_rms,
-    compute_noise_scale,
-    group_of,
-)
-from minibert.diagnostics.engine.registry import drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.gradients.loss_components import LossComponents
 from minibert.diagnostics.plotting.depths import group_colours, in_depth_order
 from minibert.diagnostics.plotting.style import Drawing, finish, new_figure
-from minibert.diagnostics.gradients.loss_components import LossComponents
-from minibert.diagnostics.engine.registry import drawing
 from minibert.errors import MinibertError
 
 if TYPE_CHECKING:

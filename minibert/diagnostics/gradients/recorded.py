@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.gradients.loss_components import compute_loss_components
 from minibert.diagnostics.gradients.measures import (
     compute_gradient_cosines,
     compute_gradient_noise,
     compute_gradient_rms,
     compute_update_ratios,
 )
-from minibert.diagnostics.gradients.loss_components import compute_loss_components
-from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.gradients.weights import measure_displacements
 from minibert.model.parameters import Parameters
 

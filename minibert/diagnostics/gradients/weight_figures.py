@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.gradients.measures import UPDATE_RATIO_OFTEN_QUOTED
 from minibert.diagnostics.plotting.depths import OUTSIDE, curves, layer_colour, weights_by_kind
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.gradients.measures import UPDATE_RATIO_OFTEN_QUOTED
-from minibert.diagnostics.engine.registry import drawing
 
 
 @drawing("gradients")

@@ -1,7 +1,7 @@
 """The curves of one training run."""
 
-from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 
 CURVES = {
     "loss": ("loss (nats per predicted token)", {"train/loss": "training", "eval/loss": "frozen held-out masks"}),

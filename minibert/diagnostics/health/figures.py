@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.health.issues import Finding, Health, Histories, NotRecorded
-from minibert.diagnostics.health.detect import detect_training_issues
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.health.detect import detect_training_issues
+from minibert.diagnostics.health.issues import Finding, Health, Histories, NotRecorded
 from minibert.diagnostics.health.step_checks import LARGE_UPDATE, update_ratios
+from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

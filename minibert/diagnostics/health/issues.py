@@ -65,7 +65,7 @@ class Health:
         return asdict(self) | {"findings": findings}
 
 
-class NotRecorded(Exception):  # noqa: N818  (it reports a state of affairs, and is always caught)
+class NotRecorded(Exception):
     """What a check needs was not recorded, or not often enough: the reason."""
 
 

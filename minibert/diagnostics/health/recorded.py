@@ -1,8 +1,8 @@
 """The health of a run: what its text repeats, and at its end what went wrong, if anything did."""
 
-from minibert.diagnostics.health.duplicates import compute_duplicate_shares
-from minibert.diagnostics.health.detect import detect_training_issues
 from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.health.detect import detect_training_issues
+from minibert.diagnostics.health.duplicates import compute_duplicate_shares
 
 
 @diagnostic("duplicate_data", every="end")

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.landscape.measures import RISE, LinearPath, LossLandscape, Surface
+from minibert.diagnostics.landscape.sharpness import Sharpness
 from minibert.diagnostics.plotting.depths import colour_bar, in_depth_order
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
-from minibert.diagnostics.landscape.measures import RISE, LinearPath, LossLandscape, Surface
-from minibert.diagnostics.engine.registry import drawing
-from minibert.diagnostics.landscape.sharpness import Sharpness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,6 +7,7 @@ whatever else is learnt.
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.landscape.directions import draw_direction, scale_to_weights
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss, freeze
 from minibert.diagnostics.landscape.measures import (
@@ -16,7 +17,6 @@ from minibert.diagnostics.landscape.measures import (
     losses_along,
     measure_slice,
 )
-from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.landscape.sharpness import BlockSharpness, analyze_sharpness
 
 SEQUENCES = 8

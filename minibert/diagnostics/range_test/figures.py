@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 
 CAPTION = (
     "Training loss while the learning rate rises step by step. The suggested rate is half of that at which the "

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.plotting.depths import OUTSIDE
 from minibert.diagnostics.plotting.panels import (
     AT_START,
@@ -21,7 +22,6 @@ from minibert.diagnostics.plotting.panels import (
     split_place,
 )
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, step_axis
-from minibert.diagnostics.engine.registry import drawing
 
 KINDS = (
     "attention query", "attention key", "attention value", "attention output",

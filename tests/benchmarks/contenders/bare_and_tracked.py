@@ -98,12 +98,12 @@ class Tracked(Bare):
         }
 
     def watching(self, config: Config) -> dict:
-        from minibert.running.plan import plan
         from minibert.config import register
         from minibert.data.prepared import prepare_data
         from minibert.data.training_batches import probe_batch
-        from minibert.diagnostics.engine.registry import choose
         from minibert.diagnostics.engine.dispatch import Diagnostics
+        from minibert.diagnostics.engine.registry import choose
+        from minibert.running.plan import plan
         from minibert.tracking.claims import claim
         from minibert.tracking.runs import start_run
         from minibert.tracking.store import open_store
