@@ -93,8 +93,9 @@ def _description(findings: Findings) -> str:
     means = [
         f"{with_interval(group.final, study.metric)}{_unit(described.unit)} at {study.label} {group.shown} "
         f"({group.final.n} {'seed' if group.final.n == 1 else 'seeds'})"
-        for group in findings.groups if group.final.n
-    ]  # fmt: skip
+        for group in findings.groups
+        if group.final.n
+    ]
     return f"{_when(findings)}, the {described.title} ({kind}, 95 % interval) is {'; '.join(means)}."
 
 
@@ -153,9 +154,10 @@ def _target(findings: Findings) -> str:
     finals = [run.final(study.metric) for group in findings.groups for run in group.runs]
     there = sum(sign * (value - study.target) >= 0 for value in finals)
     short = [
-        f"{group.shown} ({with_interval(group.final, study.metric)})" for group in findings.groups
+        f"{group.shown} ({with_interval(group.final, study.metric)})"
+        for group in findings.groups
         if not all(sign * (run.final(study.metric) - study.target) >= 0 for run in group.runs)
-    ]  # fmt: skip
+    ]
     described = quantity(study.metric)
     level = f"{described.show(study.target)}{_unit(described.unit)}"
     left = f" Not all do at {study.label} {', '.join(short)}." if short else ""
@@ -166,9 +168,10 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
     """Which group needs least to get to the level, by steps and by predicted tokens."""
     metric = findings.study.metric
     full = {
-        group.value: group for group in findings.groups
+        group.value: group
+        for group in findings.groups
         if (cost := efficiency.costs[group.value]).reached == cost.runs >= 2
-    }  # fmt: skip
+    }
     if len(full) < 2:
         return ""
     parts = []

@@ -180,8 +180,18 @@ def _dots_and_intervals(
             ends = described.ends(estimate.low, estimate.high)
             mean, low, high = (described.unscale(each) for each in (estimate.mean, *ends))
             error = [[mean - low], [high - mean]] if estimate.n > 1 else 0.0
-            panel.errorbar(index, mean, yerr=error, color=colour, fmt="_", markersize=22,
-                           markeredgewidth=2.2, elinewidth=1.8, capsize=5, capthick=1.8)  # fmt: skip
+            panel.errorbar(
+                index,
+                mean,
+                yerr=error,
+                color=colour,
+                fmt="_",
+                markersize=22,
+                markeredgewidth=2.2,
+                elinewidth=1.8,
+                capsize=5,
+                capthick=1.8,
+            )
         beside = 0.2 + np.arange(len(by_seed)) * 0.06
         dots = described.unscale(np.array(list(by_seed.values())))
         panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)

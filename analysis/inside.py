@@ -71,13 +71,15 @@ def look_inside(store: Store, groups: tuple[Group, ...]) -> Inside | None:
         means={name: by_group for name, by_group in means.items() if any(each.n for each in by_group.values())},
         layers={
             name: {shown: _over_seeds(runs) for shown, runs in by_group.items()}
-            for name, by_group in layers.items() if any(any(runs) for runs in by_group.values())
+            for name, by_group in layers.items()
+            if any(any(runs) for runs in by_group.values())
         },
         slices={
             name: {shown: curve for shown, curve in by_group.items() if curve}
-            for name, by_group in slices.items() if any(by_group.values())
+            for name, by_group in slices.items()
+            if any(by_group.values())
         },
-    )  # fmt: skip
+    )
     return found if found.means or found.slices else None
 
 

@@ -30,8 +30,17 @@ def layers(findings: Findings) -> "Figure":
             means = np.array([estimate.mean for _, estimate in found])
             ends = np.array([described.ends(estimate.low, estimate.high) for _, estimate in found]).reshape(-1, 2)
             error = np.nan_to_num(np.abs(ends.T - means))  # a single seed has no interval
-            panel.errorbar([layer + place for layer, _ in found], means, yerr=error, color=colour, fmt="o",
-                           markersize=5, elinewidth=1.6, capsize=3, label=group.shown)  # fmt: skip
+            panel.errorbar(
+                [layer + place for layer, _ in found],
+                means,
+                yerr=error,
+                color=colour,
+                fmt="o",
+                markersize=5,
+                elinewidth=1.6,
+                capsize=3,
+                label=group.shown,
+            )
         last = max(layer for found in by_group.values() for layer in found)
         panel.set_xticks(range(last + 1))
         panel.set_xlim(-0.5, last + 0.5)

@@ -37,18 +37,27 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
         _examination(findings, figures),
-        _section("Results", _table(results(findings)) if findings.groups else "",
-                 *_figures(figures, "finals", "differences")),
+        _section(
+            "Results",
+            _table(results(findings)) if findings.groups else "",
+            *_figures(figures, "finals", "differences"),
+        ),
         _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
         _section("Learning", *_figures(figures, "curves", "lr_range")),
-        _section("Efficiency", *(_table(costs(findings, found)) for found in findings.efficiencies),
-                 *_figures(figures, "efficiency")),
-        _section("Inside the networks", _table(inside) if (inside := insides(findings)) else "",
-                 *_figures(figures, "inside", "slices")),
+        _section(
+            "Efficiency",
+            *(_table(costs(findings, found)) for found in findings.efficiencies),
+            *_figures(figures, "efficiency"),
+        ),
+        _section(
+            "Inside the networks",
+            _table(inside) if (inside := insides(findings)) else "",
+            *_figures(figures, "inside", "slices"),
+        ),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
         _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in _limits(findings)) + "</ul>"),
         _protocol(findings),
-    ]  # fmt: skip
+    ]
     body = "\n".join(section for section in sections if section)
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     return (
@@ -136,12 +145,14 @@ def _runs(findings: Findings) -> str:
     varied = varied_settings(findings.study)
     head = "".join(f"<th>{escape(title)}</th>" for title in ("run", "MLflow id", "status", *varied))
     rows = "\n".join(
-        "<tr>" + "".join(
+        "<tr>"
+        + "".join(
             f"<td>{escape(cell)}</td>"
             for cell in (run.name, run.id[:8], run.status, *(run.parameters.get(key, "–") for key in varied))
-        ) + "</tr>"
+        )
+        + "</tr>"
         for run in findings.study.runs
-    )  # fmt: skip
+    )
     return (
         "<details><summary>Runs, with their seeds and everything else that they differ in</summary>"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'

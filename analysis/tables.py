@@ -42,9 +42,10 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
     study = findings.study
     described = quantity(study.metric)
     beside = [
-        metric for metric in (BESIDE_RANGE_TEST if study.is_range_test else BESIDE)[:most_beside]
+        metric
+        for metric in (BESIDE_RANGE_TEST if study.is_range_test else BESIDE)[:most_beside]
         if metric != study.metric and any(group.mean(metric).n for group in findings.groups)
-    ]  # fmt: skip
+    ]
     columns = [study.label, "seeds", _heading(study.metric)]
     compared = any(group.difference for group in findings.groups)
     tested = any(not math.isnan(group.adjusted_p) for group in findings.groups)
@@ -150,8 +151,11 @@ def write_csv(findings: Findings, folder: Path) -> None:
         return run.id, run.name, run.value, run.seed, run.status
 
     finals = sorted({key for run in study.runs for key in run.metrics if _is_result(key)})
-    _write(folder / "finals.csv", (*identity, *finals),
-           ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs))  # fmt: skip
+    _write(
+        folder / "finals.csv",
+        (*identity, *finals),
+        ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs),
+    )
 
     drawn = [run for run in study.runs if metric in run.curves]
     evaluated = sorted({key for run in drawn for key in run.curves if key.startswith(beside)} - {metric})
@@ -167,8 +171,20 @@ def write_csv(findings: Findings, folder: Path) -> None:
 
     _write(folder / "curves.csv", columns, curve_rows())
 
-    columns = (study.factor, "seeds", "mean", "half_width", "baseline", "pairs", "difference", "difference_low",
-               "difference_high", "p", "p_holm", "scale")  # fmt: skip
+    columns = (
+        study.factor,
+        "seeds",
+        "mean",
+        "half_width",
+        "baseline",
+        "pairs",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p",
+        "p_holm",
+        "scale",
+    )
     scale = f"log10 {study.metric}" if quantity(study.metric).logarithmic else study.metric
 
     def comparison_rows() -> Iterable[tuple]:

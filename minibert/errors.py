@@ -20,7 +20,9 @@ def sentence(text: object) -> str:
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A hint `` (did you mean 'x'?)`` for the allowed name closest to ``given``, or an empty string if there is none."""
     given = str(given)
-    closest = max((str(name) for name in allowed), key=lambda name: SequenceMatcher(None, given, name).ratio(), default=None)
+    closest = max(
+        (str(name) for name in allowed), key=lambda name: SequenceMatcher(None, given, name).ratio(), default=None
+    )
     return f" (did you mean '{closest}'?)" if closest is not None else ""
 
 

@@ -13,7 +13,46 @@ from minibert.tracking import open_store
 CHECKOUT = Path(__file__).resolve().parents[1]
 register()
 
-WORDS = ["the", "union", "of", "states", "is", "strong", "and", "the", "people", "of", "the", "nation", "work", "in", "peace", "with", "every", "land", "while", "congress", "considers", "the", "budget", "for", "schools", "roads", "farms", "ships", "and", "the", "public", "debt", "of", "our", "great", "republic", "this", "year"]
+WORDS = [
+    "the",
+    "union",
+    "of",
+    "states",
+    "is",
+    "strong",
+    "and",
+    "the",
+    "people",
+    "of",
+    "the",
+    "nation",
+    "work",
+    "in",
+    "peace",
+    "with",
+    "every",
+    "land",
+    "while",
+    "congress",
+    "considers",
+    "the",
+    "budget",
+    "for",
+    "schools",
+    "roads",
+    "farms",
+    "ships",
+    "and",
+    "the",
+    "public",
+    "debt",
+    "of",
+    "our",
+    "great",
+    "republic",
+    "this",
+    "year",
+]
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +89,12 @@ def command():
     def run(*arguments: str, module: str = "minibert.run", environment=None) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
-            cwd=CHECKOUT, env=os.environ | {"COLUMNS": "200"} | (environment or {}),
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            cwd=CHECKOUT,
+            env=os.environ | {"COLUMNS": "200"} | (environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     return run
 
@@ -64,7 +106,11 @@ def start():
     def begin(*arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-m", "minibert.run", *arguments],
-            cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     return begin

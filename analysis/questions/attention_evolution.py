@@ -151,8 +151,9 @@ def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
         clauses = [
             CLAUSES[order.reference, order.verdict]
             + (f" ({_doublings(order.difference)} doublings)" if order.difference.n else "")
-            for order in orders if order.layer == layer
-        ]  # fmt: skip
+            for order in orders
+            if order.layer == layer
+        ]
         sentences.append(
             f"The attention of layer {layer} changes fastest from step {_step(changes)} on (entropy share "
             f"{_signed(size.mean)}{runs}; {_share(last)} at the end): {' and '.join(clauses)}."
@@ -182,12 +183,14 @@ def _times(timelines: dict[str, list[Timeline]]) -> Table:
         for event in found[0].events:
             time = mean_time(found, event)
             size = mean_interval([line.events[event].change for line in found])
-            rows.append((
-                f"{shown}, {event}",
-                f"{time.n} of {len(found)}",
-                _step(time) if time.n else "–",
-                _signed(size.mean) if size.n else "",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"{shown}, {event}",
+                    f"{time.n} of {len(found)}",
+                    _step(time) if time.n else "–",
+                    _signed(size.mean) if size.n else "",
+                )
+            )
     note = (
         f"The loss has left the unigram level where all further evaluations are {MARGIN} nats below the unigram "
         "entropy. A curve begins its fastest change at the kink where the steepest of the straight pieces begins "

@@ -66,10 +66,23 @@ def entropy(timelines: Timelines, label: str):
         for layer, panel in enumerate(panels[:, column]):
             heads = runs[0].entropy_share.shape[1]
             for rank in range(heads):
-                _curve(panel, runs, [run.ranked_entropy[layer, rank] for run in runs], _colour(rank, heads),
-                       _rank(rank, heads), linewidth=1.4)  # fmt: skip
-            _curve(panel, runs, [run.entropy_share[layer].mean(axis=0) for run in runs], "black",
-                   "mean over heads", band=False, linewidth=2)  # fmt: skip
+                _curve(
+                    panel,
+                    runs,
+                    [run.ranked_entropy[layer, rank] for run in runs],
+                    _colour(rank, heads),
+                    _rank(rank, heads),
+                    linewidth=1.4,
+                )
+            _curve(
+                panel,
+                runs,
+                [run.entropy_share[layer].mean(axis=0) for run in runs],
+                "black",
+                "mean over heads",
+                band=False,
+                linewidth=2,
+            )
             _marks(panel, lines)
             finish(panel, "", "entropy / maximum" if column == 0 else "", f"{label} {shown}, layer {layer}")
             _steps(panel, runs, layer == layers - 1)
@@ -89,12 +102,26 @@ def patterns(timelines: Timelines, label: str):
         for (shown, lines), colour in zip(timelines.items(), COLOURS, strict=False):
             runs = [line.run for line in lines if line.run.layers > row]
             _curve(panel, runs, [run.most(pattern)[row] for run in runs], colour, f"{label} {shown}", linewidth=2)
-            _curve(panel, runs, [run.shares[pattern][row].mean(axis=0) for run in runs], colour, None,
-                   band=False, linewidth=0.9)  # fmt: skip
+            _curve(
+                panel,
+                runs,
+                [run.shares[pattern][row].mean(axis=0) for run in runs],
+                colour,
+                None,
+                band=False,
+                linewidth=0.9,
+            )
             _marks(panel, lines, colour)
         first = [next(iter(timelines.values()))[0].run]
-        _curve(panel, first, [run.uniform[pattern][row] for run in first], "0.5", "uniform attention",
-               linewidth=1, linestyle="--")  # fmt: skip
+        _curve(
+            panel,
+            first,
+            [run.uniform[pattern][row] for run in first],
+            "0.5",
+            "uniform attention",
+            linewidth=1,
+            linestyle="--",
+        )
         finish(panel, "", "share of attention" if column == 0 else "", f"layer {row}: {PATTERNS[pattern]}")
         _steps(panel, first, row == layers - 1)
     panels[0, 0].set_ylim(0, min(1.03, panels[0, 0].get_ylim()[1]))
@@ -112,8 +139,15 @@ def heads_apart(timelines: Timelines, label: str):
     for (shown, lines), colour in zip(timelines.items(), COLOURS, strict=False):
         runs = [line.run for line in lines]
         for layer in range(runs[0].layers):
-            _curve(left, runs, [run.distances[layer] for run in runs], colour, f"{label} {shown}, layer {layer}",
-                   linewidth=1.6, linestyle=LAYER_STYLES[layer % len(LAYER_STYLES)])  # fmt: skip
+            _curve(
+                left,
+                runs,
+                [run.distances[layer] for run in runs],
+                colour,
+                f"{label} {shown}, layer {layer}",
+                linewidth=1.6,
+                linestyle=LAYER_STYLES[layer % len(LAYER_STYLES)],
+            )
         _curve(right, runs, [run.clusters for run in runs], colour, f"{label} {shown}", linewidth=1.8)
         for panel in (left, right):
             _marks(panel, lines, colour)
@@ -148,10 +182,18 @@ def change_points(timelines: Timelines, label: str):
             if fit.change is None:
                 continue
             place, pieces = fit.change.place, fit.change.pieces
-            panel.plot(2**pieces.ends, pieces.at(pieces.ends), color=colour, linewidth=1.2,
-                       label=f"seed {line.run.seed}")  # fmt: skip
-            panel.plot(2**place, pieces.at([place]), "o", color=colour, markersize=8, markerfacecolor="none",
-                       markeredgewidth=1.8)  # fmt: skip
+            panel.plot(
+                2**pieces.ends, pieces.at(pieces.ends), color=colour, linewidth=1.2, label=f"seed {line.run.seed}"
+            )
+            panel.plot(
+                2**place,
+                pieces.at([place]),
+                "o",
+                color=colour,
+                markersize=8,
+                markerfacecolor="none",
+                markeredgewidth=1.8,
+            )
         if event == FALLS:
             levels = [line.run.unigram_entropy - MARGIN for line in lines]
             panel.axhline(levels[0], color="0.35", linewidth=1, linestyle=":", label=f"unigram entropy − {MARGIN}")
@@ -174,8 +216,14 @@ def timing(timelines: Timelines, label: str):
                 found = line.events[event]
                 colour, y = COLOURS[index % len(COLOURS)], row - 0.28 + 0.48 * index / len(lines)
                 panel.plot([2**found.low, 2**found.high], [y, y], color=colour, linewidth=1.6)
-                panel.plot(2**found.time, y, "o", color=colour, markersize=4.5,
-                           label=f"seed {line.run.seed}" if row == 0 else None)  # fmt: skip
+                panel.plot(
+                    2**found.time,
+                    y,
+                    "o",
+                    color=colour,
+                    markersize=4.5,
+                    label=f"seed {line.run.seed}" if row == 0 else None,
+                )
             _mean(panel, mean_time(lines, event), row + 0.28, row == 0)
         for row in range(0, len(events), 2):
             panel.axhspan(row - 0.5, row + 0.5, color="0.95", zorder=0)

@@ -123,10 +123,12 @@ def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
         return np.array([by_step.get(int(step), np.nan) for step in steps])
 
     def by_head(quantity: str) -> np.ndarray:
-        return np.array([
-            [history(f"attention_{quantity}/layer_{layer}/head_{head}") for head in range(heads)]
-            for layer in range(layers)
-        ])  # fmt: skip
+        return np.array(
+            [
+                [history(f"attention_{quantity}/layer_{layer}/head_{head}") for head in range(heads)]
+                for layer in range(layers)
+            ]
+        )
 
     def by_layer(pattern: str) -> np.ndarray:
         return np.array([history(pattern.format(layer)) for layer in range(layers)])

@@ -247,9 +247,10 @@ def _best_place(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, index: int) -> 
         return kinks
     basis, _ = np.linalg.qr(_basis(x, others))
     left = y - basis @ (basis.T @ y)
-    from_end = [np.cumsum(values[::-1], axis=0)[::-1][behind] for values in (
-        x**2, x, np.ones(n), x * left, left, x[:, None] * basis, basis,
-    )]  # fmt: skip
+    from_end = [
+        np.cumsum(values[::-1], axis=0)[::-1][behind]
+        for values in (x**2, x, np.ones(n), x * left, left, x[:, None] * basis, basis)
+    ]
     xx, x1, ones, x_left, one_left, x_basis, one_basis = from_end
     uu, vv = xx - np.sum(x_basis**2, axis=1), ones - np.sum(one_basis**2, axis=1)
     uv = x1 - np.sum(x_basis * one_basis, axis=1)

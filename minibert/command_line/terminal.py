@@ -28,9 +28,14 @@ def print_table(console: Console, table: Table) -> None:
     width = natural if natural <= room else _narrow(console, table, natural, room)
     # A console prints nothing wider than itself.
     wide = Console(
-        file=console.file, width=width, markup=False, emoji=False, highlight=False,
-        force_terminal=console.is_terminal, color_system=console.color_system,
-    )  # fmt: skip
+        file=console.file,
+        width=width,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=console.is_terminal,
+        color_system=console.color_system,
+    )
     wide.print(table, crop=False)
 
 

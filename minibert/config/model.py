@@ -9,9 +9,7 @@ from minibert.config.fields import choice, number, setting
 class PositionConfig:
     """How the network knows the order of tokens. The group ``position`` fills ``model.position``."""
 
-    name: str = choice(
-        "absolute", "absolute", "sinusoidal", "relative", "relative_bias", "rope", "alibi", "none"
-    )
+    name: str = choice("absolute", "absolute", "sinusoidal", "relative", "relative_bias", "rope", "alibi", "none")
 
 
 @dataclass

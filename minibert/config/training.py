@@ -15,9 +15,7 @@ FALLING = ("linear", "cosine", "warmup_stable_decay", "inverse_square_root")
 class ScheduleConfig:
     """The factor on the learning rate: linear warm-up, then the named shape."""
 
-    name: str = choice(
-        "linear", "constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root"
-    )  # fmt: skip
+    name: str = choice("linear", "constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root")
     warmup: float = number(0.1, at_least=0, at_most=1)
     """Share of all steps spent on warm-up."""
     decay: float = number(0.2, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})

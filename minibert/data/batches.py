@@ -73,9 +73,15 @@ class Batches:
     """
 
     def __init__(
-        self, sequences: Sequences, masking: UniformMasking, batch_size: int, data_seed: int, masking_seed: int,
-        curriculum=None, auxiliary=None,
-    ):  # fmt: skip
+        self,
+        sequences: Sequences,
+        masking: UniformMasking,
+        batch_size: int,
+        data_seed: int,
+        masking_seed: int,
+        curriculum=None,
+        auxiliary=None,
+    ):
         """``curriculum`` and ``auxiliary`` are of :mod:`minibert.data.curriculum` and ``objectives``, or None."""
         self.sequences = sequences
         self.masking = masking

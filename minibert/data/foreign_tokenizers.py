@@ -71,9 +71,10 @@ def _normalizer(old: BertNormalizer, settings: dict, path: Path) -> BertNormaliz
     chosen = {"lowercase": old.lowercase, "strip_accents": old.strip_accents}
     chosen |= {"handle_chinese_chars": old.handle_chinese_chars, "clean_text": old.clean_text}
     names = {
-        "do_lower_case": "lowercase", "strip_accents": "strip_accents",
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
         "tokenize_chinese_chars": "handle_chinese_chars",
-    }  # fmt: skip
+    }
     for theirs in names.keys() & settings.keys():
         value = settings[theirs]
         if not isinstance(value, bool) and not (value is None and theirs == "strip_accents"):

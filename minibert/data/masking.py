@@ -240,9 +240,14 @@ def _whole_word(config, vocab_size, vocabulary, steps):
 
 def _span(config, vocab_size, vocabulary, steps):
     return SpanMasking(
-        vocab_size, *_rates(config), config.mask, config.random,
-        continues=vocabulary.continues, p=config.p, longest=config.longest,
-    )  # fmt: skip
+        vocab_size,
+        *_rates(config),
+        config.mask,
+        config.random,
+        continues=vocabulary.continues,
+        p=config.p,
+        longest=config.longest,
+    )
 
 
 def _frequency(config, vocab_size, vocabulary, steps):

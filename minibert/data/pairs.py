@@ -80,9 +80,7 @@ def pair_documents(sequences: Sequences) -> Pairs:
     for row, text in zip(chunks, texts, strict=True):
         row[: len(text)] = text
     chunks = chunks.reshape(-1, 2, half)
-    return Pairs(
-        chunks[:, 0], chunks[:, 1], lengths[:, 0], lengths[:, 1], np.array(documents, np.int32), length
-    )
+    return Pairs(chunks[:, 0], chunks[:, 1], lengths[:, 0], lengths[:, 1], np.array(documents, np.int32), length)
 
 
 def join_documents(sequences: Sequences) -> list[np.ndarray]:

@@ -145,12 +145,12 @@ def _build(
     report: Callable[[str], None],
 ) -> None:
     """Compute everything, write it beside ``folder``, and rename, so that ``folder`` is complete or absent."""
-    *splits, overlap, moved = separate(*split_documents(corpus, config.evaluation_fraction), config.largest_overlap)
+    *splits, overlap, moved = separate(
+        *split_documents(corpus, config.evaluation_fraction), config.largest_overlap
+    )
     texts = [[document.text for document in split] for split in splits]
     report(f"training a vocabulary of {vocab_size:,} on {len(texts[0]):,} documents")
-    tokenizer = train_tokenizer(
-        texts[0], vocab_size, config.lowercase, config.strip_accents, config.longest_word
-    )
+    tokenizer = train_tokenizer(texts[0], vocab_size, config.lowercase, config.strip_accents, config.longest_word)
     report(f"encoding {len(corpus.documents):,} documents")
     arrange = pack_documents if config.packed else cut_documents
     lost = Lost()

@@ -31,10 +31,12 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     auxiliary = add_auxiliary_tasks(config.objective, data.train, data.unigram_counts)
     sequences = data.train if auxiliary is None else auxiliary.sequences
     probe = partial(
-        batches_of, sequences,
-        masking=UniformMasking(size, PROBE_RATE, PROBE_RATE), batch_size=settings.batch_size,
+        batches_of,
+        sequences,
+        masking=UniformMasking(size, PROBE_RATE, PROBE_RATE),
+        batch_size=settings.batch_size,
         draws=lambda index: generator(seeds.masking, index, 0, 2),
-    )  # fmt: skip
+    )
     curriculum = implement_curriculum_learning(
         config.curriculum, sequences, vocabulary, settings.batch_size, seeds.data, settings.steps, probe
     )

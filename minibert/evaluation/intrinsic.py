@@ -82,7 +82,9 @@ class IntrinsicEvaluation:
         scores = evaluate(trainer.lanes, self._batches)
         scores["nats_below_unigram"] = self.unigram_entropy - scores["loss"]
         self.latest = {f"eval/{name}": value for name, value in scores.items()}
-        counts = {name: getattr(progress, name) for name in ("tokens_seen", "tokens_predicted", "flops", "seconds")}
+        counts = {
+            name: getattr(progress, name) for name in ("tokens_seen", "tokens_predicted", "flops", "seconds")
+        }
         self.log(self.latest | counts, progress.step)
         if trainer.finished:
             grid = {name: evaluate(trainer.lanes, batches)["loss"] for name, batches in self._grid.items()}

@@ -78,9 +78,17 @@ def attention_bias(attention_mask, dtype):
 
 
 def attention(
-    x, batch, prefix, params, config: ModelConfig,
-    bias=None, rows=None, masks=None, work=NEW_ARRAYS, places=NOWHERE,
-):  # fmt: skip
+    x,
+    batch,
+    prefix,
+    params,
+    config: ModelConfig,
+    bias=None,
+    rows=None,
+    masks=None,
+    work=NEW_ARRAYS,
+    places=NOWHERE,
+):
     """softmax(Q Kᵀ / √K + bias) V, heads side by side, times W_O.
 
     x (N, D), N = B·T -> y (B·R, D), where R rows of each sequence ask: all T of them, or ``rows`` (B, R). What
@@ -131,9 +139,23 @@ def attention(
     gated_context, gate = gate_heads(context, query_input, prefix, params, config, work)
     y, _ = linear(gated_context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
     return y, AttentionCache(
-        x, rows, query_input, query, key, value, weights, mask, dropped, weights_by_distance, context, gate,
-        gated_context, query_norm, key_norm, places,
-    )  # fmt: skip
+        x,
+        rows,
+        query_input,
+        query,
+        key,
+        value,
+        weights,
+        mask,
+        dropped,
+        weights_by_distance,
+        context,
+        gate,
+        gated_context,
+        query_norm,
+        key_norm,
+        places,
+    )
 
 
 def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, work=NEW_ARRAYS):
@@ -147,9 +169,14 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     _, heads, asking, head_size = query.shape
     tokens = key.shape[2]
     dcontext = linear_backward(
-        dy, cache.gated_context, params[f"{prefix}.output.weight"], grads,
-        f"{prefix}.output.weight", f"{prefix}.output.bias", work,
-    )  # fmt: skip
+        dy,
+        cache.gated_context,
+        params[f"{prefix}.output.weight"],
+        grads,
+        f"{prefix}.output.weight",
+        f"{prefix}.output.bias",
+        work,
+    )
     dcontext, dgate_input = gate_heads_backward(
         dcontext, cache.context, cache.gate, cache.query_input, prefix, params, grads, work
     )
@@ -157,7 +184,9 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     (context_heads,) = _split_heads(cache.context, batch, 1, heads, head_size)
     row_dot = np.einsum("bhrk,bhrk->bhr", dcontext_heads, context_heads)[..., None]
 
-    dweights = np.matmul(dcontext_heads, value.transpose(0, 1, 3, 2), out=work.empty(cache.weights.shape, dy.dtype))
+    dweights = np.matmul(
+        dcontext_heads, value.transpose(0, 1, 3, 2), out=work.empty(cache.weights.shape, dy.dtype)
+    )
     places = cache.places
     places.add_to_context_backward(dcontext_heads, cache.weights_by_distance, dweights, prefix, params, grads)
     dropout(dweights, cache.dropout)
@@ -195,7 +224,13 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
         grads.add(f"{prefix}.{name}.bias", column_sums(part))
     dx = np.matmul(danswered, params[f"{joint}.weight"][:, size:].T, out=work.empty(cache.input.shape, dy.dtype))
     dquery_input = linear_backward(
-        dasked, cache.query_input, params[f"{prefix}.query.weight"], grads, f"{prefix}.query.weight", f"{prefix}.query.bias", work
+        dasked,
+        cache.query_input,
+        params[f"{prefix}.query.weight"],
+        grads,
+        f"{prefix}.query.weight",
+        f"{prefix}.query.bias",
+        work,
     )
     if dgate_input is not None:
         dquery_input += dgate_input

@@ -118,10 +118,19 @@ class MiniBERT:
         save_pretrained(folder, replace(self.config, auxiliary_heads=[]), params, tokenizer)
 
     def forward(
-        self, input_ids, attention_mask=None, segment_ids=None, *,
-        position_ids=None, predicted=None, also=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
+        self,
+        input_ids,
+        attention_mask=None,
+        segment_ids=None,
+        *,
+        position_ids=None,
+        predicted=None,
+        also=None,
+        masks=None,
+        work=NEW_ARRAYS,
+        checkpoint_activations=False,
         everywhere=False,
-    ):  # fmt: skip
+    ):
         """Scores over the vocabulary.
 
         Parameters
@@ -232,7 +241,14 @@ class MiniBERT:
                 # Memory of one layer's backward pass serves the next: only the gradient itself is carried on.
                 with work.scratch():
                     full[...] = layer_backward(
-                        dx, cache.layer(index, work), len(input_ids), f"layers.{index}", params, config, grads, work
+                        dx,
+                        cache.layer(index, work),
+                        len(input_ids),
+                        f"layers.{index}",
+                        params,
+                        config,
+                        grads,
+                        work,
                     )
                 dx = full
             embeddings_backward(dx, cache.embeddings, params, grads, self.position, work)
@@ -240,11 +256,23 @@ class MiniBERT:
         return grads
 
     def loss_and_gradients(
-        self, input_ids, labels, attention_mask=None, segment_ids=None, *,
-        position_ids=None, grads=None, count=None, masks=None, work=NEW_ARRAYS, checkpoint_activations=False,
-        auxiliary: Mapping[str, AuxiliaryTask] | None = None, measured: Measured | None = None,
-        everywhere: bool = False, caches: list | None = None,
-    ):  # fmt: skip
+        self,
+        input_ids,
+        labels,
+        attention_mask=None,
+        segment_ids=None,
+        *,
+        position_ids=None,
+        grads=None,
+        count=None,
+        masks=None,
+        work=NEW_ARRAYS,
+        checkpoint_activations=False,
+        auxiliary: Mapping[str, AuxiliaryTask] | None = None,
+        measured: Measured | None = None,
+        everywhere: bool = False,
+        caches: list | None = None,
+    ):
         """Masked cross-entropy, computed at predicted positions only, and its gradients.
 
         loss = -1/P Σ log softmax(logits)[label] over the P positions whose label is not -100; in nats.
@@ -263,7 +291,15 @@ class MiniBERT:
         if auxiliary:
             also = np.logical_or.reduce([task.labels >= 0 for task in auxiliary.values()])
         logits, targets, cache = self._score_predictions(
-            input_ids, labels, attention_mask, segment_ids, position_ids, masks, work, checkpoint_activations, also,
+            input_ids,
+            labels,
+            attention_mask,
+            segment_ids,
+            position_ids,
+            masks,
+            work,
+            checkpoint_activations,
+            also,
             everywhere,
         )
         if caches is not None:
@@ -279,7 +315,9 @@ class MiniBERT:
         more, dread = auxiliary_losses(cache.read, cache.asked, auxiliary, self.params, grads, measured, work)
         return loss + more, self.backward(dlogits, cache, grads, work, dread)
 
-    def score(self, input_ids, labels, attention_mask=None, segment_ids=None, *, position_ids=None, work=NEW_ARRAYS):
+    def score(
+        self, input_ids, labels, attention_mask=None, segment_ids=None, *, position_ids=None, work=NEW_ARRAYS
+    ):
         """Logits (P, V) and labels (P,) at the predicted positions, without dropout: for evaluation."""
         logits, targets, _ = self._score_predictions(
             input_ids, labels, attention_mask, segment_ids, position_ids, None, work
@@ -287,9 +325,18 @@ class MiniBERT:
         return logits, targets
 
     def _score_predictions(
-        self, input_ids, labels, attention_mask, segment_ids, position_ids, masks, work,
-        checkpoint_activations=False, also=None, everywhere=False,
-    ):  # fmt: skip
+        self,
+        input_ids,
+        labels,
+        attention_mask,
+        segment_ids,
+        position_ids,
+        masks,
+        work,
+        checkpoint_activations=False,
+        also=None,
+        everywhere=False,
+    ):
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
             raise MinibertError(f"labels: type {labels.dtype} was given. Allowed: integers.")
@@ -302,10 +349,17 @@ class MiniBERT:
                 f"Allowed: 0 to {self.config.vocab_size - 1}, and {IGNORED} where nothing is predicted."
             )
         logits, cache = self.forward(
-            input_ids, attention_mask, segment_ids,
-            position_ids=position_ids, predicted=predicted, also=also, masks=masks, work=work,
-            checkpoint_activations=checkpoint_activations, everywhere=everywhere,
-        )  # fmt: skip
+            input_ids,
+            attention_mask,
+            segment_ids,
+            position_ids=position_ids,
+            predicted=predicted,
+            also=also,
+            masks=masks,
+            work=work,
+            checkpoint_activations=checkpoint_activations,
+            everywhere=everywhere,
+        )
         return logits, targets, cache
 
     @staticmethod

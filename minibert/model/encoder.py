@@ -46,9 +46,17 @@ def encoder_blocks(config: ModelConfig, position: NoPositions) -> list[Block]:
 
 
 def layer(
-    x, batch, prefix, params, config: ModelConfig,
-    bias=None, rows=None, masks=None, work=NEW_ARRAYS, places=NOWHERE,
-):  # fmt: skip
+    x,
+    batch,
+    prefix,
+    params,
+    config: ModelConfig,
+    bias=None,
+    rows=None,
+    masks=None,
+    work=NEW_ARRAYS,
+    places=NOWHERE,
+):
     """Attention, then feed-forward, each as a residual block.    x (B·T, D) -> (B·R, D)
 
     With ``rows`` (B, R), only those positions of each sequence are computed. Every position still gives its

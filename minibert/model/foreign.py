@@ -152,18 +152,23 @@ def model_settings(config: ModelConfig, family: Family, padding: int, mask: int)
     """What goes into config.json, for the token ids of [PAD] and [MASK]."""
     settings = {theirs: getattr(config, ours) for ours, theirs in SETTINGS.items()}
     settings |= {
-        "model_type": family.model_type, "architectures": [family.architecture], "torch_dtype": config.dtype,
-        "pad_token_id": padding, "tie_word_embeddings": True,
-    }  # fmt: skip
+        "model_type": family.model_type,
+        "architectures": [family.architecture],
+        "torch_dtype": config.dtype,
+        "pad_token_id": padding,
+        "tie_word_embeddings": True,
+    }
     if family is BERT:
         activation = next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation)
         # That library has no BERT without segments: one segment of zeros adds nothing.
         return settings | {"hidden_act": activation, "type_vocab_size": max(config.segments, 1)}
     return settings | {
         "max_position_embeddings": config.max_length + unread_positions(family, padding),
-        "position_embedding_type": "absolute", "emb_layer_norm_before": False, "token_dropout": False,
+        "position_embedding_type": "absolute",
+        "emb_layer_norm_before": False,
+        "token_dropout": False,
         "mask_token_id": mask,
-    }  # fmt: skip
+    }
 
 
 def model_config(settings: Mapping, family: Family, dtype: str, segments: int) -> ModelConfig:

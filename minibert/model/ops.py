@@ -72,7 +72,15 @@ def relu(x, y, scratch):
     np.greater(x, 0, out=x)
 
 
-LOGIT_OF_NORMAL = (7.97884941e-1, 3.63330845e-2, -3.25948379e-5, -5.53062590e-5, 3.96475776e-6, -1.32264510e-7, 1.75620632e-9)
+LOGIT_OF_NORMAL = (
+    7.97884941e-1,
+    3.63330845e-2,
+    -3.25948379e-5,
+    -5.53062590e-5,
+    3.96475776e-6,
+    -1.32264510e-7,
+    1.75620632e-9,
+)
 """Coefficients in x² of P, with Φ(x) = (1 + tanh(x P(x²))) / 2 up to 3e-8: fitted by weighted least squares to
 ½ log(Φ/(1-Φ)) / x on 0 < x < 5.6, the weights driven towards the smallest maximum error (Lawson's method)."""
 

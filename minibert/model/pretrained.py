@@ -104,9 +104,7 @@ def _relevant(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np.nd
     parts = (family.prefix, *(f"{part}." for part in family.head.values()), f"{family.decoder}.")
     unused = tuple(family.prefix + beginning for beginning in family.unused)
     return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if name.startswith(parts) and not name.startswith(unused)
+        name: tensor for name, tensor in tensors.items() if name.startswith(parts) and not name.startswith(unused)
     }
 
 
@@ -191,9 +189,10 @@ def _tokenizer_files(config: ModelConfig, tokenizer) -> dict[str, bytes]:
         },
     }
     files = {
-        "tokenizer.json": _json(about), "special_tokens_map.json": _json(special),
+        "tokenizer.json": _json(about),
+        "special_tokens_map.json": _json(special),
         "tokenizer_config.json": _json(settings),
-    }  # fmt: skip
+    }
     if _is_bert(about, ids):
         files["vocab.txt"] = "".join(f"{token}\n" for token in sorted(ids, key=ids.get)).encode()
     return files

@@ -6,7 +6,6 @@ needs the optimizer's update. A run under Lookahead keeps its slow weights, and 
 curriculum that follow the course of training are taken as they are at the start of a run.
 """
 
-
 import sys
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
@@ -102,7 +101,10 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     saved = saved_run(store, asked.run)
     steps = _steps(asked.steps, saved)
     level = OmegaConf.load(CONF / "diagnostics" / f"{asked.diagnostics}.yaml")
-    chosen = choose(level.quantities if asked.quantities is None and not asked.modules else asked.quantities or [], asked.modules)
+    chosen = choose(
+        level.quantities if asked.quantities is None and not asked.modules else asked.quantities or [],
+        asked.modules,
+    )
     left_out = [each.name for each in chosen if each.asks & (AFTER_UPDATE | NEEDS_HISTORY)]
     if left_out:
         display.note(f"left out, for they need the course of training: {', '.join(left_out)}")
@@ -127,7 +129,9 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     draw(record, asked.figures)
     for name, reason in diagnostics.failed.items():
         display.error(f"{name} failed: {reason}")
-    display.note(f"added to run {asked.run}: {len(chosen)} diagnostics at {len(steps)} steps, and figures/index.html")
+    display.note(
+        f"added to run {asked.run}: {len(chosen)} diagnostics at {len(steps)} steps, and figures/index.html"
+    )
 
 
 def _parse(words: list[str]) -> Inspection:

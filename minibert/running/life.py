@@ -4,7 +4,6 @@ A run is recognised by the hash of its configuration: one that has finished is n
 interrupted goes on from its checkpoint, in the same MLflow run, to the same bits.
 """
 
-
 import hashlib
 import os
 import shlex
@@ -231,10 +230,13 @@ def _sweep(planned: Plan, display: Display) -> int:
     sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
     command = "python -m minibert.run " + shlex.join(planned.command)
     sweep = open_sweep(
-        store, study.name or "multirun", sweep_hash, names,
+        store,
+        study.name or "multirun",
+        sweep_hash,
+        names,
         tags=environment() | {"minibert.command": command},
         parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
-    )  # fmt: skip
+    )
     status, reason = "FAILED", "the sweep's own process failed"
     try:
         if tracking.rerun or _join_finished(sweep, names):

@@ -73,9 +73,12 @@ class Display:
 
     def _bar(self, count: str) -> Progress:
         columns = (
-            TextColumn(count, markup=False), BarColumn(), TextColumn("{task.fields[now]}", markup=False),
-            TimeElapsedColumn(), TextColumn("elapsed"),
-        )  # fmt: skip
+            TextColumn(count, markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[now]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("elapsed"),
+        )
         return Progress(*columns, console=self.console, disable=not self.console.is_terminal)
 
     def now(self, what: str) -> None:

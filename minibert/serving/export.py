@@ -1,8 +1,7 @@
 """``python -m minibert.export``: a tracked run as a folder that ``transformers`` reads.
 
-    python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
+python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
 """
-
 
 import sys
 from pathlib import Path

@@ -158,11 +158,13 @@ class Lease:
     def _running(self) -> list:
         """The runs of the configuration that are not closed."""
         with store_errors(self.store.uri, "look for other processes"):
-            return list(self.store.client.search_runs(
-                [self.store.experiment_id],
-                f"tags.`minibert.config_hash` = '{self.config_hash}' and attributes.status = 'RUNNING'",
-                max_results=100,
-            ))  # fmt: skip
+            return list(
+                self.store.client.search_runs(
+                    [self.store.experiment_id],
+                    f"tags.`minibert.config_hash` = '{self.config_hash}' and attributes.status = 'RUNNING'",
+                    max_results=100,
+                )
+            )
 
     def _is_stale(self, run) -> bool:
         lease, text = _lease(run), run.data.tags.get(TAG, "")

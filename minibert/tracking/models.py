@@ -72,8 +72,9 @@ def _describe(run: Record, model, note: str, folder: Path) -> None:
     # The run's own points once more, now of the model too: MLflow keeps one of two equal ones.
     points = [
         Metric(each.key, each.value, each.timestamp, each.step, model_id=model.model_id, run_id=run.id)
-        for each in entity.data.to_proto().metrics if each.key in SCORES
-    ]  # fmt: skip
+        for each in entity.data.to_proto().metrics
+        if each.key in SCORES
+    ]
     if points:
         client.log_batch(run.id, metrics=points)
     place = local_path(model.artifact_location)

@@ -91,9 +91,12 @@ def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence
         lines += [escaped(study["hypothesis"]), ""]
     compared = [child.id for _, child in members[:MOST_ROWS] if child is not None]
     done = sum(child is not None and child.status == "FINISHED" for _, child in members)
-    lines += [f"{done} of {len(members)} runs finished. "
-              f"[Side by side]({_comparison_path(sweep.store, compared)})", "",
-              "| run | id | status | held-out loss |", "| --- | --- | --- | ---: |"]  # fmt: skip
+    lines += [
+        f"{done} of {len(members)} runs finished. [Side by side]({_comparison_path(sweep.store, compared)})",
+        "",
+        "| run | id | status | held-out loss |",
+        "| --- | --- | --- | ---: |",
+    ]
     for name, child in members[:MOST_ROWS]:
         if child is None:
             lines.append(f"| {escaped(name)} | | not started | |")

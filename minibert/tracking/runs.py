@@ -61,7 +61,9 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     if earlier is None:
         return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False, lease=lease)
     left_out = earlier.data.tags.get(LEFT_OUT, "")
-    run = Run(store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease)
+    run = Run(
+        store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
+    )
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
     return run
 

@@ -47,9 +47,16 @@ class Lanes:
         return self._threads.map(function, items)
 
     def loss_and_gradients(
-        self, batch: Batch, dropout_seed: int, step: int, parts: int = 1, checkpoint_activations: bool = False,
-        measured: Measured | None = None, everywhere: bool = False, caches: list | None = None,
-    ) -> float:  # fmt: skip
+        self,
+        batch: Batch,
+        dropout_seed: int,
+        step: int,
+        parts: int = 1,
+        checkpoint_activations: bool = False,
+        measured: Measured | None = None,
+        everywhere: bool = False,
+        caches: list | None = None,
+    ) -> float:
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
         The batch is computed in ``parts``, one after the other, each split over the lanes. The loss and the right
@@ -80,11 +87,21 @@ class Lanes:
                     for name, asked in batch.auxiliary.items()
                 }
                 loss, _ = self.model.loss_and_gradients(
-                    batch.input_ids[span], batch.labels[span], mask, segments, position_ids=positions,
-                    grads=self.grads[lane], count=count, masks=DropoutMasks(dropout_seed, step, span.start), work=work,
-                    checkpoint_activations=checkpoint_activations, auxiliary=tasks, measured=measures[lane],
-                    everywhere=everywhere, caches=kept[lane],
-                )  # fmt: skip
+                    batch.input_ids[span],
+                    batch.labels[span],
+                    mask,
+                    segments,
+                    position_ids=positions,
+                    grads=self.grads[lane],
+                    count=count,
+                    masks=DropoutMasks(dropout_seed, step, span.start),
+                    work=work,
+                    checkpoint_activations=checkpoint_activations,
+                    auxiliary=tasks,
+                    measured=measures[lane],
+                    everywhere=everywhere,
+                    caches=kept[lane],
+                )
                 losses.append(loss)
             self.grads[lane].fill_untouched()
             return losses
@@ -100,7 +117,10 @@ class Lanes:
     def predictions(self, batch: Batch, parts: int = 1) -> list[int]:
         """How many predictions of the batch fall to each lane."""
         predicted = (batch.labels >= 0).sum(axis=1)
-        return [sum(int(predicted[share[lane]].sum()) for share in self._shares(batch, parts)) for lane in range(self.count)]
+        return [
+            sum(int(predicted[share[lane]].sum()) for share in self._shares(batch, parts))
+            for lane in range(self.count)
+        ]
 
     def _shares(self, batch: Batch, parts: int) -> list[list[np.ndarray]]:
         """Part -> lane -> its sequences of the batch."""
@@ -127,9 +147,12 @@ class Lanes:
             for batch in batches[lane :: self.count]:
                 self.workspaces[lane].reset()
                 logits, labels = self.model.score(
-                    batch.input_ids, batch.labels, batch.attention_mask,
-                    position_ids=batch.position_ids, work=self.workspaces[lane],
-                )  # fmt: skip
+                    batch.input_ids,
+                    batch.labels,
+                    batch.attention_mask,
+                    position_ids=batch.position_ids,
+                    work=self.workspaces[lane],
+                )
                 results.append(score(logits, labels))
             return results
 

@@ -39,7 +39,9 @@ class TrainingLog:
         }
         metrics |= {f"train/{name}": value for name, value in trainer.take_measured().items()} | step.settings
         metrics |= {f"train/{name}": value for name, value in trainer.take_clipped_share().items()}
-        norms = {f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()}
+        norms = {
+            f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()
+        }
         memory = {f"memory/{name}_megabytes": size for name, size in trainer.memory_report().items()}
         self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)
 
@@ -61,10 +63,16 @@ class Checkpoints:
     """
 
     def __init__(
-        self, config, resume_path: Path, keep, secure: Callable[[bool], None],
+        self,
+        config,
+        resume_path: Path,
+        keep,
+        secure: Callable[[bool], None],
         wish_to_end: Callable[[], str | None],
-    ):  # fmt: skip
-        self.steps = frozenset(log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling))
+    ):
+        self.steps = frozenset(
+            log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling)
+        )
         self.seconds = config.checkpoint_seconds
         self.resume_path = resume_path
         self.keep = keep

@@ -137,9 +137,14 @@ class Optimizer:
         self.units = self._whole_units(chosen, params) + self._piece_units(chosen)
 
     def apply(
-        self, params: np.ndarray, gradient: np.ndarray, step: int, learning_rate: float, gradient_norm: float,
+        self,
+        params: np.ndarray,
+        gradient: np.ndarray,
+        step: int,
+        learning_rate: float,
+        gradient_norm: float,
         run: Callable[[Callable, Iterable], Iterable] = map,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """One step on the vector of parameters; the gradient's vector is used up.
 
         ``run`` is a ``map``: a threaded one gives the same bits.

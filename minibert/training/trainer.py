@@ -104,9 +104,15 @@ class Trainer:
     """
 
     def __init__(
-        self, model: MiniBERT, batches: Batches, config: Config, adapting: Sequence = (),
-        diagnostics=None, data=None, probe_batch: Batch | None = None,
-    ):  # fmt: skip
+        self,
+        model: MiniBERT,
+        batches: Batches,
+        config: Config,
+        adapting: Sequence = (),
+        diagnostics=None,
+        data=None,
+        probe_batch: Batch | None = None,
+    ):
         """``data`` and ``probe_batch`` are for the diagnostics (:class:`minibert.training.snapshots.Snapshot`)."""
         self.model = model
         self.params = model.params
@@ -193,9 +199,7 @@ class Trainer:
             remembered = gradients.vector.copy()
         if self._keeps_update:
             self._before_update = self.params.vector.copy()
-        self.optimizer.apply(
-            self.params.vector, gradients.vector, number, rate, norm, self.lanes.map
-        )
+        self.optimizer.apply(self.params.vector, gradients.vector, number, rate, norm, self.lanes.map)
         looking += self._look_after(snapshot) if needed else 0.0
         if remembered is not None:
             self._previous_gradient[...] = remembered
@@ -263,12 +267,27 @@ class Trainer:
         if not needed:
             return loss, norm, None
         step, gradients = self.progress.step, self.lanes.grads[0]
-        return loss, norm, Snapshot(
-            step, self.model, self.config, batch, caches, loss, gradients, norm, self._initial_parameters,
-            self._data, self._probe_batch, self.lanes, lane_gradients,
-            self.lanes.predictions(batch, self.config.training.accumulation),
-            self._previous_gradient if step else None,
-        )  # fmt: skip
+        return (
+            loss,
+            norm,
+            Snapshot(
+                step,
+                self.model,
+                self.config,
+                batch,
+                caches,
+                loss,
+                gradients,
+                norm,
+                self._initial_parameters,
+                self._data,
+                self._probe_batch,
+                self.lanes,
+                lane_gradients,
+                self.lanes.predictions(batch, self.config.training.accumulation),
+                self._previous_gradient if step else None,
+            ),
+        )
 
     @property
     def _initial_parameters(self) -> Parameters | None:
@@ -279,9 +298,15 @@ class Trainer:
     ) -> float:
         settings = self.config.training
         return self.lanes.loss_and_gradients(
-            batch, self.config.seeds.dropout, step, settings.accumulation,
-            settings.checkpoint_activations, measured, settings.last_layer_everywhere, caches,
-        )  # fmt: skip
+            batch,
+            self.config.seeds.dropout,
+            step,
+            settings.accumulation,
+            settings.checkpoint_activations,
+            measured,
+            settings.last_layer_everywhere,
+            caches,
+        )
 
     def _look_before(self, snapshot: Snapshot, rate: float) -> float:
         """Let the diagnostics look before the update, and keep what they need after it. Returns the seconds taken."""
@@ -320,12 +345,22 @@ class Trainer:
             return
         step, layout = self.progress.step - 1, self.params.layout
         snapshot = Snapshot(
-            step, self.model, self.config, None, None, None, None, None, self._initial_parameters, self._data,
-            self._probe_batch, self.lanes,
+            step,
+            self.model,
+            self.config,
+            None,
+            None,
+            None,
+            None,
+            None,
+            self._initial_parameters,
+            self._data,
+            self._probe_batch,
+            self.lanes,
             params_before=Parameters(layout, vector=self._before_update),
             update=Parameters(layout, vector=self.params.vector - self._before_update),
             learning_rate=self._rate(step),
-        )  # fmt: skip
+        )
         self.diagnostics.look_back(snapshot)
 
     def take_mean_loss(self) -> float:

@@ -146,9 +146,13 @@ def table(model: str, looks: int, looked: Looked, found: list[Cost], config: Con
         rows.add_column(column, justify="right")
     for cost in found:
         rows.add_row(
-            cost.name, cost.when, f"{1000 * cost.seconds:.1f}", str(cost.looks), f"{cost.total:.2f}",
+            cost.name,
+            cost.when,
+            f"{1000 * cost.seconds:.1f}",
+            str(cost.looks),
+            f"{cost.total:.2f}",
             f"{cost.total / training:.2%}",
-        )  # fmt: skip
+        )
     rows.caption = (
         f"ms a look: median of {looks}; what is done at the end, once. Shared by several: the probe pass, the "
         "pass after the update, the pass at the end of training, and holding a step still, which is what a look "
@@ -168,9 +172,14 @@ def level_table(levels: dict[str, list[Cost]], training: float, quiet: bool) -> 
         share = (seconds[LOG] + seconds[REGULAR]) / training
         judgement = Text("met") if share <= BUDGET else Text("missed", style="bold red")
         rows.add_row(
-            level, f"{seconds[LOG]:.2f} s", f"{seconds[REGULAR]:.2f} s", f"{share:.2%}", f"≤ {BUDGET:.0%}",
-            judgement if quiet else Text("void", style="yellow"), f"{seconds[END]:.2f} s",
-        )  # fmt: skip
+            level,
+            f"{seconds[LOG]:.2f} s",
+            f"{seconds[REGULAR]:.2f} s",
+            f"{share:.2%}",
+            f"≤ {BUDGET:.0%}",
+            judgement if quiet else Text("void", style="yellow"),
+            f"{seconds[END]:.2f} s",
+        )
     rows.caption = "In training: both kinds of looks, as a share of training time. Figures and the store aside."
     return rows
 

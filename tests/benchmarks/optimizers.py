@@ -133,11 +133,13 @@ def table(title: str, names: list[str], measured: dict[str, Measurement]) -> Tab
         ours, theirs = measured[name], measured.get(TORCH + name)
         of_step, by_round = share(name, measured), to_torch(name, measured)
         rows.add_row(
-            name, *_milliseconds(ours), "" if of_step is None else f"{of_step:.1%}",
+            name,
+            *_milliseconds(ours),
+            "" if of_step is None else f"{of_step:.1%}",
             *(_milliseconds(theirs) if theirs else (_absence(name), "")),
             *(("", "") if by_round is None else median_and_range(by_round)),
             f"{max(max(each.others) for each in (ours, theirs) if each):.0%}",
-        )  # fmt: skip
+        )
     if STEP in measured:
         rows.add_section()
         rows.add_row(STEP, *_milliseconds(measured[STEP]), *[""] * 5, f"{max(measured[STEP].others):.0%}")

@@ -72,9 +72,15 @@ def table(title: str, measured: dict[str, Measurement]) -> Table:
         if REFERENCE in measured:
             ratio, rounds = median_and_range(ratios(measurement, measured[REFERENCE]))
         rows.add_row(
-            name, f"{median:.1f}", f"{low:.1f}-{high:.1f}", ratio, rounds, f"{measurement.about['parameters']:,}",
-            f"{max(measurement.others):.0%}", f"{measurement.losses[0]:.5f}",
-        )  # fmt: skip
+            name,
+            f"{median:.1f}",
+            f"{low:.1f}-{high:.1f}",
+            ratio,
+            rounds,
+            f"{measurement.about['parameters']:,}",
+            f"{max(measurement.others):.0%}",
+            f"{measurement.losses[0]:.5f}",
+        )
     rows.caption = (
         "It / absolute: time of a step under this scheme over time under absolute positions, median of the rounds "
         "and their range. Others: most that other processes took of the machine in a turn. Loss 1: of the first "

@@ -61,9 +61,17 @@ def comparison_table(title: str, shape: Shape, measured: dict[str, Measurement])
     table = Table(title=title, title_justify="left")
     table.add_column("contender")
     columns = (
-        "median ms", "10-90 %", "mean ms", "minibert / it", "by round",
-        "GFLOP/s", "peak MB", "own MB", "others", "loss 1",
-    )  # fmt: skip
+        "median ms",
+        "10-90 %",
+        "mean ms",
+        "minibert / it",
+        "by round",
+        "GFLOP/s",
+        "peak MB",
+        "own MB",
+        "others",
+        "loss 1",
+    )
     for column in columns:
         table.add_column(column, justify="right")
     flops = needed_flops(shape)
@@ -73,11 +81,18 @@ def comparison_table(title: str, shape: Shape, measured: dict[str, Measurement])
         if "minibert" in measured:
             ratio, rounds = median_and_range(ratios(measured["minibert"], measurement))
         table.add_row(
-            name, f"{median:.1f}", f"{low:.1f}-{high:.1f}", f"{1000 * measurement.seconds.mean():.1f}",
-            ratio, rounds, f"{flops / median / 1e6:.0f}", f"{measurement.peak_memory / MEGABYTE:.0f}",
-            f"{measurement.own_memory / MEGABYTE:.0f}", f"{max(measurement.others):.0%}",
+            name,
+            f"{median:.1f}",
+            f"{low:.1f}-{high:.1f}",
+            f"{1000 * measurement.seconds.mean():.1f}",
+            ratio,
+            rounds,
+            f"{flops / median / 1e6:.0f}",
+            f"{measurement.peak_memory / MEGABYTE:.0f}",
+            f"{measurement.own_memory / MEGABYTE:.0f}",
+            f"{max(measurement.others):.0%}",
             "" if np.isnan(measurement.losses[0]) else f"{measurement.losses[0]:.5f}",
-        )  # fmt: skip
+        )
     table.caption_justify = "left"
     table.caption = (
         "minibert / it: time of minibert over time of this contender, median of the rounds and their range. "

@@ -125,10 +125,15 @@ def table(axis: str, points: list[tuple[int | None, Cost]]) -> Table:
     for value, cost in points:
         sizes = f"D {cost.shape.hidden_size}, L {cost.shape.layers}"
         rows.add_row(
-            sizes if value is None else str(value), f"{cost.parameters / 1e6:.2f}", f"{cost.milliseconds:.1f}",
-            f"{cost.microseconds_per_token:.1f}", f"{cost.speed:.0f}", f"{cost.memory:.0f}",
-            f"{cost.kilobytes_per_token:.0f}", f"{cost.others:.0%}",
-        )  # fmt: skip
+            sizes if value is None else str(value),
+            f"{cost.parameters / 1e6:.2f}",
+            f"{cost.milliseconds:.1f}",
+            f"{cost.microseconds_per_token:.1f}",
+            f"{cost.speed:.0f}",
+            f"{cost.memory:.0f}",
+            f"{cost.kilobytes_per_token:.0f}",
+            f"{cost.others:.0%}",
+        )
     return rows
 
 

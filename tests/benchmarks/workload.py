@@ -60,10 +60,16 @@ def model_config(shape: Shape, dropout: float, position: str = "absolute"):
     from minibert.config.model import POSITIONS
 
     return ModelConfig(
-        vocab_size=shape.vocab_size, hidden_size=shape.hidden_size, layers=shape.layers, heads=shape.heads,
-        feed_forward_size=shape.feed_forward_size, max_length=max(shape.tokens, 128),
-        dropout=dropout, attention_dropout=dropout, position=POSITIONS[position](name=position),
-    )  # fmt: skip
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.hidden_size,
+        layers=shape.layers,
+        heads=shape.heads,
+        feed_forward_size=shape.feed_forward_size,
+        max_length=max(shape.tokens, 128),
+        dropout=dropout,
+        attention_dropout=dropout,
+        position=POSITIONS[position](name=position),
+    )
 
 
 def draw_batches(shape: Shape) -> list[tuple[np.ndarray, np.ndarray]]:

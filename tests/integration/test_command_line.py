@@ -89,8 +89,12 @@ def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path
 def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
     needed |= {"range_test": ["training.log_every=1"]}
-    needed |= dict.fromkeys(groups()["optimizer/inner"], ["optimizer=lookahead"]) if group == "optimizer/inner" else {}
-    (job, *_) = plan([f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False).jobs
+    needed |= (
+        dict.fromkeys(groups()["optimizer/inner"], ["optimizer=lookahead"]) if group == "optimizer/inner" else {}
+    )
+    (job, *_) = plan(
+        [f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False
+    ).jobs
     assert job.config.model.hidden_size > 0
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from minibert.tracking import open_store
 
-MEASURE = '''
+MEASURE = """
 import numpy as np
 from minibert.diagnostics import diagnostic
 
@@ -14,8 +14,10 @@ from minibert.diagnostics import diagnostic
 def measure(caches, gradients, batch):
     hidden = np.concatenate([cache.hidden_states[1].ravel() for cache in caches])
     return float(np.square(hidden).mean()), gradients.norm(), batch.predictions
-'''
-IN_TRAINING = MEASURE + '''
+"""
+IN_TRAINING = (
+    MEASURE
+    + """
 
 @diagnostic("in_training")
 def in_training(caches, gradients, batch):
@@ -26,14 +28,18 @@ def in_training(caches, gradients, batch):
 @diagnostic("from_the_update")
 def from_the_update(update):
     return {"own/update": update.norm()}
-'''
-AFTERWARDS = MEASURE + '''
+"""
+)
+AFTERWARDS = (
+    MEASURE
+    + """
 
 @diagnostic("afterwards")
 def afterwards(caches, gradients, batch):
     size, norm, predictions = measure(caches, gradients, batch)
     return {"later/size": size, "later/norm": norm, "later/predictions": predictions}
-'''
+"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +52,22 @@ def inspected(command, small_settings, tmp_path_factory):
     path = {"PYTHONPATH": str(folder)}
     where = f"tracking.folder={folder}"
     trained = command(
-        *small_settings, where, "diagnostics.modules=[diagnostics_of_this_test]", "model.dropout=0.1", environment=path
+        *small_settings,
+        where,
+        "diagnostics.modules=[diagnostics_of_this_test]",
+        "model.dropout=0.1",
+        environment=path,
     )
     assert trained.returncode == 0, trained.stderr
     store = open_store(None, folder, "minibert")
     (run,) = store.client.search_runs([store.experiment_id])
-    words = [f"run={run.info.run_id}", f"folder={folder}", "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]", "steps=[0,4,20]", "figures=[training,health,landscape]"]
+    words = [
+        f"run={run.info.run_id}",
+        f"folder={folder}",
+        "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]",
+        "steps=[0,4,20]",
+        "figures=[training,health,landscape]",
+    ]
     done = [command(*words, module="minibert.inspect", environment=path) for _ in range(2)]
     assert [each.returncode for each in done] == [0, 0], done[0].stderr
     return store, store.client.get_run(run.info.run_id), done[0].stdout
@@ -136,5 +152,7 @@ def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, 
     store, run, _ = inspected
     config = Path(store.client.download_artifacts(run.info.run_id, "config.yaml")).read_text()
     assert "diagnostics_of_this_test" in config
-    assert main([f"run={run.info.run_id}", f"folder={store.folder}", "steps=last", "quantities=[in_training]"]) == 2
+    assert (
+        main([f"run={run.info.run_id}", f"folder={store.folder}", "steps=last", "quantities=[in_training]"]) == 2
+    )
     assert "in_training" in capsys.readouterr().err

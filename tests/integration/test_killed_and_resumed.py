@@ -35,7 +35,12 @@ def recorded(folder):
         for name in run.data.metrics
     }
     (last,) = sorted((folder / "artifacts" / run.info.run_id / "artifacts" / "checkpoints").glob("*0000060.*"))
-    return {"history": history, "tensors": load_checkpoint(last)[0], "status": run.info.status, "id": run.info.run_id}
+    return {
+        "history": history,
+        "tensors": load_checkpoint(last)[0],
+        "status": run.info.status,
+        "id": run.info.run_id,
+    }
 
 
 def assert_same_to_the_bit(one, other):
@@ -66,7 +71,9 @@ def wait_for_step(process, folder, step):
     pytest.fail(f"the run ended before it could be interrupted: {process.stdout.read()}")
 
 
-def test_a_run_killed_twice_equals_an_uninterrupted_one_bit_for_bit(command, start, settings, uninterrupted, tmp_path):
+def test_a_run_killed_twice_equals_an_uninterrupted_one_bit_for_bit(
+    command, start, settings, uninterrupted, tmp_path
+):
     for step in (5, 25):
         process = start(*settings, f"tracking.folder={tmp_path}")
         wait_for_step(process, tmp_path, step)

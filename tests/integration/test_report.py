@@ -41,6 +41,7 @@ STUDY = {
 
 def track(store, study, finals, failed=(), never=()):
     """A sweep as run.py would leave it behind."""
+
     def config_hash(rate, seed):
         return f"{study}{rate}{seed}".encode().hex()
 

@@ -38,17 +38,24 @@ TEXTS = ["The river runs to the sea.", "Sailors [MASK] near the [MASK] and the s
 def tokenizer():
     return train_tokenizer(
         ["The river runs to the sea; the sea runs to the sky.", "Sailors, skippers and skies near the river."],
-        vocab_size=70, lowercase=True,
-    )  # fmt: skip
+        vocab_size=70,
+        lowercase=True,
+    )
 
 
 @pytest.fixture(scope="module")
 def model():
     """A variant that transformers does not have, with more rows in its table than there are tokens."""
     config = ModelConfig(
-        vocab_size=80, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=32, activation="relu",
+        vocab_size=80,
+        hidden_size=16,
+        layers=2,
+        heads=2,
+        feed_forward_size=24,
+        max_length=32,
+        activation="relu",
         position=RelativeConfig(distance=5),
-    )  # fmt: skip
+    )
     model = MiniBERT(config)
     model.params.vector[:] += 0.3 * np.random.default_rng(0).normal(size=model.params.vector.shape)
     return model
@@ -239,7 +246,11 @@ def test_the_page_of_a_model_has_its_run_settings_and_use_and_there_is_one_a_run
     logged = client.get_logged_model(output.model_id)
     assert (logged.name, logged.source_run_id, str(logged.status)) == ("model", run_id, "READY")
     assert f"runs:/{run_id}/model" in logged.tags["mlflow.note.content"]
-    assert {file.path for file in client.list_logged_model_artifacts(logged.model_id)} >= {"MLmodel", "code", "data"}
+    assert {file.path for file in client.list_logged_model_artifacts(logged.model_id)} >= {
+        "MLmodel",
+        "code",
+        "data",
+    }
     assert len(client.search_logged_models([logged.experiment_id])) == 2
 
 

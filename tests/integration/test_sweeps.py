@@ -20,7 +20,9 @@ def runs(folder, kind):
 def few_steps(experiment, small_settings, folder):
     """The experiment at its smallest: two values of whatever it sweeps, and one seed where it sweeps more."""
     stated = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml").hydra.sweeper.params
-    values = {key: str(text).split(",")[: 1 if key == "seed" and len(stated) > 1 else 2] for key, text in stated.items()}
+    values = {
+        key: str(text).split(",")[: 1 if key == "seed" and len(stated) > 1 else 2] for key, text in stated.items()
+    }
     swept = [f"{key}={','.join(first)}" for key, first in values.items()]
     return [f"+experiment={experiment}", *small_settings, *swept, "training.steps=4", f"tracking.folder={folder}"]
 
@@ -53,9 +55,12 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
 
 def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(command, small_settings, tmp_path):
     result = command(
-        "--multirun", *small_settings, "optimizer.learning_rate=1e12,1e-3", "training.steps=6",
+        "--multirun",
+        *small_settings,
+        "optimizer.learning_rate=1e12,1e-3",
+        "training.steps=6",
         f"tracking.folder={tmp_path}",
-    )  # fmt: skip
+    )
     assert result.returncode == 1
     by_name = {run.info.run_name: run for run in runs(tmp_path, "run")}
     assert by_name["learning rate 0.001"].info.status == "FINISHED"
@@ -81,7 +86,14 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     parameters, tags, metrics = run.data.params, run.data.tags, run.data.metrics
     assert parameters["model.hidden_size"] == "32"
     assert {f"seeds.{stream}" for stream in ("init", "data", "masking", "dropout")} <= parameters.keys()
-    for tag in ("git.commit", "git.dirty", "version.numpy", "corpus.hash", "tokenizer.hash", "minibert.config_hash"):
+    for tag in (
+        "git.commit",
+        "git.dirty",
+        "version.numpy",
+        "corpus.hash",
+        "tokenizer.hash",
+        "minibert.config_hash",
+    ):
         assert tags[tag]
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest == tags["corpus.hash"][: len(dataset.dataset.digest)]

@@ -59,9 +59,13 @@ def torch_model(family: str, activation: str, sizes: dict, dtype: str = "float32
         model = transformers.BertForMaskedLM(config)
     else:
         config = transformers.EsmConfig(
-            **common, max_position_embeddings=sizes["tokens"] + 1, mask_token_id=4,
-            position_embedding_type="absolute", emb_layer_norm_before=False, token_dropout=False,
-        )  # fmt: skip
+            **common,
+            max_position_embeddings=sizes["tokens"] + 1,
+            mask_token_id=4,
+            position_embedding_type="absolute",
+            emb_layer_norm_before=False,
+            token_dropout=False,
+        )
         model = transformers.EsmForMaskedLM(config)
     random = np.random.RandomState(7)  # its numbers never change, unlike those of the newer generators
     for name, parameter in model.named_parameters():
@@ -87,9 +91,11 @@ def batch(number: int, sizes: dict) -> SimpleNamespace:
     predicted[:, 0] = True
     segments = np.sort(random.randint(0, SEGMENTS, text.shape), axis=1)
     return SimpleNamespace(
-        input_ids=np.where(real, np.where(predicted, 4, text), 0), attention_mask=real,
-        labels=np.where(predicted, text, IGNORED), segment_ids=segments,
-    )  # fmt: skip
+        input_ids=np.where(real, np.where(predicted, 4, text), 0),
+        attention_mask=real,
+        labels=np.where(predicted, text, IGNORED),
+        segment_ids=segments,
+    )
 
 
 class TrainingBatches:
@@ -101,10 +107,12 @@ class TrainingBatches:
     def at(self, step: int) -> Batch:
         made = batch(100 + step % 10, self.sizes)
         return Batch(
-            input_ids=made.input_ids.astype("int32"), labels=made.labels.astype("int32"),
-            attention_mask=made.attention_mask, tokens=int(made.attention_mask.sum()),
+            input_ids=made.input_ids.astype("int32"),
+            labels=made.labels.astype("int32"),
+            attention_mask=made.attention_mask,
+            tokens=int(made.attention_mask.sum()),
             predictions=int((made.labels != IGNORED).sum()),
-        )  # fmt: skip
+        )
 
 
 def torch_outputs(model, family: str, made):
@@ -113,9 +121,11 @@ def torch_outputs(model, family: str, made):
 
     segments = {"token_type_ids": torch.tensor(made.segment_ids)} if family == "bert" else {}
     return model(
-        torch.tensor(made.input_ids), attention_mask=torch.tensor(made.attention_mask).long(),
-        labels=torch.tensor(made.labels, dtype=torch.long), **segments,
-    )  # fmt: skip
+        torch.tensor(made.input_ids),
+        attention_mask=torch.tensor(made.attention_mask).long(),
+        labels=torch.tensor(made.labels, dtype=torch.long),
+        **segments,
+    )
 
 
 def torch_losses(model, sizes: dict) -> np.ndarray:
@@ -128,8 +138,10 @@ def torch_losses(model, sizes: dict) -> np.ndarray:
     others = [value for name, value in parameters.items() if not (name.endswith("weight") and value.ndim == 2)]
     adamw = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": optimizer.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=optimizer.learning_rate, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.epsilon,
-    )  # fmt: skip
+        lr=optimizer.learning_rate,
+        betas=(optimizer.beta1, optimizer.beta2),
+        eps=optimizer.epsilon,
+    )
     factor = build_schedule(TRAINING.schedule, STEPS)
     schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda index: factor(index + 1))
     batches, losses = TrainingBatches(sizes), []
@@ -140,7 +152,7 @@ def torch_losses(model, sizes: dict) -> np.ndarray:
             torch.tensor(made.input_ids, dtype=torch.long),
             attention_mask=torch.tensor(made.attention_mask).long(),
             labels=torch.tensor(made.labels, dtype=torch.long),
-        ).loss  # fmt: skip
+        ).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINING.clipping.norm)
         adamw.step()

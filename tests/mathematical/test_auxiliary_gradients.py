@@ -121,8 +121,11 @@ def test_parts_of_a_batch_sum_to_the_whole():
         share = {name: AuxiliaryTask(task.labels[part], task.weight, task.count) for name, task in asked.items()}
         loss, parts = model.loss_and_gradients(
             **{name: array[part] for name, array in batch.items()},
-            auxiliary=share, grads=parts, count=4, measured=measured,
-        )  # fmt: skip
+            auxiliary=share,
+            grads=parts,
+            count=4,
+            measured=measured,
+        )
         total += loss
     assert total == pytest.approx(whole, rel=1e-12)
     np.testing.assert_allclose(parts.vector, grads.vector, **SAME)

@@ -98,7 +98,9 @@ def test_every_variant_learns_one_batch_by_heart(groups):
     groups = {"model": MODEL, "optimizer": AdamWConfig(learning_rate=5e-3)} | groups
     config = Config(**groups, schedule=ScheduleConfig("constant", warmup=0.05))
     config.training.lanes, config.training.steps = 1, STEPS
-    batches = TheSameBatch(1 if groups["model"].position.name == "none" else 3, tuple(groups["model"].auxiliary_heads))
+    batches = TheSameBatch(
+        1 if groups["model"].position.name == "none" else 3, tuple(groups["model"].auxiliary_heads)
+    )
     losses = []
     with Trainer(MiniBERT(config.model, seed=1), batches, config) as trainer:
         while not trainer.finished and (not losses or losses[-1] >= BY_HEART):

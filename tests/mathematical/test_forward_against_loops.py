@@ -273,9 +273,7 @@ def test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss():
     labels = np.array([[-100, -100, 0, -100], [5, -100, -100, 11]])
     logits, targets = model.score(INPUT_IDS, labels, PAIRS, SEGMENT_IDS)
     loss, _ = model.loss_and_gradients(INPUT_IDS, labels, PAIRS, SEGMENT_IDS)
-    everything = [
-        loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config) for b in range(2)
-    ]
+    everything = [loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config) for b in range(2)]
     expected = [everything[0][2], everything[1][0], everything[1][3]]
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-12)
     assert targets.tolist() == [0, 5, 11]

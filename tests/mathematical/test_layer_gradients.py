@@ -304,7 +304,9 @@ def test_layer_of_other_parts(norm, rows):
 
 
 def check_encoder_layer(settings, rows):
-    blocks = [block for block in encoder_blocks(settings, NoPositions(settings)) if block.name.startswith("layers.0")]
+    blocks = [
+        block for block in encoder_blocks(settings, NoPositions(settings)) if block.name.startswith("layers.0")
+    ]
     params, grads = scattered_parameters(blocks)
     x = normal(BATCH * TOKENS, HIDDEN)
     bias = attention_bias(mask_of("padding"), "float64")

@@ -317,9 +317,11 @@ def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients(position)
     labels = [np.where(random.random(len(piece)) < 0.6, piece, -100) for piece in pieces]
     number = np.repeat([0, 1, 2], [4, 2, 3])
     packed_loss, packed = model.loss_and_gradients(
-        np.concatenate(pieces)[None], np.concatenate(labels)[None], (number[:, None] == number)[None],
+        np.concatenate(pieces)[None],
+        np.concatenate(labels)[None],
+        (number[:, None] == number)[None],
         position_ids=np.concatenate([np.arange(4), np.arange(2), np.arange(3)])[None],
-    )  # fmt: skip
+    )
 
     def padded(rows, filler):
         return np.array([[*row, *[filler] * (4 - len(row))] for row in rows])

@@ -197,9 +197,10 @@ def test_an_encoder_saved_by_itself_gets_a_fresh_head(tmp_path):
     made = batch(1, SIZES)
     with torch.no_grad():
         expected = theirs(
-            torch.tensor(made.input_ids), attention_mask=torch.tensor(made.attention_mask).long(),
+            torch.tensor(made.input_ids),
+            attention_mask=torch.tensor(made.attention_mask).long(),
             token_type_ids=torch.tensor(made.segment_ids),
-        ).last_hidden_state.numpy()  # fmt: skip
+        ).last_hidden_state.numpy()
     _, cache = ours.forward(made.input_ids, made.attention_mask, made.segment_ids)
     assert np.abs(cache.hidden_states[-1] - expected)[made.attention_mask].max() < 1e-5
 

@@ -36,13 +36,22 @@ def data() -> PreparedData:
 def trainer(data, masking=None, curriculum=None, objective=None, lanes=2) -> Trainer:
     objective = objective or ObjectiveConfig()
     model = ModelConfig(
-        vocab_size=VOCAB, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=16, segments=2,
+        vocab_size=VOCAB,
+        hidden_size=16,
+        layers=2,
+        heads=2,
+        feed_forward_size=24,
+        max_length=16,
+        segments=2,
         auxiliary_heads=objective.tasks,
-    )  # fmt: skip
+    )
     config = Config(
-        model=model, optimizer=AdamWConfig(learning_rate=0.01), masking=masking or MaskingConfig(),
-        curriculum=curriculum or CurriculumConfig(), objective=objective,
-    )  # fmt: skip
+        model=model,
+        optimizer=AdamWConfig(learning_rate=0.01),
+        masking=masking or MaskingConfig(),
+        curriculum=curriculum or CurriculumConfig(),
+        objective=objective,
+    )
     for stream, seed in {"init": 1, "data": 2, "masking": 3, "dropout": 4}.items():
         setattr(config.seeds, stream, seed)
     config.training.batch_size, config.training.steps, config.training.lanes = 8, STEPS, lanes
@@ -113,10 +122,11 @@ def test_the_curriculum_is_given_the_losses_of_the_network(data):
         (one,) = training.lanes.sequence_losses([batches[0]])[:1]
         batch = batches[0]
         loss, _ = training.model.loss_and_gradients(
-            batch.input_ids[:1], batch.labels[:1],
+            batch.input_ids[:1],
+            batch.labels[:1],
             None if batch.attention_mask is None else batch.attention_mask[:1],
             position_ids=None if batch.position_ids is None else batch.position_ids[:1],
-        )  # fmt: skip
+        )
         assert one == pytest.approx(loss, rel=1e-5)
         assert scores[0] == pytest.approx(loss, rel=1e-5)
 

@@ -17,11 +17,19 @@ TUNED = "optimizer.name", "optimizer.rate_factor"
 
 def tracked(parameters, factor, tuned=None, status="FINISHED", metrics=("eval/loss",), tags=None):
     return TrackedRun(
-        id="0123456789abcdef", name=str(parameters.get(factor)), status=status, reason=None,
-        value=parameters.get(factor, "null"), setting=parameters.get(tuned, "null") if tuned else None,
-        seed=None, replicate=replicate(parameters, factor, tuned), metrics=dict.fromkeys(metrics, 1.0), curves={},
-        parameters=parameters, tags=tags or {},
-    )  # fmt: skip
+        id="0123456789abcdef",
+        name=str(parameters.get(factor)),
+        status=status,
+        reason=None,
+        value=parameters.get(factor, "null"),
+        setting=parameters.get(tuned, "null") if tuned else None,
+        seed=None,
+        replicate=replicate(parameters, factor, tuned),
+        metrics=dict.fromkeys(metrics, 1.0),
+        curves={},
+        parameters=parameters,
+        tags=tags or {},
+    )
 
 
 @cache

@@ -28,8 +28,10 @@ def test_a_fall_is_dated_where_it_begins_and_not_where_it_ends():
 
 
 def test_the_interval_covers_the_place_and_widens_with_the_noise():
-    found = {deviation: [find_change_point(X, FALL + noise(seed, deviation)) for seed in range(8)]
-             for deviation in (0.01, 0.04)}  # fmt: skip
+    found = {
+        deviation: [find_change_point(X, FALL + noise(seed, deviation)) for seed in range(8)]
+        for deviation in (0.01, 0.04)
+    }
     for each in found.values():
         assert sum(point.low <= 4 <= point.high for point in each) >= 7
         assert all(point.low <= point.place <= point.high for point in each)

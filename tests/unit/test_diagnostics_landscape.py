@@ -247,9 +247,13 @@ class TestCurvatureOfANetwork:
 @pytest.fixture(scope="module")
 def around():
     return analyze_loss_landscape(
-        MODEL, PAIR, directions=("random_0", "gradient", "eigenvector"), surface=("random_0", "random_1"),
-        points=11, surface_points=5,
-    )  # fmt: skip
+        MODEL,
+        PAIR,
+        directions=("random_0", "gradient", "eigenvector"),
+        surface=("random_0", "random_1"),
+        points=11,
+        surface_points=5,
+    )
 
 
 class TestLandscape:
@@ -318,9 +322,14 @@ class TestLandscape:
         mask[0, 5:] = False
         labels = np.where(mask, labels, -100)
         batch = Batch(
-            ids, labels, mask, int(mask.sum()), int((labels >= 0).sum()), positions,
+            ids,
+            labels,
+            mask,
+            int(mask.sum()),
+            int((labels >= 0).sum()),
+            positions,
             auxiliary={"nsp": Questions(np.zeros(ids.shape, np.int32), 1.0)},
-        )  # fmt: skip
+        )
         found = analyze_loss_landscape(MODEL, batch, directions=("random_0",), points=3)
         expected, _ = MODEL.loss_and_gradients(ids, labels, mask, position_ids=positions)
         assert found.loss == pytest.approx(expected, rel=1e-12)

@@ -98,25 +98,33 @@ def test_all_that_is_seen_belongs_to_the_parameters_of_the_step():
     def look(step, params_before, update, gradients, lane_gradients, previous_gradient, loss, batch, after):
         seen.append(
             {
-                "step": step, "params": params_before.vector.copy(), "update": update.vector.copy(), "loss": loss,
-                "gradients": gradients.vector.copy(), "lanes": sum(lane_gradients), "batch": batch,
+                "step": step,
+                "params": params_before.vector.copy(),
+                "update": update.vector.copy(),
+                "loss": loss,
+                "gradients": gradients.vector.copy(),
+                "lanes": sum(lane_gradients),
+                "batch": batch,
                 "previous": None if previous_gradient is None else previous_gradient.copy(),
                 "after": (after.loss, after.gradients.vector.copy()),
             }
-        )  # fmt: skip
+        )
         return {}
 
     asks = look.__code__.co_varnames[: look.__code__.co_argcount]
     params, _, _ = train([("look", "log", look, asks)])
-    assert [found["step"] for found in seen] == list(range(1, STEPS))  # no gradient before the first, no update at the end
+    assert [found["step"] for found in seen] == list(
+        range(1, STEPS)
+    )  # no gradient before the first, no update at the end
     for found in seen:
         step = found["step"]
         np.testing.assert_array_equal(found["params"], params[step])
         np.testing.assert_allclose(found["update"], params[step + 1] - params[step], atol=1e-15)
         model = MiniBERT(MODEL, seed=1)
         for vector, loss, gradient in (
-            (params[step], found["loss"], found["gradients"]), (params[step + 1], *found["after"])
-        ):  # fmt: skip
+            (params[step], found["loss"], found["gradients"]),
+            (params[step + 1], *found["after"]),
+        ):
             model.params.vector[:] = vector
             batch = RandomBatches().at(step)
             expected, gradients = model.loss_and_gradients(
@@ -137,7 +145,9 @@ def test_caches_hold_the_whole_batch_lane_by_lane():
         assert data == "the data"
         return {"moved": float(np.abs(caches[0].hidden_states[-1]).sum()), "initial": initial.norm()}
 
-    _, record, trainer = train([("look", "log", look, ("step", "caches", "batch", "probe", "initial", "data"))], {0, 3, STEPS})
+    _, record, trainer = train(
+        [("look", "log", look, ("step", "caches", "batch", "probe", "initial", "data"))], {0, 3, STEPS}
+    )
     assert record.tags == {}
     assert list(record.metrics["moved"]) == [0, 3, STEPS]
     assert set(record.metrics["initial"].values()) == {MiniBERT(MODEL, seed=1).params.norm()}
@@ -150,9 +160,13 @@ def test_one_lane_has_no_lane_gradients_to_compare():
 
 def test_what_is_asked_for_every_few_steps_or_at_the_end_is_seen_then():
     _, record, _ = train(
-        [("often", 2, lambda loss: loss, ("loss",)), ("last", "end", lambda step: step, ("step",)),
-         ("log", "log", lambda step: step, ("step",))], {0, 1}
-    )  # fmt: skip
+        [
+            ("often", 2, lambda loss: loss, ("loss",)),
+            ("last", "end", lambda step: step, ("step",)),
+            ("log", "log", lambda step: step, ("step",)),
+        ],
+        {0, 1},
+    )
     assert list(record.metrics["often"]) == [0, 2, 4, 6]
     assert record.metrics["last"] == {STEPS: STEPS}
     assert list(record.metrics["log"]) == [0, 1]
@@ -191,7 +205,9 @@ def test_one_that_fails_is_left_out_and_the_run_goes_on(caplog):
     def fails(step):
         raise ValueError(f"at {step}")
 
-    params, record, _ = train([("broken", "log", fails, ("step",)), ("sound", "log", lambda loss: loss, ("loss",))])
+    params, record, _ = train(
+        [("broken", "log", fails, ("step",)), ("sound", "log", lambda loss: loss, ("loss",))]
+    )
     assert len(params) == STEPS + 1
     assert record.tags == {"diagnostics.failed.broken": "step 0: ValueError: at 0"}
     assert len(record.metrics["sound"]) == STEPS + 1

@@ -138,7 +138,9 @@ def test_rows_that_are_equal_but_for_rounding_have_no_direction_once_they_are_ce
 def test_a_small_spread_about_a_large_mean_is_no_rounding(kind, size):
     spread = np.random.default_rng(4).standard_normal((200, 8))
     expected = compute_effective_rank(spread, centred=True)
-    assert compute_effective_rank((30 + size * spread).astype(kind), centred=True) == pytest.approx(expected, rel=1e-2)
+    assert compute_effective_rank((30 + size * spread).astype(kind), centred=True) == pytest.approx(
+        expected, rel=1e-2
+    )
 
 
 @pytest.mark.parametrize("matrix", [np.zeros(3), np.zeros((2, 3, 4)), np.zeros((0, 3)), np.array([[1, np.nan]])])

@@ -24,8 +24,9 @@ def child(name, status="FINISHED", loss=6.0, **others):
     values = {"id": f"{abs(hash(name)):032x}"[:32], "reason": None, "step": 20, "started": 0.0, "ended": 60.0}
     metrics = {"eval/loss": loss, "baseline/unigram_entropy": 6.1, "baseline/bigram_cross_entropy": 4.0}
     parameters = {"training.steps": "20"}
-    return SimpleNamespace(**{**values, "name": name, "status": status, "metrics": metrics,
-                              "parameters": parameters, **others})  # fmt: skip
+    return SimpleNamespace(
+        **{**values, "name": name, "status": status, "metrics": metrics, "parameters": parameters, **others}
+    )
 
 
 @dataclass
@@ -81,15 +82,23 @@ def test_a_bar_in_a_terminal_shows_every_character_too(text):
     assert display.console.file.getvalue().count(text) >= 3
 
 
-@pytest.mark.parametrize("uri", ["sqlite:////tmp/a b/[old]/mlflow.db", "sqlite:////tmp/it's/mlflow.db", "sqlite:////t/$X;rm"])
+@pytest.mark.parametrize(
+    "uri", ["sqlite:////tmp/a b/[old]/mlflow.db", "sqlite:////tmp/it's/mlflow.db", "sqlite:////t/$X;rm"]
+)
 def test_the_printed_command_can_be_pasted(uri):
     words = shlex.split(open_command(SimpleNamespace(uri=uri, experiment_id="1")))
     assert words == ["mlflow", "ui", "--backend-store-uri", uri]
 
 
 def test_the_printed_address_is_the_page_of_the_run():
-    assert page(SimpleNamespace(uri="sqlite:///x", experiment_id="3"), "abc") == "http://127.0.0.1:5000/#/experiments/3/runs/abc?workflowType=machine_learning"
-    assert page(SimpleNamespace(uri="https://host/", experiment_id="3"), "abc") == "https://host/#/experiments/3/runs/abc?workflowType=machine_learning"
+    assert (
+        page(SimpleNamespace(uri="sqlite:///x", experiment_id="3"), "abc")
+        == "http://127.0.0.1:5000/#/experiments/3/runs/abc?workflowType=machine_learning"
+    )
+    assert (
+        page(SimpleNamespace(uri="https://host/", experiment_id="3"), "abc")
+        == "https://host/#/experiments/3/runs/abc?workflowType=machine_learning"
+    )
     assert open_command(SimpleNamespace(uri="https://host/", experiment_id="3")) is None
 
 

@@ -74,7 +74,10 @@ def test_rungs_of_the_ladder_grow_from_a_fifth_of_a_million_to_twenty_million_pa
     [
         (["attention=gated"], {"attention": "gated"}),
         (["feed_forward=swiglu"], {"activation": "swiglu", "match_feed_forward": False}),
-        (["feed_forward=geglu", "model.match_feed_forward=true"], {"activation": "geglu", "match_feed_forward": True}),
+        (
+            ["feed_forward=geglu", "model.match_feed_forward=true"],
+            {"activation": "geglu", "match_feed_forward": True},
+        ),
         (["norm=post_rms"], {"norm": "post", "norm_kind": "rms_norm"}),
         (["init=orthogonal", "model.init_gain=0.5"], {"init": "orthogonal", "init_gain": 0.5}),
         (["position=rope", "model.position.base=500"], {"position": RopeConfig(base=500.0)}),

@@ -58,9 +58,16 @@ def test_small_divides_the_ends_of_branches_by_the_root_of_their_number():
 
 def test_zero_residual_starts_every_layer_as_the_identity():
     settings = ModelConfig(
-        vocab_size=50, hidden_size=16, layers=3, heads=2, feed_forward_size=32, max_length=8, init="zero_residual",
-        norm="pre", dtype="float64",
-    )  # fmt: skip
+        vocab_size=50,
+        hidden_size=16,
+        layers=3,
+        heads=2,
+        feed_forward_size=32,
+        max_length=8,
+        init="zero_residual",
+        norm="pre",
+        dtype="float64",
+    )
     _, cache = MiniBERT(settings).forward(np.arange(8)[None])
     for state in cache.hidden_states[1:3]:  # the last is after the final norm
         np.testing.assert_array_equal(state, cache.hidden_states[0])

@@ -238,7 +238,9 @@ def test_a_run_that_failed_over_a_refused_point_finishes_when_it_is_given_again(
 def test_an_artifact_of_a_remote_store_goes_where_mlflow_takes_it():
     sent = []
     client = SimpleNamespace(log_artifact=lambda run_id, file, folder: sent.append((Path(file).name, folder)))
-    artifacts = Artifacts(SimpleNamespace(client=client, uri="http://server"), "id", "mlflow-artifacts:/1/id/artifacts")
+    artifacts = Artifacts(
+        SimpleNamespace(client=client, uri="http://server"), "id", "mlflow-artifacts:/1/id/artifacts"
+    )
     for path in ("planned.json", "figures/page.html", "arrays/a/b.npz"):
         artifacts.write(path, b"content")
         verify_artifact_path(sent[-1][1])

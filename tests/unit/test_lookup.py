@@ -16,7 +16,7 @@ def client(tmp_path_factory):
         [
             ("twice", "run", store.experiment_id),
             ("twice", "run", store.experiment_id),
-            ("it's [/bold] \"100%\" · seed 0", "run", store.experiment_id),
+            ('it\'s [/bold] "100%" · seed 0', "run", store.experiment_id),
             ("a and b = 'c'; --", "run", store.experiment_id),
             ("once", "run", other),
             ("newest", "run", store.experiment_id),
@@ -36,7 +36,7 @@ def ids(client) -> dict[str, str]:
     return {run.info.run_name: run.info.run_id for run in client.search_runs(everywhere)}
 
 
-@pytest.mark.parametrize("name", ["once", "newest", "it's [/bold] \"100%\" · seed 0", "a and b = 'c'; --"])
+@pytest.mark.parametrize("name", ["once", "newest", 'it\'s [/bold] "100%" · seed 0', "a and b = 'c'; --"])
 def test_a_run_is_found_by_its_name_whatever_characters_that_has(client, ids, name):
     assert find_run_id(client, name) == ids[name]
 

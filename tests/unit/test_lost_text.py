@@ -45,7 +45,9 @@ def test_lost_characters_are_counted_by_their_reason():
 @pytest.mark.parametrize("letters", ["ACGT" * 100, "ไทย" * 200, "x" * 200])
 def test_text_of_long_words_alone_is_refused_with_the_reason(tmp_path, letters):
     path = folder_of(tmp_path / "dna", a=letters, b=letters[1:], c=letters[2:])
-    with pytest.raises(MinibertError, match=r"100\.0% in words of more than data\.longest_word=100 .*too little text"):
+    with pytest.raises(
+        MinibertError, match=r"100\.0% in words of more than data\.longest_word=100 .*too little text"
+    ):
         prepare_data(config_of(tmp_path, path), 60, 8)
     lost = Lost()
     encode_documents(train_tokenizer([letters], 60, lowercase=True, longest_word=1000), [letters], lost)
@@ -68,7 +70,9 @@ def test_marks_on_letters_are_kept_unless_stripped(one, other):
     texts = [f"{one} {other} {one} {other}"]
     kept = encode_documents(train_tokenizer(texts, 90, lowercase=True), [one, other])
     assert kept[0].tolist() != kept[1].tolist()
-    stripped = encode_documents(train_tokenizer(texts, 90, lowercase=True, strip_accents=True), ["résumé", "resume"])
+    stripped = encode_documents(
+        train_tokenizer(texts, 90, lowercase=True, strip_accents=True), ["résumé", "resume"]
+    )
     assert stripped[0].tolist() == stripped[1].tolist()
 
 
@@ -116,14 +120,18 @@ def test_files_passed_over_are_told(library, tmp_path):
     said = []
     data = prepare_data(config_of(tmp_path, library), 60, 8, said.append)
     assert data.statistics["files_passed_over"] == 4
-    assert any("4 files there are hidden or of another ending" in message and "SIX.TXT" in message for message in said)
+    assert any(
+        "4 files there are hidden or of another ending" in message and "SIX.TXT" in message for message in said
+    )
 
 
 # --- line ends and long lines
 
 
 def test_texts_that_differ_in_line_ends_only_are_duplicates(tmp_path):
-    path = folder_of(tmp_path / "ends", a="one\ntwo\n", b="one\r\ntwo\r\n", c="one\rtwo", d="one two", e="one\n\ntwo")
+    path = folder_of(
+        tmp_path / "ends", a="one\ntwo\n", b="one\r\ntwo\r\n", c="one\rtwo", d="one two", e="one\n\ntwo"
+    )
     corpus = load_corpus(config_of(tmp_path, path))
     assert corpus.duplicates_dropped == 2
     assert sorted(document.text for document in corpus.documents) == ["one\n\ntwo", "one\ntwo", "one two"]

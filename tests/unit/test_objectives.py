@@ -109,8 +109,10 @@ def test_sentence_order_labels_say_which_rows_are_swapped():
 
 def test_next_sentence_labels_say_which_second_segments_are_random():
     training = batches(nsp=1.0)
-    seconds = {tuple(halves(row)[1]): document for row, document in zip(
-        training.sequences.input_ids, training.sequences.documents, strict=True)}  # fmt: skip
+    seconds = {
+        tuple(halves(row)[1]): document
+        for row, document in zip(training.sequences.input_ids, training.sequences.documents, strict=True)
+    }
     answers = []
     for step in range(10):
         batch, indices = training.at(step), training.indices(step)

@@ -27,18 +27,38 @@ def run(value, seed, final, status="FINISHED", start=7.0):
         metrics = {"eval/loss": final, "baseline/unigram_entropy": 6.4, "baseline/bigram_cross_entropy": BIGRAM}
         metrics[BELOW_BIGRAM] = BIGRAM - final
     return TrackedRun(
-        id=f"{value}{seed}", name=f"{value} · seed {seed}", status=status, reason=None, value=value, setting=None,
-        seed=seed, replicate=(f"seed={seed}",), metrics=metrics, curves=curves,
-        parameters={"factor": value, "seed": str(seed)}, tags={},
-    )  # fmt: skip
+        id=f"{value}{seed}",
+        name=f"{value} · seed {seed}",
+        status=status,
+        reason=None,
+        value=value,
+        setting=None,
+        seed=seed,
+        replicate=(f"seed={seed}",),
+        metrics=metrics,
+        curves=curves,
+        parameters={"factor": value, "seed": str(seed)},
+        tags={},
+    )
 
 
 def study(*runs, metric="eval/loss", baseline="0.15"):
     return Study(
-        name="partial", sweep_id="0", question=None, hypothesis=None, factor="factor", label="rate", tuned=None,
-        baseline=baseline, metric=metric, target=None, command="", opened="2026-01-01T00:00:00",
-        planned={"x": "lost"}, runs=runs,
-    )  # fmt: skip
+        name="partial",
+        sweep_id="0",
+        question=None,
+        hypothesis=None,
+        factor="factor",
+        label="rate",
+        tuned=None,
+        baseline=baseline,
+        metric=metric,
+        target=None,
+        command="",
+        opened="2026-01-01T00:00:00",
+        planned={"x": "lost"},
+        runs=runs,
+    )
 
 
 SWEEPS = {
@@ -100,8 +120,11 @@ def test_a_curve_that_falls_steadily_is_shown_from_its_start():
 
 
 def test_the_bigram_model_is_in_words_and_in_a_column():
-    runs = [run(value, seed, final + seed / 100)
-            for value, final in (("0.15", 6.0), ("0.4", 5.0), ("0.6", 5.194)) for seed in (0, 1)]  # fmt: skip
+    runs = [
+        run(value, seed, final + seed / 100)
+        for value, final in (("0.15", 6.0), ("0.4", 5.0), ("0.6", 5.194))
+        for seed in (0, 1)
+    ]
     findings = find(study(*runs))
     sentence = (
         "A bigram model of the same text scores 5.200 nats per masked token: rate 0.40 is below it; "

@@ -13,7 +13,24 @@ from minibert.data import prepared
 from minibert.data.prepared import ARRAYS, MANIFEST, TOKENIZER, PreparedData, prepare_data
 from minibert.errors import MinibertError
 
-WORDS = ["the", "a", "river", "sea", "sky", "runs", "falls", "sings", "near", "under", "over", "old", "young", "light", "dark", "stone"]
+WORDS = [
+    "the",
+    "a",
+    "river",
+    "sea",
+    "sky",
+    "runs",
+    "falls",
+    "sings",
+    "near",
+    "under",
+    "over",
+    "old",
+    "young",
+    "light",
+    "dark",
+    "stone",
+]
 
 
 @pytest.fixture
@@ -85,9 +102,7 @@ def test_the_vocabulary_is_trained_on_the_training_split_only(config, books):
     for number, file in enumerate(sorted(books.glob("*.txt"))):
         file.write_text(file.read_text() + f" {chr(0x3B1 + number)}")  # a Greek letter of its own for every file
     data = prepare(config)
-    decoded = [
-        data.tokenizer.decode(row.tolist(), skip_special_tokens=False) for row in data.evaluation.input_ids
-    ]
+    decoded = [data.tokenizer.decode(row.tolist(), skip_special_tokens=False) for row in data.evaluation.input_ids]
     assert data.statistics["unknown_share"] > 0
     assert sum(text.count("[UNK]") for text in decoded) == data.statistics["evaluation_documents"]
     assert not (data.train.input_ids == 1).any()

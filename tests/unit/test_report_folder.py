@@ -57,7 +57,10 @@ def test_a_report_from_before_there_was_a_list_is_replaced(tmp_path):
 
 def test_a_report_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
     write(tmp_path, tmp_path / "out", "index.html")
-    with pytest.raises(ZeroDivisionError), new_report(Store(None, "1", "", tmp_path / "store"), tmp_path / "out") as made:
+    with (
+        pytest.raises(ZeroDivisionError),
+        new_report(Store(None, "1", "", tmp_path / "store"), tmp_path / "out") as made,
+    ):
         (made / "index.html").write_text("half")
         1 / 0
     assert files(tmp_path / "out") == {"index.html": "report"}

@@ -53,9 +53,14 @@ AWAY = {
     "locked database of a server": RestException(
         {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "(sqlite3.OperationalError) database is locked"}
     ),
-    "row made by two": MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", BAD_REQUEST),
+    "row made by two": MlflowException(
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", BAD_REQUEST
+    ),
     "row made by two on a server": RestException(
-        {"error_code": "BAD_REQUEST", "message": "(psycopg2.errors.UniqueViolation) duplicate key value violates ..."}
+        {
+            "error_code": "BAD_REQUEST",
+            "message": "(psycopg2.errors.UniqueViolation) duplicate key value violates ...",
+        }
     ),
 }
 NOT_AWAY = {

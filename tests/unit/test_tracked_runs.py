@@ -330,7 +330,9 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
     }
 
 
-@pytest.mark.parametrize("failure", [MinibertError("no runs."), ValueError("zip()"), ImportError("No module"), KeyError()])
+@pytest.mark.parametrize(
+    "failure", [MinibertError("no runs."), ValueError("zip()"), ImportError("No module"), KeyError()]
+)
 def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(monkeypatch, capsys, store, failure):
     def fail(*_, **__):
         raise failure

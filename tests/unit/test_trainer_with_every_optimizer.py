@@ -150,9 +150,12 @@ def test_the_memory_that_a_resumed_run_reports_counts_the_steps_before_the_inter
 def test_kept_checkpoints_hold_the_slow_weights_and_the_state_to_resume_from_both(tmp_path):
     with trainer(optimizer=LOOKAHEAD) as one:
         keep = Checkpoints(
-            one.config.training, tmp_path / "resume.safetensors", lambda name, write: write(tmp_path / name),
-            secure=lambda ask_store: None, wish_to_end=lambda: None,
-        )  # fmt: skip
+            one.config.training,
+            tmp_path / "resume.safetensors",
+            lambda name, write: write(tmp_path / name),
+            secure=lambda ask_store: None,
+            wish_to_end=lambda: None,
+        )
         one.train([keep])
     kept, _ = load_checkpoint(tmp_path / f"step_{STEPS:07d}.safetensors")
     resume, _ = load_checkpoint(tmp_path / "resume.safetensors")

@@ -163,9 +163,11 @@ class MathematicalAnalyzer:
         not go together.
         """
         query, key, value = (_floats(array) for array in (Q, K, V))
-        if min(query.ndim, key.ndim) < 2 or key.shape != value.shape or (
-            query.shape[:-2] + query.shape[-1:] != key.shape[:-2] + key.shape[-1:]
-        ):  # fmt: skip
+        if (
+            min(query.ndim, key.ndim) < 2
+            or key.shape != value.shape
+            or (query.shape[:-2] + query.shape[-1:] != key.shape[:-2] + key.shape[-1:])
+        ):
             raise MinibertError(
                 f"Q, K, V: shapes {query.shape}, {key.shape}, {value.shape} were given. "
                 "Allowed: (..., R, K), (..., T, K), (..., T, K)."
@@ -186,12 +188,15 @@ class MathematicalAnalyzer:
         weights = softmax(scaled.copy(), bias)
         logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
         return AttentionComputation(
-            Intermediate.of("Q", query), Intermediate.of("K", key), Intermediate.of("V", value),
-            Intermediate.of("S = Q Kᵀ", scores), Intermediate.of(f"S / √{size}", scaled),
+            Intermediate.of("Q", query),
+            Intermediate.of("K", key),
+            Intermediate.of("V", value),
+            Intermediate.of("S = Q Kᵀ", scores),
+            Intermediate.of(f"S / √{size}", scaled),
             Intermediate.of("A = softmax(S / √K)", weights),
             Intermediate.of("-Σ A log A", -(weights * logs).sum(axis=-1)),
             Intermediate.of("A V", weights @ value),
-        )  # fmt: skip
+        )
 
     def analyze_layer_norm_statistics(self, x, gamma, beta, epsilon: float | None = None) -> LayerNormComputation:
         """y = x̂ γ + β with x̂ = (x - mean(x)) / √(var(x) + ε), over the last axis.    x (..., D) -> y (..., D)
@@ -211,11 +216,12 @@ class MathematicalAnalyzer:
             epsilon = (self.model.config if self.model else ModelConfig()).norm_epsilon
         y, cache = layer_norm(x.reshape(-1, x.shape[-1]), gamma.astype(x.dtype), beta.astype(x.dtype), epsilon)
         return LayerNormComputation(
-            Intermediate.of("x", x), Intermediate.of("mean(x)", x.mean(axis=-1)),
+            Intermediate.of("x", x),
+            Intermediate.of("mean(x)", x.mean(axis=-1)),
             Intermediate.of("var(x)", x.var(axis=-1)),
             Intermediate.of("(x - mean(x)) / √(var(x) + ε)", cache.normalized.reshape(x.shape)),
             Intermediate.of("normalized · γ + β", y.reshape(x.shape)),
-        )  # fmt: skip
+        )
 
     def analyze_ffn_activation_patterns(
         self, x, layer: int, token_ids=None, attention_mask=None, top: int = 5

@@ -130,12 +130,14 @@ def compute_dependency_attention(attention_weights, word_of_token, heads, relati
         parent = parents[word]
         # A word is not its own head: it is no candidate.
         others = np.where(np.eye(len(parents), dtype=bool), -1.0, between)
-        sums.append([
-            between[..., word, parent].sum(axis=-1),
-            between[..., parent, word].sum(axis=-1),
-            (others.argmax(axis=-1)[..., word] == parent).sum(axis=-1),
-            (others.argmax(axis=-2)[..., word] == parent).sum(axis=-1),
-        ])  # fmt: skip
+        sums.append(
+            [
+                between[..., word, parent].sum(axis=-1),
+                between[..., parent, word].sum(axis=-1),
+                (others.argmax(axis=-1)[..., word] == parent).sum(axis=-1),
+                (others.argmax(axis=-2)[..., word] == parent).sum(axis=-1),
+            ]
+        )
         uniform += np.array([member[parent].sum(), member[word].sum()]) / len(owners)
         offsets += (parent - word).tolist()
     if not sums:

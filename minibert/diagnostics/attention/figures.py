@@ -83,8 +83,13 @@ def plot_heads_by_layer(
         panel.plot(*reference(layer), color="grey", linestyle="--", linewidth=1, label="uniform attention")
         finish(panel, "", label if layer % columns == 0 else "", f"layer {layer}")
         _steps(panel, histories, bottom=layer + columns >= layers)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(heads + 1, 7),
-                  frameon=False, fontsize=8)  # fmt: skip
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(heads + 1, 7),
+        frameon=False,
+        fontsize=8,
+    )
     return figure
 
 

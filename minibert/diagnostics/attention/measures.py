@@ -163,9 +163,13 @@ def compute_attention_distance(attention_weights, attention_mask=None, rows=None
 
 
 def compute_attention_shares(
-    attention_weights, attention_mask=None, rows=None, chosen=None, input_ids=None,
+    attention_weights,
+    attention_mask=None,
+    rows=None,
+    chosen=None,
+    input_ids=None,
     tokens: Mapping[str, int] | None = None,
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """Mean over rows of the weight on certain tokens, for each head.    -> {pattern: (H,)}, from 0 to 1
 
     ``self`` is wᵢᵢ, ``previous`` wᵢ,ᵢ₋₁ and ``next`` wᵢ,ᵢ₊₁, each a mean over the rows that may look there. For

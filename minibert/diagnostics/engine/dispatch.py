@@ -108,7 +108,9 @@ class Diagnostics:
                 self._run(each, {"record": self.record}, self.last)
 
     def _due(self, step: int) -> list[Diagnostic]:
-        return [each for each in self.chosen if each.name not in self.failed and each.due(step, self.steps, self.last)]
+        return [
+            each for each in self.chosen if each.name not in self.failed and each.due(step, self.steps, self.last)
+        ]
 
     def _run(self, each: Diagnostic, arguments: dict, step: int) -> None:
         if each.every == "end":
@@ -120,7 +122,9 @@ class Diagnostics:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             self.failed[each.name] = reason
-            _logger.warning("diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason)
+            _logger.warning(
+                "diagnostic %s failed at step %d and is left out from here on: %s", each.name, step, reason
+            )
             self.record.set_tags({_tag("failed", each.name): f"step {step}: {reason}"})
             return
         self._keep(each.name, found, step)

@@ -85,7 +85,9 @@ def diagnostic(name: str, every: int | str = "log"):
     number of steps, ``"log"`` or ``"end"``, and for a name that is taken.
     """
     if not (every in ("log", "end") or (isinstance(every, int) and every > 0)):
-        raise MinibertError(f'@diagnostic("{name}", every={every!r}): not allowed. Allowed: "log", "end", or steps.')
+        raise MinibertError(
+            f'@diagnostic("{name}", every={every!r}): not allowed. Allowed: "log", "end", or steps.'
+        )
 
     def register(function: Callable[..., Result]):
         asks = tuple(inspect.signature(function).parameters)
@@ -94,8 +96,9 @@ def diagnostic(name: str, every: int | str = "log"):
                 raise unknown_name(f"argument of diagnostic {name}", argument, INGREDIENTS)
         taken = _DIAGNOSTICS.get(name)
         if taken and (taken.function.__module__, taken.function.__qualname__) != (
-            function.__module__, function.__qualname__
-        ):  # fmt: skip
+            function.__module__,
+            function.__qualname__,
+        ):
             raise MinibertError(
                 f'@diagnostic("{name}"): {taken.function.__module__} has registered this name. Choose another.'
             )

@@ -53,9 +53,11 @@ def measure_collapse(hidden_states: np.ndarray) -> tuple[float, float]:
 
 
 def is_collapsed(
-    spread: float, first_direction_share: float,
-    spread_threshold: float = SPREAD_THRESHOLD, share_threshold: float = SHARE_THRESHOLD,
-) -> bool:  # fmt: skip
+    spread: float,
+    first_direction_share: float,
+    spread_threshold: float = SPREAD_THRESHOLD,
+    share_threshold: float = SHARE_THRESHOLD,
+) -> bool:
     """Whether all tokens are at one point, or on one line, by the thresholds of :func:`detect_mode_collapse`."""
     return spread < spread_threshold or first_direction_share > share_threshold
 

@@ -86,9 +86,16 @@ def plot_collapse(record) -> dict[str, Drawing]:
         panel.axhline(threshold, color=COLOURS[1], linewidth=1)
         above = meaning.startswith("above")
         panel.annotate(
-            meaning, (0.02, threshold), (0, 3 if above else -3), xycoords=("axes fraction", "data"),
-            textcoords="offset points", color=COLOURS[1], ha="left", va="bottom" if above else "top", fontsize=8,
-        )  # fmt: skip
+            meaning,
+            (0.02, threshold),
+            (0, 3 if above else -3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            color=COLOURS[1],
+            ha="left",
+            va="bottom" if above else "top",
+            fontsize=8,
+        )
         panel.set_ylim(-0.08, 1.05)
     collapsed = [
         place
@@ -219,9 +226,11 @@ def plot_norms_by_frequency(arrays: Mapping[str, np.ndarray], initial: Mapping[s
         correlation = correlate_norms(arrays[key], arrays["counts"])
         bottom = number + columns >= len(places)
         finish(
-            panel, "count in the training text" if bottom else "", "norm" if number % columns == 0 else "",
+            panel,
+            "count in the training text" if bottom else "",
+            "norm" if number % columns == 0 else "",
             f"{key.removeprefix('norms/')}, ρ = {round(correlation, 2) + 0:.2f}",
-        )  # fmt: skip
+        )
         panel.tick_params(labelbottom=bottom)
         highest = max(found[key].max() for found in (arrays, initial or {}) if key in found)
         panel.set_ylim(0, 1.12 * highest or 1)

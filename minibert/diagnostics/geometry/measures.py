@@ -277,9 +277,13 @@ def compute_representation_geometry(
         if counts is not None:
             correlation = compute_norm_frequency_correlation(vectors, ids, counts)
     return RepresentationGeometry(
-        diversity, compute_anisotropy(vectors), compute_isotropy(vectors), compute_intrinsic_dimension(distinct),
-        correlation, len(vectors),
-    )  # fmt: skip
+        diversity,
+        compute_anisotropy(vectors),
+        compute_isotropy(vectors),
+        compute_intrinsic_dimension(distinct),
+        correlation,
+        len(vectors),
+    )
 
 
 def analyze_representation_geometry(

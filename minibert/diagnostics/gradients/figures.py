@@ -52,9 +52,14 @@ def plot_gradient_flow(gradients: Mapping[str, np.ndarray], step: int) -> "Figur
     kinds.pop(OUTSIDE, None)
     for number, (kind, names) in enumerate(kinds.items()):
         panel.plot(
-            [places[group_of(name)] for name in names], [rms[name] for name in names], linewidth=1, markersize=4,
-            marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % 6], label=kind,
-        )  # fmt: skip
+            [places[group_of(name)] for name in names],
+            [rms[name] for name in names],
+            linewidth=1,
+            markersize=4,
+            marker=MARKERS[number % len(MARKERS)],
+            color=COLOURS[number % 6],
+            label=kind,
+        )
     panel.set_yscale("log")
     finish(panel, "", "gradient (nats per unit)", f"gradient by depth at step {step:,}, root mean squares")
     depth_axis(panel, groups)
@@ -97,10 +102,11 @@ def _draw_gradient_flow(record) -> Drawing | None:
     ticks = {1.0: "0"} | {10.0**power + 1: f"{10**power:,}" for power in range(7) if 10**power <= steps[-1]}
     colour_bar(figure, panel, norm, "optimizer step", ticks)
     return Drawing(
-        figure, "The gradient of every part of the network before clipping, as the root mean square over its "
+        figure,
+        "The gradient of every part of the network before clipping, as the root mean square over its "
         "parameters, at the steps that were looked at. A slope over the layers is a gradient that vanishes or "
         "explodes.",
-    )  # fmt: skip
+    )
 
 
 def _draw_clipped_share(record) -> Drawing | None:
@@ -113,9 +119,10 @@ def _draw_clipped_share(record) -> Drawing | None:
     panel.set_ylim(-0.03, 1.03)
     finish(panel, "optimizer step", "share clipped")
     return Drawing(
-        figure, "The share of the steps since the last point whose gradient was clipped; with adaptive clipping, "
+        figure,
+        "The share of the steps since the last point whose gradient was clipped; with adaptive clipping, "
         "the mean share of units. Always near 1, clipping sets the gradient's size; always 0, it does nothing.",
-    )  # fmt: skip
+    )
 
 
 def _draw_gradient_noise(record) -> Drawing | None:
@@ -140,11 +147,12 @@ def _draw_gradient_noise(record) -> Drawing | None:
         step_axis(panel, steps)
         panel.legend(frameon=False, fontsize=8)
     return Drawing(
-        figure, "Left: what of a batch's squared gradient norm is signal, and what is noise. Right: the batch "
+        figure,
+        "Left: what of a batch's squared gradient norm is signal, and what is noise. Right: the batch "
         "size at which they would be equal. Both are from the differences between the lanes' gradients. A single "
         f"look says little, so means over {WINDOW} looks are divided; no point is drawn where the signal is lost "
         "in the noise even so.",
-    )  # fmt: skip
+    )
 
 
 def _draw_gradient_cosine(record) -> Drawing | None:
@@ -167,10 +175,11 @@ def _draw_gradient_cosine(record) -> Drawing | None:
     step_axis(panel, whole[0])
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return Drawing(
-        figure, "The cosine between the gradient of a step and that of the step before, of another batch, as "
+        figure,
+        "The cosine between the gradient of a step and that of the step before, of another batch, as "
         f"means over {WINDOW} looks. Without noise it would be near 1; where the noise scale is the batch size, "
         "it is about a half.",
-    )  # fmt: skip
+    )
 
 
 def _running_means(values) -> np.ndarray:

@@ -47,9 +47,15 @@ def plot_loss_components(components: Sequence[LossComponents], steps: Sequence[i
     places = np.arange(len(steps))
     _stack(top, places, parts | others, styles)
     top.plot(
-        places, [each.measured for each in components], linestyle="", marker="D", markersize=5, color="black",
-        markerfacecolor="white", label="measured change",
-    )  # fmt: skip
+        places,
+        [each.measured for each in components],
+        linestyle="",
+        marker="D",
+        markersize=5,
+        color="black",
+        markerfacecolor="white",
+        label="measured change",
+    )
     total = np.maximum(sum(np.abs(values) for values in parts.values()), np.finfo(float).tiny)
     _stack(bottom, places, {group: -values / total for group, values in parts.items()}, styles)
     for panel in (top, bottom):
@@ -79,11 +85,12 @@ def draw_loss_components(record) -> dict[str, Drawing]:
     figure = plot_loss_components(list(components.values()), list(components))
     return {
         "loss_components": Drawing(
-            figure, "What each step that was looked at did to the loss on its own batch. Bars: what the gradient "
+            figure,
+            "What each step that was looked at did to the loss on its own batch. Bars: what the gradient "
             "promised of each part of the network, what curvature took back, and what these leave out. Marker: "
             "the change that was measured. Below: how the promise is shared.",
         )
-    }  # fmt: skip
+    }
 
 
 def _named(arrays: Mapping[str, np.ndarray], key: str) -> dict[str, float]:

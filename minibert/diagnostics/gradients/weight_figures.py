@@ -13,22 +13,34 @@ def draw_weights(record) -> dict[str, Drawing]:
     """``update_ratios``, ``distance_from_initialisation`` and ``angle_from_initialisation`` over the steps."""
     drawn = {
         "update_ratios": _draw_kinds(
-            record, "update_ratio/", "‖Δθ‖ / ‖θ‖", "log", UPDATE_RATIO_OFTEN_QUOTED,
+            record,
+            "update_ratio/",
+            "‖Δθ‖ / ‖θ‖",
+            "log",
+            UPDATE_RATIO_OFTEN_QUOTED,
             "The share of its own norm that a step changes every weight by: a panel for each kind of weight, "
             "coloured by depth. Dashed: the 1e-3 that is often called healthy (Karpathy, notes for CS231n, 2015), "
             "a rule of thumb for plain gradient descent at a constant rate.",
         ),
         "distance_from_initialisation": _draw_kinds(
-            record, "relative_distance_from_initialisation/", "‖θ - θ₀‖ / ‖θ₀‖", "linear", 1.0,
+            record,
+            "relative_distance_from_initialisation/",
+            "‖θ - θ₀‖ / ‖θ₀‖",
+            "linear",
+            1.0,
             "How far every weight is from where it started, as a multiple of its norm there. Dashed: as far as "
             "its start is from zero.",
         ),
         "angle_from_initialisation": _draw_kinds(
-            record, "angle_from_initialisation/", "angle to θ₀ (radians)", "linear", np.pi / 2,
+            record,
+            "angle_from_initialisation/",
+            "angle to θ₀ (radians)",
+            "linear",
+            np.pi / 2,
             "The angle between every weight and where it started. Dashed: π/2, the angle of independent "
             "directions, at which nothing is left of the start.",
         ),
-    }  # fmt: skip
+    }
     return {name: each for name, each in drawn.items() if each is not None}
 
 

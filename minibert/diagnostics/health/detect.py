@@ -94,11 +94,16 @@ def check_duplicate_data(histories: Histories) -> list[Finding]:
     metric = above[0]
     return [
         found_at(
-            recorded[metric], -1, "duplicate_data", "warning", metric, f"{' and '.join(shares)}.",
+            recorded[metric],
+            -1,
+            "duplicate_data",
+            "warning",
+            metric,
+            f"{' and '.join(shares)}.",
             cause="documents that are copies of each other but for a few words, or that share passages.",
             advice="each text once in data.path; passages that many documents share taken out.",
         )
-    ]  # fmt: skip
+    ]
 
 
 CHECKS: dict[str, Callable[[Histories], list[Finding]]] = {

@@ -87,10 +87,15 @@ def _draw_loss(panel, histories: Histories, health: Health) -> None:
     if health.plateau_left_step is not None:
         panel.axvline(health.plateau_left_step, color=COLOURS[2], linewidth=1)
         panel.annotate(
-            f"leaves the unigram level\nat step {health.plateau_left_step:,}", (health.plateau_left_step, 0.12),
-            xycoords=("data", "axes fraction"), xytext=(-5, 0), textcoords="offset points", ha="right", fontsize=8,
+            f"leaves the unigram level\nat step {health.plateau_left_step:,}",
+            (health.plateau_left_step, 0.12),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5, 0),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
             color=COLOURS[2],
-        )  # fmt: skip
+        )
     panel.legend(frameon=False, fontsize=8)
     finish(panel, "", "loss (nats per predicted token)", "Loss")
 
@@ -161,9 +166,15 @@ def _mark(panel, number: int, finding: Finding) -> None:
     where = (finding.step, finding.value) if drawable else (finding.step, 0.95)
     coordinates = "data" if drawable else ("data", "axes fraction")
     disc = panel.annotate(
-        str(number), where, xycoords=coordinates, ha="center", va="center", annotation_clip=False, zorder=5,
+        str(number),
+        where,
+        xycoords=coordinates,
+        ha="center",
+        va="center",
+        annotation_clip=False,
+        zorder=5,
         **_disc(SEVERITY_COLOURS[finding.severity]),
-    )  # fmt: skip
+    )
     disc.set_in_layout(False)
 
 

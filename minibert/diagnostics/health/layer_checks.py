@@ -35,13 +35,17 @@ def check_dead_units(histories: Histories) -> list[Finding]:
     shares = ", ".join(f"{each.values[-1]:.0%} in {layer}" for layer, each in dead.items())
     return [
         found_at(
-            dead[worst], -1, "dead_units", "problem", f"dead_units/{worst}",
+            dead[worst],
+            -1,
+            "dead_units",
+            "problem",
+            f"dead_units/{worst}",
             f"Feed-forward units that respond to no token at the last look: {shares} (limit {DEAD:.0%}).",
             cause="a long step has pushed their biases so far down that nothing reaches them; through a ReLU they "
             "get no gradient then, and stay dead.",
             advice="feed_forward=gelu; optimizer.learning_rate divided by 3; schedule.warmup=0.1.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def check_saturated_attention(histories: Histories) -> list[Finding]:
@@ -59,11 +63,16 @@ def check_saturated_attention(histories: Histories) -> list[Finding]:
     )
     return [
         found_at(
-            histories.of(metric).finite, -1, "saturated_attention", "warning", metric, evidence,
+            histories.of(metric).finite,
+            -1,
+            "saturated_attention",
+            "warning",
+            metric,
+            evidence,
             cause="queries and keys have grown too long: too large a rate, or too large an initial scale.",
             advice="model.qk_norm=true; optimizer.learning_rate divided by 3; init=bert, with model.init_gain=1.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def check_collapsed_attention(histories: Histories) -> list[Finding]:
@@ -84,11 +93,16 @@ def check_collapsed_attention(histories: Histories) -> list[Finding]:
         )
         findings.append(
             found_at(
-                distance, -1, "collapsed_attention", "warning", f"head_distance/{layer}", evidence,
+                distance,
+                -1,
+                "collapsed_attention",
+                "warning",
+                f"head_distance/{layer}",
+                evidence,
                 cause="heads that were different have come to look at the same places, often after a long step.",
                 advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; model.qk_norm=true.",
             )
-        )  # fmt: skip
+        )
     return findings
 
 
@@ -105,11 +119,16 @@ def _sinks(histories: Histories, place: str) -> list[Finding]:
     )
     return [
         found_at(
-            histories.of(metric).finite, -1, "collapsed_attention", "warning", metric, evidence,
+            histories.of(metric).finite,
+            -1,
+            "collapsed_attention",
+            "warning",
+            metric,
+            evidence,
             cause="the layer has stopped mixing tokens: heads with nothing to say look where it does no harm.",
             advice="attention=gated, with which a head can do nothing; optimizer.learning_rate divided by 3.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _median_heads(histories: Histories, prefix: str) -> dict[str, tuple[float, str]]:

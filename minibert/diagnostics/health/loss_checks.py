@@ -75,21 +75,31 @@ def check_plateau(histories: Histories) -> list[Finding]:
     if steps < SHORT_RUN:
         return [
             found_at(
-                loss, -1, "loss_plateau", "note", metric, evidence,
+                loss,
+                -1,
+                "loss_plateau",
+                "note",
+                metric,
+                evidence,
                 cause=f"few steps, {steps:,}: at default settings small networks leave this level after 50 to "
                 "1,300.",
                 advice="more training.steps.",
             )
-        ]  # fmt: skip
+        ]
     return [
         found_at(
-            loss, -1, "loss_plateau", "problem", metric, evidence,
+            loss,
+            -1,
+            "loss_plateau",
+            "problem",
+            metric,
+            evidence,
             cause="the network knows how often words occur, and nothing from their context: attention has not "
             "found the order of words. Too large or too small a rate, or too little text, keeps it from that.",
             advice="position=rope or relative, which find the order in fewer steps; masking.rate=0.4; more "
             "training.steps; optimizer.learning_rate divided by 3, and times 3.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def check_divergence(histories: Histories) -> list[Finding]:
@@ -143,20 +153,30 @@ def check_overfitting(histories: Histories) -> list[Finding]:
     )
     return [
         found_at(
-            held_out, -1, "overfitting", "warning", "eval/loss", evidence,
+            held_out,
+            -1,
+            "overfitting",
+            "warning",
+            "eval/loss",
+            evidence,
             cause="too little text for so many passes over it: the network learns it by heart.",
             advice="more text; fewer training.steps; model.dropout=0.1; a larger masking.rate; a smaller model.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _divergence(loss: History, place: int, severity: str, metric: str, evidence: str) -> Finding:
     return found_at(
-        loss, place, "divergence", severity, metric, evidence,
+        loss,
+        place,
+        "divergence",
+        severity,
+        metric,
+        evidence,
         cause="steps too long for how sharply the loss is curved: too large a rate, or too short a warm-up.",
         advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; clipping=global_norm; "
         "model.qk_norm=true.",
-    )  # fmt: skip
+    )
 
 
 def check_predictions(histories: Histories) -> list[Finding]:
@@ -174,8 +194,13 @@ def check_predictions(histories: Histories) -> list[Finding]:
         evidence = f"No token was predicted in {steps:,} steps: there was nothing to learn from."
     return [
         found_at(
-            predicted, -1, "no_predictions", severity, metric, evidence,
+            predicted,
+            -1,
+            "no_predictions",
+            severity,
+            metric,
+            evidence,
             cause="so small a masking rate that batches of this size hardly hold a masked token.",
             advice="masking.rate=0.15 or more; a larger training.batch_size or training.sequence_length.",
         )
-    ]  # fmt: skip
+    ]

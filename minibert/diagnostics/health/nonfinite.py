@@ -309,10 +309,12 @@ def _location(step: int, stage: str, parts: list[Activation]) -> NonFiniteLocati
     # Of several, the one with the largest entry: it is the one to blame for an overflow.
     ranged = [Range(name, float(low), float(high)) for name, (low, high) in ranges.items() if low <= high]
     return NonFiniteLocation(
-        step, stage, parts[0].name,
+        step,
+        stage,
+        parts[0].name,
         entries=sum(array.size for _, array, *_ in parts),
         nans=sum(int(np.isnan(array).sum()) for _, array, *_ in parts),
         infinities=sum(int(np.isinf(array).sum()) for _, array, *_ in parts),
         sequences=tuple(sorted(sequences)),
         before=max(ranged, key=lambda each: max(-each.minimum, each.maximum), default=None),
-    )  # fmt: skip
+    )

@@ -51,11 +51,16 @@ def check_exploding_gradients(histories: Histories) -> list[Finding]:
     evidence = f"{metric} is {norms.values[place]:.3g} at step {norms.steps[place]:,}{ending}"
     return [
         found_at(
-            norms, place, "exploding_gradients", severity, metric, evidence,
+            norms,
+            place,
+            "exploding_gradients",
+            severity,
+            metric,
+            evidence,
             cause="too large a rate, or a batch that is unlike the others.",
             advice="clipping=global_norm; optimizer.learning_rate divided by 3; schedule.warmup=0.2.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def check_vanishing_gradients(histories: Histories) -> list[Finding]:
@@ -75,13 +80,17 @@ def check_vanishing_gradients(histories: Histories) -> list[Finding]:
         )
         return [
             found_at(
-                histories.of(f"gradient_norm/{worst}"), -1, "vanishing_gradients", "problem",
-                f"gradient_norm/{worst}", evidence,
+                histories.of(f"gradient_norm/{worst}"),
+                -1,
+                "vanishing_gradients",
+                "problem",
+                f"gradient_norm/{worst}",
+                evidence,
                 cause="the output hardly depends on what these layers do any more: attention is saturated, units "
                 "are dead, or what flows past them has outgrown them.",
                 advice="optimizer.learning_rate divided by 3; schedule.warmup=0.1; norm=pre; init=bert.",
             )
-        ]  # fmt: skip
+        ]
     first, last = np.median(whole.values[:quarter]), np.median(whole.values[-quarter:])
     unlearnt = len(loss.values) and loss.values[-1] > 0.5 * loss.values[0]
     if not (unlearnt and last < FADED * first):
@@ -89,11 +98,16 @@ def check_vanishing_gradients(histories: Histories) -> list[Finding]:
     evidence = f"{metric} ends at {last:.2g}, {last / first:.2g} of what it began with (limit {FADED:g})."
     return [
         found_at(
-            whole, -1, "vanishing_gradients", "problem", metric, evidence,
+            whole,
+            -1,
+            "vanishing_gradients",
+            "problem",
+            metric,
+            evidence,
             cause="what all gradients pass through has become constant, such as a norm whose gain went to zero.",
             advice="optimizer.learning_rate divided by 3; less optimizer.weight_decay; init=bert.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _starved_layers(histories: Histories, whole: History, quarter: int) -> dict[str, float]:
@@ -134,11 +148,16 @@ def check_large_updates(histories: Histories) -> list[Finding]:
     )
     return [
         found_at(
-            ratios, worst, "large_updates", "warning", "update_ratio/median", evidence,
+            ratios,
+            worst,
+            "large_updates",
+            "warning",
+            "update_ratio/median",
+            evidence,
             cause="too large a rate for weights of this size, or initial weights that are next to nothing.",
             advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; init=bert, with model.init_gain=1.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def check_small_updates(histories: Histories) -> list[Finding]:
@@ -155,8 +174,13 @@ def check_small_updates(histories: Histories) -> list[Finding]:
     )
     return [
         found_at(
-            ratios, -1, "small_updates", "problem", "update_ratio/median", evidence,
+            ratios,
+            -1,
+            "small_updates",
+            "problem",
+            "update_ratio/median",
+            evidence,
             cause="too small a rate, or very few steps.",
             advice="the optimizer's default rate; optimizer.learning_rate times 10; more training.steps.",
         )
-    ]  # fmt: skip
+    ]

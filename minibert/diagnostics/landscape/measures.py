@@ -136,11 +136,19 @@ class LinearPath:
 
 
 def analyze_loss_landscape(
-    model: MiniBERT, data_batch, param_name: str | None = None, *,
-    directions: Sequence[str] = ("random_0", "random_1", "gradient"), surface: tuple[str, str] | None = None,
-    points: int = 41, surface_points: int = 25, radius: float | Mapping[str, float] | None = None,
-    update: Parameters | np.ndarray | None = None, seed: int = 0, threads: int = 2,
-) -> LossLandscape:  # fmt: skip
+    model: MiniBERT,
+    data_batch,
+    param_name: str | None = None,
+    *,
+    directions: Sequence[str] = ("random_0", "random_1", "gradient"),
+    surface: tuple[str, str] | None = None,
+    points: int = 41,
+    surface_points: int = 25,
+    radius: float | Mapping[str, float] | None = None,
+    update: Parameters | np.ndarray | None = None,
+    seed: int = 0,
+    threads: int = 2,
+) -> LossLandscape:
     """The masked-token loss of a frozen batch around θ, without dropout: L(θ + α d) and L(θ + α d₁ + β d₂).
 
     Parameters

@@ -103,9 +103,13 @@ def loss_surface(model, probe, config):
 def sharpness(model, probe, config):
     """``sharpness/top_eigenvalue``, ``sharpness/trace``, and what each is uncertain by."""
     found = analyze_sharpness(
-        model, freeze(probe.batch, SEQUENCES), probes=PROBES, by_group=False, tolerance=COARSE,
+        model,
+        freeze(probe.batch, SEQUENCES),
+        probes=PROBES,
+        by_group=False,
+        tolerance=COARSE,
         threads=config.training.lanes,
-    )  # fmt: skip
+    )
     return _named("sharpness", found.whole) | {"sharpness/difference_error": found.eigenpairs.difference_error}
 
 

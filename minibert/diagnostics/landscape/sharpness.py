@@ -29,9 +29,11 @@ START, PROBES = 0, 1
 
 
 def compute_hessian_products(
-    gradients_at: GradientFunction, parameters: np.ndarray, vectors: Sequence[np.ndarray],
+    gradients_at: GradientFunction,
+    parameters: np.ndarray,
+    vectors: Sequence[np.ndarray],
     difference: float = DIFFERENCE,
-) -> list[np.ndarray]:  # fmt: skip
+) -> list[np.ndarray]:
     """H v ≈ ‖v‖ (g(θ + ε v/‖v‖) - g(θ - ε v/‖v‖)) / 2ε for each of the vectors, with g the gradient.
 
     parameters (n,), vectors (n,) each -> (n,) each. Exact for a quadratic loss; else off by O(ε²).
@@ -64,9 +66,15 @@ class Eigenpairs(NamedTuple):
 
 
 def compute_top_eigenvalues(
-    gradients_at: GradientFunction, parameters: np.ndarray, count: int = 1, *, indices: np.ndarray | None = None,
-    seed: int = 0, tolerance: float = 0.01, most_products: int = 500,
-) -> Eigenpairs:  # fmt: skip
+    gradients_at: GradientFunction,
+    parameters: np.ndarray,
+    count: int = 1,
+    *,
+    indices: np.ndarray | None = None,
+    seed: int = 0,
+    tolerance: float = 0.01,
+    most_products: int = 500,
+) -> Eigenpairs:
     """The ``count`` algebraically largest eigenvalues λ of the Hessian, H v = λ v, by restarted Lanczos (ARPACK).
 
     With ``indices``, those of the diagonal block of these parameters, the others held where they are. The residual
@@ -141,9 +149,13 @@ class TraceEstimate(NamedTuple):
 
 
 def estimate_traces(
-    gradients_at: GradientFunction, parameters: np.ndarray, blocks: Mapping[str, np.ndarray], probes: int = 16, *,
+    gradients_at: GradientFunction,
+    parameters: np.ndarray,
+    blocks: Mapping[str, np.ndarray],
+    probes: int = 16,
+    *,
     seed: int = 0,
-) -> dict[str, TraceEstimate]:  # fmt: skip
+) -> dict[str, TraceEstimate]:
     """tr H_bb for every block b of parameters, as the mean of z_b · (H z)_b over random signs z.
 
     E[zᵢ zⱼ] is 1 for i = j and else 0, so that the mean is Σᵢ Hᵢᵢ; the same product serves all blocks, as what one
@@ -198,9 +210,17 @@ class Sharpness:
 
 
 def analyze_sharpness(
-    model: MiniBERT, data_batch, param_name: str | None = None, *, eigenvalues: int = 1, probes: int = 16,
-    by_group: bool = True, tolerance: float = 0.01, seed: int = 0, threads: int = 2,
-) -> Sharpness:  # fmt: skip
+    model: MiniBERT,
+    data_batch,
+    param_name: str | None = None,
+    *,
+    eigenvalues: int = 1,
+    probes: int = 16,
+    by_group: bool = True,
+    tolerance: float = 0.01,
+    seed: int = 0,
+    threads: int = 2,
+) -> Sharpness:
     """Top eigenvalues and trace of the Hessian of the masked-token loss of a frozen batch, without dropout.
 
     Parameters

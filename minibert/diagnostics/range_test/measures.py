@@ -134,10 +134,15 @@ def conclude_range_test(record, config) -> None:
     results = {
         name: getattr(found, name)
         for name in (
-            "suggested_rate", "steepest_rate", "lowest_loss_rate", "divergence_rate",
-            "learning_from", "learning_to", "learning_decades",
+            "suggested_rate",
+            "steepest_rate",
+            "lowest_loss_rate",
+            "divergence_rate",
+            "learning_from",
+            "learning_to",
+            "learning_decades",
         )
-    }  # fmt: skip
+    }
     record.log({f"lr_range/{name}": value for name, value in results.items() if value is not None}, steps[-1])
     record.flush()
 

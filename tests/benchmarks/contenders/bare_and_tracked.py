@@ -38,11 +38,14 @@ class Bare(Contender):
         config = Config(
             model=model_config(shape, workload.dropout, position),
             training=TrainingConfig(
-                steps=100_000, batch_size=shape.sequences, sequence_length=shape.tokens, lanes=workload.lanes,
+                steps=100_000,
+                batch_size=shape.sequences,
+                sequence_length=shape.tokens,
+                lanes=workload.lanes,
                 checkpoint_activations=self.checkpoint_activations,
             ),
             seeds=SeedsConfig(SEED, SEED, SEED, SEED),
-        )  # fmt: skip
+        )
         self.trainer = Trainer(
             MiniBERT(config.model, SEED), PreparedBatches(workload.batches), config, **self.watching(config)
         )

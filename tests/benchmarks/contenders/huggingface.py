@@ -14,11 +14,15 @@ class Transformers(Contender):
         torch.manual_seed(0)
         shape = workload.shape
         config = transformers.BertConfig(
-            vocab_size=shape.vocab_size, hidden_size=shape.hidden_size, num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads, intermediate_size=shape.feed_forward_size,
+            vocab_size=shape.vocab_size,
+            hidden_size=shape.hidden_size,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.feed_forward_size,
             max_position_embeddings=max(shape.tokens, 128),
-            hidden_dropout_prob=workload.dropout, attention_probs_dropout_prob=workload.dropout,
-        )  # fmt: skip
+            hidden_dropout_prob=workload.dropout,
+            attention_probs_dropout_prob=workload.dropout,
+        )
         self.model = transformers.BertForMaskedLM(config).train()
         self.optimizer = fused_adamw(self.model)
         self.batches = [[torch.from_numpy(array).long() for array in batch] for batch in workload.batches]

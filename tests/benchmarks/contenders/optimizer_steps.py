@@ -65,9 +65,11 @@ class OptimizerStep(Contender):
         model, self._gradient = model_and_gradient(workload)
         clipping = GlobalNormClippingConfig(norm=LARGEST_NORM) if clipped else ClippingConfig()
         config = Config(
-            model=model.config, optimizer=OPTIMIZERS[optimizer], clipping=clipping,
+            model=model.config,
+            optimizer=OPTIMIZERS[optimizer],
+            clipping=clipping,
             training=TrainingConfig(lanes=workload.lanes),
-        )  # fmt: skip
+        )
         self.params, self._clipped, self._taken = model.params, clipped, 0
         self._lanes = Lanes(model, workload.lanes)
         self._lanes.__enter__()  # open for as long as the process lives

@@ -123,8 +123,10 @@ def translate(parameters: dict[str, np.ndarray], layers: int) -> dict[str, torch
     }
     for index in range(layers):
         attention, feed_forward = f"layers.{index}.attention", f"layers.{index}.feed_forward"
-        joint = [(parameters[f"{attention}.{part}.weight"], parameters[f"{attention}.{part}.bias"])
-                 for part in ("query", "key", "value")]  # fmt: skip
+        joint = [
+            (parameters[f"{attention}.{part}.weight"], parameters[f"{attention}.{part}.bias"])
+            for part in ("query", "key", "value")
+        ]
         weights, biases = zip(*joint, strict=True)
         state[f"layers.{index}.query_key_value.weight"] = np.concatenate(weights, axis=1).T
         state[f"layers.{index}.query_key_value.bias"] = np.concatenate(biases)

@@ -80,9 +80,14 @@ def muon(params: Named, config: MuonConfig) -> list[optim.Optimizer]:
     matrices = {name: parameter for name, parameter in params.items() if is_hidden_matrix(name, parameter)}
     others = {name: parameter for name, parameter in params.items() if name not in matrices}
     for_matrices = optim.Muon(
-        matrices.values(), lr=LEARNING_RATE, weight_decay=config.weight_decay, momentum=config.momentum,
-        nesterov=config.nesterov, ns_steps=config.iterations, adjust_lr_fn="match_rms_adamw",
-    )  # fmt: skip
+        matrices.values(),
+        lr=LEARNING_RATE,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        ns_steps=config.iterations,
+        adjust_lr_fn="match_rms_adamw",
+    )
     return [for_matrices, *adamw(others, config)]
 
 
