@@ -1,13 +1,19 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: sweep test benchmark clean
+.PHONY: sweep test check benchmark clean
 
 sweep: $(VENV)/installed
 	$(PYTHON) -m minibert.run +experiment=masking_sweep
 
 test: $(VENV)/installed-test
 	$(PYTHON) -m pytest
+
+# Style, format and types.
+check: $(VENV)/installed-dev
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m pyright
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
 # Besides the training step: benchmark-optimizers, benchmark-positions, benchmark-diagnostics, benchmark-scaling.
@@ -25,6 +31,10 @@ $(VENV)/installed: pyproject.toml | $(PYTHON)
 
 $(VENV)/installed-test: pyproject.toml | $(PYTHON)
 	$(PYTHON) -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-dev: pyproject.toml | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/installed
 
 clean:
