@@ -22,7 +22,7 @@ __all__ = [
 
 _HOMES = {
     "MiniBERT": "model.bert", "MinibertError": "errors", "ModelConfig": "config", "create_model": "model.factory",
-    "create_tokenizer": "data.tokenizer", "load_model": "model.factory", "load_run": "loading",
+    "create_tokenizer": "data.tokenizer", "load_model": "model.factory", "load_run": "serving.loading",
 }  # fmt: skip
 
 
