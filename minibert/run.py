@@ -1,4 +1,4 @@
-"""``python -m minibert.run``, or ``minibert`` run."""
+"""The door ``minibert run``, or ``python -m minibert.run``: trains one run, or a sweep of runs."""
 
 if __name__ == "__main__":
     # The importable module, not this copy of it called __main__: its functions can be sent to other processes.
@@ -6,4 +6,47 @@ if __name__ == "__main__":
 
     enter("minibert.run")
 
-from minibert.running.life import main  # noqa: F401
+import sys
+
+from minibert import interruption
+from minibert.diagnostics.engine.registry import check_names
+from minibert.errors import MinibertError
+from minibert.interruption import Interrupted
+from minibert.report import load_analysis
+from minibert.running.launching import call_hydra
+from minibert.running.life import job, run_single
+from minibert.running.plan import plan
+from minibert.running.progress import Display
+from minibert.running.questions import answer
+from minibert.running.sweep import run_sweep
+from minibert.tracking import Store
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for. Returns the exit code: 0 when everything asked for is finished."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    flags = [word for word in arguments if word.startswith("-")]
+    overrides = [word for word in arguments if not word.startswith("-")]
+    interruption.watch()
+    display = Display()
+    try:
+        if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
+            return answered
+        planned = plan(overrides, multirun=bool(flags))
+        for each in planned.jobs:
+            check_names(each.config.diagnostics)
+        if planned.sweep or flags:
+            return run_sweep(planned, display, _report)
+        return run_single(planned.jobs[0], display)
+    except MinibertError as error:
+        display.error(str(error))
+        return 2
+    except Interrupted as error:
+        display.error(f"ended by {error}")
+        return interruption.exit_code()
+
+
+def _report(store: Store, study: str, sweep_id: str) -> None:
+    """Write and print the report that a sweep ends with."""
+    report = load_analysis("report")
+    report.print_result(report.write_report(store, study, sweep_id=sweep_id))

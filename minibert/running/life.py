@@ -1,53 +1,46 @@
-"""``python -m minibert.run``: composes a run, or a sweep of runs, out of the rooms of the house.
+"""The life of one run, from its claim in the store to its end there.
 
-A run is recognised by the hash of its configuration: one that has finished is not trained again, one that was
-interrupted goes on from its checkpoint, in the same MLflow run, to the same bits.
+A run is known by the hash of its configuration. One that has finished is not trained again. One that was
+interrupted continues from its checkpoint, in the same MLflow run, to the same bits.
 """
 
-import hashlib
 import os
-import shlex
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
-import psutil
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
-from minibert.command_line.help import answer
 from minibert.config import Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
-from minibert.diagnostics.engine.registry import check_names, choose
+from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.range_test.measures import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.interruption import Interrupted
 from minibert.model.bert import MiniBERT
-from minibert.report import load_analysis
 from minibert.running.failure import report_failure
-from minibert.running.launching import call_hydra, watched_workers
 from minibert.running.naming import run_name
-from minibert.running.plan import Job, Plan, plan
+from minibert.running.plan import Job
 from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
-from minibert.tracking.claims import Claim, claim, find_finished
+from minibert.tracking.claims import Claim, claim
 from minibert.tracking.leases import OvertakenError
-from minibert.tracking.pages import describe_run, describe_sweep
+from minibert.tracking.pages import describe_run
 from minibert.tracking.provenance import environment
 from minibert.tracking.results import read_result
 from minibert.tracking.retries import at_once
 from minibert.tracking.runs import Run, start_run
 from minibert.tracking.store import Store, open_store
-from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
+from minibert.tracking.sweeps import join_sweep
 from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite, Trainer
@@ -66,28 +59,6 @@ class Outcome:
     store: Store | None = None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for. Returns the exit code: 0 when everything asked for is finished."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    flags = [word for word in arguments if word.startswith("-")]
-    overrides = [word for word in arguments if not word.startswith("-")]
-    interruption.watch()
-    display = Display()
-    try:
-        if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
-            return answered
-        planned = plan(overrides, multirun=bool(flags))
-        for planned_job in planned.jobs:
-            check_names(planned_job.config.diagnostics)
-        return _sweep(planned, display) if planned.sweep or flags else _single(planned.jobs[0], display)
-    except MinibertError as error:
-        display.error(str(error))
-        return 2
-    except Interrupted as error:
-        display.error(f"ended by {error}")
-        return interruption.exit_code()
-
-
 def job(composed) -> None:
     """Hydra's task function for one run of a sweep; how it went stands in the store."""
     interruption.watch(follow_parent=True)
@@ -101,7 +72,7 @@ def job(composed) -> None:
 def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
     """The life of one run, from its claim to its end in the store. What goes wrong becomes its outcome."""
     try:
-        data = _prepare(config, display)
+        data = prepare(config, display)
         tracking = config.tracking
         in_sweep = tracking.parent_run is not None  # the sweep has opened the store before
         store = open_store(tracking.uri, tracking.folder, tracking.experiment, patient=in_sweep)
@@ -122,7 +93,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
         return Outcome(None, "FAILED", str(error))
 
 
-def _prepare(config: Config, display: Display) -> PreparedData:
+def prepare(config: Config, display: Display) -> PreparedData:
     return prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
 
 
@@ -152,12 +123,12 @@ def _record(
         with suppress(MinibertError):  # a store that is away must not keep the rest from being saved
             run.log_text(traceback.format_exc(), "traceback.txt")
     run.flush()
-    _describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
+    describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
     run.finish(status, reason)
     return Outcome(run.id, status, reason, claimed.store)
 
 
-def _describe(display: Display, describe: Callable[[], None]) -> None:
+def describe(display: Display, describe: Callable[[], None]) -> None:
     """What MLflow's pages say beside the record itself: a run neither fails nor waits because of it."""
     try:
         with at_once():
@@ -207,116 +178,10 @@ def _diagnostics(config: Config, run: Run) -> Diagnostics:
     return Diagnostics(chosen, log_spaced_steps(steps, settings.every, settings.per_doubling), steps, run)
 
 
-def _single(job: Job, display: Display) -> int:
+def run_single(job: Job, display: Display) -> int:
     display.start(run_name(job.config, job.choices, []))
     outcome = train(job.config, job.choices, display if job.config.tracking.progress else Display.silent())
     display.end(outcome)
     if outcome.status == "KILLED":
         return interruption.exit_code()
     return 0 if outcome.status in ("FINISHED", "FOUND") else 1
-
-
-def _sweep(planned: Plan, display: Display) -> int:
-    """Run all jobs of a plan under one parent run, then report what they say."""
-    first = planned.jobs[0].config
-    tracking, study = first.tracking, first.study
-    display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
-    hashes = [config_hash(job.config, _prepare(job.config, display).corpus_hash) for job in planned.jobs]
-    store = open_store(tracking.uri, tracking.folder, tracking.experiment)
-    # Two words for one configuration, such as seed=0,0, are one run.
-    names = {
-        key: run_name(job.config, job.choices, planned.keys) for key, job in zip(hashes, planned.jobs, strict=True)
-    }
-    sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
-    command = "python -m minibert.run " + shlex.join(planned.command)
-    sweep = open_sweep(
-        store,
-        study.name or "multirun",
-        sweep_hash,
-        names,
-        tags=environment() | {"minibert.command": command},
-        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
-    )
-    status, reason = "FAILED", "the sweep's own process failed"
-    try:
-        if tracking.rerun or _join_finished(sweep, names):
-            _launch(planned, sweep, len(names), display)
-        status, reason = _verdict(sweep, names)
-    except Interrupted:
-        pass  # a second wish: the runs are left where they are
-    finally:
-        if interruption.reason():
-            status, reason = "KILLED", interruption.reason()
-        _describe(display, lambda: describe_sweep(sweep, asdict(study), names))
-        sweep.finish(status, reason)
-    display.sweep_end(sweep, names, status, reason)
-    if status == "KILLED":
-        return interruption.exit_code()
-    reported = _report(sweep, study.name, display) if study.factor else True
-    return int(status == "FAILED" or not reported)
-
-
-def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
-    """Have Hydra's launcher train what is left. How that went stands in the store, also where a process dies."""
-    words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
-    words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-    failure = None
-    with watched_workers() as died:
-        try:
-            live = planned.jobs[0].config.tracking.progress
-            with interruption.deferred(), display.sweep(sweep, runs, live), interruption.held_back_from_children():
-                call_hydra(job, ["--multirun", *words])
-        except MinibertError as error:
-            failure = error
-        finally:
-            _close_abandoned(sweep, died)
-    if failure and not interruption.reason():
-        why = str(failure).rstrip(".")
-        display.error(f"{why}. What has finished stands; the same command goes on with the rest.")
-
-
-def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
-    """Close the runs whose process on this machine is gone, with what it ``died`` of (process -> words)."""
-    for child in sweep.newest().values():
-        host, _, process = child.tags.get("minibert.process", "").rpartition(":")
-        if child.status != "RUNNING" or host != socket.gethostname() or psutil.pid_exists(int(process)):
-            continue
-        if int(process) in died:
-            sweep.close(child, "FAILED", died[int(process)])
-        else:
-            sweep.close(child, "KILLED", "the launcher ended its process when another died")
-
-
-def _report(sweep: Sweep, study: str, display: Display) -> bool:
-    """Print and keep the report on a sweep. It comes last, and what goes wrong in it is one line."""
-    try:
-        report = load_analysis("report")  # it reads the store only, and stands above this room
-        report.print_result(report.write_report(sweep.store, study, sweep_id=sweep.id))
-    except Exception as error:
-        why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
-        display.error(f"The report failed: {why}")
-        again = shlex.join(["python", "-m", "minibert.report", study])
-        display.note(f"The runs are recorded, and `{again}` tries again.")
-        return False
-    return True
-
-
-def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
-    """Take the runs that have finished before, for any sweep, into this one. Returns how many are left."""
-    members = {child.config_hash for child in sweep.children() if child.status == "FINISHED"}
-    left = 0
-    for run_hash, name in names.items():
-        found = run_hash in members or find_finished(sweep.store, run_hash)
-        if not found:
-            left += 1
-        elif run_hash not in members:
-            join_sweep(sweep.store, sweep.id, found, name)
-    return left
-
-
-def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[str, str | None]:
-    newest = sweep.newest()
-    missing = [name for key, name in names.items() if key not in newest or newest[key].status != "FINISHED"]
-    if not missing:
-        return "FINISHED", None
-    return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"

@@ -4,11 +4,11 @@ import pytest
 import yaml
 
 from minibert import export, inspect, report
-from minibert.running import inspection
-from minibert.command_line.help import completions
+from minibert.command_line.completion import completions
 from minibert.command_line.settings import groups
 from minibert.config import VARIANTS
 from minibert.run import main
+from minibert.running import inspection
 
 
 def answer(capsys, *arguments, door=main) -> tuple[int, str, str]:

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from minibert.errors import MinibertError
-from minibert.running.life import _close_abandoned, _join_finished, _report, _verdict
 from minibert.running.progress import Display
+from minibert.running.sweep import _close_abandoned, _join_finished, _report, _verdict
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
 from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children
@@ -319,8 +319,8 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
     for config_hash, process in processes.items():
         with nullcontext(held) if config_hash == HASH else claim(store, config_hash) as own:
             start_run(own, process, {}, {"minibert.process": process}, parent=sweep.id)
-    monkeypatch.setattr("minibert.running.life.socket.gethostname", lambda: "here")
-    monkeypatch.setattr("minibert.running.life.psutil.pid_exists", lambda process: process == 9)
+    monkeypatch.setattr("minibert.running.sweep.socket.gethostname", lambda: "here")
+    monkeypatch.setattr("minibert.running.sweep.psutil.pid_exists", lambda process: process == 9)
     _close_abandoned(sweep, {7: "killed by SIGKILL (out of memory?)"})
     assert {child.name: (child.status, child.reason) for child in sweep.children()} == {
         "here:7": ("FAILED", "killed by SIGKILL (out of memory?)"),
@@ -333,13 +333,12 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
 @pytest.mark.parametrize(
     "failure", [MinibertError("no runs."), ValueError("zip()"), ImportError("No module"), KeyError()]
 )
-def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(monkeypatch, capsys, store, failure):
+def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(capsys, store, failure):
     def fail(*_, **__):
         raise failure
 
     sweep = open_sweep(store, "reported", "5eed" * 16, {HASH: "one"}, {}, {})
-    monkeypatch.setattr("minibert.running.life.load_analysis", fail)
-    assert not _report(sweep, "reported", Display())
+    assert not _report(sweep, "reported", fail, Display())
     printed = capsys.readouterr()
     assert len(printed.err.splitlines()) == 1 and printed.err.startswith("The report failed: ")
     assert "python -m minibert.report reported" in printed.out

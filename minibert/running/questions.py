@@ -1,0 +1,84 @@
+"""What ``minibert run`` answers without a run: help, its version, the composed configuration, words to complete."""
+
+from collections.abc import Callable, Sequence
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from minibert.command_line.completion import completion
+from minibert.command_line.help import help_text, installed_version
+from minibert.errors import MinibertError
+from minibert.running.plan import compose, typed
+
+CONFIGURATIONS = ("job", "hydra", "all")
+FLAGS = (
+    "--help (-h)", "--version", "--multirun (-m)", "--cfg job|hydra|all (-c)", "--info (-i)",
+    "--shell-completion install=bash|zsh|fish", "--hydra-help",
+)  # fmt: skip
+HYDRAS_OWN = ("--info", "-i", "--hydra-help")
+"""Questions that Hydra answers."""
+
+
+def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None:
+    """Answer what the flags ask for, on the terminal. Returns the exit code, or None where they ask for a run.
+
+    ``ask_hydra`` passes the command line on to Hydra. Raises :class:`MinibertError` for an unknown flag, and for
+    words that no configuration can be composed of.
+    """
+    asked, flags, words = _read(arguments)
+    if asked == "--help":
+        print(help_text(words))
+    elif asked == "--version":
+        print(f"minibert {installed_version()}")
+    elif asked == "--shell-completion":
+        print(completion(words), end="")
+    elif asked == "--cfg":
+        return _show_configuration(words, flags)
+    elif asked in HYDRAS_OWN:
+        _, *others = words if asked != "--hydra-help" and words and "=" not in words[0] else ("", *words)
+        compose(others)
+        return ask_hydra()
+    else:
+        return None
+    return 0
+
+
+def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """(what is asked, all flags, all other words). Raises :class:`MinibertError` for a flag that there is not."""
+    long = {"-h": "--help", "-c": "--cfg", "-sc": "--shell-completion", "-m": "--multirun", "-i": "--info"}
+    questions = ("--help", "--version", "--cfg", "--shell-completion", *HYDRAS_OWN)
+    flags, words, asked = [], [], None
+    for word in arguments:
+        if not word.startswith("-"):
+            words.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        flag = long.get(flag, flag)
+        if flag not in (*questions, "--multirun", "--resolve"):
+            raise MinibertError(f"{word}: unknown flag. Allowed: {', '.join(FLAGS)}.")
+        flags.append(flag)
+        words += [value] if equals else []
+        asked = flag if flag in questions else asked
+    if "--resolve" in flags and asked != "--cfg":
+        raise MinibertError("--resolve: goes with --cfg only.")
+    return asked, flags, words
+
+
+def _show_configuration(words: list[str], flags: list[str]) -> int:
+    """Print what is composed. A value that is not allowed is still shown, and refused after it."""
+    kinds = [word for word in words if word in CONFIGURATIONS]
+    given = [word for word in words if word not in CONFIGURATIONS]
+    if len(kinds) != 1:
+        raise MinibertError(f"--cfg: needs one of {', '.join(CONFIGURATIONS)}, such as --cfg job.")
+    composed = compose(given, "--multirun" in flags)
+    shown = composed if kinds[0] != "hydra" else OmegaConf.masked_copy(composed, "hydra")
+    if kinds[0] == "job":
+        shown = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    try:
+        print(OmegaConf.to_yaml(shown, resolve="--resolve" in flags), end="")
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise MinibertError(f"{reason}. Leave --resolve out to see it as it stands.") from error
+    del composed.hydra
+    typed(composed)
+    return 0

@@ -1,0 +1,133 @@
+"""A sweep: many runs under one parent run in the store, started by Hydra's launcher, then reported on."""
+
+import hashlib
+import shlex
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+
+import psutil
+
+from minibert import interruption
+from minibert.config import config_hash
+from minibert.errors import MinibertError
+from minibert.interruption import Interrupted
+from minibert.running.launching import call_hydra, watched_workers
+from minibert.running.life import describe, job, prepare
+from minibert.running.naming import run_name
+from minibert.running.plan import Plan
+from minibert.running.progress import Display
+from minibert.tracking.claims import find_finished
+from minibert.tracking.pages import describe_sweep
+from minibert.tracking.provenance import environment
+from minibert.tracking.store import Store, open_store
+from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
+
+Reporter = Callable[[Store, str, str], object]
+"""Writes and prints the report of (a store, a study, the id of its sweep)"""
+
+
+def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
+    """Run all jobs of a plan under one parent run, then report what they say."""
+    first = planned.jobs[0].config
+    tracking, study = first.tracking, first.study
+    display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
+    hashes = [config_hash(each.config, prepare(each.config, display).corpus_hash) for each in planned.jobs]
+    store = open_store(tracking.uri, tracking.folder, tracking.experiment)
+    # Two words for one configuration, such as seed=0,0, are one run.
+    names = {
+        key: run_name(each.config, each.choices, planned.keys)
+        for key, each in zip(hashes, planned.jobs, strict=True)
+    }
+    sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
+    command = "python -m minibert.run " + shlex.join(planned.command)
+    sweep = open_sweep(
+        store,
+        study.name or "multirun",
+        sweep_hash,
+        names,
+        tags=environment() | {"minibert.command": command},
+        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
+    )
+    status, reason = "FAILED", "the sweep's own process failed"
+    try:
+        if tracking.rerun or _join_finished(sweep, names):
+            _launch(planned, sweep, len(names), display)
+        status, reason = _verdict(sweep, names)
+    except Interrupted:
+        pass  # a second wish: the runs are left where they are
+    finally:
+        if interruption.reason():
+            status, reason = "KILLED", interruption.reason()
+        describe(display, lambda: describe_sweep(sweep, asdict(study), names))
+        sweep.finish(status, reason)
+    display.sweep_end(sweep, names, status, reason)
+    if status == "KILLED":
+        return interruption.exit_code()
+    reported = _report(sweep, study.name, report, display) if study.factor else True
+    return int(status == "FAILED" or not reported)
+
+
+def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
+    """Have Hydra's launcher train what is left. How that went stands in the store, also where a process dies."""
+    words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
+    words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
+    failure = None
+    with watched_workers() as died:
+        try:
+            live = planned.jobs[0].config.tracking.progress
+            with interruption.deferred(), display.sweep(sweep, runs, live), interruption.held_back_from_children():
+                call_hydra(job, ["--multirun", *words])
+        except MinibertError as error:
+            failure = error
+        finally:
+            _close_abandoned(sweep, died)
+    if failure and not interruption.reason():
+        why = str(failure).rstrip(".")
+        display.error(f"{why}. What has finished stands; the same command goes on with the rest.")
+
+
+def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
+    """Close the runs whose process on this machine is gone, with what it ``died`` of (process -> words)."""
+    for child in sweep.newest().values():
+        host, _, process = child.tags.get("minibert.process", "").rpartition(":")
+        if child.status != "RUNNING" or host != socket.gethostname() or psutil.pid_exists(int(process)):
+            continue
+        if int(process) in died:
+            sweep.close(child, "FAILED", died[int(process)])
+        else:
+            sweep.close(child, "KILLED", "the launcher ended its process when another died")
+
+
+def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> bool:
+    """Print and keep the report on a sweep. It comes last, and what goes wrong in it is one line."""
+    try:
+        report(sweep.store, study, sweep.id)
+    except Exception as error:
+        why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
+        display.error(f"The report failed: {why}")
+        again = shlex.join(["python", "-m", "minibert.report", study])
+        display.note(f"The runs are recorded, and `{again}` tries again.")
+        return False
+    return True
+
+
+def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
+    """Take the runs that have finished before, for any sweep, into this one. Returns how many are left."""
+    members = {child.config_hash for child in sweep.children() if child.status == "FINISHED"}
+    left = 0
+    for run_hash, name in names.items():
+        found = run_hash in members or find_finished(sweep.store, run_hash)
+        if not found:
+            left += 1
+        elif run_hash not in members:
+            join_sweep(sweep.store, sweep.id, found, name)
+    return left
+
+
+def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[str, str | None]:
+    newest = sweep.newest()
+    missing = [name for key, name in names.items() if key not in newest or newest[key].status != "FINISHED"]
+    if not missing:
+        return "FINISHED", None
+    return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"
