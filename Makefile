@@ -13,7 +13,7 @@ test: $(VENV)/installed-test
 check: $(VENV)/installed-dev
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
-	$(PYTHON) -m pyright
+	$(PYTHON) -m pyright --pythonpath $(PYTHON)
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
 # Besides the training step: benchmark-optimizers, benchmark-positions, benchmark-diagnostics, benchmark-scaling.
