@@ -16,7 +16,7 @@ from pathlib import Path
 
 from minibert.errors import MinibertError
 from minibert.tracking import Store
-from minibert.tracking.locks import wait_for
+from minibert.locks import wait_for
 
 MANIFEST = "report.json"
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import tokenizers
-from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
@@ -24,6 +23,7 @@ from minibert.data.overlap import RUN, separate
 from minibert.data.packing import Sequences, cut_documents, pack_documents
 from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
+from minibert.locks import file_lock, wait_for
 
 FORMAT = 4
 """Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
@@ -57,7 +57,7 @@ def prepare_data(
 ) -> PreparedData:
     """Read the corpus, and take what is computed from it out of the cache, or compute and store it.
 
-    Several processes may ask at once: one computes, the others wait for it. A damaged cache is computed anew.
+    Several processes may ask at once: one computes, the others wait for it. A damaged cache is computed again.
     ``report`` is told in a few words what is being done when it takes long. Raises :class:`MinibertError` for
     unusable input.
     """
@@ -74,8 +74,7 @@ def prepare_data(
         _warn(prepared.statistics, config, report)
         return prepared
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with wait_for(file_lock(folder.with_suffix(".lock"))):
             prepared = _read(folder, corpus)
             if prepared is None:
                 if folder.exists():

@@ -6,6 +6,7 @@ from datetime import timedelta
 from rich.table import Table
 
 from minibert.tracking.results import beside, losses
+from minibert.tracking.status import Status
 
 LEAST_GAIN = 0.02
 """Of a run, that a sweep has to get on by before its end is estimated"""
@@ -29,7 +30,9 @@ class Estimate:
             self._first = (time.time(), self._share(children))
 
     def summary(self, children) -> str:
-        running = ", ".join(_running(child) for child in children if child.status == "RUNNING" and child.step >= 0)
+        running = ", ".join(
+            _running(child) for child in children if child.status == Status.RUNNING and child.step >= 0
+        )
         return self._state(children) + (f"; {running}" if running else "")
 
     def table(self, children) -> Table:
@@ -37,7 +40,7 @@ class Estimate:
         for column in ("run", "step", "training loss", "held-out loss"):
             table.add_column(column)
         for child in children:
-            if child.status == "RUNNING":
+            if child.status == Status.RUNNING:
                 loss, held_out = (child.metrics.get(name) for name in ("train/loss", "eval/loss"))
                 step, steps = max(child.step, 0), child.parameters.get("training.steps", "?")
                 table.add_row(
@@ -51,7 +54,7 @@ class Estimate:
     def _state(self, children) -> str:
         self.look(children)
         now, (began, at_first) = time.time(), self._first
-        done = sum(child.status == "FINISHED" for child in children)
+        done = sum(child.status == Status.FINISHED for child in children)
         share = self._share(children)
         text = f"{done} of {self.planned} runs done, {seconds_as_text(now - self.started)} elapsed"
         gained, left = share - at_first, self.planned - share
@@ -61,8 +64,8 @@ class Estimate:
 
     def _share(self, children) -> float:
         """How many runs are done, counting those under way by their steps."""
-        running = sum(_share(child) for child in children if child.status == "RUNNING")
-        return running + sum(child.status == "FINISHED" for child in children)
+        running = sum(_share(child) for child in children if child.status == Status.RUNNING)
+        return running + sum(child.status == Status.FINISHED for child in children)
 
 
 def _share(child) -> float:

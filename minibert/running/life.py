@@ -39,6 +39,7 @@ from minibert.tracking.provenance import environment
 from minibert.tracking.results import read_result
 from minibert.tracking.retries import at_once
 from minibert.tracking.runs import Run, start_run
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
 from minibert.training.checkpoints import log_spaced_steps
@@ -53,8 +54,7 @@ class Outcome:
     """How a run ended."""
 
     run_id: str | None
-    status: str
-    """FINISHED, FAILED, KILLED, or FOUND when the run had finished earlier"""
+    status: Status
     reason: str | None = None
     store: Store | None = None
 
@@ -64,7 +64,7 @@ def job(composed) -> None:
     interruption.watch(follow_parent=True)
     if interruption.reason() is None:
         outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
-        if outcome.run_id is None and outcome.status == "FAILED":
+        if outcome.run_id is None and outcome.status == Status.FAILED:
             Display().error(f"a run could not start: {outcome.reason}")
     interruption.leave_if_orphaned()
 
@@ -83,14 +83,14 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
                 return _record(claimed, name, config, choices, data, display)
             if config.tracking.parent_run:
                 join_sweep(store, config.tracking.parent_run, found, name)
-            return Outcome(found, "FOUND", store=store)
+            return Outcome(found, Status.FOUND, store=store)
     except Interrupted as error:
-        return Outcome(None, "KILLED", str(error))
+        return Outcome(None, Status.KILLED, str(error))
     except OvertakenError as error:  # now it is the other process that this one waits for
         display.note(str(error))
         return train(config, choices, display)
     except MinibertError as error:
-        return Outcome(None, "FAILED", str(error))
+        return Outcome(None, Status.FAILED, str(error))
 
 
 def prepare(config: Config, display: Display) -> PreparedData:
@@ -107,18 +107,18 @@ def _record(
     parameters = asdict(config)
     del parameters["tracking"], parameters["study"]
     run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
-    status, reason = "FINISHED", None
+    status, reason = Status.FINISHED, None
     try:
         run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
         _train(run, config, data, display)
     except (Ended, Interrupted) as error:
-        status, reason = "KILLED", str(error)
+        status, reason = Status.KILLED, str(error)
     except MinibertError as error:
-        status, reason = "FAILED", str(error)
+        status, reason = Status.FAILED, str(error)
     except Exception as error:  # a bug: the store keeps where it is, and the other runs of a sweep go on
-        status, reason = "FAILED", f"{type(error).__name__}: {error}"
+        status, reason = Status.FAILED, f"{type(error).__name__}: {error}"
         display.error(traceback.format_exc())
         with suppress(MinibertError):  # a store that is away must not keep the rest from being saved
             run.log_text(traceback.format_exc(), "traceback.txt")
@@ -182,6 +182,6 @@ def run_single(job: Job, display: Display) -> int:
     display.start(run_name(job.config, job.choices, []))
     outcome = train(job.config, job.choices, display if job.config.tracking.progress else Display.silent())
     display.end(outcome)
-    if outcome.status == "KILLED":
+    if outcome.status == Status.KILLED:
         return interruption.exit_code()
-    return 0 if outcome.status in ("FINISHED", "FOUND") else 1
+    return 0 if outcome.status in (Status.FINISHED, Status.FOUND) else 1

@@ -17,6 +17,7 @@ from minibert.tracking import pages
 from minibert.tracking.lookup import short_id
 from minibert.tracking.results import BIGRAM, beside, losses, read_result
 from minibert.tracking.retries import at_once
+from minibert.tracking.status import Status
 
 POLL_SHARE = 0.03
 """Of the time, at most, that watching a sweep may take from its runs: each look reads all of them from the store"""
@@ -143,11 +144,11 @@ class Display:
 
     def end(self, outcome) -> None:
         """How a single run ended, what came of it, and where to look."""
-        if outcome.status == "FOUND":
+        if outcome.status == Status.FOUND:
             self.note("This configuration has finished before; tracking.rerun=true trains it again.")
-        elif outcome.status != "FINISHED":
+        elif outcome.status != Status.FINISHED:
             self.error(f"{outcome.status}: {outcome.reason}")
-            if outcome.run_id and outcome.status == "KILLED":
+            if outcome.run_id and outcome.status == Status.KILLED:
                 self.note("The same command goes on from its last checkpoint.")
         if not outcome.run_id:
             return
@@ -196,7 +197,7 @@ class Display:
             if children is not None:
                 estimate.look(children)
                 for child in children:
-                    if child.status != "RUNNING" and child.id not in known and (child.ended or 0) >= started:
+                    if child.status != Status.RUNNING and child.id not in known and (child.ended or 0) >= started:
                         known.add(child.id)
                         screen.console.print(ended_line(child))
                 if redraw:
@@ -210,10 +211,12 @@ class Display:
         if redraw:
             screen.stop()
 
-    def sweep_end(self, sweep, names: dict[str, str], status: str, reason: str | None) -> None:
+    def sweep_end(self, sweep, names: dict[str, str], status: Status, reason: str | None) -> None:
         """The table of the runs that finished, the table of those that did not, and where to look."""
         children = sweep.newest()
-        finished = {key: children[key] for key in names if key in children and children[key].status == "FINISHED"}
+        finished = {
+            key: children[key] for key in names if key in children and children[key].status == Status.FINISHED
+        }
         if finished:
             print_table(self.console, _results({names[key]: child for key, child in finished.items()}))
         failed = [key for key in names if key not in finished]
@@ -226,7 +229,7 @@ class Display:
                 state = (child.status, child.reason or "") if child else ("not started", "")
                 table.add_row(names[key], *state)
             print_table(self.console, table)
-        if status == "KILLED":
+        if status == Status.KILLED:
             self.error(f"KILLED: {sentence(reason)} The same command goes on where this one ended.")
         self.console.print(f"{len(finished)} of {len(names)} runs finished, sweep {short_id(sweep.id)}")
         self.where_to_look(sweep.store, pages.page(sweep.store, sweep.id))

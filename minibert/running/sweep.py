@@ -20,6 +20,7 @@ from minibert.running.progress import Display
 from minibert.tracking.claims import find_finished
 from minibert.tracking.pages import describe_sweep
 from minibert.tracking.provenance import environment
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
 
@@ -49,7 +50,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         tags=environment() | {"minibert.command": command},
         parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
     )
-    status, reason = "FAILED", "the sweep's own process failed"
+    status, reason = Status.FAILED, "the sweep's own process failed"
     try:
         if tracking.rerun or _join_finished(sweep, names):
             _launch(planned, sweep, len(names), display)
@@ -58,14 +59,14 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         pass  # a second wish: the runs are left where they are
     finally:
         if interruption.reason():
-            status, reason = "KILLED", interruption.reason()
+            status, reason = Status.KILLED, interruption.reason()
         describe(display, lambda: describe_sweep(sweep, asdict(study), names))
         sweep.finish(status, reason)
     display.sweep_end(sweep, names, status, reason)
-    if status == "KILLED":
+    if status == Status.KILLED:
         return interruption.exit_code()
     reported = _report(sweep, study.name, report, display) if study.factor else True
-    return int(status == "FAILED" or not reported)
+    return int(status == Status.FAILED or not reported)
 
 
 def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
@@ -91,12 +92,12 @@ def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
     """Close the runs whose process on this machine is gone, with what it ``died`` of (process -> words)."""
     for child in sweep.newest().values():
         host, _, process = child.tags.get("minibert.process", "").rpartition(":")
-        if child.status != "RUNNING" or host != socket.gethostname() or psutil.pid_exists(int(process)):
+        if child.status != Status.RUNNING or host != socket.gethostname() or psutil.pid_exists(int(process)):
             continue
         if int(process) in died:
-            sweep.close(child, "FAILED", died[int(process)])
+            sweep.close(child, Status.FAILED, died[int(process)])
         else:
-            sweep.close(child, "KILLED", "the launcher ended its process when another died")
+            sweep.close(child, Status.KILLED, "the launcher ended its process when another died")
 
 
 def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> bool:
@@ -114,7 +115,7 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> boo
 
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     """Take the runs that have finished before, for any sweep, into this one. Returns how many are left."""
-    members = {child.config_hash for child in sweep.children() if child.status == "FINISHED"}
+    members = {child.config_hash for child in sweep.children() if child.status == Status.FINISHED}
     left = 0
     for run_hash, name in names.items():
         found = run_hash in members or find_finished(sweep.store, run_hash)
@@ -125,9 +126,9 @@ def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     return left
 
 
-def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[str, str | None]:
+def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[Status, str | None]:
     newest = sweep.newest()
-    missing = [name for key, name in names.items() if key not in newest or newest[key].status != "FINISHED"]
+    missing = [name for key, name in names.items() if key not in newest or newest[key].status != Status.FINISHED]
     if not missing:
-        return "FINISHED", None
-    return "FAILED", f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"
+        return Status.FINISHED, None
+    return Status.FAILED, f"{len(missing)} of {len(names)} runs did not finish: {'; '.join(missing)}"

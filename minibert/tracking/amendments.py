@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from minibert.errors import MinibertError
 from minibert.tracking.records import Record
 from minibert.tracking.refusals import LEFT_OUT, send
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
 
@@ -15,7 +16,7 @@ class Amendment(Record):
         """Raises :class:`MinibertError` when there is no such run, or when it has not ended."""
         with store_errors(store.uri, f"find run {id}"):
             run = store.client.get_run(id)
-        if run.info.status == "RUNNING":
+        if run.info.status == Status.RUNNING:
             raise MinibertError(
                 f"run={id}: it is still being trained, or was ended by force. "
                 "Wait for its end, or give its command again to let it go on from its checkpoint."

@@ -4,17 +4,15 @@ MLflow's client remembers for the whole process where the artifacts of a run id 
 same ids, so files on this machine are read and written here, and only remote ones go through the client.
 """
 
-import os
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
 from minibert.errors import Refused
+from minibert.files import UNFINISHED, replacing
 from minibert.tracking.addresses import local_path
 from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, store_errors
-
-UNFINISHED = ".unfinished"
 
 
 class Artifacts:
@@ -91,7 +89,5 @@ def artifacts_of(store: Store, run_id: str) -> Artifacts:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}{UNFINISHED}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with replacing(path, durable=False) as temporary:
+        temporary.write_bytes(content)

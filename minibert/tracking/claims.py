@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from filelock import FileLock
 
+from minibert.locks import acquire
 from minibert.tracking.leases import Lease
-from minibert.tracking.locks import acquire
 from minibert.tracking.store import Store, store_errors
 
 

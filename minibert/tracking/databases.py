@@ -13,8 +13,8 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from minibert.errors import MinibertError
+from minibert.locks import wait_for
 from minibert.tracking.addresses import local_path, sqlite_address
-from minibert.tracking.locks import wait_for
 
 HOME = "minibert.home"
 BUSY_SECONDS = 20.0

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlparse
 
 from minibert.tracking.lookup import short_id
 from minibert.tracking.results import BIGRAM, LOSS, Result, beside, losses
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.tracking.sweeps import Child, Sweep
 
@@ -59,7 +60,7 @@ def describe_sweep(sweep: Sweep, study: Mapping[str, str | None], names: Mapping
     """
     newest = sweep.newest()
     members = [(name, newest.get(key)) for key, name in names.items()]
-    finished = [child for _, child in members if child is not None and child.status == "FINISHED"]
+    finished = [child for _, child in members if child is not None and child.status == Status.FINISHED]
     _log_summary(sweep, sorted(finished, key=lambda child: child.ended or 0.0))
     sweep.set_tags({NOTE: _sweep_note(sweep, study, members)})
 
@@ -90,7 +91,7 @@ def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence
     if study.get("hypothesis"):
         lines += [escaped(study["hypothesis"]), ""]
     compared = [child.id for _, child in members[:MOST_ROWS] if child is not None]
-    done = sum(child is not None and child.status == "FINISHED" for _, child in members)
+    done = sum(child is not None and child.status == Status.FINISHED for _, child in members)
     lines += [
         f"{done} of {len(members)} runs finished. [Side by side]({_comparison_path(sweep.store, compared)})",
         "",

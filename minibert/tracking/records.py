@@ -12,13 +12,13 @@ import numpy as np
 from minibert.errors import MinibertError
 from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
 MOST_PER_CALL = 100
 """MLflow takes at most this many parameters, or tags, in one call."""
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
-STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 
 class Record:
@@ -128,10 +128,11 @@ class Record:
         with store_errors(self.store.uri, f"read run {self.id}"):
             return self.store.client.get_run(self.id)
 
-    def finish(self, status: str, reason: str | None = None) -> None:
+    def finish(self, status: Status | str, reason: str | None = None) -> None:
         """Close the record as FINISHED, FAILED or KILLED; ``reason`` is kept as the tag ``minibert.reason``."""
-        if status not in STATUSES:
-            raise ValueError(f"status {status!r} is not one of {', '.join(STATUSES)}")
+        status = Status(status)
+        if not status.is_end:
+            raise ValueError(f"a record cannot be closed as {status}. Allowed: FINISHED, FAILED, KILLED")
         with store_errors(self.store.uri, f"close run {self.id} as {status}"):
             if reason is not None:
                 write_tags(self.store, self.id, {"minibert.reason": reason})
@@ -172,7 +173,7 @@ def reopen(store: Store, run, parameters: Mapping[str, Any], tags: Mapping[str, 
     Tags are overwritten; where a version or the git state is another than before, ``before_continuation.<tag>``
     keeps the old value, since the record then is the work of both.
     """
-    store.client.update_run(run.info.run_id, status="RUNNING")
+    store.client.update_run(run.info.run_id, status=Status.RUNNING)
     if "minibert.reason" in run.data.tags:
         store.client.delete_tag(run.info.run_id, "minibert.reason")
     new, old = _texts(tags), run.data.tags

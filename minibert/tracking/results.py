@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import short_id
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
 LOSS, UNIGRAM, BIGRAM = "eval/loss", "baseline/unigram_entropy", "baseline/bigram_cross_entropy"
@@ -17,7 +18,7 @@ class Result:
 
     run_id: str
     name: str
-    status: str
+    status: Status
     loss: float | None
     unigram: float | None
     bigram: float | None
@@ -28,7 +29,7 @@ class Result:
     def stays_above_bigram(self) -> bool:
         """Whether it finished and predicts no better than a model that knows the word before, and nothing else."""
         known = self.loss is not None and self.bigram is not None
-        return self.status == "FINISHED" and known and not self.loss < self.bigram
+        return self.status == Status.FINISHED and known and not self.loss < self.bigram
 
     def line(self) -> str:
         """``run 0123abcd finished: held-out loss 6.030 (unigram 6.052, bigram 5.011), figures in ...``"""
@@ -57,4 +58,4 @@ def read_result(store: Store, run_id: str) -> Result:
     artifacts, figures = artifacts_of(store, run_id), None
     if FIGURES in artifacts.list("figures"):
         figures = str(artifacts.folder / FIGURES) if artifacts.folder else f"its artifact {FIGURES}"
-    return Result(run_id, run.info.run_name, run.info.status, figures=figures, **losses(run.data.metrics))
+    return Result(run_id, run.info.run_name, Status(run.info.status), figures=figures, **losses(run.data.metrics))

@@ -16,6 +16,7 @@ from minibert.tracking.leases import Lease
 from minibert.tracking.records import Record, create, reopen
 from minibert.tracking.refusals import LEFT_OUT, send
 from minibert.tracking.retries import at_once, is_refusal, patiently
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, explain, store_errors
 from minibert.tracking.sweeps import membership
 from minibert.tracking.unsent import Point, read_points, write_points
@@ -202,7 +203,7 @@ class Run(Record):
         with store_errors(self.store.uri, f"record dataset {name}"):
             self.store.client.log_inputs(self.id, [used])
 
-    def finish(self, status: str, reason: str | None = None) -> None:
+    def finish(self, status: Status | str, reason: str | None = None) -> None:
         """Store the rest and close the run as FINISHED, FAILED or KILLED. A finished run's working folder goes.
 
         Raises :class:`MinibertError` when points could not be stored. They then lie in the working folder, and
@@ -211,10 +212,10 @@ class Run(Record):
         if not self._send():
             raise MinibertError(self._abandon())
         self._send_checkpoints()
-        if self.continued and status == "FINISHED":
+        if self.continued and status == Status.FINISHED:
             self._clear_failure()
         super().finish(status, reason)
-        if status == "FINISHED":
+        if status == Status.FINISHED:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def recover(self, last_steps: Mapping[str, int]) -> None:
@@ -254,7 +255,9 @@ class Run(Record):
         write_points(path, self._points)
         try:
             with at_once():
-                super().finish("FAILED", f"{len(self._points)} metric values could not be stored. {self._trouble}")
+                super().finish(
+                    Status.FAILED, f"{len(self._points)} metric values could not be stored. {self._trouble}"
+                )
         except MinibertError:
             pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
         return (

@@ -18,9 +18,9 @@ from filelock import FileLock
 
 from minibert.config import ROOT
 from minibert.errors import MinibertError, Refused, sentence, unknown_name
+from minibert.locks import file_lock, wait_for
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
 from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
-from minibert.tracking.locks import file_lock, wait_for
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, patiently
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from minibert.tracking.locks import wait_for
+from minibert.locks import wait_for
 from minibert.tracking.lookup import find_run_id
 from minibert.tracking.records import Record, create, flatten, reopen, write_tags
 from minibert.tracking.retries import patiently
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
 PLANNED = "planned.json"
@@ -27,8 +28,7 @@ class Child:
 
     id: str
     name: str
-    status: str
-    """RUNNING, FINISHED, FAILED or KILLED. After a kill -9 it stays RUNNING."""
+    status: Status
     reason: str | None
     step: int
     """Last step that any metric was recorded at; -1 before the first."""
@@ -59,7 +59,7 @@ class Sweep(Record):
         """Hash of the configuration -> the run of it that was started last."""
         return {child.config_hash: child for child in sorted(self.children(), key=lambda child: child.started)}
 
-    def close(self, child: Child, status: str, reason: str) -> None:
+    def close(self, child: Child, status: Status, reason: str) -> None:
         """Close a run whose own process can no longer do so."""
         Record(self.store, child.id, "", continued=True).finish(status, reason)
 
@@ -180,12 +180,12 @@ def _child(run, tag: str) -> Child:
     return Child(
         id=run.info.run_id,
         name=run.data.tags[tag],
-        status=run.info.status,
+        status=Status(run.info.status),
         reason=run.data.tags.get("minibert.reason"),
         step=max((metric.step for metric in recorded), default=-1),
         metrics={metric.key: metric.value for metric in recorded},
         parameters=run.data.params,
         tags=run.data.tags,
         started=run.info.start_time / 1000,
-        ended=run.info.end_time / 1000 if run.info.end_time and run.info.status != "RUNNING" else None,
+        ended=run.info.end_time / 1000 if run.info.end_time and run.info.status != Status.RUNNING else None,
     )

@@ -5,11 +5,11 @@ line by line, and a line that is damaged costs no other one.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from minibert.errors import MinibertError
+from minibert.files import replacing
 
 Point = tuple[str, float, int, int]
 """Metric, value, time in milliseconds since 1970, optimizer step"""
@@ -18,26 +18,14 @@ LARGEST = 2**63
 
 def write_points(path: Path, points: Iterable[Point]) -> None:
     """Replace the file at ``path`` by these points. Raises :class:`MinibertError` where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(point) + "\n" for point in points)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
     except OSError as error:
         raise MinibertError(
             f"{path}: metric values that the store has not taken could not be kept there ({error}). "
             "Free some space, then give the same command again."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_points(path: Path) -> tuple[list[Point], list[int]]:

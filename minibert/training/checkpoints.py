@@ -6,7 +6,6 @@ and text. A checksum of all that tells damage when it is read (:mod:`minibert.mo
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from minibert.errors import MinibertError, sentence
+from minibert.files import replacing
 from minibert.model.saved import checksum
 
 LAST_POWER = 512
@@ -36,26 +36,14 @@ def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> 
 
     Raises :class:`MinibertError` when there is no room, or no permission, to write it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     text = json.dumps(about)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={"minibert": text, "checksum": checksum(tensors, text)})
-        with open(temporary, "rb+") as file:
-            os.fchmod(file.fileno(), 0o644)  # safetensors lets nobody else read, not even in a shared store
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"minibert": text, "checksum": checksum(tensors, text)})
+            os.chmod(temporary, 0o644)  # safetensors lets nobody else read, not even in a shared store
     except (OSError, SafetensorError) as error:  # a full disk is the latter's, and no OSError
         raise MinibertError(
             f"The checkpoint {path} could not be written: {sentence(error)} The one before it is kept. "
             "Free some space and run again."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from minibert import interruption
 from minibert.errors import MinibertError
 from minibert.tracking import retries
-from minibert.tracking.locks import file_lock
+from minibert.locks import file_lock
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, is_transient, patiently
 from minibert.tracking.store import open_store
 

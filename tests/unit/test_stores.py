@@ -20,7 +20,7 @@ from minibert.serving.loading import find_run
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.addresses import sqlite_address, sqlite_path
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.locks import acquire, file_lock
+from minibert.locks import acquire, file_lock
 from minibert.tracking.store import explain, open_existing_store, store_address
 
 HASH = "c0ffee" * 10

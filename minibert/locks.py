@@ -1,4 +1,4 @@
-"""File locks: the kernel lets go of one when its process ends, however it ends. Waiting for one can be ended."""
+"""File locks. The kernel releases a lock when its process ends, whatever ends it. A signal ends the wait for one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ POLL_SECONDS = 0.2
 
 
 def file_lock(path: Path) -> FileLock:
-    """The lock at ``path``, its folder made. Lock files are kept: removing one is a race."""
+    """The lock at ``path``; its folder is made. Lock files are never removed, because removing one is a race."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # thread_local off: a lock may be released by another thread than the one that took it.
     return FileLock(path, thread_local=False, fallback_to_soft=False)
@@ -22,7 +22,7 @@ def file_lock(path: Path) -> FileLock:
 
 @contextmanager
 def wait_for(lock: FileLock) -> Iterator[None]:
-    """Hold the lock, as soon as no other process does."""
+    """Hold the lock. Waits while another process holds it."""
     acquire(lock)
     try:
         yield
@@ -31,10 +31,10 @@ def wait_for(lock: FileLock) -> Iterator[None]:
 
 
 def acquire(lock: FileLock, on_wait: Callable[[], None] | None = None) -> None:
-    """Take the lock; ``on_wait`` is called once where another process holds it.
+    """Take the lock; ``on_wait`` is called once if another process holds it.
 
-    Raises :class:`Interrupted` when this process is asked to end while it waits, even where signals are deferred,
-    and :class:`MinibertError` where the file system knows no locks.
+    Raises :class:`Interrupted` when this process is asked to end while it waits, even while signals are deferred,
+    and :class:`MinibertError` if the file system has no locks.
     """
     try:
         try:
@@ -48,6 +48,6 @@ def acquire(lock: FileLock, on_wait: Callable[[], None] | None = None) -> None:
         raise Interrupted(interruption.reason() or "ended while waiting") from None
     except OSError as error:
         raise MinibertError(
-            f"{lock.lock_file}: this file cannot be locked ({error}). Set tracking.folder to a file system that "
-            "knows flock."
+            f"{lock.lock_file}: this file cannot be locked ({error}). Set tracking.folder, and data.cache if it is "
+            "elsewhere, to a file system that supports flock."
         ) from error

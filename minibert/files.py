@@ -1,0 +1,42 @@
+"""Files that are either whole or as they were before, whatever ends the process that writes them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+UNFINISHED = ".unfinished"
+"""Suffix of a file that is still being written"""
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """A temporary path beside ``path``. At the end of the context, what was written to it takes the place of ``path``.
+
+    >>> with replacing(path) as temporary:
+    ...     temporary.write_bytes(content)
+
+    The folder is made. If the context ends with an exception, ``path`` stays as it was. ``durable`` flushes the
+    file and its folder to disk, so that the file also survives a power failure. Raises :class:`OSError`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if durable:
+            _flush(temporary)
+        os.replace(temporary, path)
+        if durable:
+            _flush(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the list of the files in a folder, is on disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
