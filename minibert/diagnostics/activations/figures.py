@@ -3,23 +3,19 @@
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
-from minibert.diagnostics.plotting.depths import OUTSIDE
 from minibert.diagnostics.plotting.panels import (
     AT_START,
-    Histories,
-    by_kind,
     colours_of,
     draw_initial,
     draw_outside,
     explain_colours,
     has_room_beside,
-    in_depth,
     in_order,
     label_once,
     scale_together,
     small_panels,
-    split_place,
 )
+from minibert.diagnostics.plotting.series import OUTSIDE, Histories, by_kind, by_layer, locate, read
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, step_axis
 
 KINDS = (
@@ -40,13 +36,13 @@ UNITS = {
 @drawing("activations")
 def plot_activation_sizes(record) -> dict[str, Drawing]:
     """``deviation`` and ``range``: a panel for each kind of activation, a line for each layer."""
-    names, drawn = record.metric_names("activation_"), {}
+    drawn = {}
     note = f"In batches of training, with dropout; the last layer at the positions that are read. {AT_START}"
-    deviations = by_kind(record, "activation_deviation", names)
+    deviations = by_kind(read(record, "activation_deviation"))
     if deviations:
         figure = _panels_by_kind([deviations], "deviation", True)
         drawn["deviation"] = Drawing(figure, f"Standard deviation of every activation. {note}")
-    ranges = [by_kind(record, f"activation_{bound}", names) for bound in ("minimum", "maximum")]
+    ranges = [by_kind(read(record, f"activation_{bound}")) for bound in ("minimum", "maximum")]
     if all(ranges):
         figure = _panels_by_kind(ranges, "smallest and largest", False)
         drawn["range"] = Drawing(figure, f"Smallest and largest number of every activation, a line each. {note}")
@@ -56,8 +52,7 @@ def plot_activation_sizes(record) -> dict[str, Drawing]:
 @drawing("activations")
 def plot_units(record) -> dict[str, Drawing]:
     """How many units are active, dead and selective, by layer over steps."""
-    names = record.metric_names()
-    found = {metric: by_kind(record, metric, names).get("", {}) for metric in UNITS}
+    found = {metric: by_layer(read(record, metric)) for metric in UNITS}
     found = {metric: histories for metric, histories in found.items() if histories}
     if not found:
         return {}
@@ -88,7 +83,7 @@ def plot_unit_activity(record) -> dict[str, Drawing]:
         return {}
     first, last = min(looks), max(looks)
     names = [name for name in looks[last] if name.endswith("/share")]
-    names.sort(key=lambda name: in_depth(split_place(name)[1]))
+    names.sort(key=lambda name: locate(name).depth)
     figure, panels = small_panels(len(names))
     edges = np.linspace(0, 1, 41)
     for name, panel in zip(names, panels, strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 from minibert.diagnostics.attention import maps  # noqa: F401  (its drawings register themselves)
 from minibert.diagnostics.attention.measures import CLOSE, cluster_heads
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.series import History, by_head, by_layer, layer_name, metric_name, read
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 PATTERNS = {
@@ -19,7 +20,6 @@ ROWS = (
 )
 MOST_NAMED = 48
 """Heads up to which a matrix of them is labelled with their names"""
-History = tuple[list[int], list[float]]
 
 
 @drawing("attention")
@@ -38,7 +38,7 @@ def _plot_patterns(record) -> dict[str, Drawing]:
 
     def uniform(quantity: str, layer: int) -> History:
         # A curve, not a line: which rows and pieces a batch holds moves it, and the heads with it.
-        return record.history(f"attention_uniform/{quantity}/layer_{layer}")
+        return record.history(metric_name("attention_uniform", quantity, layer_name(layer)))
 
     steps, _ = next(iter(entropy.values()))
     last, alike = steps[-1], (steps, [1.0] * len(steps))
@@ -146,19 +146,17 @@ def _plot_shares_over_steps(shares, uniform):
 
 def _plot_head_distances(record) -> dict[str, Drawing]:
     drawn = {}
-    names = record.metric_names("head_distance/layer_")
-    if names:
+    histories = by_layer(read(record, "head_distance"))
+    if histories:
         figure = new_figure(6, 4)
         panel = figure.subplots()
-        names.sort(key=_layer)
-        colours = _colours(len(names), COLOURS[:6])
-        histories = {_layer(name): record.history(name) for name in names}
+        colours = _colours(len(histories), COLOURS[:6])
         for (layer, (steps, values)), colour in zip(histories.items(), colours, strict=True):
             panel.plot(steps, values, color=colour, label=f"layer {layer}")
         finish(panel, "", "Jensen-Shannon divergence (nats)")
         step_axis(panel, next(iter(histories.values()))[0])
         panel.set_ylim(bottom=0)
-        panel.legend(frameon=False, fontsize=8, ncols=1 if len(names) <= 6 else 2)
+        panel.legend(frameon=False, fontsize=8, ncols=1 if len(histories) <= 6 else 2)
         drawn["head_distance"] = Drawing(
             figure,
             "How unlike the heads of a layer look, as a mean over its pairs of heads and over rows of held-out "
@@ -219,14 +217,7 @@ def plot_head_distances(distances: np.ndarray, layers: np.ndarray):
 
 def _read(record, quantity: str) -> dict[tuple[int, int], History]:
     """(layer, head) -> steps and values, in order"""
-    found = {}
-    for name in record.metric_names(f"attention_{quantity}/layer_"):
-        found[_layer(name), int(name.rsplit("_", 1)[1])] = record.history(name)
-    return dict(sorted(found.items()))
-
-
-def _layer(name: str) -> int:
-    return int(name.split("/layer_")[1].split("/")[0])
+    return by_head(read(record, f"attention_{quantity}"))
 
 
 def _sizes(histories) -> tuple[int, int]:

@@ -8,6 +8,14 @@ import numpy as np
 from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.geometry.collapse import SHARE_THRESHOLD, SPREAD_THRESHOLD, is_collapsed
 from minibert.diagnostics.geometry.measures import correlate_norms
+from minibert.diagnostics.plotting.series import (
+    last_value,
+    locate,
+    metric_name,
+    quantities_within,
+    read,
+    split_pair,
+)
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 GEOMETRY = {
@@ -33,7 +41,7 @@ History = Mapping[str, tuple[list[int], list[float]]]
 @drawing("geometry")
 def plot_representation_geometry(record) -> dict[str, Drawing]:
     """``quantities``, the measures over steps, and ``norm_frequency``, every token's norm at the last step."""
-    histories = {quantity: _histories(record, f"{quantity}/") for quantity in GEOMETRY}
+    histories = {quantity: _histories(record, quantity) for quantity in GEOMETRY}
     histories = {quantity: found for quantity, found in histories.items() if found}
     if not histories:
         return {}
@@ -62,12 +70,9 @@ def plot_similarity(record) -> dict[str, Drawing]:
         return {}
     caption = "Debiased linear CKA of the hidden states of every two places: 1 is equal up to rotation and scale."
     drawn = {"layer_similarity": Drawing(plot_layer_similarity(matrices), caption)}
-    histories = _histories(record, "layer_similarity/")
+    histories = _histories(record, "layer_similarity")
     if histories:
-        histories = {
-            f"{name.split('_layer_')[0]} to layer_{name.split('_layer_')[-1]}": history
-            for name, history in histories.items()
-        }
+        histories = {" to ".join(split_pair(pair)): history for pair, history in histories.items()}
         figure = plot_places_over_steps({"cka": histories}, {"cka": "similarity (debiased CKA)"})
         drawn["neighbour_similarity"] = Drawing(
             figure, "What each layer leaves as it was; dotted, at initialisation."
@@ -78,7 +83,7 @@ def plot_similarity(record) -> dict[str, Drawing]:
 @drawing("geometry")
 def plot_collapse(record) -> dict[str, Drawing]:
     """``mode_collapse``: both measures with their thresholds, and what is collapsed at the end, if anything is."""
-    histories = {quantity: _histories(record, f"mode_collapse/{quantity}/") for quantity in COLLAPSE}
+    histories = {quantity: _histories(record, f"mode_collapse/{quantity}") for quantity in COLLAPSE}
     if not all(histories.values()):
         return {}
     figure = plot_places_over_steps(histories, {name: label for name, (label, _, _) in COLLAPSE.items()})
@@ -111,27 +116,27 @@ def plot_collapse(record) -> dict[str, Drawing]:
 @drawing("geometry")
 def plot_stability(record) -> dict[str, Drawing]:
     """``stability``: every perturbation in a panel, from the embeddings to the last layer."""
-    names = record.metric_names("stability_cosine/")
-    if not names:
+    perturbations = quantities_within(record, "stability_cosine")
+    if not perturbations:
         return {}
 
-    def last(metric: str) -> float:
-        _, values = record.history(metric)
-        return values[-1] if values else math.nan
+    def last(quantity: str, *parts: str) -> float:
+        value = last_value(record, metric_name(quantity, *parts))
+        return math.nan if value is None else value
 
-    perturbations = list(dict.fromkeys(name.split("/")[1] for name in names))
     order = {name: index for index, name in enumerate(("typos", "case", "synonym", "dropout"))}
     perturbations.sort(key=lambda name: order.get(name, len(order)))
-    places = sorted({name.split("/")[2] for name in names}, key=_depth)
+    cosines = (_histories(record, f"stability_cosine/{name}") for name in perturbations)
+    places = sorted({place for found in cosines for place in found}, key=lambda place: locate(place).depth)
     found = {
         name: {
-            "stability": [last(f"stability/{name}/{place}") for place in places],
-            "cosine": [last(f"stability_cosine/{name}/{place}") for place in places],
-            "changed": last(f"stability_changed/{name}"),
+            "stability": [last("stability", name, place) for place in places],
+            "cosine": [last("stability_cosine", name, place) for place in places],
+            "changed": last("stability_changed", name),
         }
         for name in perturbations
     }
-    baseline = [last(f"stability_baseline/{place}") for place in places]
+    baseline = [last("stability_baseline", place) for place in places]
     caption = (
         "What is left of a sentence's mean vector after a change that leaves its meaning, at the end of the run. "
         "Bars: (cosine − baseline) / (1 − baseline), 1 is unchanged, 0 as far off as another sentence. "
@@ -213,7 +218,10 @@ def plot_norms_by_frequency(arrays: Mapping[str, np.ndarray], initial: Mapping[s
 
     ``arrays`` holds ``counts`` (m,) and ``norms/<place>`` (m,).
     """
-    places = sorted((key for key in arrays if key.startswith("norms/")), key=_depth)
+    places = sorted(
+        (key for key in arrays if key.startswith("norms/")),
+        key=lambda key: locate(key.removeprefix("norms/")).depth,
+    )
     columns = min(len(places), 4 if len(places) <= 8 else 5)
     rows = math.ceil(len(places) / columns)
     figure = new_figure(2.9 * columns, 2.6 * rows)
@@ -281,16 +289,9 @@ def plot_representation_stability(places: list[str], found: Mapping[str, Mapping
     return figure
 
 
-def _histories(record, prefix: str) -> dict[str, tuple[list[int], list[float]]]:
-    """What is recorded under ``prefix``, by the rest of the name, from the embeddings to the last layer."""
-    names = sorted((name.removeprefix(prefix) for name in record.metric_names(prefix)), key=_depth)
-    return {name: record.history(prefix + name) for name in names}
-
-
-def _depth(name: str) -> int:
-    """Where a place stands: the number at the end of its name; -1 for the embeddings."""
-    end = name.rsplit("_", 1)[-1]
-    return int(end) if end.isdecimal() else -1
+def _histories(record, quantity: str) -> dict[str, tuple[list[int], list[float]]]:
+    """Place -> history of a quantity, from the embeddings to the last layer."""
+    return {each.part: each.history for each in read(record, quantity)}
 
 
 def _colours(count: int):

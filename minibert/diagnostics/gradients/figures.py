@@ -13,14 +13,13 @@ from minibert.diagnostics.gradients.measures import (
     group_of,
 )
 from minibert.diagnostics.plotting.depths import (
-    OUTSIDE,
     colour_bar,
-    curves,
     depth_axis,
     group_colours,
     in_depth_order,
     weights_by_kind,
 )
+from minibert.diagnostics.plotting.series import OUTSIDE, read
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
@@ -80,7 +79,8 @@ def draw_gradients(record) -> dict[str, Drawing]:
 
 
 def _draw_gradient_flow(record) -> Drawing | None:
-    found = curves(record, "gradient_rms/", lambda part: "." not in part and part != "global")
+    groups_alone = read(record, "gradient_rms", lambda part: "." not in part and part != "global")
+    found = {each.part: each.history for each in groups_alone}
     if not found:
         return None
     from matplotlib import colormaps
@@ -156,7 +156,7 @@ def _draw_gradient_noise(record) -> Drawing | None:
 
 
 def _draw_gradient_cosine(record) -> Drawing | None:
-    found = curves(record, "gradient_cosine/")
+    found = {each.part: each.history for each in read(record, "gradient_cosine")}
     if "successive" not in found:
         return None
     whole = found.pop("successive")

@@ -4,7 +4,8 @@ import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.gradients.measures import UPDATE_RATIO_OFTEN_QUOTED
-from minibert.diagnostics.plotting.depths import OUTSIDE, curves, layer_colour, weights_by_kind
+from minibert.diagnostics.plotting.depths import layer_colour, weights_by_kind
+from minibert.diagnostics.plotting.series import OUTSIDE, read
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
 
 
@@ -14,7 +15,7 @@ def draw_weights(record) -> dict[str, Drawing]:
     drawn = {
         "update_ratios": _draw_kinds(
             record,
-            "update_ratio/",
+            "update_ratio",
             "‖Δθ‖ / ‖θ‖",
             "log",
             UPDATE_RATIO_OFTEN_QUOTED,
@@ -24,7 +25,7 @@ def draw_weights(record) -> dict[str, Drawing]:
         ),
         "distance_from_initialisation": _draw_kinds(
             record,
-            "relative_distance_from_initialisation/",
+            "relative_distance_from_initialisation",
             "‖θ - θ₀‖ / ‖θ₀‖",
             "linear",
             1.0,
@@ -33,7 +34,7 @@ def draw_weights(record) -> dict[str, Drawing]:
         ),
         "angle_from_initialisation": _draw_kinds(
             record,
-            "angle_from_initialisation/",
+            "angle_from_initialisation",
             "angle to θ₀ (radians)",
             "linear",
             np.pi / 2,
@@ -44,25 +45,25 @@ def draw_weights(record) -> dict[str, Drawing]:
     return {name: each for name, each in drawn.items() if each is not None}
 
 
-def _draw_kinds(record, prefix: str, label: str, scale: str, reference: float, caption: str) -> Drawing | None:
+def _draw_kinds(record, quantity: str, label: str, scale: str, reference: float, caption: str) -> Drawing | None:
     """A panel for every kind of weight: its curves over the steps, coloured by depth."""
-    found = curves(record, prefix, lambda part: part.endswith(".weight"))
+    found = {each.part: each for each in read(record, quantity, lambda part: part.endswith(".weight"))}
     if not found:
         return None
     kinds = weights_by_kind(found)
-    steps = sorted({step for seen, _ in found.values() for step in seen})
-    layers = 1 + max((int(name.split(".")[1]) for name in found if name.startswith("layers.")), default=0)
+    steps = sorted({step for each in found.values() for step in each.steps})
+    layers = 1 + max((each.layer for each in found.values() if each.layer is not None), default=0)
     columns = min(4, len(kinds))
     rows = -(-len(kinds) // columns)
     figure = new_figure(2.5 * columns + 1, 2.3 * rows + 0.5)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel, (kind, names) in zip(panels.flat, kinds.items(), strict=False):
         for number, name in enumerate(names):
-            outside = kind == OUTSIDE
-            colour = COLOURS[number % len(COLOURS)] if outside else layer_colour(int(name.split(".")[1]), layers)
-            seen, values = found[name]
-            values = np.where(np.array(values) > 0, values, np.nan) if scale == "log" else values
-            panel.plot(seen, values, color=colour, linewidth=1.2, label=name.removesuffix(".weight"))
+            each, values = found[name], np.array(found[name].values)
+            outside = each.layer is None
+            colour = COLOURS[number % len(COLOURS)] if outside else layer_colour(each.layer, layers)
+            values = np.where(values > 0, values, np.nan) if scale == "log" else values
+            panel.plot(each.steps, values, color=colour, linewidth=1.2, label=name.removesuffix(".weight"))
         panel.axhline(reference, color="grey", linestyle="--", linewidth=0.8)
         panel.set_yscale(scale)
         finish(panel, "", "", kind)

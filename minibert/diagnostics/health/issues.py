@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minibert.diagnostics.plotting.series import head_name, layer_name, locate
 from minibert.errors import MinibertError
 
 SEVERITIES = ("problem", "warning", "note")
@@ -149,16 +150,20 @@ class Histories:
 
     def by_layer(self, prefix: str) -> dict[str, History]:
         """``layer_i`` -> history, of the metrics ``<prefix>layer_i``."""
-        layers = {name.removeprefix(prefix): name for name in self.names(f"{prefix}layer_")}
-        return {layer: self.of(name) for layer, name in layers.items() if "/" not in layer}
+        places = ((name, locate(name.removeprefix(prefix))) for name in self.names(prefix))
+        return {
+            layer_name(place.layer): self.of(name)
+            for name, place in places
+            if place.layer is not None and place.head is None and not place.kind
+        }
 
     def by_head(self, prefix: str) -> dict[str, dict[str, History]]:
         """``layer_i`` -> ``head_j`` -> history, of the metrics ``<prefix>layer_i/head_j``."""
         found: dict[str, dict[str, History]] = {}
-        for name in self.names(f"{prefix}layer_"):
-            layer, _, head = name.removeprefix(prefix).partition("/")
-            if head.startswith("head_"):
-                found.setdefault(layer, {})[head] = self.of(name)
+        for name in self.names(prefix):
+            place = locate(name.removeprefix(prefix))
+            if place.layer is not None and place.head is not None:
+                found.setdefault(layer_name(place.layer), {})[head_name(place.head)] = self.of(name)
         return found
 
     @property

@@ -9,6 +9,7 @@ from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.landscape.measures import RISE, LinearPath, LossLandscape, Surface
 from minibert.diagnostics.landscape.sharpness import Sharpness
 from minibert.diagnostics.plotting.depths import colour_bar, in_depth_order
+from minibert.diagnostics.plotting.series import last_value, metric_name, quantities_within
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
@@ -151,11 +152,10 @@ def draw_path(record) -> dict[str, Drawing]:
 def draw_sharpness(record) -> dict[str, Drawing]:
     """``sharpness_by_group`` at the end, and ``sharpness`` over training."""
     drawn = {}
-    names = (name.split("/") for name in record.metric_names("sharpness/"))
-    if groups := in_depth_order({parts[1] for parts in names if len(parts) == 3}):
+    if groups := in_depth_order(quantities_within(record, "sharpness")):
 
         def bar(group: str, *parts: str) -> Bar:
-            return Bar(*(_last_value(record, f"sharpness/{group}/{part}") for part in parts))
+            return Bar(*(last_value(record, metric_name("sharpness", group, part)) for part in parts))
 
         eigenvalues = {group: bar(group, "top_eigenvalue", "residual") for group in groups}
         traces = {group: bar(group, "trace", "trace_standard_error") for group in groups}
@@ -327,10 +327,6 @@ def _step_colour(share: float):
     from matplotlib import colormaps
 
     return colormaps[SEQUENTIAL](float(share))
-
-
-def _last_value(record, metric: str) -> float:
-    return record.history(metric)[1][-1]
 
 
 def _last(record, diagnostic: str) -> Mapping[str, np.ndarray]:

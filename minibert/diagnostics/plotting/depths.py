@@ -3,20 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
+from minibert.diagnostics.plotting.series import OUTSIDE
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL
 
-OUTSIDE = "outside the layers"
-"""The kind of what belongs to no layer."""
 KINDS = ("attention.query", "attention.key", "attention.value", "attention.output", "feed_forward.in")
 """What kinds come in this order, before all others."""
-
-Curve = tuple[Sequence[int], Sequence[float]]
-
-
-def curves(record, prefix: str, chosen=lambda part: True) -> dict[str, Curve]:
-    """What follows the prefix -> steps and values, of the metrics ``chosen`` by that."""
-    parts = [name.removeprefix(prefix) for name in record.metric_names(prefix)]
-    return {part: record.history(prefix + part) for part in parts if chosen(part)}
 
 
 def in_depth_order(groups: Iterable[str]) -> list[str]:

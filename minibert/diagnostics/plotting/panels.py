@@ -1,22 +1,18 @@
 """Small panels, a kind of thing each, with a line for each layer, coloured by its depth."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.depths import OUTSIDE, layer_colour
+from minibert.diagnostics.plotting.depths import layer_colour
+from minibert.diagnostics.plotting.series import OUTSIDE, Histories
 from minibert.diagnostics.plotting.style import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-History = tuple[list[int], list[float]]
-"""Steps and values"""
-Histories = dict[int | str, History]
-"""Layer, or the name of what is of no layer -> history"""
 COLUMNS = 4
 """Most panels in a row"""
 FEW = 4
@@ -26,28 +22,6 @@ AT_START = (
 )
 LEFT, BETWEEN, RIGHT, BELOW, ABOVE = 0.8, 0.55, 1.1, 0.6, 0.6
 """Inches left of all panels, after each, for the bar of colours, below all panels, and above each"""
-
-
-def by_kind(record, prefix: str, names: Iterable[str]) -> dict[str, Histories]:
-    """Kind -> layer -> history, of the metrics ``<prefix>/layer_2/kind`` or ``<prefix>/layers.2.kind.weight``.
-
-    What is of no layer is of the kind :data:`OUTSIDE`, by its own name; a layer as a whole is of the kind ``""``.
-    """
-    found: dict[str, Histories] = {}
-    for name in names:
-        if name.startswith(f"{prefix}/"):
-            kind, layer = split_place(name.removeprefix(f"{prefix}/"))
-            found.setdefault(kind, {})[layer] = record.history(name)
-    return {kind: {layer: each[layer] for layer in sorted(each, key=in_depth)} for kind, each in found.items()}
-
-
-def split_place(place: str) -> tuple[str, int | str]:
-    """``layers.2.attention.query.weight`` and ``layer_2/attention/query`` are (``attention query``, 2)."""
-    place = place.removesuffix(".weight")
-    match = re.fullmatch(r"layers?[._](\d+)(?:[./](.+))?", place)
-    if match is None:
-        return OUTSIDE, re.sub("[._/]", " ", place)
-    return re.sub("[._/]", " ", match[2] or ""), int(match[1])
 
 
 def in_depth(layer: int | str) -> tuple[int, str]:

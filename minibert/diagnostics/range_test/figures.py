@@ -3,6 +3,7 @@
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.series import read
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 
 CAPTION = (
@@ -22,7 +23,7 @@ MARKS = {
 @drawing("training")
 def plot_range_test(record) -> dict[str, Drawing]:
     """``lr_range``: the losses of a range test against its rates, with what is read from them."""
-    found = {name.removeprefix("lr_range/"): record.history(name)[1] for name in record.metric_names("lr_range/")}
+    found = {each.part: each.values for each in read(record, "lr_range")}
     if "smoothed_loss" not in found:
         return {}
     rates, losses = (np.array(record.history(f"train/{name}")[1]) for name in ("learning_rate", "loss"))

@@ -3,11 +3,8 @@
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
-from minibert.diagnostics.plotting.depths import OUTSIDE
 from minibert.diagnostics.plotting.panels import (
     AT_START,
-    Histories,
-    by_kind,
     colours_of,
     draw_initial,
     draw_outside,
@@ -19,8 +16,8 @@ from minibert.diagnostics.plotting.panels import (
     name_lines,
     scale_together,
     small_panels,
-    split_place,
 )
+from minibert.diagnostics.plotting.series import OUTSIDE, Histories, by_kind, locate, read
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, step_axis
 
 KINDS = (
@@ -53,9 +50,9 @@ SPAN = 1e4
 @drawing("spectra")
 def plot_weight_spectra(record) -> dict[str, Drawing]:
     """A figure for each quantity, with a panel for each kind of matrix and a line for each layer."""
-    names, drawn = record.metric_names(), {}
+    drawn = {}
     for quantity, (label, definition) in DEFINITIONS.items():
-        histories = by_kind(record, quantity, names)
+        histories = by_kind(read(record, quantity))
         if histories:
             caption = f"{label.capitalize()} of every weight matrix, not centred: {definition}. {AT_START}"
             drawn[quantity] = Drawing(_panels_by_kind(histories, label, quantity in LOGARITHMIC), caption)
@@ -71,8 +68,8 @@ def plot_singular_values(record) -> dict[str, Drawing]:
     first, last = min(looks), max(looks)
     places: dict[str, dict[int | str, str]] = {}
     for name in looks[last]:
-        kind, layer = split_place(name)
-        places.setdefault(kind, {})[layer] = name
+        location = locate(name)
+        places.setdefault(location.kind, {})[location.key] = name
     colours = _layer_colours(places)
     kinds = in_order(places, KINDS)
     figure, panels = small_panels(len(kinds))
@@ -95,11 +92,9 @@ def plot_singular_values(record) -> dict[str, Drawing]:
 @drawing("spectra")
 def plot_hidden_quantities(record) -> dict[str, Drawing]:
     """How hidden states spread, over steps: a panel for each quantity, a line for each layer."""
-    names, found = record.metric_names("hidden_"), {}
+    found = {}
     for quantity in HIDDEN_LABELS:
-        histories: Histories = {}
-        for each in by_kind(record, f"hidden_{quantity}", names).values():
-            histories |= each
+        histories: Histories = {each.location.key: each.history for each in read(record, f"hidden_{quantity}")}
         if histories:
             found[quantity] = histories
     if not found:
@@ -130,7 +125,7 @@ def plot_hidden_spectra(record) -> dict[str, Drawing]:
     if not looks:
         return {}
     colours = colours_of(sorted(looks))
-    places = sorted(looks[max(looks)], key=lambda place: in_depth(split_place(place)[1]))
+    places = sorted(looks[max(looks)], key=lambda place: locate(place).depth)
     figure, panels = small_panels(len(places))
     for place, panel in zip(places, panels, strict=True):
         for step, colour in colours.items():
