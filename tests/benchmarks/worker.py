@@ -81,11 +81,10 @@ class Worker:
 
     def undisturbed_steps(self, count: int) -> tuple["Turn", int]:
         """A turn on a quiet machine, and which attempt it was. The last attempt counts whatever others did."""
-        for attempt in range(1, ATTEMPTS + 1):
-            turn = self.steps(count)
-            if turn.others <= QUIET:
-                break
+        turn, attempt = self.steps(count), 1
+        while turn.others > QUIET and attempt < ATTEMPTS:
             time.sleep(PAUSE_SECONDS)
+            turn, attempt = self.steps(count), attempt + 1
         return turn, attempt
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
     needed |= {"range_test": ["training.log_every=1"]}
     needed |= (
-        dict.fromkeys(groups()["optimizer/inner"], ["optimizer=lookahead"]) if group == "optimizer/inner" else {}
+        {key: ["optimizer=lookahead"] for key in groups()["optimizer/inner"]} if group == "optimizer/inner" else {}
     )
     (job, *_) = plan(
         [f"{'+' if group == 'experiment' else ''}{group}={option}", *needed.get(option, [])], False

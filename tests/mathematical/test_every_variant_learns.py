@@ -82,8 +82,16 @@ VARIANTS = {
     "pre_rms": model(norm_kind="rms_norm"),
     "post_rms": model(norm="post", norm_kind="rms_norm"),
     **{name: model(init=name) for name in ("xavier", "kaiming", "orthogonal", "small", "zero_residual")},
-    **{name: {"optimizer": schema(learning_rate=RATES[name])} for name, schema in OPTIMIZERS.items() if name != "lookahead"},
-    "lookahead": {"optimizer": LookaheadConfig(inner=AdamWConfig(learning_rate=RATES["lookahead"]), learning_rate=RATES["lookahead"])},
+    **{
+        name: {"optimizer": schema(learning_rate=RATES[name])}
+        for name, schema in OPTIMIZERS.items()
+        if name != "lookahead"
+    },
+    "lookahead": {
+        "optimizer": LookaheadConfig(
+            inner=AdamWConfig(learning_rate=RATES["lookahead"]), learning_rate=RATES["lookahead"]
+        )
+    },
     "no clipping": {"clipping": ClippingConfig()},
     "adaptive clipping": {"clipping": AdaptiveClippingConfig()},
     "percentile clipping": {"clipping": PercentileClippingConfig()},

@@ -225,7 +225,8 @@ def test_logits_equal_the_textbook_formulas(norm, activation_name):
     "position",
     [
         PositionConfig("sinusoidal"), RelativeConfig(distance=2), RelativeBiasConfig(buckets=8, farthest=3),
-        RopeConfig(base=20.0), RopeConfig(base=20.0, fraction=0.5), PositionConfig("alibi"), PositionConfig("none"),
+        RopeConfig(base=20.0), RopeConfig(base=20.0, fraction=0.5),
+        PositionConfig("alibi"), PositionConfig("none"),
     ],
     ids=lambda position: f"{position.name} {getattr(position, 'fraction', '')}",
 )  # fmt: skip

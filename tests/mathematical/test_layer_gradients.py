@@ -351,7 +351,7 @@ def test_mlm_head(name, kind):
 
 
 def test_gradients_of_repeated_rows_are_summed():
-    params, grads = scattered_parameters([Block("table.weight", (5, 2))])
+    _params, grads = scattered_parameters([Block("table.weight", (5, 2))])
     rows, values = np.array([4, 1, 4, 4]), np.array([[1.0, 10], [2, 20], [3, 30], [4, 40]])
     grads.add_rows("table.weight", rows, values)
     np.testing.assert_array_equal(grads["table.weight"], [[0, 0], [2, 20], [0, 0], [0, 0], [8, 80]])

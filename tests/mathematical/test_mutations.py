@@ -452,12 +452,14 @@ MUTATIONS = [
     Mutation(
         "gradient of one auxiliary task over that of another", "auxiliary_heads:auxiliary_losses",
         {"dx[rows] += auxiliary_head_backward": "dx[rows] = auxiliary_head_backward"},
-        auxiliary.test_loss_and_gradients_with_auxiliary_tasks, {"norm": "pre", "recompute": False, "dropout": 0.0},
+        auxiliary.test_loss_and_gradients_with_auxiliary_tasks,
+        {"norm": "pre", "recompute": False, "dropout": 0.0},
     ),
     Mutation(
         "gradient of the auxiliary heads instead of the MLM head's", "bert:MiniBERT.backward",
         {"dread[cache.predicted] += dhead": "pass"},
-        auxiliary.test_loss_and_gradients_with_auxiliary_tasks, {"norm": "pre", "recompute": False, "dropout": 0.0},
+        auxiliary.test_loss_and_gradients_with_auxiliary_tasks,
+        {"norm": "pre", "recompute": False, "dropout": 0.0},
     ),
 ]  # fmt: skip
 

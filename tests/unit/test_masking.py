@@ -155,7 +155,7 @@ def test_a_row_depends_on_itself_and_its_generator_only():
     masking = UniformMasking(VOCAB, 0.15, 0.15)
     together = masking.apply(input_ids, generators(8))
     alone = masking.apply(input_ids[5:6], [generator(3, 0, 5)])
-    for whole, part in zip(together, alone):
+    for whole, part in zip(together, alone, strict=True):
         assert (whole[5] == part[0]).all()
 
 
@@ -174,5 +174,5 @@ def test_unset_rates_follow_the_common_rate():
 
 
 def test_an_unknown_masking_is_answered_with_the_nearest_one():
-    with pytest.raises(MinibertError, match="masking.name: unknown name 'unifrom' .did you mean 'uniform'"):
+    with pytest.raises(MinibertError, match=r"masking.name: unknown name 'unifrom' .did you mean 'uniform'"):
         build_masking(MaskingConfig(name="unifrom"), VOCAB)

@@ -39,7 +39,9 @@ def test_every_token_is_kept_once_and_in_order():
     packed = cut_documents(documents, sequence_length=64)
     for index, document in enumerate(documents):
         own = packed.documents == index
-        rows = [row[1 : length - 1] for row, length in zip(packed.input_ids[own], packed.lengths[own])]
+        rows = [
+            row[1 : length - 1] for row, length in zip(packed.input_ids[own], packed.lengths[own], strict=True)
+        ]
         assert np.concatenate([ids(), *rows]).tolist() == document.tolist()
     assert packed.text_tokens == sum(map(len, documents))
 
@@ -62,7 +64,7 @@ def test_no_tokens_give_no_sequences():
 
 
 def test_packed_rows_are_full_but_for_room_too_small_for_a_piece():
-    """Rows of 8: 9 tokens fill [CLS] 6 [SEP] and begin a row with 3; 1 token more takes the 3 places left there."""
+    """Rows of 8: 9 tokens fill [CLS] 6 [SEP] and begin a row with 3; 1 token more fits there."""
     packed = pack_documents([ids(*range(11, 20)), ids(31), ids(41, 42)], sequence_length=8)
     assert packed.input_ids.tolist() == [
         [CLS, 11, 12, 13, 14, 15, 16, SEP],

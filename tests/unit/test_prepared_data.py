@@ -224,7 +224,7 @@ def test_progress_is_reported_when_something_is_computed_only(config):
 
 
 def test_too_little_text_for_a_sequence_is_refused_and_leaves_no_cache(config, tmp_path):
-    with pytest.raises(MinibertError, match="too little text, the evaluation split .*training.sequence_length"):
+    with pytest.raises(MinibertError, match=r"too little text, the evaluation split .*training.sequence_length"):
         prepare(config, sequence_length=1000)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
@@ -232,5 +232,5 @@ def test_too_little_text_for_a_sequence_is_refused_and_leaves_no_cache(config, t
 def test_a_cache_that_cannot_be_written_is_one_message(config, tmp_path):
     (tmp_path / "file").write_text("in the way")
     config.cache = str(tmp_path / "file" / "cache")
-    with pytest.raises(MinibertError, match="data.cache=.*cannot be written"):
+    with pytest.raises(MinibertError, match=r"data.cache=.*cannot be written"):
         prepare(config)

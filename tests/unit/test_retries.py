@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from minibert import interruption
 from minibert.errors import MinibertError
-from minibert.tracking import retries
 from minibert.locks import file_lock
+from minibert.tracking import retries
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, is_transient, patiently
 from minibert.tracking.store import open_store
 
@@ -26,7 +26,7 @@ def raised(make, cause=None):
         try:
             raise cause or KeyError("unrelated")
         except BaseException:
-            raise make
+            raise make  # noqa: B904  (MLflow raises so)
     except type(make) as error:
         return error
 

@@ -15,12 +15,12 @@ from sqlalchemy import create_engine
 from minibert import MiniBERT, create_tokenizer, interruption, load_model
 from minibert.errors import MinibertError, Refused
 from minibert.interruption import Interrupted
+from minibert.locks import acquire, file_lock
 from minibert.running.plan import plan
 from minibert.serving.loading import find_run
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.addresses import sqlite_address, sqlite_path
 from minibert.tracking.artifacts import artifacts_of
-from minibert.locks import acquire, file_lock
 from minibert.tracking.store import explain, open_existing_store, store_address
 
 HASH = "c0ffee" * 10

@@ -205,7 +205,7 @@ def test_a_store_that_stays_away_leaves_the_points_in_a_file_that_the_next_start
     client.down = True
     run.log({"train/loss": 8.0}, 1)
     run.log({"train/loss": math.nan}, 2)
-    with pytest.raises(MinibertError, match="the last 2 metric values of run .*server went away"):
+    with pytest.raises(MinibertError, match=r"the last 2 metric values of run .*server went away"):
         run.finish("FINISHED")
     assert len((run.folder / UNSENT).read_text().splitlines()) == 2
     assert stored(store, run).info.status != "FINISHED"
@@ -365,13 +365,13 @@ def test_a_new_parent_adopts_the_runs_of_a_deleted_one_and_leaves_those_of_other
 
 
 def test_an_absent_server_is_one_clear_error(tmp_path):
-    with pytest.raises(MinibertError, match="http://localhost:1: could not open it. No server answers there"):
+    with pytest.raises(MinibertError, match=r"http://localhost:1: could not open it. No server answers there"):
         open_store("http://localhost:1", tmp_path, "minibert")
 
 
 def test_a_deleted_experiment_is_one_clear_error(store):
     store.client.delete_experiment(store.experiment_id)
-    with pytest.raises(MinibertError, match="tracking.experiment=minibert: this experiment was deleted"):
+    with pytest.raises(MinibertError, match=r"tracking.experiment=minibert: this experiment was deleted"):
         open_store(None, store.folder, "minibert")
 
 
