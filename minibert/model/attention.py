@@ -12,7 +12,7 @@ from minibert.model.gating import gate_blocks, gate_heads, gate_heads_backward
 from minibert.model.norms import RMSNormCache, rms_norm, rms_norm_backward
 from minibert.model.ops import column_sums, dropout, linear, linear_backward, softmax, softmax_backward
 from minibert.model.parameters import Block
-from minibert.model.positions import NOWHERE, NoPositions, Places
+from minibert.model.positions import NOWHERE, Places, PositionScheme
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -49,7 +49,7 @@ class AttentionCache(NamedTuple):
     """The order of the tokens, as seen by the rows that ask"""
 
 
-def attention_blocks(prefix: str, config: ModelConfig, position: NoPositions) -> list[Block]:
+def attention_blocks(prefix: str, config: ModelConfig, position: PositionScheme) -> list[Block]:
     size = config.hidden_size
     three = ("query", "key", "value")
     return [

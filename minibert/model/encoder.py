@@ -21,7 +21,7 @@ from minibert.model.feed_forward import FeedForwardCache, feed_forward, feed_for
 from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
 from minibert.model.ops import dropout
 from minibert.model.parameters import Block
-from minibert.model.positions import NOWHERE, NoPositions
+from minibert.model.positions import NOWHERE, PositionScheme
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -36,7 +36,7 @@ class LayerCache(NamedTuple):
     """(B·R, D) mask on the branch"""
 
 
-def encoder_blocks(config: ModelConfig, position: NoPositions) -> list[Block]:
+def encoder_blocks(config: ModelConfig, position: PositionScheme) -> list[Block]:
     blocks = []
     for index in range(config.layers):
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
@@ -71,7 +71,7 @@ def layer(
     if pre:
         branch, attention_norm = norm(x, f"{attend}.norm", params, config, work)
     y, attention_cache = attention(branch, batch, attend, params, config, bias, rows, masks, work, places)
-    attention_mask = _drop(y, batch, len(x) // batch, rows, masks, config.dropout, work)
+    attention_dropout = _drop(y, batch, len(x) // batch, rows, masks, config.dropout, work)
     y += x if rows is None else take_rows(x, rows)
     if not pre:
         y, attention_norm = norm(y, f"{attend}.norm", params, config, work)
@@ -80,12 +80,17 @@ def layer(
     if pre:
         branch, feed_forward_norm = norm(y, f"{feed}.norm", params, config, work)
     z, feed_forward_cache = feed_forward(branch, feed, params, config, work)
-    feed_forward_mask = _drop(z, batch, len(x) // batch, rows, masks, config.dropout, work)
+    feed_forward_dropout = _drop(z, batch, len(x) // batch, rows, masks, config.dropout, work)
     z += y
     if not pre:
         z, feed_forward_norm = norm(z, f"{feed}.norm", params, config, work)
     return z, LayerCache(
-        attention_cache, attention_norm, attention_mask, feed_forward_cache, feed_forward_norm, feed_forward_mask
+        attention_cache,
+        attention_norm,
+        attention_dropout,
+        feed_forward_cache,
+        feed_forward_norm,
+        feed_forward_dropout,
     )
 
 

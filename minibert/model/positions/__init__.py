@@ -9,9 +9,9 @@ from minibert.model.positions.absolute import AbsolutePositions, SinusoidalPosit
 from minibert.model.positions.biases import AlibiPositions, RelativeBiasPositions
 from minibert.model.positions.relative import RelativePositions
 from minibert.model.positions.rotary import RotaryPositions
-from minibert.model.positions.scheme import NOWHERE, NoPositions, Places
+from minibert.model.positions.scheme import NOWHERE, NoPositions, Places, PositionScheme
 
-__all__ = ["NOWHERE", "POSITIONS", "NoPositions", "Places", "build_positions"]
+__all__ = ["NOWHERE", "POSITIONS", "NoPositions", "Places", "PositionScheme", "build_positions"]
 
 POSITIONS = {
     "none": NoPositions,
@@ -24,6 +24,6 @@ POSITIONS = {
 }
 
 
-def build_positions(config: ModelConfig) -> NoPositions:
+def build_positions(config: ModelConfig) -> PositionScheme:
     """The scheme that ``config.position`` names."""
     return POSITIONS[config.position.name](config)

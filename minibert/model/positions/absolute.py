@@ -3,10 +3,10 @@
 import numpy as np
 
 from minibert.model.parameters import Block
-from minibert.model.positions.scheme import NoPositions, length, refuse_beyond_training
+from minibert.model.positions.scheme import PositionScheme, length, refuse_beyond_training
 
 
-class AbsolutePositions(NoPositions):
+class AbsolutePositions(PositionScheme):
     """x_t += P_t with a learned table P (max_length, D). Longer sequences are refused.
 
     Devlin et al., "BERT", NAACL 2019.
@@ -31,7 +31,7 @@ class AbsolutePositions(NoPositions):
         grads.add(self.NAME, gradient)
 
 
-class SinusoidalPositions(NoPositions):
+class SinusoidalPositions(PositionScheme):
     """x_t += σ P_t with P_t = (sin tω₀, cos tω₀, sin tω₁, cos tω₁, ...), ω_p = 10000^(-2p / D), nothing learned.
 
     A shift by s turns each pair (sin tω, cos tω) by the angle sω: a linear map, the same at every t, which is what

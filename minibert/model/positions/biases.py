@@ -6,10 +6,10 @@ The number is multiplied by √K where it is made, since scores are divided by �
 import numpy as np
 
 from minibert.model.parameters import Block
-from minibert.model.positions.scheme import NoPositions, Places, distances, take_queries
+from minibert.model.positions.scheme import Places, PositionScheme, distances, take_queries
 
 
-class AlibiPositions(NoPositions):
+class AlibiPositions(PositionScheme):
     """s_ij = qᵢ · kⱼ / √K - m_h |i - j|: a penalty on distance, with a slope for each head, nothing learned.
 
     Slopes are 2^(-8/H), 2^(-16/H), ..., 2^-8 for H heads, a power of two; another number of heads takes the slopes
@@ -34,7 +34,7 @@ def alibi_slopes(heads: int) -> np.ndarray:
     return np.concatenate([slopes, between[: heads - power]])
 
 
-class RelativeBiasPositions(NoPositions):
+class RelativeBiasPositions(PositionScheme):
     """s_ij = qᵢ · kⱼ / √K + b_h[bucket(j - i)], b a learned table (buckets, H) that all layers share.
 
     Half of the buckets are for keys behind the query, half for those before it and at it. In each half, the first

@@ -5,8 +5,8 @@ from scipy.sparse import csr_array
 
 from minibert.model.parameters import Block
 from minibert.model.positions.scheme import (
-    NoPositions,
     Places,
+    PositionScheme,
     distances,
     length,
     refuse_beyond_training,
@@ -14,7 +14,7 @@ from minibert.model.positions.scheme import (
 )
 
 
-class RelativePositions(NoPositions):
+class RelativePositions(PositionScheme):
     """s_ij = qᵢ · (kⱼ + a[c(j - i)]) / √K and Cᵢ = Σⱼ w_ij (vⱼ + r[c(j - i)]), with a and r learned tables
     (2d + 1, K) of each layer, which its heads share, and c(x) = max(-d, min(x, d)) + d.
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minibert.model.positions.scheme import NoPositions, Places, take_queries
+from minibert.model.positions.scheme import Places, PositionScheme, take_queries
 
 
-class RotaryPositions(NoPositions):
+class RotaryPositions(PositionScheme):
     """q_m -> q_m e^{imω}, k_n -> k_n e^{inω}: entries 2p and 2p + 1 of a head, read as one complex number, turn by
     ω_p = base^(-2p / R) a position.
 

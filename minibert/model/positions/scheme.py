@@ -1,4 +1,4 @@
-"""What a position scheme may do. Here it does nothing: the scheme ``none``, and the base of all others."""
+"""What a position scheme may do, and the scheme ``none``, which does nothing."""
 
 import numpy as np
 
@@ -41,12 +41,8 @@ NOWHERE = Places()
 """Attention that is not told of any order."""
 
 
-class NoPositions:
-    """The order of tokens is not told: the network is permutation-equivariant.
-
-    Haviv et al., "Transformer Language Models without Positional Encodings Still Learn Positional Information",
-    Findings of EMNLP 2022, found that causal networks learn the order all the same, and that masked ones do not.
-    """
+class PositionScheme:
+    """How the network learns the order of tokens. A scheme overrides what it needs; the rest does nothing."""
 
     def __init__(self, config: ModelConfig):
         self.config = config
@@ -68,6 +64,14 @@ class NoPositions:
     def places(self, position_ids: np.ndarray | None, batch: int, tokens: int, bias, params) -> Places:
         """What attention does in a pass over sequences at these positions, under the mask ``bias`` (or None)."""
         return NOWHERE
+
+
+class NoPositions(PositionScheme):
+    """The network is not told the order of tokens: it is permutation-equivariant.
+
+    Haviv et al., "Transformer Language Models without Positional Encodings Still Learn Positional Information",
+    Findings of EMNLP 2022, found that causal networks learn the order all the same, and that masked ones do not.
+    """
 
 
 def refuse_beyond_training(needed: int, config: ModelConfig) -> None:
