@@ -28,7 +28,7 @@ class TrainingLog:
         if step is None or not step.gradient_norms:
             return
         metrics = {
-            "train/loss": trainer.take_mean_loss(),
+            "train/loss": trainer.meters.take_mean_loss(),
             "train/learning_rate": step.learning_rate,
             "gradient_norm/global": step.gradient_norm,
             "train/tokens_per_second": progress.tokens_seen / progress.seconds,
@@ -37,8 +37,10 @@ class TrainingLog:
             "flops": progress.flops,
             "seconds": progress.seconds,
         }
-        metrics |= {f"train/{name}": value for name, value in trainer.take_measured().items()} | step.settings
-        metrics |= {f"train/{name}": value for name, value in trainer.take_clipped_share().items()}
+        metrics |= {
+            f"train/{name}": value for name, value in trainer.meters.take_measured().items()
+        } | step.settings
+        metrics |= {f"train/{name}": value for name, value in trainer.meters.take_clipped_share().items()}
         norms = {
             f"gradient_norm/{group.replace('layers.', 'layer_')}": n for group, n in step.gradient_norms.items()
         }

@@ -1,6 +1,7 @@
-"""One step held still: what a diagnostic may ask for."""
+"""What a diagnostic may ask for of one training step: before its update, and after it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from minibert.config import Config
 from minibert.data.batches import Batch
 from minibert.model.bert import ForwardCache, MiniBERT
-from minibert.model.parameters import Gradients, Parameters
+from minibert.model.parameters import Parameters
 
 
 class Probe(NamedTuple):
@@ -25,58 +26,91 @@ class After(NamedTuple):
     """The batch of the step once more, with the same dropout, at the parameters that the step led to."""
 
     loss: float
-    gradients: Gradients
+    gradients: Parameters
 
 
-@dataclass
-class Snapshot:
-    """The forward and backward pass of one training step, read where it stands.
+class HeldOut:
+    """The held-out batch of one step. The pass over it is made when it is first asked for."""
 
-    All of it belongs to the parameters θₛ that s = ``step`` optimizer steps have led to, and to the next batch. The
-    arrays are valid only while the diagnostic runs, and must not be changed.
-    """
-
-    step: int
-    """Optimizer steps done: 0 is the network at its initialisation"""
-    model: MiniBERT
-    """With θₛ, or, where ``update`` or ``after`` is asked for, already with θₛ₊₁"""
-    config: Config
-    batch: Batch
-    caches: list[ForwardCache]
-    """One a lane: together the whole batch, in order; with accumulation, the last part of it. As the pass left them:
-    with dropout, and with the last layer at the positions that were predicted"""
-    loss: float
-    """Nats a prediction, before the update"""
-    gradients: Gradients
-    """Of the mean loss at θₛ, before clipping"""
-    gradient_norm: float
-    initial: Parameters
-    """θ₀"""
-    data: Any
-    """:class:`minibert.data.prepared.PreparedData`: tokenizer, unigram counts, baselines"""
-    probe_batch: Batch
-    lanes: Any
-    """:class:`minibert.training.lanes.Lanes`"""
-    lane_gradients: list[np.ndarray] = field(default_factory=list)
-    """Flat, one a lane, of the lane's share: they sum to ``gradients``"""
-    lane_predictions: list[int] = field(default_factory=list)
-    """Predictions in each lane's share"""
-    previous_gradient: np.ndarray | None = None
-    """Flat, of the pass one step before; None at the start"""
-    params_before: Parameters | None = None
-    """θₛ, where ``update`` is asked for"""
-    update: Parameters | None = None
-    """θₛ₊₁ - θₛ; None at the end of training"""
-    learning_rate: float | None = None
-    """Of the update"""
-    compute_after: Any = None
+    def __init__(self, model: MiniBERT, batch: Batch):
+        self.model, self.batch = model, batch
 
     @cached_property
     def probe(self) -> Probe:
-        batch = self.probe_batch
+        batch = self.batch
         logits, cache = self.model.forward(batch.input_ids, batch.attention_mask, position_ids=batch.position_ids)
         return Probe(batch, cache, logits)
 
+
+@dataclass(kw_only=True)
+class Moment:
+    """What every step has. Arrays are valid only while a diagnostic runs, and must not be changed."""
+
+    step: int
+    """s, the optimizer steps done before this one: 0 is the network at its initialisation"""
+    model: MiniBERT
+    config: Config
+    initial: Parameters | None
+    """θ₀; None where no diagnostic asks for it"""
+    data: Any
+    """:class:`minibert.data.prepared.PreparedData`: tokenizer, unigram counts, baselines"""
+    held_out: HeldOut
+
+    @property
+    def probe_batch(self) -> Batch:
+        return self.held_out.batch
+
+    @property
+    def probe(self) -> Probe:
+        return self.held_out.probe
+
+
+@dataclass(kw_only=True)
+class TrainingPass:
+    """The forward and backward pass of a step, at the parameters θₛ before its update."""
+
+    batch: Batch
+    caches: list[ForwardCache]
+    """One a lane: together the whole batch, in order; with accumulation, the last part of it. They are as the pass
+    left them: with dropout, and with the last layer at the positions that were predicted"""
+    loss: float
+    """Nats a prediction"""
+    gradients: Parameters
+    """Of the mean loss, before clipping"""
+    gradient_norm: float
+    lane_gradients: list[np.ndarray]
+    """Flat, one a lane, of the lane's share: they sum to ``gradients``. Empty where no diagnostic asks for them"""
+    lane_predictions: list[int]
+    """Predictions in each lane's share"""
+    previous_gradient: np.ndarray | None
+    """Flat, of the pass one step before; None at the start"""
+
+
+@dataclass(kw_only=True)
+class BeforeUpdate(TrainingPass, Moment):
+    """A step before its update: ``model`` has θₛ."""
+
+
+@dataclass(kw_only=True)
+class Updated(Moment):
+    """A step after its update: ``model`` has θₛ₊₁.
+
+    This is what is left of the last update of a range test, which turns out to be the last one step later.
+    """
+
+    params_before: Parameters
+    """θₛ"""
+    update: Parameters
+    """θₛ₊₁ - θₛ"""
+    learning_rate: float
+
+
+@dataclass(kw_only=True)
+class AfterUpdate(TrainingPass, Updated):
+    """A step right after its update: ``model`` has θₛ₊₁, the pass is the one at θₛ that the update was made of."""
+
+    pass_again: Callable[[], After]
+
     @cached_property
     def after(self) -> After:
-        return self.compute_after()
+        return self.pass_again()

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,47 +14,16 @@ from minibert.data.batches import Batch, Batches
 from minibert.errors import MinibertError
 from minibert.model.arithmetic import count_flops
 from minibert.model.auxiliary_heads import Measured
-from minibert.model.bert import MiniBERT
-from minibert.model.parameters import Parameters
+from minibert.model.bert import ForwardCache, MiniBERT
 from minibert.model.saved import copy_into, load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
+from minibert.training.hooks import DiagnosticHooks
 from minibert.training.lanes import Lanes
 from minibert.training.optimizers import Optimizer, build_chain
+from minibert.training.progress import Meters, Progress, RangeTestStop, restored_progress, saved_progress
 from minibert.training.schedules import build_schedule
-from minibert.training.snapshots import After, Snapshot
+from minibert.training.snapshots import BeforeUpdate
 from minibert.training.transforms.clipping import clipped_share
-
-EXPLODED = 2.0
-"""A range test ends at a loss of this many times its first."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands: all of its state beside parameters and optimizer."""
-
-    step: int = 0
-    """Optimizer steps done"""
-    tokens_seen: int = 0
-    """Tokens read, padding aside"""
-    tokens_predicted: int = 0
-    flops: float = 0.0
-    """Floating-point operations of the matrix products, forward and backward"""
-    seconds: float = 0.0
-    """Time spent in steps; evaluation and checkpoints aside"""
-    loss_sum: float = 0.0
-    """Since the last log point"""
-    loss_count: int = 0
-    measured: dict[str, list[float]] = field(default_factory=dict)
-    """Since the last log point, of each task that is measured apart: sum of losses, right predictions,
-    predictions, steps"""
-    first_loss: float | None = None
-    """Of a range test"""
-    diverged: bool = False
-    """Whether a range test has come to its end before the last step"""
-    clipped_sum: float = 0.0
-    """Since the last log point: of the share of units whose gradient was clipped"""
-    clipped_steps: int = 0
-    """Since the last log point: steps that it is the sum of; none where there is no clipping"""
 
 
 @dataclass(frozen=True)
@@ -67,13 +36,13 @@ class Step:
     """Before clipping"""
     learning_rate: float
     gradient_norms: dict[str, float]
-    """Of the parts of the network, before clipping; empty but for steps that are logged"""
+    """Of the parts of the network, before clipping; empty at steps that are not logged"""
     settings: dict[str, float] = field(default_factory=dict)
     """What the batch was made with, where that changes in the course of training"""
 
 
 class NotFinite(MinibertError):
-    """A loss or gradient that is infinite or no number: training cannot go on."""
+    """A loss or gradient that is infinite or no number, so that training cannot go on."""
 
     def __init__(self, loss: float, gradient_norm: float, step: int, batch: Batch):
         super().__init__(
@@ -81,7 +50,7 @@ class NotFinite(MinibertError):
             "A smaller optimizer.learning_rate or a longer schedule.warmup usually helps."
         )
         self.step = step
-        """Optimizer steps done before: the batch is that of the next"""
+        """Optimizer steps done before the step of the batch"""
         self.batch = batch
 
 
@@ -92,15 +61,14 @@ class Trainer:
     ...     trainer.train(observers=[...])
 
     An observer is called as ``observer(trainer, step)`` before the first step (with None) and after every
-    step (with :class:`Step`), and may read all it likes, but must change nothing. What it finds in ``model.params``
-    are the :meth:`evaluation_parameters`.
+    step (with :class:`Step`). It may read everything, and must change nothing. The parameters that it finds in
+    ``model.params`` are the :meth:`evaluation_parameters`.
 
-    What shapes the batches by how training goes is given as ``adapting``: it observes every step, and its
-    ``state``, named arrays, is kept with the rest (:class:`minibert.data.masking_rates.AdaptiveMasking`).
+    Parts in ``adapting`` shape the batches by how training goes. They observe every step, and their ``state``,
+    named arrays, is saved with the rest (:class:`minibert.data.masking_rates.AdaptiveMasking`).
 
-    Diagnostics are asked before every step what they need of it (``needs(step)``, names of what a
-    :class:`minibert.training.snapshots.Snapshot` has), and where they need anything they look at it, before and after
-    its update (``look(snapshot, updated)``). They change nothing in training, not a bit.
+    Diagnostics run before and after the updates that they ask for
+    (:class:`minibert.training.hooks.DiagnosticHooks`). They change nothing in training, not a bit.
     """
 
     def __init__(
@@ -113,26 +81,21 @@ class Trainer:
         data=None,
         probe_batch: Batch | None = None,
     ):
-        """``data`` and ``probe_batch`` are for the diagnostics (:class:`minibert.training.snapshots.Snapshot`)."""
+        """``data`` and ``probe_batch`` are for the diagnostics (:class:`minibert.training.snapshots.Moment`)."""
         self.model = model
         self.params = model.params
         """The parameters that are trained"""
         self.batches = batches
         self.config = config
-        self.progress = Progress()
+        self.progress, self.meters, self.range_test = Progress(), Meters(), RangeTestStop()
         self.lanes = Lanes(model, config.training.lanes)
         self.optimizer = Optimizer(build_chain(config, tuple(self.params)), self.params)
         self.adapting = adapting
+        self.hooks = DiagnosticHooks(
+            diagnostics, model, config, self.lanes, self._loss_and_lane_gradients, data, probe_batch
+        )
         self._measures = bool(model.config.auxiliary_heads) or any(part.wants_accuracy for part in adapting)
         self._factor = build_schedule(config.schedule, config.training.steps)
-        self.diagnostics = diagnostics
-        self._data, self._probe_batch = data, probe_batch
-        asks = diagnostics.asks if diagnostics else ()
-        self._initial = model.params.vector.copy() if "initial" in asks else None
-        self._previous_gradient = np.zeros_like(model.params.vector) if "previous_gradient" in asks else None
-        # Only a range test does not know beforehand which update is its last.
-        self._keeps_update = bool(asks) and config.schedule.name == "range_test" and diagnostics.wants_last_update
-        self._before_update: np.ndarray | None = None
 
     def __enter__(self):
         self.lanes.__enter__()
@@ -143,20 +106,21 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        return self.progress.diverged or self.progress.step >= self.config.training.steps
+        return self.range_test.diverged or self.progress.step >= self.config.training.steps
 
     def train(self, observers: Iterable[Callable] = ()) -> None:
         """Take the steps that are left.
 
-        A range test (``schedule=range_test``) is at its end when the loss explodes: the step that finds out makes no
-        update, and is the last. All else raises :class:`MinibertError` at the first loss or gradient that is not finite.
+        A range test (``schedule=range_test``) ends when the loss explodes: the step that finds this out makes no
+        update, and is the last. Every other run raises :class:`MinibertError` at the first loss or gradient that
+        is not finite.
         """
         if self.progress.step == 0:
             self._show(observers, None)
         while not self.finished:
             self._show(observers, self.step())
-        if self.diagnostics and self.progress.diverged:
-            self.diagnostics.end_at(self.progress.step)
+        if self.range_test.diverged:
+            self.hooks.end_at(self.progress.step)
         self.examine()
 
     def _show(self, observers: Iterable[Callable], step: "Step | None") -> None:
@@ -179,122 +143,86 @@ class Trainer:
     def step(self) -> Step:
         """One optimizer step on the next batch."""
         started = time.perf_counter()
-        progress, number = self.progress, self.progress.step + 1
-        batch = self.batches.at(progress.step)
-        settings = self.config.training
+        done = self.progress.step
+        number = done + 1
+        batch = self.batches.at(done)
         measured = Measured() if self._measures else None
-        needed = self.diagnostics.needs(progress.step) if self.diagnostics else frozenset()
-        loss, norm, snapshot = self._pass(batch, measured, needed)
-        if self._explodes(loss, norm):
-            return self._diverge(loss, norm, time.perf_counter() - started)
+        loss, norm, snapshot = self._pass(batch, measured)
+        if self.config.schedule.name == "range_test" and self.range_test.explodes(loss, norm):
+            return self._end_range_test(loss, norm, time.perf_counter() - started)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise NotFinite(loss, norm, progress.step, batch)
+            raise NotFinite(loss, norm, done, batch)
+        settings, gradients = self.config.training, self.lanes.grads[0]
         logged = number % settings.log_every == 0 or number == settings.steps
-        gradients = self.lanes.grads[0]
-        norms = {group: gradients.norm(f"{group}.") for group in gradients.groups} if logged else {}
+        norms = self._gradient_norms() if logged else {}
         rate = self._rate(number)
-        looking = self._look_before(snapshot, rate) if needed else 0.0
-        remembered = None
-        if self._previous_gradient is not None and "previous_gradient" in self.diagnostics.needs(number):
-            remembered = gradients.vector.copy()
-        if self._keeps_update:
-            self._before_update = self.params.vector.copy()
+        seconds_of_diagnostics = self.hooks.show_before(snapshot, done)
         self.optimizer.apply(self.params.vector, gradients.vector, number, rate, norm, self.lanes.map)
-        looking += self._look_after(snapshot) if needed else 0.0
-        if remembered is not None:
-            self._previous_gradient[...] = remembered
+        seconds_of_diagnostics += self.hooks.show_after(snapshot, rate)
         clipped = clipped_share(self.config.clipping, norm, self.optimizer.state)
-        if clipped is not None:
-            progress.clipped_sum += clipped
-            progress.clipped_steps += 1
-        progress.step = number
+        self.meters.add(loss, measured, clipped)
+        self._count(batch)
+        for part in self.adapting:
+            part.observe(number, measured, self.lanes.sequence_losses)
+        self.progress.seconds += time.perf_counter() - started - seconds_of_diagnostics
+        return Step(loss, norm, rate, norms, batch.settings)
+
+    def _count(self, batch: Batch) -> None:
+        progress = self.progress
+        progress.step += 1
         progress.tokens_seen += batch.tokens
         progress.tokens_predicted += batch.predictions
         answers = sum(questions.count for questions in batch.auxiliary.values())
         progress.flops += count_flops(
             self.model.config, *batch.input_ids.shape, batch.predictions, batch.asked, answers
         )
-        progress.loss_sum += loss
-        progress.loss_count += 1
-        for name, values in (measured or {}).items():
-            sums = progress.measured.get(name, (0.0, 0, 0, 0))
-            progress.measured[name] = [total + value for total, value in zip(sums, (*values, 1), strict=True)]
-        for part in self.adapting:
-            part.observe(number, measured, self.lanes.sequence_losses)
-        progress.seconds += time.perf_counter() - started - looking
-        return Step(loss, norm, rate, norms, batch.settings)
+
+    def _gradient_norms(self) -> dict[str, float]:
+        gradients = self.lanes.grads[0]
+        return {group: gradients.norm(f"{group}.") for group in gradients.groups}
 
     def _rate(self, number: int) -> float:
         """The learning rate of a step, whose number is 1 for the first."""
         optimizer = self.config.optimizer
         return optimizer.learning_rate * optimizer.rate_factor * self._factor(number)
 
-    def _explodes(self, loss: float, norm: float) -> bool:
-        """Whether this is where a range test ends."""
-        if self.config.schedule.name != "range_test":
-            return False
-        if self.progress.first_loss is None:
-            self.progress.first_loss = loss
-        return not (loss < EXPLODED * self.progress.first_loss and math.isfinite(norm))
-
-    def _diverge(self, loss: float, norm: float, seconds: float) -> Step:
-        """The last step of a range test that came to its end: recorded, but nothing was updated."""
-        progress, gradients = self.progress, self.lanes.grads[0]
-        progress.step += 1
-        progress.diverged = True
-        progress.loss_sum += loss
-        progress.loss_count += 1
-        progress.seconds += seconds
-        norms = {group: gradients.norm(f"{group}.") for group in gradients.groups}
-        self._look_back()
-        return Step(loss, norm, self._rate(progress.step), norms)
+    def _end_range_test(self, loss: float, norm: float, seconds: float) -> Step:
+        """The last step of a range test whose loss exploded: it is recorded, but nothing is updated."""
+        self.range_test.diverged = True
+        self.meters.add(loss)
+        self.progress.step += 1
+        self.progress.seconds += seconds
+        norms = self._gradient_norms()
+        last_update = self.progress.step - 1
+        self.hooks.end_range_test(last_update, self._rate(last_update))
+        return Step(loss, norm, self._rate(self.progress.step), norms)
 
     def examine(self) -> None:
-        """Show the diagnostics what is due at the step that training stands at, without an update."""
-        needed = self.diagnostics.needs(self.progress.step) if self.diagnostics else frozenset()
-        if needed:
-            _, _, snapshot = self._pass(self.batches.at(self.progress.step), None, needed)
-            self.diagnostics.look(snapshot, updated=False)
+        """Run the diagnostics that are due at the step that training stands at, without an update."""
+        if not self.hooks.needs(self.progress.step):
+            return
+        _, _, snapshot = self._pass(self.batches.at(self.progress.step), None)
+        if snapshot is not None:
+            self.hooks.show_without_update(snapshot)
 
-    def _pass(
-        self, batch: Batch, measured: Measured | None, needed: frozenset[str]
-    ) -> tuple[float, float, Snapshot | None]:
-        """Loss, gradient norm, and both of them held still where something is needed of them."""
-        caches = [] if needed else None
-        loss = self._loss_and_lane_gradients(self.progress.step, batch, measured, caches)
-        lane_gradients = [grads.vector.copy() for grads in self.lanes.grads] if "lane_gradients" in needed else []
+    def _pass(self, batch: Batch, measured: Measured | None) -> tuple[float, float, BeforeUpdate | None]:
+        """Loss, gradient norm, and what the diagnostics see of both; None where none runs at this step."""
+        step = self.progress.step
+        needed = self.hooks.needs(step)
+        caches: list[ForwardCache] | None = [] if needed else None
+        loss = self._loss_and_lane_gradients(step, batch, measured, caches)
+        lane_gradients = self.hooks.lane_gradients(needed)
         norm = self.lanes.reduce()
-        if not needed:
+        if caches is None:
             return loss, norm, None
-        step, gradients = self.progress.step, self.lanes.grads[0]
-        return (
-            loss,
-            norm,
-            Snapshot(
-                step,
-                self.model,
-                self.config,
-                batch,
-                caches,
-                loss,
-                gradients,
-                norm,
-                self._initial_parameters,
-                self._data,
-                self._probe_batch,
-                self.lanes,
-                lane_gradients,
-                self.lanes.predictions(batch, self.config.training.accumulation),
-                self._previous_gradient if step else None,
-            ),
-        )
-
-    @property
-    def _initial_parameters(self) -> Parameters | None:
-        return None if self._initial is None else Parameters(self.params.layout, vector=self._initial)
+        return loss, norm, self.hooks.before_update(step, batch, caches, loss, norm, lane_gradients)
 
     def _loss_and_lane_gradients(
-        self, step: int, batch: Batch, measured: Measured | None, caches: list | None
+        self,
+        step: int,
+        batch: Batch,
+        measured: Measured | None = None,
+        caches: list[ForwardCache] | None = None,
     ) -> float:
         settings = self.config.training
         return self.lanes.loss_and_gradients(
@@ -308,92 +236,12 @@ class Trainer:
             caches,
         )
 
-    def _look_before(self, snapshot: Snapshot, rate: float) -> float:
-        """Let the diagnostics look before the update, and keep what they need after it. Returns the seconds taken."""
-        started = time.perf_counter()
-        self.diagnostics.look(snapshot, updated=False)
-        if not self.diagnostics.needs_update(snapshot.step):
-            return time.perf_counter() - started
-        layout = self.params.layout
-        snapshot.learning_rate = rate
-        snapshot.params_before = Parameters(layout, vector=self.params.vector.copy())
-        # The optimizer writes its update over the gradient.
-        snapshot.gradients = Parameters(layout, vector=snapshot.gradients.vector.copy())
-
-        def after() -> After:
-            loss = self._loss_and_lane_gradients(snapshot.step, snapshot.batch, None, None)
-            self.lanes.reduce()
-            return After(loss, self.lanes.grads[0])
-
-        snapshot.compute_after = after
-        return time.perf_counter() - started
-
-    def _look_after(self, snapshot: Snapshot) -> float:
-        started = time.perf_counter()
-        if not self.diagnostics.needs_update(snapshot.step):
-            return 0.0
-        snapshot.update = Parameters(self.params.layout, vector=self.params.vector - snapshot.params_before.vector)
-        self.diagnostics.look(snapshot, updated=True)
-        return time.perf_counter() - started
-
-    def _look_back(self) -> None:
-        """Show the diagnostics the update before a range test's end: nobody knew then that it was the last.
-
-        Of the pass that it was made of nothing is left.
-        """
-        if self._before_update is None:
-            return
-        step, layout = self.progress.step - 1, self.params.layout
-        snapshot = Snapshot(
-            step,
-            self.model,
-            self.config,
-            None,
-            None,
-            None,
-            None,
-            None,
-            self._initial_parameters,
-            self._data,
-            self._probe_batch,
-            self.lanes,
-            params_before=Parameters(layout, vector=self._before_update),
-            update=Parameters(layout, vector=self.params.vector - self._before_update),
-            learning_rate=self._rate(step),
-        )
-        self.diagnostics.look_back(snapshot)
-
-    def take_mean_loss(self) -> float:
-        """Mean training loss since this was last asked, in nats."""
-        progress = self.progress
-        mean = progress.loss_sum / max(progress.loss_count, 1)
-        progress.loss_sum, progress.loss_count = 0.0, 0
-        return mean
-
-    def take_measured(self) -> dict[str, float]:
-        """``<task>_loss`` in nats and ``<task>_accuracy`` of every task measured, since this was last asked."""
-        metrics = {}
-        for name, (loss, hits, count, steps) in self.progress.measured.items():
-            metrics |= {f"{name}_loss": loss / steps, f"{name}_accuracy": hits / max(count, 1)}
-        self.progress.measured = {}
-        return metrics
-
-    def take_clipped_share(self) -> dict[str, float]:
-        """``clipped_share``, the share of steps whose gradient was clipped, since this was last asked.
-
-        With adaptive clipping, the mean share of units (:func:`clipped_share`); without clipping, nothing.
-        """
-        progress = self.progress
-        found = {"clipped_share": progress.clipped_sum / progress.clipped_steps} if progress.clipped_steps else {}
-        progress.clipped_sum, progress.clipped_steps = 0.0, 0
-        return found
-
     def memory_report(self) -> dict[str, float]:
         """Megabytes (10⁶ bytes) of every large thing that training holds, once a step has been taken.
 
-        Of the lanes it is the most at any step of the run, those before an interruption too.
+        Of the lanes it is the most at any step of the run, including the steps before an interruption.
         ``parameters``, ``optimizer_state``, and for every lane its ``gradients``, its ``caches`` (what the forward
-        pass keeps for the backward pass) and its ``work_arrays`` (what both take and give back on the way).
+        pass keeps for the backward pass) and its ``work_arrays`` (what both use for a short time).
         """
         report = {
             "parameters": self.params.vector.nbytes,
@@ -410,21 +258,22 @@ class Trainer:
         tensors = dict(self.params.items())
         tensors |= self._state
         memory = [(work.peak, work.kept) for work in self.lanes.workspaces]
-        save_checkpoint(path, tensors, {"progress": asdict(self.progress), "memory": memory})
+        progress = saved_progress(self.progress, self.meters, self.range_test)
+        save_checkpoint(path, tensors, {"progress": progress, "memory": memory})
 
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`."""
         tensors, about = load_checkpoint(path)
         try:
-            progress = Progress(**about["progress"])
+            progress, meters, range_test = restored_progress(about["progress"])
         except (KeyError, TypeError) as error:
             raise MinibertError(
-                f"The checkpoint {path} is none to resume from. Delete it, and the run begins anew."
+                f"The checkpoint {path} does not hold the state of a run. Delete it, and the run starts again."
             ) from error
         copy_into({**self.params, **self._state}, tensors, path)
         for part in self.adapting:
             part.restored()
-        self.progress = progress
+        self.progress, self.meters, self.range_test = progress, meters, range_test
         for work, (peak, kept) in zip(self.lanes.workspaces, about.get("memory", ()), strict=False):
             work.peak, work.kept = max(work.peak, peak), max(work.kept, kept)
 
@@ -432,8 +281,7 @@ class Trainer:
     def _state(self) -> dict[str, np.ndarray]:
         """All arrays that change in training, parameters aside, by name."""
         state = {f"optimizer.{name}": vector for name, vector in self.optimizer.state.items()}
-        if self._previous_gradient is not None:
-            state["diagnostics.previous_gradient"] = self._previous_gradient
+        state |= self.hooks.state
         for part in self.adapting:
             state |= {f"{part.name}.{name}": array for name, array in part.state.items()}
         return state

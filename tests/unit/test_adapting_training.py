@@ -77,7 +77,7 @@ SETTINGS = {
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data, name, tmp_path):
     with trainer(data, **SETTINGS[name]) as whole:
         expected = run(whole, STEPS)
-        measured = whole.take_measured()
+        measured = whole.meters.take_measured()
     with trainer(data, **SETTINGS[name]) as first:
         before = run(first, 7)  # in the middle of a stage of the curriculum
         first.save(tmp_path / "state.safetensors")
@@ -85,7 +85,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data, name, tmp_p
         second.batches.at(5)  # whatever was looked at before
         second.resume(tmp_path / "state.safetensors")
         after = run(second, STEPS - 7)
-        assert second.take_measured() == measured
+        assert second.meters.take_measured() == measured
     assert before + after == expected
     assert second.params.vector.tobytes() == whole.params.vector.tobytes()
 
@@ -105,7 +105,7 @@ def test_the_rate_follows_the_accuracy_of_the_training_batches(data):
     with trainer(data, MASKING) as training:
         before = training.batches.masking.rate
         training.step()
-        _, hits, count, steps = training.progress.measured["mlm"]
+        _, hits, count, steps = training.meters.measured["mlm"]
         accuracy = 0.5 * MASKING.target + 0.5 * hits / count
         assert steps == 1
         assert training.batches.masking.rate == pytest.approx(before + 0.05 * (accuracy - MASKING.target))
@@ -135,11 +135,11 @@ def test_the_curriculum_is_given_the_losses_of_the_network(data):
 def test_losses_and_accuracies_of_tasks_are_kept_apart(data, task):
     with trainer(data, objective=ObjectiveConfig(**{task: 2.0, "moved": 0.3})) as training:
         losses = [training.step().loss for _ in range(3)]
-        measured = training.take_measured()
+        measured = training.meters.take_measured()
     assert measured.keys() == {"mlm_loss", "mlm_accuracy", f"{task}_loss", f"{task}_accuracy"}
     assert np.mean(losses) == pytest.approx(measured["mlm_loss"] + 2 * measured[f"{task}_loss"], rel=1e-6)
     assert 0 <= measured[f"{task}_accuracy"] <= 1
-    assert training.take_measured() == {}
+    assert training.meters.take_measured() == {}
 
 
 def test_lanes_change_nothing_but_rounding(data):
@@ -147,7 +147,7 @@ def test_lanes_change_nothing_but_rounding(data):
     with trainer(data, objective=objective, lanes=1) as one, trainer(data, objective=objective, lanes=3) as three:
         (loss, _), (other, _) = run(one, 1)[0], run(three, 1)[0]
         assert other == pytest.approx(loss, rel=1e-5)
-        one_measured, three_measured = one.take_measured(), three.take_measured()
+        one_measured, three_measured = one.meters.take_measured(), three.meters.take_measured()
         assert three_measured == pytest.approx(one_measured, rel=1e-5)
 
 
@@ -168,4 +168,4 @@ def test_flops_count_what_the_last_layer_computes_for_the_tasks(data, objective)
 def test_nothing_is_measured_where_nobody_asks(data):
     with trainer(data) as training:
         training.step()
-        assert training.progress.measured == {}
+        assert training.meters.measured == {}

@@ -181,7 +181,7 @@ def test_a_range_test_that_diverges_has_both_at_its_own_end(top):
         steps=80, schedule=RangeTestConfig(start=1e-7), optimizer=AdamWConfig(learning_rate=top)
     )
     end = trained.progress.step
-    assert trained.progress.diverged and end < 80 and record.tags == {}
+    assert trained.range_test.diverged and end < 80 and record.tags == {}
     assert {name: list(looks) for name, looks in record.files.items()} == {name: [end] for name in NAMES}
     assert all(np.isfinite(value) for points in record.points.values() for value in points.values())
     # Observers see the parameters before the first step and after each; the last step of these updates nothing.

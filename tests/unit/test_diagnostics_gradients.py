@@ -482,14 +482,14 @@ class TestClippedShare:
             for steps in (4, 8):
                 norms = np.array([trainer.step().gradient_norm for _ in range(steps)])
                 assert 0 < (norms > 2.1).mean() < 1
-                assert trainer.take_clipped_share() == {"clipped_share": (norms > 2.1).mean()}
-            assert trainer.take_clipped_share() == {}
+                assert trainer.meters.take_clipped_share() == {"clipped_share": (norms > 2.1).mean()}
+            assert trainer.meters.take_clipped_share() == {}
 
     def test_of_percentiles_goes_by_the_norms_before(self):
         with self.trainer(PercentileClippingConfig(percentile=50, window=3)) as trainer:
             norms = [trainer.step().gradient_norm for _ in range(8)]
         clipped = [norm > np.median(norms[max(place - 2, 0) : place + 1]) for place, norm in enumerate(norms)]
-        assert trainer.take_clipped_share() == {"clipped_share": np.mean(clipped)}
+        assert trainer.meters.take_clipped_share() == {"clipped_share": np.mean(clipped)}
         assert 0 < np.mean(clipped) < 1
 
     def test_of_adaptive_clipping_is_of_units(self):
@@ -519,7 +519,7 @@ class TestClippedShare:
             second.resume(tmp_path / "resume.safetensors")
             for _ in range(3):
                 second.step()
-        assert second.take_clipped_share() == whole.take_clipped_share() != {}
+        assert second.meters.take_clipped_share() == whole.meters.take_clipped_share() != {}
 
 
 class TestFigures:

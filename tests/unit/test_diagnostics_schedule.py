@@ -12,13 +12,21 @@ from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import INGREDIENTS, Diagnostic, check_names, choose, diagnostic, drawings
+from minibert.diagnostics.engine.registry import (
+    AFTER_UPDATE,
+    INGREDIENTS,
+    Diagnostic,
+    check_names,
+    choose,
+    diagnostic,
+    drawings,
+)
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.run import main
 from minibert.running.plan import groups, plan
-from minibert.training.snapshots import Snapshot
+from minibert.training.snapshots import AfterUpdate, BeforeUpdate, Updated
 from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(
@@ -325,9 +333,14 @@ def test_the_gradient_before_is_kept_across_a_checkpoint(tmp_path):
     assert record.metrics == uninterrupted.metrics != {}
 
 
-def test_ingredients_are_what_a_snapshot_has():
-    fields = set(Snapshot.__dataclass_fields__) | {"probe", "after"}
-    assert set(INGREDIENTS) - {"record"} <= fields
+def offered(moment):
+    return {name for name in INGREDIENTS if name in moment.__dataclass_fields__ or hasattr(moment, name)}
+
+
+def test_ingredients_are_what_a_step_offers_before_and_after_its_update():
+    assert offered(AfterUpdate) == set(INGREDIENTS) - {"record"}
+    assert offered(BeforeUpdate) == offered(AfterUpdate) - AFTER_UPDATE
+    assert offered(Updated) > AFTER_UPDATE - {"after"}
 
 
 @pytest.mark.parametrize(

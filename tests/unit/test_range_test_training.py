@@ -13,7 +13,8 @@ from minibert.diagnostics.range_test.measures import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.observers import TrainingLog
-from minibert.training.trainer import EXPLODED, Trainer
+from minibert.training.progress import EXPLODED
+from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(vocab_size=50, hidden_size=16, layers=1, heads=2, feed_forward_size=24, max_length=12)
 STEPS = 80
@@ -71,7 +72,7 @@ def exploded():
 def test_a_range_test_ends_where_the_loss_explodes_and_makes_no_update_there(exploded):
     trained, record = exploded
     (steps, losses), (_, rates) = record.history("train/loss"), record.history("train/learning_rate")
-    assert trained.finished and trained.progress.diverged
+    assert trained.finished and trained.range_test.diverged
     assert steps == list(range(1, trained.progress.step + 1)) and steps[-1] < STEPS
     assert max(losses[:-1]) < EXPLODED * losses[0] <= losses[-1]
     assert rates == pytest.approx([1e3 * 1e-7 ** (1 - (step - 1) / (STEPS - 1)) for step in steps])
@@ -94,7 +95,7 @@ def test_its_metrics_and_its_figure_say_where_the_loss_was_lowest_and_where_it_e
 def test_a_range_test_that_does_not_explode_goes_to_its_last_step():
     record = Record()
     trained = train(1e-3, record)
-    assert (trained.progress.step, trained.progress.diverged) == (STEPS, False)
+    assert (trained.progress.step, trained.range_test.diverged) == (STEPS, False)
     conclude_range_test(record, trained.config)
     assert "lr_range/divergence_rate" not in record.metrics
     assert record.history("lr_range/lowest_loss_rate") == ([STEPS], [pytest.approx(1e-3)])

@@ -92,7 +92,7 @@ class Diagnostics:
 
     def _look(self, each: Diagnostic, snapshot, step: int) -> None:
         """``step``: which the finding is recorded at."""
-        arguments = {name: getattr(snapshot, name) for name in each.asks - {"after"}}
+        arguments = {name: getattr(snapshot, name, None) for name in each.asks - {"after"}}
         lanes = (value for name, value in arguments.items() if name.startswith("lane_"))
         if any(value is None for value in arguments.values()) or any(len(shares) < 2 for shares in lanes):
             return

@@ -91,7 +91,7 @@ class Tracked(Bare):
 
         look, end = self._seconds_of_looks()
         self.amortised_seconds = (look * self._looks + end) / self._steps
-        self.trainer.diagnostics = Diagnostics(self._diagnostics.chosen, (), self._steps, self._run)
+        self.trainer.hooks.diagnostics = Diagnostics(self._diagnostics.chosen, (), self._steps, self._run)
         self._log = TrainingLog(self._run.log)
         self.about |= {
             "seconds_of_a_look": look,
