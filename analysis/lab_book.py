@@ -6,11 +6,15 @@ people wrote around the markers stays as it is.
 
 import os
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from minibert.command_line.arguments import argument, door_help, read_arguments
+from minibert.command_line.help import asks_for_help
 from minibert.config import ROOT
 from minibert.errors import MinibertError
+from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
 from .figures import draw
@@ -19,7 +23,7 @@ from .output import folder_name
 from .panels import save
 from .protocol import environments
 from .questions.studies import find_everything
-from .report import argument_parser, open_named_store
+from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 
 BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
@@ -29,6 +33,17 @@ FIGURES = {
     "lr_range.png": "Loss against learning rate",
     "finals.png": "Final means",
 }
+
+
+SUMMARY = "Write the results of a sweep into experiments/<study>/README.md, between two markers."
+EXAMPLES = {"masking_sweep": "the study's newest sweep"}
+
+
+@dataclass(frozen=True)
+class LabBookWords(StudyWords):
+    """The words of ``python -m analysis.lab_book``."""
+
+    lab_book: str = argument("folder that has a folder per study", "FOLDER", str(ROOT / "experiments"))
 
 
 def write_lab_book(findings: Findings, folder: Path) -> Path:
@@ -106,13 +121,20 @@ def _markdown(table: Table) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argument_parser("lab_book", "Write the results of a tracked sweep into the lab book.")
-    parser.add_argument("--lab-book", default=str(ROOT / "experiments"), help="folder that has a folder per study")
-    parsed = parser.parse_args(arguments)
+    """Write the results that the command line asks for. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    called = "python -m analysis.lab_book"
+    if asks_for_help(arguments, lambda: door_help(called, SUMMARY, LabBookWords, EXAMPLES, NOTE)):
+        return 0
     try:
-        store = open_named_store(parsed)
-        findings = find_everything(store, parsed.study, parsed.sweep)
-        print(write_lab_book(findings, Path(parsed.lab_book).expanduser() / folder_name(parsed.study)))
+        asked = read_arguments(LabBookWords, arguments, OLDER, bare="study")
+    except MinibertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        store = open_named_store(asked.tracking)
+        findings = find_everything(store, asked.study, asked.sweep)
+        print(write_lab_book(findings, Path(asked.lab_book).expanduser() / folder_name(asked.study)))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

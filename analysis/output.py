@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minibert.errors import MinibertError
-from minibert.tracking import Store
 from minibert.locks import wait_for
+from minibert.tracking import Store
 
 MANIFEST = "report.json"
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}

@@ -4,18 +4,18 @@ Reads MLflow only, and writes a page, figures and CSV files to ``<folder>/report
 artifact ``report``, to the sweep's own record.
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minibert.command_line.help import installed_version
+from minibert.command_line.arguments import argument, command, door_help, read_arguments
+from minibert.command_line.help import asks_for_help
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.store import open_existing_store
+from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
 from .figures import draw
@@ -24,7 +24,21 @@ from .output import folder_name, new_report
 from .page import render
 from .panels import save
 from .questions.studies import find_everything
+from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, results, tuning, write_csv
+
+SUMMARY = "Write the report of a sweep from what is recorded of it, finished or not."
+EXAMPLES = {
+    "masking_sweep": "the study's newest sweep",
+    "masking_sweep sweep=SWEEP_ID output=my_report": "another sweep of it, to a folder of your own",
+}
+
+
+@dataclass(frozen=True)
+class ReportWords(StudyWords):
+    """The words of ``minibert report``."""
+
+    output: str | None = argument("folder to write to; <store>/reports/<study> if not given", "FOLDER", None)
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class ReportResult:
 
 
 def write_report(
-    store: Store, study_name: str, output: Path | None = None, sweep_id: str | None = None
+    store: Store, study_name: str, output: Path | str | None = None, sweep_id: str | None = None
 ) -> ReportResult:
     """Report on the sweep ``sweep_id``, or on the last opened one of the study, finished or not.
 
@@ -108,34 +122,19 @@ def rich_table(table: Table):
     return printed
 
 
-def open_named_store(arguments: argparse.Namespace) -> Store:
-    """The store that the command line names. Reading never makes a new one."""
-    return open_existing_store(arguments.uri, arguments.folder, arguments.experiment)
-
-
-def argument_parser(module: str, description: str) -> argparse.ArgumentParser:
-    """The arguments that the report and the lab book share."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m analysis.{module}", description=description, epilog="For example: %(prog)s masking_sweep"
-    )
-    parser.add_argument("--version", action="version", version=f"minibert {installed_version()}")
-    parser.add_argument("study", help="study.name of the experiment file, for example masking_sweep")
-    parser.add_argument("--folder", help="tracking.folder of the sweep; mlruns of this checkout if not given")
-    parser.add_argument("--uri", help="tracking.uri of the sweep, if its store is not in the folder")
-    parser.add_argument("--experiment", default="minibert", help="tracking.experiment of the sweep")
-    parser.add_argument(
-        "--sweep", metavar="ID", help="its id, the first 8 characters of it, or last; by default the study's last"
-    )
-    return parser
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argument_parser("report", "Write the report of a tracked sweep.")
-    parser.add_argument("--output", help="folder to write to instead of <folder>/reports/<study>")
-    parsed = parser.parse_args(arguments)
+    """Write the report that the command line asks for. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if asks_for_help(arguments, lambda: door_help(command("report"), SUMMARY, ReportWords, EXAMPLES, NOTE)):
+        return 0
     try:
-        store = open_named_store(parsed)
-        print_result(write_report(store, parsed.study, parsed.output, parsed.sweep))
+        asked = read_arguments(ReportWords, arguments, OLDER, bare="study")
+    except MinibertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        store = open_named_store(asked.tracking)
+        print_result(write_report(store, asked.study, asked.output, asked.sweep))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""``python -m minibert.report STUDY``: the report of a tracked sweep, whatever the working folder holds.
+"""The door ``minibert report``, or ``python -m minibert.report``: the report of a recorded sweep.
 
 ``analysis`` writes the report. Many projects have a package of that name, and Python looks into the working folder
-first. So ours is loaded by its place: in a checkout it lies beside this package, in a wheel within it.
+first. So this module loads minibert's own by its path: in a checkout it is beside this package, in a wheel within it.
 """
 
 if __name__ == "__main__":
@@ -25,6 +25,8 @@ def load_analysis(module: str) -> ModuleType:
         within, beside = PACKAGE / "analysis", PACKAGE.parent / "analysis"
         folder = within if within.is_dir() else beside
         spec = spec_from_file_location(NAME, folder / "__init__.py", submodule_search_locations=[str(folder)])
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{folder}: holds no package")
         sys.modules[NAME] = package = module_from_spec(spec)
         spec.loader.exec_module(package)
     return import_module(f"{NAME}.{module}")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from minibert.command_line.doors import DOORS
 from minibert.command_line.settings import groups, settings
 from minibert.command_line.words import HYDRA_KEYS, launchers
 from minibert.errors import MinibertError, unknown_name
@@ -36,11 +37,17 @@ def completion(words: list[str]) -> str:
         raise unknown_name(action, shell, SHELLS)
     if action == "install":
         return SCRIPTS[shell]
-    current = os.environ.get("COMP_LINE", "").rsplit(" ", 1)[-1].lstrip("'\"")
-    found = completions(current)
+    _, *typed = os.environ.get("COMP_LINE", "").split(" ")
+    current = (typed[-1] if typed else "").lstrip("'\"")
+    found = [*doors(typed), *completions(current)]
     breaks = os.environ.get("COMP_WORDBREAKS", "") if shell == "bash" else ""
     kept = max((current.rfind(sign) for sign in breaks if sign in "=:@"), default=-1) + 1
     return "".join(word[kept:] + "\n" for word in found)
+
+
+def doors(typed: Sequence[str]) -> list[str]:
+    """The commands that begin with what was typed, where the first word is being completed."""
+    return [door for door in DOORS if door.startswith(typed[0])] if len(typed) == 1 else []
 
 
 def completions(current: str) -> list[str]:

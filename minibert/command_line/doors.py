@@ -5,21 +5,59 @@ import signal
 import sys
 from importlib import import_module
 
+from minibert.errors import nearest
+
+DOORS = {
+    "run": "train one run, or a sweep of runs",
+    "inspect": "compute diagnostics on the checkpoints of a run",
+    "export": "write a run as a folder that `transformers` reads",
+    "report": "write the report of a sweep",
+}
+"""Name of a door, which is also that of its module in ``minibert`` -> what it does"""
+
 
 def main() -> None:
-    """The command ``minibert``."""
-    enter("minibert.run")
+    """The command ``minibert``: a door and its words, or the words of ``minibert run``."""
+    words = sys.argv[1:]
+    first = words[0] if words else "run"
+    if first in DOORS:
+        enter(f"minibert.{first}", words[1:])
+    elif words in (["--help"], ["-h"]):
+        print(overview())
+    elif first.isidentifier():
+        print(f"{first}: unknown command{nearest(first, DOORS)}. Allowed: {', '.join(DOORS)}.", file=sys.stderr)
+        sys.exit(2)
+    else:
+        enter("minibert.run", words)
 
 
-def enter(module: str) -> None:
-    """Import a module, and end the process with what its ``main`` returns."""
+def overview() -> str:
+    """What ``minibert --help`` prints."""
+    width = max(map(len, DOORS)) + 2
+    lines = [
+        "minibert: controlled experiments on small BERTs in plain NumPy.",
+        "",
+        "  minibert COMMAND [KEY=VALUE ...]",
+        "",
+    ]
+    lines += [f"  {door:<{width}}{what}" for door, what in DOORS.items()]
+    lines += [
+        "",
+        "minibert COMMAND --help shows the words of a command, and examples.",
+        "Without a command, the words are those of `minibert run`. --version shows the version.",
+    ]
+    return "\n".join(lines)
+
+
+def enter(module: str, *words: list[str]) -> None:
+    """Import a module, and end the process with what its ``main`` returns. Without ``words``, it reads sys.argv."""
     _leave_on_signal()  # before anything that takes time is imported
     from minibert import interruption
 
     run = import_module(module).main
     interruption.watch()
     try:
-        code = run()
+        code = run(*words)
     except interruption.Interrupted as error:
         print(f"ended by {error}", file=sys.stderr)
         code = interruption.exit_code()

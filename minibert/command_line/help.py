@@ -1,53 +1,53 @@
-"""What a command answers without a run: help, its version, the composed configuration, words to complete."""
+"""What a command answers without a run: its help, the settings of a group, its version."""
 
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import fill
 
+from minibert.command_line.arguments import command
+from minibert.command_line.doors import DOORS
 from minibert.command_line.settings import groups, settings, unknown_key
 
 HELP = """\
 minibert trains small BERTs on a CPU and records what happens.
 
-  {command} [FLAGS] [KEY=VALUE ...]
+  {run} [FLAGS] [KEY=VALUE ...]
 
-  {command}                                             the base model on the State of the Union addresses
-  {command} model=debug training=debugging              the same in seconds, to see it work
-  {command} model=tiny masking.rate=0.4 seed=1          other sizes and settings
-  {command} data=text data.path='books/*.txt'           your own UTF-8 files, one document each
-  {command} --multirun masking.rate=0.15,0.40 seed=0,1  a sweep: every combination
-  {command} +experiment=masking_sweep                   a sweep that ships with its question and report
+  {run}                                             the base model on the State of the Union addresses
+  {run} model=debug training=debugging              the same in seconds, to see that it works
+  {run} model=tiny masking.rate=0.4 seed=1          other sizes and settings
+  {run} data=text data.path='books/*.txt'           your own UTF-8 files, one document each
+  {run} --multirun masking.rate=0.15,0.40 seed=0,1  a sweep: every combination
+  {run} +experiment=masking_sweep                   a sweep that is shipped, with its question and report
 
 Groups, and the options to choose from (GROUP=OPTION):
 {groups}
 
-Settings (KEY=VALUE): {command} --help GROUP lists those of a group, --cfg job shows all with their values.
+Settings (KEY=VALUE): {run} --help GROUP lists those of a group, --cfg job shows all with their values.
 A text is taken as it stands. In a sweep, commas separate values; a text of data.* with a comma is quoted twice:
-data.path="'a,b.txt'". range(0,3), choice(a,b) and glob(*) are several values, too.
+data.path="'a,b.txt'". range(0,3), choice(a,b) and glob(*) also give several values.
 
 Flags:
   -m, --multirun                  run every combination of the values given
-  -c, --cfg job|hydra|all         show what a run is composed of, without running it; --resolve fills in ${{...}}
+  -c, --cfg job|hydra|all         show the composed configuration, without running it; --resolve fills in ${{...}}
   -h, --help [GROUP]              this text, or the settings of a group
   --version                       the version of minibert
   --shell-completion install=bash|zsh|fish
-                                  what your shell needs to complete words:
+                                  the script by which a shell completes words:
                                   eval "$(minibert --shell-completion install=bash)"
   -i, --info [all|defaults|...]   how Hydra finds its files; --hydra-help says more
 
 Afterwards:
-  python -m minibert.inspect run=RUN_ID                 look inside a run      (--help)
-  python -m minibert.export run=RUN_ID folder=FOLDER    write it for `transformers`
-  python -m analysis.report STUDY                       the report of a sweep
+  {inspect} run=RUN_ID               diagnostics on the checkpoints of a run (--help)
+  {export} run=RUN_ID folder=FOLDER  the run as a folder that `transformers` reads
+  {report} STUDY                     the report of a sweep
 """
 
 
-def asks_for_help(arguments: Sequence[str], text: str) -> bool:
-    """Print ``text``, or the version, where a command without further flags is asked for it."""
+def asks_for_help(arguments: Sequence[str], text: Callable[[], str]) -> bool:
+    """Print the help, or the version, if the command line asks for it."""
     if {"-h", "--help"} & set(arguments):
-        print(text.strip())
+        print(text())
         return True
     if "--version" in arguments:
         print(f"minibert {installed_version()}")
@@ -63,7 +63,7 @@ def installed_version() -> str:
 
 
 def help_text(words: Sequence[str] = ()) -> str:
-    """The help of ``minibert``; with a group among the words, the settings of that."""
+    """The help of ``minibert run``, or the settings of the groups that the words name."""
     parts = [word.partition("=")[0].lstrip("+") for word in words]
     if not parts:
         width = max(map(len, groups())) + 2
@@ -72,7 +72,8 @@ def help_text(words: Sequence[str] = ()) -> str:
             fill(", ".join(options), 112, initial_indent=f"  {group:<{width}}", subsequent_indent=further)
             for group, options in groups().items()
         ]
-        return HELP.format(command=_command(), groups="\n".join(lines)).strip()
+        doors = {door: command(door) for door in DOORS}
+        return HELP.format(groups="\n".join(lines), **doors).strip()
     found = [_group_help(part) for part in parts]
     return "\n\n".join(found)
 
@@ -88,8 +89,3 @@ def _group_help(group: str) -> str:
         default = getattr(each.owner(), each.field.name)
         lines.append(f"  {each.key:<{width}}{each.describe()}; by default {default}")
     return "\n".join(lines)
-
-
-def _command() -> str:
-    """How this program was called."""
-    return "minibert" if os.path.basename(sys.argv[0]) == "minibert" else "python -m minibert.run"

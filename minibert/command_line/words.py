@@ -89,7 +89,7 @@ def read(text: str, sweeping: bool) -> Word:
         raise MinibertError(f"{text}: every group has its own place. Allowed: {key}={match['value'] or '...'}.")
     value = match["value"].strip()
     if not value:
-        raise MinibertError(f"{text}: has no value. Write {key}=..., with a value behind the sign.")
+        raise no_value(text, key)
     if key.startswith("hydra"):
         return _hydra_word(text, key, value)
     if key in groups():
@@ -137,6 +137,11 @@ def plain(value: str) -> str:
 def read_value(value: str) -> Any:
     """One of a word's values, as Python has it."""
     return _parse(f"x={value}").value()
+
+
+def no_value(text: str, key: str) -> MinibertError:
+    """The error for a word whose value is missing."""
+    return MinibertError(f"{text}: has no value. Write {key}=..., with a value after the sign.")
 
 
 def split(text: str) -> list[str]:

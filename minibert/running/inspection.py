@@ -6,14 +6,14 @@ needs the optimizer's update. A run under Lookahead keeps its slow weights, and 
 curriculum that follow the course of training are taken as they are at the start of a run.
 """
 
-import sys
-from dataclasses import dataclass, field, replace
-from typing import Any, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Any
 
 from omegaconf import OmegaConf
 
-from minibert.command_line.help import asks_for_help
-from minibert.command_line.words import names, plain
+from minibert.command_line.arguments import StoreWords, argument
+from minibert.command_line.settings import groups
+from minibert.command_line.words import names
 from minibert.config import CONF
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
@@ -21,73 +21,55 @@ from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
 from minibert.diagnostics.engine.registry import AFTER_UPDATE, NEEDS_HISTORY, choose, drawings
-from minibert.errors import MinibertError, nearest, unknown_name
+from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
-from minibert.running.plan import groups
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.amendments import Amendment
-from minibert.tracking.lookup import find_run_id
-from minibert.tracking.store import open_existing_store
+from minibert.tracking.lookup import find_run_id, open_named_store
 from minibert.training.trainer import Trainer
 
 
-@dataclass
-class Inspection:
-    """The words of the command line."""
-
-    run: str = ""
-    """Id of a run that has ended, the first eight characters of it, its name, or ``last``"""
-    diagnostics: str = "full"
-    """An option of the group ``diagnostics``: all that it names is computed"""
-    quantities: list[str] | None = None
-    """Instead: these diagnostics alone; ``[]`` draws anew what is recorded"""
-    modules: list[str] = field(default_factory=list)
-    """Modules with diagnostics of one's own. Those that the run names are not imported, unless they are named here:
-    a stranger's run must not run a stranger's code"""
-    figures: list[str] = field(default_factory=lambda: ["all"])
-    """Rooms whose figures are drawn"""
-    steps: Any = "all"
-    """``all`` that were kept, ``last``, or a list such as ``[0,64,512]``"""
-    uri: str | None = None
-    folder: str | None = None
-    """The folder of a local store; that of this checkout if neither it nor ``uri`` is given"""
-    experiment: str = "minibert"
-
-
-HELP = """\
-Look inside a run that has ended, at the checkpoints that it kept. What is found is added to the run.
-
-  python -m minibert.inspect run=RUN_ID [KEY=VALUE ...]
-
-  run=RUN_ID              id of the run, its first characters, its name, or last
-  diagnostics=full        off, light, standard or full: all that the level names is computed
-  quantities=[A,B]        these diagnostics alone, instead; [] draws anew what is recorded
-  modules=[MODULE]        modules with diagnostics of your own
-  figures=[all]           rooms whose figures are drawn: training, attention, spectra, ...
-  steps=all               of the kept checkpoints: all, last, or a list such as [0,64,512]
-  folder=FOLDER uri=URI   where the run is recorded, if not in this checkout
-  experiment=minibert     the MLflow experiment that it is recorded in
-
-  python -m minibert.inspect run=last steps=[0,64,512] quantities=[head_distances,representation_geometry]
-"""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Inspect what the command line names. Returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(arguments, HELP):
-        return 0
-    display = Display()
+def as_steps(given: str, key: str, value: str) -> str | list[int]:
+    """``all``, ``last``, or a list of numbers."""
+    if value in ("all", "last"):
+        return value
+    parts = [part for part in value.removeprefix("[").removesuffix("]").split(",") if part.strip()]
     try:
-        inspect_run(_parse(arguments), display)
-        return 0
-    except MinibertError as error:
-        display.error(str(error))
-        return 2
-    except KeyboardInterrupt:
-        display.error("ended; what was computed is recorded")
-        return 130
+        return [int(part) for part in parts]
+    except ValueError as error:
+        raise MinibertError(f"{given}: no steps. Allowed: steps=all, steps=last, or steps=[0,64,512].") from error
+
+
+def as_level(given: str, key: str, value: str) -> str:
+    """An option of the group ``diagnostics``."""
+    if value not in groups()["diagnostics"]:
+        raise unknown_name("diagnostics", value, groups()["diagnostics"])
+    return value
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The words of ``minibert inspect``.
+
+    The modules that the run itself names are not imported: the run of a stranger must not run a stranger's code.
+    """
+
+    run: str = argument("id of a run that has ended, its first characters, its name, or last", "RUN_ID")
+    diagnostics: str = argument(
+        "off, light, standard or full: every diagnostic of this level is computed", "LEVEL", "full", as_level
+    )
+    quantities: list[str] | None = argument(
+        "these diagnostics alone, instead of a level; [] only draws what is recorded", "[A,B]", None, names
+    )
+    modules: list[str] = argument("modules with diagnostics of your own", "[MODULE]", [], names)
+    figures: list[str] = argument(
+        "groups of figures to draw: training, attention, spectra, ...", "[A,B]", ["all"], names
+    )
+    steps: str | list[int] = argument(
+        "which kept checkpoints: all, last, or a list such as [0,64,512]", "STEPS", "all", as_steps
+    )
+    tracking: StoreWords = StoreWords()
 
 
 def inspect_run(asked: Inspection, display: Display) -> None:
@@ -95,7 +77,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
 
     Raises :class:`MinibertError` for an unknown run, step or diagnostic, and where the corpus is not that of the run.
     """
-    store = open_existing_store(asked.uri, asked.folder, asked.experiment)
+    store = open_named_store(asked.tracking)
     asked = replace(asked, run=find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
     record = Amendment(store, asked.run)
     saved = saved_run(store, asked.run)
@@ -132,38 +114,6 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     display.note(
         f"added to run {asked.run}: {len(chosen)} diagnostics at {len(steps)} steps, and figures/index.html"
     )
-
-
-def _parse(words: list[str]) -> Inspection:
-    """The words as they stand: an id such as ``7e912345`` is text, ``steps`` alone holds numbers."""
-    kinds, given = get_type_hints(Inspection), {}
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator or key not in kinds:
-            allowed = ", ".join(f"{name}=..." for name in kinds)
-            raise MinibertError(f"{word}: unknown{nearest(key, list(kinds))}. Allowed: {allowed}.")
-        if not value:
-            raise MinibertError(f"{word}: has no value. Write {key}=..., with a value behind the sign.")
-        if key == "steps":
-            given[key] = value if value in ("all", "last") else _numbers(word, value)
-        elif kinds[key] in (str, str | None):
-            given[key] = None if value == "null" and kinds[key] is not str else plain(value)
-        else:
-            given[key] = None if value == "null" and kinds[key] != list[str] else names(word, key, value)
-    asked = Inspection(**given)
-    if not asked.run:
-        raise MinibertError("run=: missing. Give the id of a run: python -m minibert.inspect run=ID.")
-    if asked.diagnostics not in groups()["diagnostics"]:
-        raise unknown_name("diagnostics", asked.diagnostics, groups()["diagnostics"])
-    return asked
-
-
-def _numbers(word: str, value: str) -> list[int]:
-    parts = [part for part in value.removeprefix("[").removesuffix("]").split(",") if part.strip()]
-    try:
-        return [int(part) for part in parts]
-    except ValueError as error:
-        raise MinibertError(f"{word}: no steps. Allowed: steps=all, steps=last, or steps=[0,64,512].") from error
 
 
 def _steps(asked: Any, saved: SavedRun) -> list[int]:

@@ -1,72 +1,45 @@
-"""``python -m minibert.export``: a tracked run as a folder that ``transformers`` reads.
+"""A tracked run as a folder that ``transformers`` reads."""
 
-python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]
-"""
-
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from minibert.command_line.help import asks_for_help
-from minibert.errors import MinibertError, unknown_name
-from minibert.serving.loading import load_run
-from minibert.tracking.lookup import short_id
-
-KEYS = ("run", "folder", "step", "uri")
-HELP = """\
-Write a tracked run as a folder that `transformers` reads, as bert or (pre-norm) esm.
-
-  python -m minibert.export run=RUN_ID folder=FOLDER [step=STEP] [uri=STORE]
-
-  run=RUN_ID      id of the run, its first characters, its name, or last
-  folder=FOLDER   a new or an empty folder
-  step=STEP       the kept checkpoint of this step; the last one if not given
-  uri=STORE       the MLflow store that the run is in, or its folder; that of this checkout if not given
-
-  python -m minibert.export run=last folder=my_bert
-"""
-USAGE = "python -m minibert.export run=<run id> folder=<new folder> [step=<step>] [uri=<store, or its folder>]"
+from minibert.command_line.arguments import StoreWords, argument
+from minibert.errors import MinibertError
+from minibert.serving.loading import load_saved, saved_run
+from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Export what the command line names. Returns the exit code: 2 when it cannot be done."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(arguments, HELP):
-        return 0
-    try:
-        print(export(**_read(arguments)))
-    except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def as_step(given: str, key: str, value: str) -> int:
+    """The number of an optimizer step."""
+    if not (value.isascii() and value.isdecimal()):
+        raise MinibertError(f"{given}: is not a step. Allowed: the number of a kept checkpoint.")
+    return int(value)
 
 
-def export(run: str, folder: str, step: str | None = None, uri: str | None = None) -> str:
-    """Write network and tokenizer of a run to ``folder``; says what was written.
+@dataclass(frozen=True)
+class Export:
+    """The words of ``minibert export``."""
 
-    Raises :class:`MinibertError` when there is no such run, the folder holds something, or ``transformers`` has
+    run: str = argument("id of the run, its first characters, its name, or last", "RUN_ID")
+    folder: str = argument("folder to write to: a new or an empty one", "FOLDER")
+    step: int | None = argument(
+        "step of the kept checkpoint; the last one if not given", "STEP", default=None, read=as_step
+    )
+    tracking: StoreWords = StoreWords(experiment=None)
+
+
+def export(asked: Export) -> str:
+    """Write the network and the tokenizer of a run to a folder. Returns what was written, as one line.
+
+    Raises :class:`MinibertError` if there is no such run, if the folder is not empty, or if ``transformers`` has
     no such network.
     """
-    if step is not None and not step.isdecimal():
-        raise MinibertError(f"step={step}: is not a step. Allowed: the number of a kept checkpoint.")
-    target = Path(folder).expanduser()
+    target = Path(asked.folder).expanduser()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise MinibertError(f"folder={folder}: is there already. Allowed: a new or an empty folder.")
-    loaded = load_run(run, None if step is None else int(step), uri)
+        raise MinibertError(f"folder={asked.folder}: exists already. Allowed: a new or an empty folder.")
+    store = open_named_store(asked.tracking)
+    experiments = [store.experiment_id] if store.experiment_id else None
+    saved = saved_run(store, find_run_id(store.client, asked.run, experiments=experiments))
+    loaded = load_saved(saved, asked.step)
     loaded.model.save_pretrained(target, loaded.tokenizer)
     return f"run {short_id(loaded.id)} at step {loaded.step} -> {target}"
-
-
-def _read(arguments: list[str]) -> dict[str, str]:
-    """``key=value`` words as a dictionary."""
-    given = {}
-    for word in arguments:
-        key, equals, text = word.partition("=")
-        if key not in KEYS:
-            raise unknown_name("argument", key, KEYS)
-        if not equals or not text:
-            raise MinibertError(f"{word}: has no value. Write {key}=...")
-        given[key] = text
-    missing = [key for key in ("run", "folder") if key not in given]
-    if missing:
-        raise MinibertError(f"{' and '.join(missing)} must be given: {USAGE}")
-    return given

@@ -95,7 +95,11 @@ def load_run(
     that of a local one; the default is the store of this checkout. Raises :class:`MinibertError` when there is no such
     run, or no checkpoint of that step.
     """
-    saved = find_run(run_id, uri, folder)
+    return load_saved(find_run(run_id, uri, folder), step)
+
+
+def load_saved(saved: SavedRun, step: int | None = None) -> LoadedRun:
+    """The same, of a run that was found."""
     step = max(saved.checkpoints) if step is None else step
     model = MiniBERT(saved.config.model, saved.config.seeds.init)
     saved.load_parameters(model, step)

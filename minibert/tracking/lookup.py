@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+from minibert.command_line.arguments import StoreWords
 from minibert.errors import MinibertError
 from minibert.tracking.retries import patiently
-from minibert.tracking.store import store_errors
+from minibert.tracking.store import Store, open_existing_store, store_errors
 
 LAST = "last"
 """The word for the run that was started last."""
@@ -20,6 +21,14 @@ MOST_LISTED = 10
 def short_id(run_id: str) -> str:
     """The first characters of an id, which every command takes in its place."""
     return run_id[:SHORT]
+
+
+def open_named_store(words: StoreWords) -> Store:
+    """The store that a command line names, opened to read: nothing is made.
+
+    Raises :class:`MinibertError` if there is no such store or experiment.
+    """
+    return open_existing_store(words.uri, words.folder, words.experiment)
 
 
 def find_run_id(

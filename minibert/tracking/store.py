@@ -107,7 +107,7 @@ def open_existing_store(
     place = _find_place(uri, folder)
     if place.database is not None and not place.database.exists():
         raise MinibertError(
-            f"folder={place.database.parent}: there is no {place.database.name} in it. Name the folder of the "
+            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder of the "
             "store, or run something first."
         )
     with store_errors(place.address, "open it"), at_once():
@@ -118,7 +118,7 @@ def open_existing_store(
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 known = sorted(each.name for each in client.search_experiments())
-                raise unknown_name("experiment", experiment, known)
+                raise unknown_name("tracking.experiment", experiment, known)
         return Store(client, found.experiment_id, place.address, place.folder, place.database)
 
 

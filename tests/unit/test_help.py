@@ -1,14 +1,22 @@
 """What commands answer without running anything."""
 
+import sys
+
 import pytest
 import yaml
 
+from analysis.report import ReportWords
+from analysis.study_words import OLDER
 from minibert import export, inspect, report
+from minibert.command_line import doors
+from minibert.command_line.arguments import StoreWords, read_arguments
 from minibert.command_line.completion import completions
 from minibert.command_line.settings import groups
 from minibert.config import VARIANTS
+from minibert.errors import MinibertError
 from minibert.run import main
-from minibert.running import inspection
+from minibert.running.inspection import Inspection
+from minibert.serving.export import Export
 
 
 def answer(capsys, *arguments, door=main) -> tuple[int, str, str]:
@@ -50,9 +58,8 @@ def test_the_other_doors_have_a_help_and_a_version(capsys, door, words):
 
 def test_the_report_has_a_help_with_an_example_and_a_version(capsys):
     for flag, words in (("--help", "masking_sweep"), ("--version", "minibert ")):
-        with pytest.raises(SystemExit) as ended:
-            report.main([flag])
-        assert ended.value.code == 0 and words in capsys.readouterr().out
+        code, text, error = answer(capsys, flag, door=report.main)
+        assert code == 0 and not error and words in text
 
 
 @pytest.mark.parametrize("words", [["--cfg", "job"], ["--cfg=job"], ["-c", "job"]])
@@ -116,6 +123,83 @@ def test_a_shell_gets_its_script_and_its_words(capsys, monkeypatch):
 
 
 def test_words_of_inspect_are_text_as_they_stand():
-    asked = inspection._parse(["run=7e912345", "folder=a b=c", "steps=[0,64]", "modules=[1e5]", "figures=[]"])
-    assert (asked.run, asked.folder, asked.steps) == ("7e912345", "a b=c", [0, 64])
+    words = ["run=7e912345", "tracking.folder=a b=c", "steps=[0,64]", "modules=[1e5]", "figures=[]"]
+    asked = read_arguments(Inspection, words)
+    assert (asked.run, asked.tracking.folder, asked.steps) == ("7e912345", "a b=c", [0, 64])
     assert (asked.modules, asked.figures, asked.quantities) == (["1e5"], [], None)
+
+
+@pytest.mark.parametrize(
+    ("schema", "older", "words"),
+    [
+        (Inspection, inspect.OLDER, ["folder=a", "uri=b", "experiment=c"]),
+        (Export, export.OLDER, ["folder=new", "tracking.folder=a", "uri=b", "tracking.experiment=c"]),
+        (ReportWords, OLDER, ["--folder", "a", "--uri=b", "--experiment", "c"]),
+    ],
+)
+def test_one_word_names_the_store_at_every_door_and_the_older_ones_mean_the_same(schema, older, words):
+    required = "study=s" if schema is ReportWords else "run=last"
+    keys = ["tracking.folder=a", "tracking.uri=b", "tracking.experiment=c"]
+    target = ["folder=new"] if schema is Export else []
+    asked = read_arguments(schema, [required, *words], older)
+    assert asked == read_arguments(schema, [required, *keys, *target], older)
+    assert asked.tracking == StoreWords("a", "b", "c")
+
+
+def test_a_word_without_a_sign_is_the_study_of_a_report_and_null_is_no_folder():
+    asked = read_arguments(ReportWords, ["masking_sweep", "sweep=last", "output=null"], OLDER, bare="study")
+    assert (asked.study, asked.sweep, asked.output) == ("masking_sweep", "last", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stdy=s"], "unknown name 'stdy' (did you mean 'study'?)"),
+        (["s", "--foldr", "x"], "did you mean 'tracking.folder'"),
+        (["s", "--sweep"], "--sweep: has no value. Write sweep=..."),
+        (["s", "sweep="], "sweep=: has no value"),
+        (["sweep=last"], "study must be given: study=STUDY"),
+    ],
+)
+def test_a_word_that_a_door_does_not_take_is_one_message(words, said):
+    with pytest.raises(MinibertError) as error:
+        read_arguments(ReportWords, words, OLDER, bare="study")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "entered"),
+    [
+        ([], ("minibert.run", [])),
+        (["run", "seed=1"], ("minibert.run", ["seed=1"])),
+        (["inspect", "run=last"], ("minibert.inspect", ["run=last"])),
+        (["report", "masking_sweep"], ("minibert.report", ["masking_sweep"])),
+        (["seed=1", "-m"], ("minibert.run", ["seed=1", "-m"])),
+        (["--help", "optimizer"], ("minibert.run", ["--help", "optimizer"])),
+        (["+experiment=masking_sweep"], ("minibert.run", ["+experiment=masking_sweep"])),
+    ],
+)
+def test_the_command_takes_the_doors_as_subcommands_and_the_words_of_a_run(monkeypatch, words, entered):
+    calls = []
+    monkeypatch.setattr(doors, "enter", lambda module, given: calls.append((module, given)))
+    monkeypatch.setattr(sys, "argv", ["minibert", *words])
+    doors.main()
+    assert calls == [entered]
+
+
+def test_a_misspelt_subcommand_is_one_line_and_help_lists_them_all(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["minibert", "inspekt", "run=last"])
+    with pytest.raises(SystemExit) as ended:
+        doors.main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1 and "did you mean 'inspect'" in error
+    monkeypatch.setattr(sys, "argv", ["minibert", "--help"])
+    doors.main()
+    text = capsys.readouterr().out
+    assert all(f"\n  {door} " in text for door in doors.DOORS)
+
+
+def test_a_shell_completes_a_subcommand_as_the_first_word_only(capsys, monkeypatch):
+    for line, found in (("minibert in", ["inspect", "init="]), ("minibert run ins", [])):
+        monkeypatch.setenv("COMP_LINE", line)
+        assert answer(capsys, "-sc", "query=fish")[1].split() == found
