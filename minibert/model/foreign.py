@@ -12,6 +12,7 @@ embeddings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from minibert.config import ModelConfig
 from minibert.errors import MinibertError
@@ -142,7 +143,7 @@ def unread_positions(family: Family, padding: int) -> int:
     return padding + 1 if family is ESM else 0
 
 
-def value(settings: Mapping, key: str):
+def value(settings: Mapping, key: str) -> Any:
     """A key of config.json, or what ``transformers`` takes for it; None when there is neither."""
     given = settings.get(key)
     return DEFAULTS.get(key) if given is None else given

@@ -6,6 +6,7 @@ import numpy as np
 import psutil
 
 from minibert.config import Config, ModelConfig
+from minibert.config.model import RelativeConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.errors import MinibertError
 from minibert.model.feed_forward import GATED, inner_size
@@ -34,7 +35,7 @@ def count_parameters(config: ModelConfig) -> int:
     tables += config.max_length if config.position.name == "absolute" else 0
     matrices = 3 if config.activation in GATED else 2
     layer = 4 * hidden**2 + matrices * hidden * inner
-    if config.position.name == "relative":
+    if isinstance(config.position, RelativeConfig):
         layer += (2 * config.position.distance + 1) * (hidden // config.heads) * 2
     return tables * hidden + config.layers * layer + hidden**2 + config.vocab_size
 
@@ -80,7 +81,7 @@ def refuse_what_does_not_fit(config: ModelConfig | Config) -> None:
     there, total = machine_memory(), sum(needed.values())
     if total <= there:
         return
-    largest = max(needed, key=needed.get)
+    largest = max(needed, key=lambda name: needed[name])
     settings = {
         "parameters": "model.hidden_size, model.layers, model.feed_forward_size or model.vocab_size",
         "gradients": "training.lanes or the model's sizes",

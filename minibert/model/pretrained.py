@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from safetensors.numpy import save
@@ -18,6 +19,7 @@ from minibert.errors import MinibertError, listed, sentence
 from minibert.model import foreign
 from minibert.model.foreign import BERT, FAMILIES, Family, is_transposed
 from minibert.model.foreign_files import modern_names, read_settings, read_tensors
+from minibert.model.parameters import Parameters
 from minibert.model.saved import nonfinite, require_parameters
 
 POSITIONS = "embeddings.position.weight"
@@ -26,7 +28,16 @@ LONGEST = 400
 """Characters of one problem in a message: a setting of a stranger's config.json can be of any length"""
 
 
-def load_pretrained(folder, build: Callable[[ModelConfig], object]):
+class HasParameters(Protocol):
+    """A network, as far as it is filled in here."""
+
+    params: Parameters
+
+
+Network = TypeVar("Network", bound=HasParameters)
+
+
+def load_pretrained(folder, build: Callable[[ModelConfig], Network]) -> Network:
     """The model of a folder; ``build(config)`` makes the network whose ``params`` are then filled in.
 
     Half precision is read as float32. Tensors that masked language modelling does not use (the pooler, the

@@ -49,7 +49,7 @@ def checksum(tensors: Mapping[str, np.ndarray], text: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         value = crc32(f"{name} {tensor.dtype} {tensor.shape}".encode(), value)
-        value = crc32(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8), value)
+        value = crc32(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data, value)
     return f"crc32:{value:08x}"
 
 
