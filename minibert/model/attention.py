@@ -10,9 +10,17 @@ import numpy as np
 from minibert.config import ModelConfig
 from minibert.model.gating import gate_blocks, gate_heads, gate_heads_backward
 from minibert.model.norms import RMSNormCache, rms_norm, rms_norm_backward
-from minibert.model.ops import column_sums, dropout, linear, linear_backward, softmax, softmax_backward
+from minibert.model.ops import dropout, linear, linear_backward, softmax, softmax_backward
 from minibert.model.parameters import Block
 from minibert.model.positions import NOWHERE, Places, PositionScheme
+from minibert.model.projections import (
+    empty_projections,
+    project,
+    project_backward,
+    projection_blocks,
+    split_heads,
+    take_rows,
+)
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -51,14 +59,13 @@ class AttentionCache(NamedTuple):
 
 def attention_blocks(prefix: str, config: ModelConfig, position: PositionScheme) -> list[Block]:
     size = config.hidden_size
-    three = ("query", "key", "value")
+    normalised = ("query", "key") if config.qk_norm else ()
     return [
-        Block(f"{prefix}.query_key_value.weight", (size, 3 * size), tuple(f"{prefix}.{n}.weight" for n in three)),
-        Block(f"{prefix}.query_key_value.bias", (3 * size,), tuple(f"{prefix}.{n}.bias" for n in three)),
+        *projection_blocks(prefix, config),
         Block(f"{prefix}.output.weight", (size, size)),
         Block(f"{prefix}.output.bias", (size,)),
         *gate_blocks(prefix, config),
-        *(Block(f"{prefix}.{name}_norm.gain", (size // config.heads,)) for name in three[:2] if config.qk_norm),
+        *(Block(f"{prefix}.{name}_norm.gain", (size // config.heads,)) for name in normalised),
         *position.layer_blocks(prefix, config),
     ]
 
@@ -66,11 +73,11 @@ def attention_blocks(prefix: str, config: ModelConfig, position: PositionScheme)
 def attention_bias(attention_mask, dtype):
     """What a mask adds to the scores: 0 where attention may go, a number that ends as weight 0 elsewhere.
 
-    (B, T) True at real tokens -> (B, 1, 1, T);  (B, T, T) True where i may look at j -> (B, 1, T, T)
+    (B, T) True at real tokens -> (B, 1, 1, T);  (B, T, T) True where i may attend to j -> (B, 1, T, T)
     """
     if attention_mask is None:
         return None
-    # A row that may look nowhere (padding that asks) looks everywhere: what it sees must have a gradient that fits.
+    # A row that may attend to no position (padding that asks) attends to all: its output needs a right gradient.
     attention_mask = attention_mask | ~attention_mask.any(axis=-1, keepdims=True)
     blocked = np.finfo(dtype).min / 2
     bias = np.where(attention_mask, np.dtype(dtype).type(0), np.dtype(dtype).type(blocked))
@@ -100,18 +107,10 @@ def attention(
     """
     heads, head_size = config.heads, config.hidden_size // config.heads
     tokens = len(x) // batch
-    joint = f"{prefix}.query_key_value"
-    if rows is None:
-        query_input = x
-        projected, _ = linear(x, params[f"{joint}.weight"], params[f"{joint}.bias"], work)
-        query, key, value = _split_heads(projected, batch, 3, heads, head_size)
-    else:
-        size = config.hidden_size
+    query_input = x
+    if rows is not None:
         query_input, places = take_rows(x, rows), places.at(rows)
-        asked, _ = linear(query_input, params[f"{prefix}.query.weight"], params[f"{prefix}.query.bias"], work)
-        answered, _ = linear(x, params[f"{joint}.weight"][:, size:], params[f"{joint}.bias"][size:], work)
-        (query,) = _split_heads(asked, batch, 1, heads, head_size)
-        key, value = _split_heads(answered, batch, 2, heads, head_size)
+    _, query, key, value = project(x, query_input, batch, rows, prefix, params, config, work)
     asking = query.shape[2]
     query_norm = key_norm = None
     if config.qk_norm:
@@ -166,22 +165,13 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     The sum over j equals dCᵢ · Cᵢ (both are Σⱼ Aᵢⱼ dCᵢ · Vⱼ), which is K numbers a row instead of T.
     """
     query, key, value = cache.query, cache.key, cache.value
-    _, heads, asking, head_size = query.shape
-    tokens = key.shape[2]
-    dcontext = linear_backward(
-        dy,
-        cache.gated_context,
-        params[f"{prefix}.output.weight"],
-        grads,
-        f"{prefix}.output.weight",
-        f"{prefix}.output.bias",
-        work,
-    )
+    _, heads, _, head_size = query.shape
+    dcontext = linear_backward(dy, cache.gated_context, f"{prefix}.output", params, grads, work)
     dcontext, dgate_input = gate_heads_backward(
         dcontext, cache.context, cache.gate, cache.query_input, prefix, params, grads, work
     )
-    (dcontext_heads,) = _split_heads(dcontext, batch, 1, heads, head_size)
-    (context_heads,) = _split_heads(cache.context, batch, 1, heads, head_size)
+    (dcontext_heads,) = split_heads(dcontext, batch, 1, heads)
+    (context_heads,) = split_heads(cache.context, batch, 1, heads)
     row_dot = np.einsum("bhrk,bhrk->bhr", dcontext_heads, context_heads)[..., None]
 
     dweights = np.matmul(
@@ -193,16 +183,8 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     dscores = softmax_backward(dweights, cache.weights, row_dot)
     dscores *= dy.dtype.type(head_size**-0.5)
 
-    size = heads * head_size
-    joint = f"{prefix}.query_key_value"
-    if cache.rows is None:
-        dprojected = work.empty((batch * tokens, 3 * size), dy.dtype)
-        dquery, dkey, dvalue = _split_heads(dprojected, batch, 3, heads, head_size)
-    else:
-        dasked = work.empty((batch * asking, size), dy.dtype)
-        danswered = work.empty((batch * tokens, 2 * size), dy.dtype)
-        (dquery,) = _split_heads(dasked, batch, 1, heads, head_size)
-        dkey, dvalue = _split_heads(danswered, batch, 2, heads, head_size)
+    dprojections = empty_projections(cache.query, cache.key, cache.rows, work)
+    _, dquery, dkey, dvalue = dprojections
     np.matmul(dscores, key, out=dquery)
     np.matmul(dscores.transpose(0, 1, 3, 2), query, out=dkey)
     np.matmul(cache.dropped_weights.transpose(0, 1, 3, 2), dcontext_heads, out=dvalue)
@@ -213,48 +195,11 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
             gain = f"{prefix}.{name}_norm.gain"
             dvectors[...] = rms_norm_backward(dvectors, norm_cache, params[gain], grads, gain, work)
 
-    if cache.rows is None:
-        dx = linear_backward(
-            dprojected, cache.input, params[f"{joint}.weight"], grads, f"{joint}.weight", f"{joint}.bias", work
-        )
-        return dx if dgate_input is None else np.add(dx, dgate_input, out=dx)
-    for index, name in enumerate(("key", "value")):
-        part = danswered[:, index * size : (index + 1) * size]
-        grads.add_product(f"{prefix}.{name}.weight", cache.input.T, part)
-        grads.add(f"{prefix}.{name}.bias", column_sums(part))
-    dx = np.matmul(danswered, params[f"{joint}.weight"][:, size:].T, out=work.empty(cache.input.shape, dy.dtype))
-    dquery_input = linear_backward(
-        dasked,
-        cache.query_input,
-        params[f"{prefix}.query.weight"],
-        grads,
-        f"{prefix}.query.weight",
-        f"{prefix}.query.bias",
-        work,
+    return project_backward(
+        dprojections, cache.input, cache.query_input, cache.rows, prefix, params, grads, work, dgate_input
     )
-    if dgate_input is not None:
-        dquery_input += dgate_input
-    add_at_rows(dx, cache.rows, dquery_input)
-    return dx
-
-
-def take_rows(x, rows):
-    """x (B·T, D), rows (B, R) -> (B·R, D)"""
-    batch = len(rows)
-    return x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows].reshape(-1, x.shape[1])
-
-
-def add_at_rows(x, rows, values):
-    """x[b, rows[b, r]] += values[b, r].    x (B·T, D), rows (B, R) without repeats in a sequence, values (B·R, D)"""
-    batch, asking = rows.shape
-    x.reshape(batch, -1, x.shape[1])[np.arange(batch)[:, None], rows] += values.reshape(batch, asking, x.shape[1])
 
 
 def _take_queries(x, rows):
     """x (B, H, T, T), rows (B, R) -> (B, H, R, T)"""
     return np.take_along_axis(x, rows[:, None, :, None], axis=2)
-
-
-def _split_heads(projected, batch, parts, heads, head_size):
-    """(B·T, parts·D) -> ``parts`` views (B, H, T, K): no copy, a product reads them where they stand."""
-    return projected.reshape(batch, -1, parts, heads, head_size).transpose(2, 0, 3, 1, 4)

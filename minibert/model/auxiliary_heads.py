@@ -69,14 +69,9 @@ def auxiliary_head(x, name, params, work=NEW_ARRAYS):
 
 def auxiliary_head_backward(dlogits, cache: AuxiliaryHeadCache, name, params, grads, work=NEW_ARRAYS):
     """dU += hᵀ dlogits, dc += Σ dlogits, and back through h = tanh(a), dh/da = 1 - h², and the transform"""
-    out, transform = f"{name}.out", f"{name}.transform"
-    dx = linear_backward(
-        dlogits, cache.pooled, params[f"{out}.weight"], grads, f"{out}.weight", f"{out}.bias", work
-    )
+    dx = linear_backward(dlogits, cache.pooled, f"{name}.out", params, grads, work)
     dx *= 1 - cache.pooled**2
-    return linear_backward(
-        dx, cache.input, params[f"{transform}.weight"], grads, f"{transform}.weight", f"{transform}.bias", work
-    )
+    return linear_backward(dx, cache.input, f"{name}.transform", params, grads, work)
 
 
 def auxiliary_losses(

@@ -9,19 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.config import ModelConfig
-from minibert.model.attention import (
-    AttentionCache,
-    add_at_rows,
-    attention,
-    attention_backward,
-    attention_blocks,
-    take_rows,
-)
+from minibert.model.attention import AttentionCache, attention, attention_backward, attention_blocks
 from minibert.model.feed_forward import FeedForwardCache, feed_forward, feed_forward_backward, feed_forward_blocks
 from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
 from minibert.model.ops import dropout
 from minibert.model.parameters import Block
 from minibert.model.positions import NOWHERE, PositionScheme
+from minibert.model.projections import add_at_rows, take_rows
 from minibert.model.workspace import NEW_ARRAYS
 
 

@@ -73,23 +73,16 @@ def feed_forward(x, prefix, params, config: ModelConfig, work=NEW_ARRAYS):
 
 
 def feed_forward_backward(dy, cache: FeedForwardCache, prefix, params, grads, work=NEW_ARRAYS):
-    """da = dy W_outᵀ, dW_out += aᵀ dy, with a what W_out reads. Plain, a = f(h): dh = da · f'. Gated, a = f(g) · h:
+    """da = dy W_outᵀ, dW_out += aᵀ dy, with a what W_out reads. Plain, a = f(h), dh = da · f'. Gated, a = f(g) · h,
     dh = da · f(g), dg = da · h · f'(g). Then dx = dh W_inᵀ (+ dg W_gateᵀ), dW_in += xᵀ dh, dW_gate += xᵀ dg.
     """
-    dactive = linear_backward(
-        dy, cache.active, params[f"{prefix}.out.weight"], grads, f"{prefix}.out.weight", f"{prefix}.out.bias", work
-    )
+    dactive = linear_backward(dy, cache.active, f"{prefix}.out", params, grads, work)
     if cache.gate is None:
         dinner = activation_backward(dactive, cache.slope)
-        return _in_backward(dinner, cache.input, "in", prefix, params, grads, work)
+        return linear_backward(dinner, cache.input, f"{prefix}.in", params, grads, work)
     dvalue = np.multiply(dactive, cache.gate, out=work.empty(dactive.shape, dactive.dtype))
-    dx = _in_backward(dvalue, cache.input, "in", prefix, params, grads, work)
+    dx = linear_backward(dvalue, cache.input, f"{prefix}.in", params, grads, work)
     dactive *= cache.value
     dgate = activation_backward(dactive, cache.slope)
-    dx += _in_backward(dgate, cache.input, "gate", prefix, params, grads, work)
+    dx += linear_backward(dgate, cache.input, f"{prefix}.gate", params, grads, work)
     return dx
-
-
-def _in_backward(dinner, x, name, prefix, params, grads, work):
-    weight = f"{prefix}.{name}.weight"
-    return linear_backward(dinner, x, params[weight], grads, weight, f"{prefix}.{name}.bias", work)

@@ -45,8 +45,7 @@ def gate_heads_backward(dgated, context, gate, x, prefix, params, grads, work=NE
         return dgated, None
     dgate = np.einsum("nhk,nhk->nh", _heads(dgated, gate), _heads(context, gate))
     dgate *= gate * (1 - gate)
-    weight = f"{prefix}.gate.weight"
-    dx = linear_backward(dgate, x, params[weight], grads, weight, f"{prefix}.gate.bias", work)
+    dx = linear_backward(dgate, x, f"{prefix}.gate", params, grads, work)
     _heads(dgated, gate)[...] *= gate[..., None]
     return dgated, dx
 

@@ -63,7 +63,4 @@ def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS)
     dx = np.matmul(dlogits, table, out=work.empty(cache.transformed.shape, dlogits.dtype))
     dx = norm_backward(dx, cache.norm, "mlm_head.norm", params, grads, work)
     dx = activation_backward(dx, cache.slope)
-    weight = params["mlm_head.transform.weight"]
-    return linear_backward(
-        dx, cache.input, weight, grads, "mlm_head.transform.weight", "mlm_head.transform.bias", work
-    )
+    return linear_backward(dx, cache.input, "mlm_head.transform", params, grads, work)

@@ -22,11 +22,11 @@ def linear(x, weight, bias, work=NEW_ARRAYS):
     return y, x
 
 
-def linear_backward(dy, x, weight, grads, weight_name, bias_name, work=NEW_ARRAYS):
-    """dx = dy Wᵀ, dW += xᵀ dy, db += Σₙ dy"""
-    grads.add_product(weight_name, x.T, dy)
-    grads.add(bias_name, column_sums(dy))
-    return np.matmul(dy, weight.T, out=work.empty(x.shape, x.dtype))
+def linear_backward(dy, x, name, params, grads, work=NEW_ARRAYS):
+    """dx = dy Wᵀ, dW += xᵀ dy, db += Σₙ dy, with W and b the parameters ``<name>.weight`` and ``<name>.bias``"""
+    grads.add_product(f"{name}.weight", x.T, dy)
+    grads.add(f"{name}.bias", column_sums(dy))
+    return np.matmul(dy, params[f"{name}.weight"].T, out=work.empty(x.shape, x.dtype))
 
 
 def column_sums(x):

@@ -91,7 +91,7 @@ def test_linear():
         return linear(x, params["linear.weight"], params["linear.bias"])[0]
 
     def backward(dy):
-        dx = linear_backward(dy, x, params["linear.weight"], grads, "linear.weight", "linear.bias")
+        dx = linear_backward(dy, x, "linear", params, grads)
         return {"x": dx, **grads}
 
     check_layer(forward, backward, {"x": x, **params})

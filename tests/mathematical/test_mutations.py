@@ -36,6 +36,7 @@ class Mutation:
 
 LAYER_NORM, SOFTMAX = "norms:layer_norm_backward", "ops:softmax_backward"
 ATTENTION, LAYER = "attention:attention_backward", "encoder:layer_backward"
+PROJECTIONS = "projections:project_backward"
 ALL_ROWS = {"mask": "none", "rows": None, "rate": 0.0}
 PRE_NORM = {"norm": "pre", "rows": None, "rate": 0.0}
 REPEATED_IDS = {"norm": "pre", "segments": 0, "rate": 0.0}
@@ -114,7 +115,7 @@ MUTATIONS = [
         {"column_sums(dy)": "column_sums(dy) / len(dy)"}, layers.test_linear,
     ),
     Mutation(
-        "bias gradient forgotten", "ops:linear_backward", {"grads.add(bias_name, column_sums(dy))": "pass"},
+        "bias gradient forgotten", "ops:linear_backward", {'grads.add(f"{name}.bias", column_sums(dy))': "pass"},
         layers.test_linear,
     ),
     # activations
@@ -140,7 +141,7 @@ MUTATIONS = [
     ),
     Mutation(
         "gated unit: gradient through its gate forgotten", "feed_forward:feed_forward_backward",
-        {"dx += _in_backward(": "_in_backward("}, layers.test_feed_forward, {"name": "swiglu"},
+        {"dx += linear_backward(": "linear_backward("}, layers.test_feed_forward, {"name": "swiglu"},
     ),
     Mutation(
         "gated unit: gate's gradient without the value", "feed_forward:feed_forward_backward",
@@ -202,8 +203,8 @@ MUTATIONS = [
         {"cache.dropped_weights.transpose(0, 1, 3, 2)": "cache.dropped_weights"}, layers.test_attention, ALL_ROWS,
     ),
     Mutation(
-        "trimmed layer: gradient through the queries forgotten", ATTENTION,
-        {"add_at_rows(dx, cache.rows, dquery_input)": "pass"}, layers.test_attention, SOME_ROWS,
+        "trimmed layer: gradient through the queries forgotten", PROJECTIONS,
+        {"add_at_rows(dx, rows, dquery_input)": "pass"}, layers.test_attention, SOME_ROWS,
     ),
     Mutation(
         "trimmed layer: rows of a mask not picked", "attention:attention",
@@ -222,12 +223,12 @@ MUTATIONS = [
         PARTS_OF_ATTENTION, GATES,
     ),
     Mutation(
-        "gradient through the gate to the layer's input forgotten", ATTENTION,
-        {"np.add(dx, dgate_input, out=dx)": "dx"}, PARTS_OF_ATTENTION, GATES,
+        "gradient through the gate to the layer's input forgotten", PROJECTIONS,
+        {"np.add(dx, dquery_more, out=dx)": "dx"}, PARTS_OF_ATTENTION, GATES,
     ),
     Mutation(
-        "trimmed layer: gradient through the gate forgotten", ATTENTION,
-        {"dquery_input += dgate_input": "pass"}, PARTS_OF_ATTENTION, GATES | {"rows": ROWS},
+        "trimmed layer: gradient through the gate forgotten", PROJECTIONS,
+        {"dquery_input += dquery_more": "pass"}, PARTS_OF_ATTENTION, GATES | {"rows": ROWS},
     ),
     Mutation(
         "gate read by the output projection's input gradient alone", ATTENTION,
@@ -241,8 +242,7 @@ MUTATIONS = [
         "keys turned before they are normalised in the backward pass", ATTENTION,
         {
             "    places.rotate_backward(dquery, dkey)\n": "",
-            "    if cache.rows is None:\n        dx": "    places.rotate_backward(dquery, dkey)\n"
-            "    if cache.rows is None:\n        dx",
+            "    return project_backward(": "    places.rotate_backward(dquery, dkey)\n    return project_backward(",
         },
         PARTS_OF_ATTENTION, NORMED_KEYS | {"scheme": "rope"},
     ),
