@@ -9,19 +9,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.config.checks import validate
-from minibert.config.data import DataConfig, MaskingConfig
+from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
-from minibert.config.model import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
-from minibert.config.optimizers import AdamWConfig, LookaheadConfig, OptimizerConfig
+from minibert.config.model import ModelConfig
+from minibert.config.optimizers import (
+    CLIPPINGS,
+    LAYER_RATES,
+    OPTIMIZERS,
+    AdamWConfig,
+    LookaheadConfig,
+    OptimizerConfig,
+)
+from minibert.config.positions import POSITIONS, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
-from minibert.config.training import VARIANTS, ScheduleConfig, TrainingConfig
+from minibert.config.training import SCHEDULES, ScheduleConfig, TrainingConfig
 from minibert.errors import MinibertError, unknown_name
 from minibert.randomness import derive_seeds
 
@@ -53,6 +61,16 @@ __all__ = [
     "validate",
 ]  # fmt: skip
 
+VARIANTS = {
+    "schedule": SCHEDULES,
+    "optimizer": OPTIMIZERS,
+    "clipping": CLIPPINGS,
+    "layer_rates": LAYER_RATES,
+    "masking": MASKINGS,
+    "curriculum": CURRICULA,
+    "position": POSITIONS,
+}
+"""Groups whose options have fields of their own: group -> option -> its schema."""
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
@@ -68,27 +86,30 @@ def register() -> None:
     store.store(name="schema", node=_open(Config))
     for group, options in VARIANTS.items():
         for option, schema in options.items():
-            store.store(group=group, name=f"{option}_schema", node=_open(schema))
+            node = _open(schema)
+            node.name = option
+            store.store(group=group, name=f"{option}_schema", node=node)
     OmegaConf.register_new_resolver("minibert.root", lambda: str(ROOT), replace=True)
 
 
-def _open(schema: type, plain: Mapping | None = None):
-    """A schema in which the place of every group is typed with the group's base, so that any option can take it.
+def _open(schema: type, plain: Mapping | None = None) -> Any:
+    """A schema in which the field of every group has the type of the group's base, so that any option fits.
 
-    With ``plain`` values, the place is taken by the option that these name.
+    With ``plain`` values, the field has the schema of the option that these name.
     """
+    plain = {} if plain is None else plain
     node = OmegaConf.structured(schema)
     places = get_type_hints(Config) | get_type_hints(ModelConfig)
     options = {places[group]: options for group, options in VARIANTS.items()}
     for field, kind in get_type_hints(schema).items():
-        if kind in options and (plain is None or field not in plain):
+        if kind in options and field not in plain:
             node[field] = kind()
         elif kind in options:
             name = plain[field]["name"]
             if name not in options[kind]:
                 raise unknown_name(f"{field}.name", name, options[kind])
             node[field] = _open(options[kind][name], plain[field])
-        elif kind is ModelConfig and plain is not None and field in plain:
+        elif kind is ModelConfig and field in plain:
             node[field] = _open(kind, plain[field])
     return node
 
@@ -105,8 +126,8 @@ def restore(plain: Mapping, schema: type = Config, source: str = "configuration"
         return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
     except (OmegaConfBaseException, MinibertError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if type(error) is KeyError else str(error).splitlines()[0]
-        if getattr(error, "full_key", None):
-            reason = f"{error.full_key}: {reason}"
+        key = getattr(error, "full_key", None)
+        reason = f"{key}: {reason}" if key else reason
         raise MinibertError(f"{source}: has settings that this version does not know ({reason}).") from error
 
 
@@ -118,7 +139,7 @@ def resolve(composed) -> Config:
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise MinibertError("\n".join(f"{key}: missing. Give a value: {key}=..." for key in missing))
-    config = OmegaConf.to_object(composed)
+    config: Any = OmegaConf.to_object(composed)
     config.model.auxiliary_heads = config.objective.tasks
     validate(config)
     for stream, seed in derive_seeds(config.seed).items():
@@ -138,6 +159,6 @@ def config_hash(config: Config, corpus_hash: str) -> str:
 
     Left out is what changes no result: ``tracking``, ``study`` and the cache folder.
     """
-    computed = asdict(config) | {"corpus": corpus_hash}
+    computed: dict[str, Any] = asdict(config) | {"corpus": corpus_hash}
     del computed["tracking"], computed["study"], computed["data"]["cache"]
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()

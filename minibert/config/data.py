@@ -1,16 +1,26 @@
 """The groups that make batches of text: ``data``, ``masking``, ``curriculum`` and ``objective``."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
-from minibert.config.fields import choice, number, setting
+from minibert.config.fields import choice, joins, number, option, setting
 
-CHOICES = ("uniform", "whole_word", "span", "frequency")
-"""How a masking chooses tokens."""
+if TYPE_CHECKING:
+    from minibert.config.run import Config
+
+MASKINGS: dict[str, "type[MaskingConfig]"] = {}
+CURRICULA: dict[str, "type[CurriculumConfig]"] = {}
+TASKS = ("nsp", "sop", "token_order", "replaced_token")
+"""What can be learned beside masked words"""
 SPANS = {"name": ("span",), "chosen": ("span",)}
+FREQUENCIES = {"name": ("frequency",), "chosen": ("frequency",)}
 
 
+@joins(MASKINGS, "uniform", "whole_word")
 @dataclass
 class MaskingConfig:
     """Which tokens are predicted, and what the network sees in their place.
@@ -19,7 +29,7 @@ class MaskingConfig:
     share that is predicted; both default to ``rate``. The smaller set lies inside the larger one.
     """
 
-    name: str = choice("uniform", *CHOICES, "scheduled", "adaptive")
+    name: str = option("uniform", MASKINGS)
     rate: float = number(0.15, above=0, below=1)
     corruption_rate: float | None = number(None, at_least=0, below=1)
     prediction_rate: float | None = number(None, above=0, below=1)
@@ -28,7 +38,24 @@ class MaskingConfig:
     random: float = number(0.1, at_least=0, at_most=1)
     """Of the corrupted tokens, the share replaced by a random ordinary token; the rest stays as it is."""
 
+    def problems(self, config: "Config") -> Iterator[str]:
+        """What the group refuses of the configuration that it is part of."""
+        if self.mask + self.random > 1 + 1e-9:
+            yield (
+                f"masking.mask={self.mask} and masking.random={self.random}: "
+                "their sum is out of range. Allowed: at most 1."
+            )
+        training = config.training
+        tokens = training.steps * training.batch_size * training.sequence_length
+        key = "rate" if self.prediction_rate is None else "prediction_rate"
+        if config.objective.mlm and getattr(self, key) * tokens < 1:
+            yield (
+                f"masking.{key}={getattr(self, key)}: of the {tokens} tokens of this training, none would be "
+                f"predicted. Allowed: at least {1 / tokens:.2g}."
+            )
 
+
+@joins(MASKINGS, "span")
 @dataclass
 class SpanMaskingConfig(MaskingConfig):
     p: float = number(0.2, above=0, below=1, only_with=SPANS)
@@ -37,10 +64,15 @@ class SpanMaskingConfig(MaskingConfig):
     """Words in a span."""
 
 
+@joins(MASKINGS, "frequency")
 @dataclass
 class FrequencyMaskingConfig(MaskingConfig):
-    exponent: float = number(0.5, at_least=0, only_with={"name": ("frequency",), "chosen": ("frequency",)})
+    exponent: float = number(0.5, at_least=0, only_with=FREQUENCIES)
     """A word is drawn with probability proportional to its count to the power of −exponent."""
+
+
+CHOICES = tuple(MASKINGS)
+"""How a masking chooses tokens: the names of those so far, whose rate does not change"""
 
 
 @dataclass
@@ -50,7 +82,17 @@ class ChangingMaskingConfig(SpanMaskingConfig, FrequencyMaskingConfig):
     chosen: str = choice("uniform", *CHOICES)
     """How tokens are chosen at the rate of the step."""
 
+    def problems(self, config: "Config") -> Iterator[str]:
+        yield from super().problems(config)
+        for key in ("corruption_rate", "prediction_rate"):
+            if getattr(self, key) not in (None, self.rate):
+                yield (
+                    f"masking.{key}={getattr(self, key)}: masking={self.name} changes one rate, which "
+                    "corruption and prediction both follow. Allowed: null."
+                )
 
+
+@joins(MASKINGS, "scheduled")
 @dataclass
 class ScheduledMaskingConfig(ChangingMaskingConfig):
     """``rate`` is where it starts."""
@@ -61,6 +103,7 @@ class ScheduledMaskingConfig(ChangingMaskingConfig):
     """Of all steps, the share over which the rate changes."""
 
 
+@joins(MASKINGS, "adaptive")
 @dataclass
 class AdaptiveMaskingConfig(ChangingMaskingConfig):
     """``rate`` is where it starts."""
@@ -74,25 +117,33 @@ class AdaptiveMaskingConfig(ChangingMaskingConfig):
     lowest: float = number(0.05, above=0, below=1)
     highest: float = number(0.6, above=0, below=1)
 
-
-MASKINGS = {
-    "uniform": MaskingConfig,
-    "whole_word": MaskingConfig,
-    "span": SpanMaskingConfig,
-    "frequency": FrequencyMaskingConfig,
-    "scheduled": ScheduledMaskingConfig,
-    "adaptive": AdaptiveMaskingConfig,
-}
-"""The schema of every option of ``masking``."""
+    def problems(self, config: "Config") -> Iterator[str]:
+        yield from super().problems(config)
+        yield from _needs_masked_words("masking=adaptive", config)
+        if not self.lowest <= self.rate <= self.highest:
+            yield (
+                f"masking.rate={self.rate}: outside of its bounds. Allowed: masking.lowest={self.lowest} to "
+                f"masking.highest={self.highest}."
+            )
 
 
+def _needs_masked_words(given: str, config: "Config") -> Iterator[str]:
+    if not config.objective.mlm:
+        yield (
+            f"objective.mlm=false: {given} goes by how well masked words are predicted. "
+            f"Allowed: objective.mlm=true, or another {given.partition('=')[0]}."
+        )
+
+
+@joins(CURRICULA)
 @dataclass
 class CurriculumConfig:
     """In which order sequences are met."""
 
-    name: str = choice("none", "none", "length", "rarity", "loss")
+    name: str = option("none", CURRICULA)
 
 
+@joins(CURRICULA, "length", "rarity")
 @dataclass
 class PacedCurriculumConfig(CurriculumConfig):
     """Easy sequences first: the share of them that may be drawn grows until it is all."""
@@ -106,26 +157,21 @@ class PacedCurriculumConfig(CurriculumConfig):
     """In how many stages the share grows."""
 
 
+@joins(CURRICULA, "loss")
 @dataclass
 class LossCurriculumConfig(PacedCurriculumConfig):
     stride: int = number(8, at_least=1)
     """One of so many neighbouring sequences is scored, for all of them."""
 
-
-CURRICULA = {
-    "none": CurriculumConfig,
-    "length": PacedCurriculumConfig,
-    "rarity": PacedCurriculumConfig,
-    "loss": LossCurriculumConfig,
-}
-"""The schema of every option of ``curriculum``."""
+    def problems(self, config: "Config") -> Iterator[str]:
+        yield from _needs_masked_words("curriculum=loss", config)
 
 
 @dataclass
 class ObjectiveConfig:
     """What is learnt: masked words, and beside them the tasks whose weight is not zero."""
 
-    name: str = choice("mlm", "mlm", "nsp", "sop", "token_order", "replaced_token")
+    name: str = choice("mlm", "mlm", *TASKS)
     mlm: bool = True
     """Mask and predict words; without, the tasks below are learnt alone."""
     nsp: float = number(0.0, at_least=0)
@@ -144,7 +190,52 @@ class ObjectiveConfig:
     @property
     def tasks(self) -> list[str]:
         """The tasks beside masked words, each with a head of the network."""
-        return [name for name in ("nsp", "sop", "token_order", "replaced_token") if getattr(self, name)]
+        return [name for name in TASKS if getattr(self, name)]
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        """What the group refuses of the configuration that it is part of."""
+        length = config.training.sequence_length
+        if not (self.mlm or self.tasks):
+            yield (
+                "objective.mlm=false: nothing is left to learn. Give a task a weight: objective.replaced_token=1."
+            )
+        yield from self._pair_problems(config.model.segments, length)
+        if self.token_order and self.moved * (length - 2) < 2:
+            needed = math.ceil(2 / self.moved) + 2
+            yield (
+                f"objective.token_order={self.token_order}: of a sequence of training.sequence_length={length}, "
+                f"a share objective.moved={self.moved} is fewer than the two tokens that can change places. "
+                f"Allowed: training.sequence_length of at least {needed}, or more moved."
+            )
+        if self.token_order and config.model.position.name == "none":
+            yield (
+                f"objective.token_order={self.token_order}: a network with position=none does not know where a "
+                "token stands, so it cannot tell that it was moved. Allowed: any other position."
+            )
+        if self.token_order and self.replaced_token and self.moved + self.replaced >= 1:
+            yield (
+                f"objective.moved={self.moved} and objective.replaced={self.replaced}: "
+                "together all tokens or more. Allowed: a sum below 1."
+            )
+
+    def _pair_problems(self, segments: int, length: int) -> Iterator[str]:
+        paired = [task for task in ("nsp", "sop") if getattr(self, task)]
+        if len(paired) == 2:
+            yield (
+                f"objective.nsp={self.nsp} and objective.sop={self.sop}: a row has one second segment, "
+                "which is either replaced or swapped. Allowed: one of the two."
+            )
+        for task in paired:
+            if segments < 2:
+                yield (
+                    f"objective.{task}={getattr(self, task)}: the network has to tell the two segments of a row "
+                    f"apart, and model.segments is {segments}. Allowed: model.segments=2."
+                )
+            if length < 5:
+                yield (
+                    f"objective.{task}={getattr(self, task)}: training.sequence_length={length} has no room for "
+                    "two segments. Allowed: at least 5, for [CLS] a [SEP] b [SEP]."
+                )
 
 
 @dataclass
@@ -153,7 +244,7 @@ class DataConfig:
     """A corpus of :data:`minibert.data.corpora.CORPORA`, or, for ``hub``, the name of a dataset."""
     source: str = choice("sotu", "sotu", "text", "hub")
     path: str | None = setting(None, only_with={"source": ("text",)})
-    """``text``: UTF-8 files, one document each: a file, a glob, or a folder, which is the glob ``folder/**/*.txt``."""
+    """``text``: UTF-8 files, one document each: a file, a glob, or a folder (the glob ``folder/**/*.txt``)."""
     subset: str | None = setting(None, only_with={"source": ("hub",)})
     """``hub``: the name of the dataset's configuration, where it has several."""
     split: str = setting("train", only_with={"source": ("hub",)})
@@ -176,3 +267,9 @@ class DataConfig:
     """Fill rows with pieces of several documents, attention kept within each; else pad each row to its length."""
     cache: str = MISSING
     """Folder of tokenizers and encoded corpora."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if not self.cache.strip():
+            yield "data.cache=: an empty name. Allowed: a folder; a dot is the current one."
+        if self.source == "text" and not self.path:
+            yield "data.path=null: nothing to read. Give a file, a folder or a glob: data.path='books/*.txt'."

@@ -1,44 +1,10 @@
-"""The groups that shape the network: ``model`` and what fills its parts."""
+"""The group ``model``: shape and function of the network."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from minibert.config.fields import choice, number, setting
-
-
-@dataclass
-class PositionConfig:
-    """How the network knows the order of tokens. The group ``position`` fills ``model.position``."""
-
-    name: str = choice("absolute", "absolute", "sinusoidal", "relative", "relative_bias", "rope", "alibi", "none")
-
-
-@dataclass
-class RelativeConfig(PositionConfig):
-    name: str = choice("relative", "relative")
-    distance: int = number(16, at_least=1, at_most=65_536)
-    """Distances beyond this one share its vector."""
-    keys: bool = True
-    """Add a vector to the keys."""
-    values: bool = True
-    """Add a vector to the values."""
-
-
-@dataclass
-class RelativeBiasConfig(PositionConfig):
-    name: str = choice("relative_bias", "relative_bias")
-    buckets: int = number(32, at_least=4, at_most=65_536)
-    """For both directions together."""
-    farthest: int = number(128, at_least=2)
-    """Distances from here on share the last bucket of their direction."""
-
-
-@dataclass
-class RopeConfig(PositionConfig):
-    name: str = choice("rope", "rope")
-    base: float = number(10000.0, above=1)
-    """The slowest pair of entries turns by about 1/base a position; the fastest, always by 1."""
-    fraction: float = number(1.0, above=0, at_most=1)
-    """Share of a head's entries that turn."""
+from minibert.config.positions import POSITIONS, PositionConfig
 
 
 @dataclass
@@ -83,14 +49,26 @@ class ModelConfig:
     """Heads beside the MLM head. A run has those that its ``objective`` asks for: they are not to be set."""
     dtype: str = choice("float32", "float32", "float64")
 
-
-POSITIONS = {
-    "absolute": PositionConfig,
-    "sinusoidal": PositionConfig,
-    "relative": RelativeConfig,
-    "relative_bias": RelativeBiasConfig,
-    "rope": RopeConfig,
-    "alibi": PositionConfig,
-    "none": PositionConfig,
-}
-"""The options of the group ``position`` with their schemas"""
+    def problems(self) -> Iterator[str]:
+        """What the network and its position scheme refuse of each other."""
+        if self.hidden_size % self.heads:
+            divisors = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % n == 0]
+            closest = min(divisors, key=lambda n: abs(n - self.heads))
+            yield (
+                f"model.heads={self.heads}: does not divide model.hidden_size={self.hidden_size}. "
+                f"Allowed: {', '.join(map(str, divisors))} (nearest: {closest})."
+            )
+            return
+        if self.qk_norm and self.hidden_size == self.heads:
+            yield (
+                f"model.qk_norm=True: heads of one entry (model.heads={self.heads}) keep nothing but a sign. "
+                f"Allowed: fewer heads than model.hidden_size={self.hidden_size}."
+            )
+        position, schema = self.position, POSITIONS[self.position.name]
+        if isinstance(position, schema):
+            yield from position.problems(self)
+        else:
+            yield (
+                f"model.position: a {type(position).__name__} for the scheme {position.name}. "
+                f"Allowed: a {schema.__name__}; on the command line, position={position.name}."
+            )

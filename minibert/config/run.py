@@ -1,6 +1,7 @@
 """The groups around a run, and the whole of a configuration."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING
@@ -23,7 +24,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass
 class EvaluationConfig:
-    name: str = choice("intrinsic", "intrinsic")
+    name: str = choice("intrinsic")
     every: int = number(100, at_least=1)
     """Steps between evaluations; there is always one at step 0 and one at the end."""
     sequences: int = number(256, at_least=1)
@@ -35,6 +36,21 @@ class EvaluationConfig:
     """Further rates scored at the end of a run."""
     mask_seed: int = number(15, at_least=0, at_most=LARGEST_SEED)
     """Seed of the frozen masks: deliberately no part of a run's own seeds."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        tokens = self.sequences * config.training.sequence_length
+        grid = {f"rates[{index}]": rate for index, rate in enumerate(self.rates)}
+        for key, rate in {"rate": self.rate, **grid}.items():
+            if not 0 < rate < 1:
+                yield f"evaluation.{key}={rate}: out of range. Allowed: above 0 and below 1."
+            elif rate * tokens < 1:
+                yield (
+                    f"evaluation.{key}={rate}: of the {tokens} tokens of evaluation.sequences={self.sequences}, "
+                    f"none would be predicted. Allowed: at least {1 / tokens:.2g}."
+                )
+        for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
+            times = self.rates.count(rate)
+            yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
 
 
 @dataclass
@@ -54,6 +70,10 @@ class TrackingConfig:
     rerun: bool = False
     """Train again although a run of the same configuration has finished."""
     progress: bool = True
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if not self.folder.strip():
+            yield "tracking.folder=: an empty name. Allowed: a folder; a dot is the current one."
 
 
 @dataclass
@@ -104,3 +124,10 @@ class Config:
     study: StudyConfig = field(default_factory=StudyConfig)
     seed: int = number(0, at_least=0, at_most=LARGEST_SEED)
     seeds: SeedsConfig = field(default_factory=SeedsConfig)
+
+    def problems(self) -> Iterator[str]:
+        """What each group refuses of the others."""
+        yield from self.model.problems()
+        for group in (getattr(self, item.name) for item in fields(self)):
+            if group is not self.model and hasattr(group, "problems"):
+                yield from group.problems(self)

@@ -1,21 +1,27 @@
-"""The groups ``schedule`` and ``training``, and which groups have options with fields of their own."""
+"""The groups ``schedule`` and ``training``."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from minibert.config.data import CURRICULA, MASKINGS
-from minibert.config.fields import choice, number
-from minibert.config.model import POSITIONS
-from minibert.config.optimizers import CLIPPINGS, LAYER_RATES, OPTIMIZERS
+from minibert.config.fields import choice, joins, number, option
 
+if TYPE_CHECKING:
+    from minibert.config.run import Config
+
+MOST_CHECKPOINTS = 100_000
+"""That a run may keep"""
+SCHEDULES: dict[str, "type[ScheduleConfig]"] = {}
 FALLING = ("linear", "cosine", "warmup_stable_decay", "inverse_square_root")
 """Schedules that end at ``schedule.final`` or above it."""
 
 
+@joins(SCHEDULES, "constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root")
 @dataclass
 class ScheduleConfig:
     """The factor on the learning rate: linear warm-up, then the named shape."""
 
-    name: str = choice("linear", "constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root")
+    name: str = option("linear", SCHEDULES)
     warmup: float = number(0.1, at_least=0, at_most=1)
     """Share of all steps spent on warm-up."""
     decay: float = number(0.2, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})
@@ -24,16 +30,31 @@ class ScheduleConfig:
     """The factor that the schedule is on its way to: the last step is one short of it, as in ``transformers``.
     ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
 
+    def problems(self, config: "Config") -> Iterator[str]:
+        if self.name == "warmup_stable_decay" and self.warmup + self.decay > 1 + 1e-9:
+            yield (
+                f"schedule.warmup={self.warmup} and schedule.decay={self.decay}: the decay would begin before "
+                "the warm-up ends. Allowed: a sum of at most 1."
+            )
 
+
+@joins(SCHEDULES)
 @dataclass
 class RangeTestConfig(ScheduleConfig):
     """A rate that rises to ``optimizer.learning_rate``, to see which rates the network learns with."""
 
-    name: str = choice("range_test", "range_test")
+    name: str = choice("range_test")
     warmup: float = number(0.0, at_least=0, at_most=0)
     """None: the rise begins with the first step."""
     start: float = number(1e-4, above=0, below=1)
     """The factor at the first step; it is 1 at the last."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if config.training.log_every != 1:
+            yield (
+                f"training.log_every={config.training.log_every}: schedule=range_test goes by the loss of every "
+                "step. Allowed: 1."
+            )
 
 
 @dataclass
@@ -49,7 +70,7 @@ class TrainingConfig:
     checkpoint_activations: bool = False
     """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
     last_layer_everywhere: bool = False
-    """Compute the last layer at all positions, not only where its result is read: for those who study its attention."""
+    """Compute the last layer at all positions, not only where its result is read: to study its attention."""
     sequence_length: int = number(64, at_least=3, at_most=1_048_576)
     lanes: int = number(2, at_least=1, at_most=256)
     """Threads that a batch is split over, with one BLAS thread each."""
@@ -61,22 +82,21 @@ class TrainingConfig:
     checkpoint_seconds: float = number(30.0, above=0)
     """At most this much work is lost by a kill."""
 
-
-SCHEDULES = {
-    "constant": ScheduleConfig,
-    "linear": ScheduleConfig,
-    "cosine": ScheduleConfig,
-    "warmup_stable_decay": ScheduleConfig,
-    "inverse_square_root": ScheduleConfig,
-    "range_test": RangeTestConfig,
-}
-VARIANTS = {
-    "schedule": SCHEDULES,
-    "optimizer": OPTIMIZERS,
-    "clipping": CLIPPINGS,
-    "layer_rates": LAYER_RATES,
-    "masking": MASKINGS,
-    "curriculum": CURRICULA,
-    "position": POSITIONS,
-}
-"""Groups whose options have fields of their own: group -> option -> its schema."""
+    def problems(self, config: "Config") -> Iterator[str]:
+        if config.model.position.has_table and self.sequence_length > config.model.max_length:
+            yield (
+                f"training.sequence_length={self.sequence_length}: longer than the position table. "
+                f"Allowed: at most model.max_length={config.model.max_length}."
+            )
+        kept = self.steps // self.checkpoint_every
+        if kept > MOST_CHECKPOINTS:
+            yield (
+                f"training.checkpoint_every={self.checkpoint_every}: {kept} checkpoints in training.steps="
+                f"{self.steps}. Allowed: at least {-(-self.steps // MOST_CHECKPOINTS)}, "
+                f"for at most {MOST_CHECKPOINTS} checkpoints."
+            )
+        if self.accumulation > self.batch_size:
+            yield (
+                f"training.accumulation={self.accumulation}: more parts than sequences. "
+                f"Allowed: at most training.batch_size={self.batch_size}."
+            )
