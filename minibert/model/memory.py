@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from minibert.config import Config, ModelConfig
-from minibert.config.model import RelativeConfig
+from minibert.config import Config, ModelConfig, RelativeConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.errors import MinibertError
 from minibert.model.feed_forward import GATED, inner_size
