@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import inside_figures
+from .figure_parts import BAND, band, capital, colours, engineering, finish, new_figure, seeds_drawn
 from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
-from .panels import BAND, band, capital, colours, engineering, finish, new_figure, seeds_drawn
 from .quantities import AXES, Quantity, quantity
 from .runs import SMOOTHED
 from .statistics import Estimate, mean_curve

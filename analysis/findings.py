@@ -11,8 +11,8 @@ from .runs import Study, TrackedRun
 from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
 
 if TYPE_CHECKING:
+    from .examination import Examination
     from .inside import Inside
-    from .questions.examination import Examination
 
 SIGNIFICANCE = 0.05
 UNIGRAM, BIGRAM, TARGET = "unigram entropy", "bigram model", "target"

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .figure_parts import band, colours, finish, new_figure, seeds_drawn
 from .findings import Findings
 from .inside import SLICES
-from .panels import band, colours, finish, new_figure, seeds_drawn
 from .quantities import quantity
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from minibert.errors import MinibertError
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
+from .evidence import find_everything
+from .figure_parts import save
 from .figures import draw
 from .findings import Findings
 from .output import folder_name
-from .panels import save
 from .protocol import environments
-from .questions.studies import find_everything
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 

@@ -18,12 +18,12 @@ from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
+from .evidence import find_everything
+from .figure_parts import save
 from .figures import draw
 from .findings import Findings
+from .html_report import render
 from .output import folder_name, new_report
-from .page import render
-from .panels import save
-from .questions.studies import find_everything
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, results, tuning, write_csv
 

@@ -8,6 +8,7 @@ import numpy as np
 from minibert.tracking import Store
 
 from ..answers import show_estimate
+from ..examination import Examination
 from ..findings import Findings
 from ..quantities import Quantity
 from ..statistics import CONFIDENCE, Difference, Estimate, mean_interval
@@ -27,7 +28,6 @@ from .attention_times import (
     mean_time,
     timeline,
 )
-from .examination import Examination
 
 LIMITS = (
     "Heads of different seeds are not the same head: the heads of a layer are compared by their rank in final "

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from analysis.evidence import find_everything
 from analysis.lab_book import write_lab_book
 from analysis.questions.attention_evolution import _groups, _share
 from analysis.questions.attention_figures import doubling_steps
 from analysis.questions.attention_times import FALLS, LEAVES
-from analysis.questions.studies import find_everything
 from analysis.report import write_report
 from analysis.statistics import Estimate
 from minibert.tracking import claim, open_store, open_sweep, start_run

@@ -9,7 +9,7 @@ import pytest
 from analysis.answers import answer, details
 from analysis.figures import draw
 from analysis.findings import find
-from analysis.page import render
+from analysis.html_report import render
 from analysis.runs import BELOW_BIGRAM, Curve, Study, TrackedRun
 from analysis.tables import results, write_csv
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from minibert.diagnostics.plotting.style import Drawing
 
-from ..tables import Table
+from .tables import Table
 
 
 @dataclass(frozen=True)

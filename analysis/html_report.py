@@ -59,7 +59,7 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         _protocol(findings),
     ]
     body = "\n".join(section for section in sections if section)
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("html_report.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from minibert.tracking import Store
 
-from ..findings import Findings, find
-from ..inside import look_inside
-from ..runs import load_study
-from . import attention_evolution
+from .findings import Findings, find
+from .inside import look_inside
+from .questions import attention_evolution
+from .runs import load_study
 
 EXAMINATIONS = {"attention_evolution": attention_evolution.examine}
 
