@@ -1,24 +1,29 @@
 """Findings in plain sentences, none stronger than the data."""
 
+from .examination import Examination
 from .findings import BIGRAM, Efficiency, Findings, Group
-from .quantities import AXES, Quantity, quantity
+from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
+from .quantities import AXES, quantity
 from .runs import BELOW_BIGRAM
-from .statistics import Estimate
+from .statistics import Difference, Estimate
 
 
-def answer(findings: Findings) -> str:
-    """The one sentence that answers the study's question, or says that the data do not."""
+def answer(findings: Findings, examination: Examination | None = None) -> str:
+    """The one sentence that answers the study's question, or says that the data do not.
+
+    Where the study has a question of its own, ``examination`` has the answer to it.
+    """
     label = findings.study.label
     if not findings.groups:
         return "No run has finished, so there is nothing to compare."
     if findings.most_seeds == 0:
         return f"No finished run recorded a finite {findings.study.metric}, so there is nothing to compare."
     if findings.study.target is not None:
-        return _target(findings)
+        return _target(findings, findings.study.target)
     if findings.most_seeds == 1:
         once = "the curves show what happened once, and this report claims nothing"
         return f"There is one seed at every {label}: {once}."
-    return findings.examination.answer if findings.examination else _comparison(findings)
+    return examination.answer if examination else _comparison(findings)
 
 
 def _comparison(findings: Findings) -> str:
@@ -29,8 +34,8 @@ def _comparison(findings: Findings) -> str:
     best, baseline = best_group(findings), findings.baseline
     extreme = "highest" if described.higher_is_better else "lowest"
     opening = (
-        f"{_when(findings)}, {label} {best.shown} has the {extreme} mean {described.title}, "
-        f"{with_interval(best.final, findings.study.metric)}{_unit(described.unit)} "
+        f"{capital(at_the_end(findings.steps))}, {label} {best.shown} has the {extreme} mean {described.title}, "
+        f"{with_interval(best.final, findings.study.metric)}{unit(described)} "
         f"(95 % interval, {best.final.n} seeds)"
     )
     if baseline is None:
@@ -40,20 +45,20 @@ def _comparison(findings: Findings) -> str:
     if best.difference is None or best.difference.n < 2:
         return f"{opening}, but the baseline {baseline.shown} has no two seeds in common with it: no answer."
     if best.separated:
-        return f"{opening}: {_apart(best, findings)} the baseline {baseline.shown}."
+        apart = _apart(best.difference, findings.study.metric)
+        return f"{opening}: {apart} the baseline {baseline.shown}."
     comparisons = sum(group.adjusted_p == group.adjusted_p for group in findings.groups)
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     return (
         f"{opening}, but the data do not separate it from the baseline {baseline.shown}: the paired difference is "
-        f"{_bracketed(best.difference, findings.study.metric)}, p = {best.adjusted_p:.2f}{adjusted}."
+        f"{with_difference(best.difference, findings.study.metric)}, p = {best.adjusted_p:.2f}{adjusted}."
     )
 
 
-def details(findings: Findings) -> list[str]:
+def details(findings: Findings, examination: Examination | None = None) -> list[str]:
     """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
         return []
-    examination = findings.examination
     sentences = [*examination.sentences, _comparison(findings)] if examination else []
     sentences += _comparisons(findings) if findings.study.target is None else []
     sentences.append(_beside_bigram(findings))
@@ -68,53 +73,41 @@ def best_group(findings: Findings) -> Group:
     return choose(candidates, key=lambda group: group.final.mean)
 
 
-def with_interval(estimate: Estimate, metric: str) -> str:
-    """``5.610 ± 0.030``; ``2.2e-3 [1.9e-3, 2.5e-3]`` on a log scale and where ± would leave what is possible.
-
-    The mean alone where there is no interval.
-    """
-    return show_estimate(estimate, quantity(metric))
-
-
-def show_estimate(estimate: Estimate, described: Quantity) -> str:
-    """See :func:`with_interval`."""
-    if estimate.n < 2:
-        return described.show(estimate.mean)
-    low, high = described.ends(estimate.low, estimate.high)
-    if described.logarithmic or (low, high) != (estimate.low, estimate.high):
-        return f"{described.show(estimate.mean)} [{described.show(low)}, {described.show(high)}]"
-    return f"{described.show(estimate.mean)} ± {described.show(estimate.half_width)}"
-
-
 def _description(findings: Findings) -> str:
     """The mean of every group, of a quantity that is no score."""
     study, described = findings.study, quantity(findings.study.metric)
     kind = "geometric mean" if described.logarithmic else "mean"
     means = [
-        f"{with_interval(group.final, study.metric)}{_unit(described.unit)} at {study.label} {group.shown} "
+        f"{with_interval(group.final, study.metric)}{unit(described)} at {study.label} {group.shown} "
         f"({group.final.n} {'seed' if group.final.n == 1 else 'seeds'})"
         for group in findings.groups
         if group.final.n
     ]
-    return f"{_when(findings)}, the {described.title} ({kind}, 95 % interval) is {'; '.join(means)}."
+    when = capital(at_the_end(findings.steps))
+    return f"{when}, the {described.title} ({kind}, 95 % interval) is {'; '.join(means)}."
 
 
 def _comparisons(findings: Findings) -> list[str]:
     study, baseline = findings.study, findings.baseline
     if baseline is None:
         return []
-    compared = [group for group in findings.groups if group.difference is not None]
+    compared = [(group, group.difference) for group in findings.groups if group.difference is not None]
+    separated = [(group, difference) for group, difference in compared if group.separated]
+    open_ = [(group, difference) for group, difference in compared if not group.separated and difference.n >= 2]
+    single = [group for group, difference in compared if difference.n == 1]
     higher_is_better = quantity(study.metric).higher_is_better
     sign = 1 if higher_is_better else -1
-    separated = [group for group in compared if group.separated]
-    other = separated if higher_is_better is None else []
-    better = [group for group in separated if group not in other and sign * group.difference.mean > 0]
-    worse = [group for group in separated if group not in other and sign * group.difference.mean < 0]
-    open_ = [group for group in compared if not group.separated and group.difference.n >= 2]
-    single = [group for group in compared if group.difference.n == 1]
+    other, better, worse = [], [], []
+    for group, difference in separated:
+        if higher_is_better is None:
+            other.append((group, difference))
+        elif difference.mean:
+            (better if sign * difference.mean > 0 else worse).append((group, difference))
 
-    def listed(groups: list[Group]) -> str:
-        return "; ".join(f"{group.shown} ({_bracketed(group.difference, study.metric)})" for group in groups)
+    def listed(found: list[tuple[Group, Difference]]) -> str:
+        return "; ".join(
+            f"{group.shown} ({with_difference(difference, study.metric)})" for group, difference in found
+        )
 
     return [
         f"Different from the baseline {baseline.shown}: {listed(other)}." if other else "",
@@ -147,19 +140,18 @@ def _beside_bigram(findings: Findings) -> str:
     return f"A bigram model of the same text scores {described.show(level)} {described.unit}: {named}."
 
 
-def _target(findings: Findings) -> str:
+def _target(findings: Findings, target: float) -> str:
     """Which runs end at the level that all should reach."""
     study = findings.study
     sign = 1 if quantity(study.metric).higher_is_better else -1
     finals = [run.final(study.metric) for group in findings.groups for run in group.runs]
-    there = sum(sign * (value - study.target) >= 0 for value in finals)
+    there = sum(sign * (value - target) >= 0 for value in finals)
     short = [
         f"{group.shown} ({with_interval(group.final, study.metric)})"
         for group in findings.groups
-        if not all(sign * (run.final(study.metric) - study.target) >= 0 for run in group.runs)
+        if not all(sign * (run.final(study.metric) - target) >= 0 for run in group.runs)
     ]
-    described = quantity(study.metric)
-    level = f"{described.show(study.target)}{_unit(described.unit)}"
+    level = with_unit(target, quantity(study.metric))
     left = f" Not all do at {study.label} {', '.join(short)}." if short else ""
     return f"{there} of {len(finals)} runs end at {level} or {'above' if sign > 0 else 'below'}.{left}"
 
@@ -183,37 +175,20 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
         least = min(spent, key=lambda value: spent[value].mean)
         place = f"{full[least].shown} ({with_interval(spent[least], axis)}"
         part = f"the fewest {AXES[axis].title} are needed at {place}"
-        baseline = spent.get(findings.study.baseline)
+        baseline = spent.get(findings.study.baseline or "")
         if baseline is not None and least != findings.study.baseline:
             part += f"; the baseline {with_interval(baseline, axis)}"
         parts.append(part + ")")
     if not parts:
         return ""
-    described = quantity(metric)
-    level = f"{described.show(efficiency.level)}{_unit(described.unit)}"
+    level = with_unit(efficiency.level, quantity(metric))
     return f"To reach {level} ({efficiency.meaning}), {', '.join(parts)}."
 
 
-def _when(findings: Findings) -> str:
-    return f"After {findings.steps:,} steps" if findings.steps else "At the end of training"
-
-
-def _apart(group: Group, findings: Findings) -> str:
+def _apart(difference: Estimate, metric: str) -> str:
     """``0.210 [0.150, 0.270] below``: the size of a difference that has a sign."""
-    described, difference = quantity(findings.study.metric), group.difference
+    described = quantity(metric)
     low, high = sorted((abs(difference.low), abs(difference.high)))
     direction = "below" if difference.mean < 0 else "above"
     size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
     return f"seed by seed {size} {direction}"
-
-
-def _bracketed(difference: Estimate, metric: str) -> str:
-    described = quantity(metric)
-    text = described.show(difference.mean, sign=True)
-    if difference.n < 2:
-        return text
-    return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
-
-
-def _unit(unit: str) -> str:
-    return f" {unit}" if unit else ""

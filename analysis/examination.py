@@ -1,4 +1,4 @@
-"""What a study shows that has a question of its own."""
+"""What a study with a question of its own shows."""
 
 from dataclasses import dataclass
 

@@ -1,13 +1,15 @@
-"""What all figures of a report have in common.
+"""What the figures of a report have in common beside their style: a colour for each group, intervals, seeds.
 
-Figures are drawn without a display and without pyplot's global state. Colours can be told apart by the
-colour-blind: viridis for a factor of numbers, whose order then shows, the set of Okabe and Ito for names. More
-names than it has colours are given those of turbo.
+Figures are drawn without a display and without pyplot's global state.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from minibert.diagnostics.plotting.panels import colours_of
+from minibert.diagnostics.plotting.style import distinct_colours
 
 from .findings import Findings
 from .quantities import Quantity
@@ -19,38 +21,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 BAND = 0.18
 """Opacity of the interval around a curve"""
 
 
-def save(figure: "Figure", path) -> None:
+def save(figure: "Figure", path: Path) -> None:
     """Write a PNG."""
     figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, that belongs to no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def colours(findings: Findings) -> list:
-    """A colour for each group."""
+    """A colour for each group: in order from dark to bright for a factor of numbers, distinct ones for names."""
     if all(is_number(group.value) for group in findings.groups):
-        from matplotlib import colormaps
-
-        # Viridis ends in a yellow that is lost on white.
-        return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, len(findings.groups))]
-    if len(findings.groups) <= len(OKABE_ITO):
-        return list(OKABE_ITO[: len(findings.groups)])
-    from matplotlib import colormaps
-
-    return [colormaps["turbo"](place) for place in np.linspace(0.05, 0.95, len(findings.groups))]
+        return list(colours_of(group.value for group in findings.groups).values())
+    return distinct_colours(len(findings.groups))
 
 
 def band(panel: "Axes", x, estimates: list[Estimate], colour, described: Quantity) -> None:
@@ -59,27 +43,11 @@ def band(panel: "Axes", x, estimates: list[Estimate], colour, described: Quantit
     panel.fill_between(x, ends[:, 0], ends[:, 1], color=colour, alpha=BAND, linewidth=0)
 
 
-def finish(panel: "Axes", x_label: str, y_label: str) -> None:
-    """Labels, a light grid and no frame above or to the right."""
-    panel.set_xlabel(x_label)
-    if y_label:
-        panel.set_ylabel(y_label)
-    panel.grid(True, color="0.9", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    if panel.get_xlim()[1] >= 1e4:
-        panel.xaxis.set_major_formatter(engineering())
-
-
 def engineering():
-    """Ticks such as 20k."""
+    """A formatter of ticks such as 20k."""
     from matplotlib.ticker import EngFormatter
 
     return EngFormatter(sep="")
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def seeds_drawn(findings: Findings, drawn: str) -> str:

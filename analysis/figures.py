@@ -4,9 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minibert.diagnostics.plotting.style import finish, new_figure
+
 from . import inside_figures
-from .figure_parts import BAND, band, capital, colours, engineering, finish, new_figure, seeds_drawn
+from .evidence import Evidence
+from .figure_parts import BAND, band, colours, engineering, seeds_drawn
 from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
+from .formatting import at_the_end, capital, with_unit
 from .quantities import AXES, Quantity, quantity
 from .runs import SMOOTHED
 from .statistics import Estimate, mean_curve
@@ -19,12 +23,15 @@ REACH = 0.5
 """Of the height of an axis: how far beyond it a reference may be and is still drawn"""
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 LINEAR = Quantity("")
+MANY = 1e4
+"""Numbers on an axis from which it has ticks such as 20k"""
 EARLY = 0.1
 """Share of the training in which a curve may fall so far that the rest of it would be pressed flat"""
 
 
-def draw(findings: Findings) -> dict[str, "Figure"]:
-    """File name -> figure, for all that the findings have numbers for; empty without a finished run."""
+def draw(evidence: Evidence) -> dict[str, "Figure"]:
+    """File name -> figure, for all that there are numbers for; empty without a finished run."""
+    findings, inside, examination = evidence.findings, evidence.inside, evidence.examination
     drawn = {}
     runs = [run for group in findings.groups for run in group.runs]
     if findings.study.is_range_test and any(SMOOTHED in run.curves for run in runs):
@@ -37,12 +44,12 @@ def draw(findings: Findings) -> dict[str, "Figure"]:
         drawn["differences.png"] = differences(findings)
     if findings.efficiencies and len(findings.groups) > 1:
         drawn["efficiency.png"] = efficiency(findings, findings.efficiencies[0])
-    if findings.inside and findings.inside.layers:
-        drawn["inside.png"] = inside_figures.layers(findings)
-    if findings.inside and findings.inside.slices:
-        drawn["slices.png"] = inside_figures.slices(findings)
-    if findings.examination:
-        drawn |= {name: drawing.figure for name, drawing in findings.examination.figures.items()}
+    if inside and inside.layers:
+        drawn["inside.png"] = inside_figures.layers(findings, inside)
+    if inside and inside.slices:
+        drawn["slices.png"] = inside_figures.slices(findings, inside)
+    if examination:
+        drawn |= {name: drawing.figure for name, drawing in examination.figures.items()}
     return drawn
 
 
@@ -72,6 +79,8 @@ def curves(findings: Findings) -> "Figure":
             band(panel, x, values, colour, described)
         finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
+        if panel.get_xlim()[1] >= MANY:
+            panel.xaxis.set_major_formatter(engineering())
     _limit(panels[0, 0], np.concatenate(drawn), np.concatenate(late))
     for panel in panels.flat:
         _reference_lines(panel, findings)
@@ -123,7 +132,7 @@ def finals(findings: Findings) -> "Figure":
     _reference_lines(panel, findings)
     if panel.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
+    when = at_the_end(findings.steps)
     drawn = "bar: mean and 95 % interval, dots: seeds"
     figure.suptitle(f"{capital(quantity(metric).title)} {when}, {seeds_drawn(findings, drawn)}")
     finish(panel, findings.study.label, quantity(metric).axis_label)
@@ -140,13 +149,14 @@ def differences(findings: Findings) -> "Figure":
     seeds = [group.difference.by_seed if group.difference else {} for group in findings.groups]
     panel.axhline(0, color="0.35", linewidth=1)
     _dots_and_intervals(panel, findings, estimates, seeds)
-    baseline = findings.study.shown(findings.study.baseline)
+    baseline = findings.baseline.shown if findings.baseline else ""
     which = {True: "; above 0 is better", False: "; below 0 is better", None: ""}[described.higher_is_better]
     drawn = f"bar: mean and 95 % interval, dots: pairs of runs{which}"
     opening = f"Difference to {findings.study.label} {baseline} seed by seed"
     figure.suptitle(f"{opening}, {seeds_drawn(findings, drawn)}")
-    unit = "decades" if described.logarithmic else described.unit
-    finish(panel, findings.study.label, f"difference in {described.title}" + (f"\n({unit})" if unit else ""))
+    measured_in = "decades" if described.logarithmic else described.unit
+    below = f"\n({measured_in})" if measured_in else ""
+    finish(panel, findings.study.label, f"difference in {described.title}{below}")
     return figure
 
 
@@ -161,9 +171,8 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
         finish(panel, findings.study.label, f"{AXES[axis].title} needed")
         panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(engineering())
-    unit = f" {metric.unit}" if metric.unit else ""
     figure.suptitle(
-        f"Cost of first reaching {metric.show(reached.level)}{unit}, "
+        f"Cost of first reaching {with_unit(reached.level, metric)}, "
         f"{seeds_drawn(findings, 'bar: mean and 95 % interval')}"
     )
     return figure

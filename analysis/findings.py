@@ -2,17 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .quantities import AXES, quantity
-from .runs import Study, TrackedRun
+from .runs import TrackedRun
 from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
-
-if TYPE_CHECKING:
-    from .examination import Examination
-    from .inside import Inside
+from .study import Study
 
 SIGNIFICANCE = 0.05
 UNIGRAM, BIGRAM, TARGET = "unigram entropy", "bigram model", "target"
@@ -75,10 +71,6 @@ class Findings:
     """Losses that need no network: title -> nats."""
     steps: int | None
     """Where training ended, if it ended at the same step in all finished runs."""
-    examination: "Examination | None" = None
-    """What the study shows beside final values, where it has a question of its own."""
-    inside: "Inside | None" = None
-    """What the networks look like, where the runs recorded it."""
 
     @property
     def baseline(self) -> Group | None:
@@ -115,7 +107,7 @@ def _groups(study: Study) -> tuple[Group, ...]:
     def by_seed(runs: tuple[TrackedRun, ...]) -> dict[tuple[str, ...], float]:
         return {run.replicate: run.scaled(study.metric) for run in runs}
 
-    baseline = by_seed(study.groups.get(study.baseline, ()))
+    baseline = by_seed(() if study.baseline is None else study.groups.get(study.baseline, ()))
     present = {value: runs for value, runs in study.groups.items() if runs}
     others = {value: runs for value, runs in present.items() if value != study.baseline}
     differences = {value: paired_difference(by_seed(runs), baseline) for value, runs in others.items()}

@@ -7,16 +7,20 @@ from html import escape
 from importlib.resources import files
 
 from .answers import answer, details
+from .evidence import Evidence
+from .examination import Examination
 from .findings import Findings
 from .protocol import common_settings, environments, limits, varied_settings
 from .tables import Table, costs, insides, rate_grid, results, tuning
 
 CAPTIONS = {
-    "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over seeds "
-    "of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
-    "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % intervals.",
+    "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over "
+    "seeds of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
+    "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % "
+    "intervals.",
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
-    "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and data.",
+    "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and "
+    "data.",
     "inside.png": "Mean over the matrices, or heads, of a layer at the last step that was looked at. Dots: means "
     "over seeds; bars: 95 % intervals.",
     "slices.png": "Loss of a few held-out sequences, without dropout, along lines through the trained network. "
@@ -25,18 +29,20 @@ CAPTIONS = {
 }
 
 
-def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> str:
+def render(evidence: Evidence, figures: dict[str, bytes], written: datetime) -> str:
     """The page. ``figures``: file name -> PNG."""
+    findings, examination = evidence.findings, evidence.examination
     study = findings.study
+    told = [*(examination.limits if examination else ()), *limits(findings)]
     sections = [
         f"<h1>{escape(study.question or study.name)}</h1>",
         f'<p class="soft">Study <code>{escape(study.name)}</code>, {len(_finished(findings))} finished runs, '
         f"report of {written:%d %B %Y, %H:%M}</p>",
-        f'<p class="answer">{escape(answer(findings))}</p>',
-        *(f"<p>{escape(sentence)}</p>" for sentence in details(findings)),
+        f'<p class="answer">{escape(answer(findings, examination))}</p>',
+        *(f"<p>{escape(sentence)}</p>" for sentence in details(findings, examination)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
-        _examination(findings, figures),
+        _examination(examination, figures),
         _section(
             "Results",
             _table(results(findings)) if findings.groups else "",
@@ -51,15 +57,15 @@ def render(findings: Findings, figures: dict[str, bytes], written: datetime) -> 
         ),
         _section(
             "Inside the networks",
-            _table(inside) if (inside := insides(findings)) else "",
+            _table(inside) if (inside := insides(findings, evidence.inside)) else "",
             *_figures(figures, "inside", "slices"),
         ),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
-        _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in _limits(findings)) + "</ul>"),
+        _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in told) + "</ul>"),
         _protocol(findings),
     ]
     body = "\n".join(section for section in sections if section)
-    style = files(__package__).joinpath("html_report.css").read_text(encoding="utf-8")
+    style = files(__package__ or "analysis").joinpath("html_report.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -83,17 +89,12 @@ def _table(table: Table) -> str:
     )
 
 
-def _examination(findings: Findings, figures: dict[str, bytes]) -> str:
+def _examination(examination: Examination | None, figures: dict[str, bytes]) -> str:
     """The study's own question."""
-    examination = findings.examination
     if examination is None:
         return ""
     drawn = (_figure(name, figures[name], drawing.caption) for name, drawing in examination.figures.items())
     return _section(escape(examination.title), *map(_table, examination.tables), *drawn)
-
-
-def _limits(findings: Findings) -> list[str]:
-    return [*(findings.examination.limits if findings.examination else ()), *limits(findings)]
 
 
 def _figures(figures: dict[str, bytes], *names: str) -> list[str]:

@@ -13,11 +13,9 @@ import numpy as np
 
 from minibert.errors import MinibertError
 from minibert.tracking import Store
-from minibert.tracking.records import Record
-from minibert.tracking.store import store_errors
 
 from .findings import Group
-from .runs import TrackedRun
+from .runs import TrackedRun, open_record
 from .statistics import Estimate, mean_interval
 
 BY_LAYER = {
@@ -115,9 +113,7 @@ def _slice(store: Store, group: Group, name: str) -> SliceCurve | None:
 def _last_arrays(store: Store, run: TrackedRun, name: str) -> Mapping[str, np.ndarray] | None:
     """None where nothing was recorded, and where it cannot be read: no figure is worth the report."""
     try:
-        with store_errors(store.uri, f"read run {run.id}"):
-            artifact_uri = store.client.get_run(run.id).info.artifact_uri
-        recorded = Record(store, run.id, artifact_uri, continued=True).arrays(name)
+        recorded = open_record(store, run).arrays(name)
     except MinibertError:
         return None
     arrays = recorded[max(recorded)] if recorded else {}

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure_parts import band, colours, finish, new_figure, seeds_drawn
+from minibert.diagnostics.plotting.style import finish, new_figure
+
+from .figure_parts import band, colours, seeds_drawn
 from .findings import Findings
-from .inside import SLICES
+from .inside import SLICES, Inside
 from .quantities import quantity
 
 if TYPE_CHECKING:
@@ -17,9 +19,9 @@ SPREAD = 0.6
 """Of the distance between two layers: how far groups stand apart"""
 
 
-def layers(findings: Findings) -> "Figure":
+def layers(findings: Findings, inside: Inside) -> "Figure":
     """Effective rank and attention entropy at the end, by layer: a colour a group."""
-    shown = findings.inside.layers
+    shown = inside.layers
     figure = new_figure(3.6 * len(shown) + 0.4, 4.2)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (name, by_group) in zip(panels, shown.items(), strict=True):
@@ -51,9 +53,9 @@ def layers(findings: Findings) -> "Figure":
     return figure
 
 
-def slices(findings: Findings) -> "Figure":
+def slices(findings: Findings, inside: Inside) -> "Figure":
     """The loss along lines through the trained networks: a colour a group."""
-    shown = findings.inside.slices
+    shown = inside.slices
     figure = new_figure(4.6 * len(shown) + 1.0, 4.2)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     described = quantity("eval/loss")
@@ -64,8 +66,8 @@ def slices(findings: Findings) -> "Figure":
                 means.append(np.array([estimate.mean for estimate in curve.losses]))
                 panel.plot(curve.distances, means[-1], color=colour, marker="o", markersize=4, label=group.shown)
                 band(panel, curve.distances, list(curve.losses), colour, described)
-        finish(panel, "distance, as a share of the size of the weights", described.axis_label)
-        panel.set_title(f"along {SLICES[name]}", fontsize=10)
+        distance = "distance, as a share of the size of the weights"
+        finish(panel, distance, described.axis_label, f"along {SLICES[name]}")
         _scale(panel, next(iter(by_group.values())).distances, np.concatenate(means))
     _legend(figure, findings)
     drawn = "line: mean, band: 95 % interval"

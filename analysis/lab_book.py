@@ -17,7 +17,8 @@ from minibert.errors import MinibertError
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
-from .evidence import find_everything
+from .evidence import Evidence, gather
+from .examination import Examination
 from .figure_parts import save
 from .figures import draw
 from .findings import Findings
@@ -46,13 +47,14 @@ class LabBookWords(StudyWords):
     lab_book: str = argument("folder that has a folder per study", "FOLDER", str(ROOT / "experiments"))
 
 
-def write_lab_book(findings: Findings, folder: Path) -> Path:
+def write_lab_book(evidence: Evidence, folder: Path) -> Path:
     """Write the results to ``folder/README.md`` and return its path.
 
     A file without the markers gets them at its end; a missing one begins with the question.
     Raises :class:`MinibertError` when only one of the markers is there, and when a figure would take the place of
     a file that the results do not show.
     """
+    findings, examination = evidence.findings, evidence.examination
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8") if path.exists() else _opening(findings)
@@ -62,14 +64,14 @@ def write_lab_book(findings: Findings, folder: Path) -> Path:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{BEGIN}\n{END}")
-    own = findings.examination.figures if findings.examination else {}
-    drawn = {name: figure for name, figure in draw(findings).items() if name in FIGURES or name in own}
+    own = examination.figures if examination else {}
+    drawn = {name: figure for name, figure in draw(evidence).items() if name in FIGURES or name in own}
     for name in drawn:
         if (folder / name).exists() and f"]({name})" not in rest:
             raise MinibertError(f"{folder / name}: would be replaced, and is no figure of the results. Move it.")
     # Whole or not at all: what people wrote around the markers is nowhere else.
     unfinished = folder / ".README.md"
-    unfinished.write_text(f"{before}{BEGIN}\n\n{_results(findings, list(drawn))}\n{END}{after}", encoding="utf-8")
+    unfinished.write_text(f"{before}{BEGIN}\n\n{_results(evidence, list(drawn))}\n{END}{after}", encoding="utf-8")
     os.replace(unfinished, path)
     for name, figure in drawn.items():
         save(figure, folder / name)
@@ -82,13 +84,14 @@ def _opening(findings: Findings) -> str:
     return f"# {study.question or study.name}\n{hypothesis}"
 
 
-def _results(findings: Findings, figures: list[str]) -> str:
+def _results(evidence: Evidence, figures: list[str]) -> str:
+    findings, examination = evidence.findings, evidence.examination
     study, environment = findings.study, environments(findings.study)
     dirty = " with uncommitted changes" if "true" in environment.get("git.dirty", "") else ""
     parts = [
-        f"**{answer(findings)}**",
-        *details(findings),
-        *_examination(findings),
+        f"**{answer(findings, examination)}**",
+        *details(findings, examination),
+        *_examination(examination),
         _markdown(results(findings)),
         *(_markdown(table) for table in [tuning(findings)] if table),
         *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
@@ -96,15 +99,15 @@ def _results(findings: Findings, figures: list[str]) -> str:
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
-        f"Python {environment.get('version.python', 'unknown')}, NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
+        f"Python {environment.get('version.python', 'unknown')}, "
+        f"NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
         f"({environment.get('machine.platform', 'unknown')}).",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _examination(findings: Findings) -> list[str]:
+def _examination(examination: Examination | None) -> list[str]:
     """The tables and figures of the study's own question, and what they cannot say."""
-    examination = findings.examination
     if examination is None:
         return []
     figures = [f"![{name}]({name})\n\n{drawing.caption}" for name, drawing in examination.figures.items()]
@@ -133,8 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         store = open_named_store(asked.tracking)
-        findings = find_everything(store, asked.study, asked.sweep)
-        print(write_lab_book(findings, Path(asked.lab_book).expanduser() / folder_name(asked.study)))
+        evidence = gather(store, asked.study, asked.sweep)
+        print(write_lab_book(evidence, Path(asked.lab_book).expanduser() / folder_name(asked.study)))
     except MinibertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 from .findings import Findings
 from .quantities import quantity
-from .runs import Study
+from .study import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
 """Settings that change nothing in what a run computes."""
@@ -40,12 +40,13 @@ def limits(findings: Findings) -> list[str]:
     if counts and max(counts) >= 2:
         seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
         found.append(
-            f"{seeds} seeds per {study.label}: intervals are wide, and a difference that is not separated may well be "
-            "there."
+            f"{seeds} seeds per {study.label}: intervals are wide, and a difference that is not separated may "
+            "well be there."
         )
         found.append(
             "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as "
-            "separated when its p value, adjusted by Holm's method for all comparisons with the baseline, is below 0.05."
+            "separated when its p value, adjusted by Holm's method for all comparisons with the baseline, is "
+            "below 0.05."
         )
         if quantity(study.metric).higher_is_better is not None:
             found.append("Which group is best was chosen after seeing the means, which flatters it a little.")

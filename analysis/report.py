@@ -18,14 +18,14 @@ from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
-from .evidence import find_everything
+from .csv_files import write_csv
+from .evidence import Evidence, gather
 from .figure_parts import save
 from .figures import draw
-from .findings import Findings
 from .html_report import render
 from .output import folder_name, new_report
 from .study_words import NOTE, OLDER, StudyWords
-from .tables import Table, results, tuning, write_csv
+from .tables import Table, results, tuning
 
 SUMMARY = "Write the report of a sweep from what is recorded of it, finished or not."
 EXAMPLES = {
@@ -51,7 +51,7 @@ class ReportResult:
     details: tuple[str, ...]
     missing: dict[str, str]
     """Name -> why, of the runs that have no result."""
-    findings: Findings
+    evidence: Evidence
 
 
 def write_report(
@@ -62,16 +62,17 @@ def write_report(
     Raises :class:`MinibertError` when the study has no runs, when the store cannot be read, and when the folder
     holds what no report wrote (:func:`analysis.output.new_report`).
     """
-    findings = find_everything(store, study_name, sweep_id)
+    evidence = gather(store, study_name, sweep_id)
+    findings, examination = evidence.findings, evidence.examination
     folder = Path(output).expanduser() if output else store.folder / "reports" / folder_name(study_name)
     unstored = None
     with new_report(store, folder) as made:
         figures = {}
-        for name, figure in draw(findings).items():
+        for name, figure in draw(evidence).items():
             save(figure, made / name)
             figures[name] = (made / name).read_bytes()
         write_csv(findings, made)
-        page = render(findings, figures, datetime.now().astimezone())
+        page = render(evidence, figures, datetime.now().astimezone())
         (made / "index.html").write_text(page, encoding="utf-8")
         try:
             artifacts_of(store, findings.study.sweep_id).add(made, "report")
@@ -82,10 +83,10 @@ def write_report(
     return ReportResult(
         path=folder / "index.html",
         table=results(findings, most_beside=1),
-        answer=answer(findings),
-        details=tuple(details(findings)),
+        answer=answer(findings, examination),
+        details=tuple(details(findings, examination)),
         missing=findings.study.missing,
-        findings=findings,
+        evidence=evidence,
     )
 
 
@@ -94,9 +95,10 @@ def print_result(result: ReportResult) -> None:
     console = open_console()
     if result.table.rows:
         print_table(console, rich_table(result.table))
-    if tuned := tuning(result.findings):
+    if tuned := tuning(result.evidence.findings):
         print_table(console, rich_table(tuned))
-    for table in result.findings.examination.tables if result.findings.examination else ():
+    examination = result.evidence.examination
+    for table in examination.tables if examination else ():
         print_table(console, rich_table(table))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why})")

@@ -1,22 +1,15 @@
-"""Tracked sweeps as plain tables: a study, its runs, their curves."""
+"""The finished and unfinished runs of a sweep as plain tables: one run, its settings, metrics and curves."""
 
-import json
 import math
-import shlex
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
-from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
-from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.lookup import find_run_id
+from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
-from minibert.tracking.sweeps import PLANNED, Child, children, search
 
-from .assumptions import check, following, replicate
-from .quantities import AXES, quantity
+from .quantities import quantity
 
 RANGE_TEST = "lr_range/"
 """What the metrics of a range test of the learning rate begin with."""
@@ -79,107 +72,14 @@ class TrackedRun:
         return quantity(metric).scale(self.final(metric))
 
 
-@dataclass(frozen=True)
-class Study:
-    """A sweep with the question that its experiment file states."""
+def open_record(store: Store, run: TrackedRun) -> Record:
+    """The run's record, for histories and arrays that are not read with the study. Nothing is written to it.
 
-    name: str
-    sweep_id: str
-    question: str | None
-    hypothesis: str | None
-    factor: str
-    label: str
-    tuned: str | None
-    """The key that was tuned for every value of the factor, with as many settings for each."""
-    baseline: str | None
-    metric: str
-    target: float | None
-    """A value of the metric that every run should reach."""
-    command: str
-    opened: str
-    planned: dict[str, str]
-    """Hash of the configuration -> name, of every run that the sweep asked for"""
-    runs: tuple[TrackedRun, ...]
-    tags: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_range_test(self) -> bool:
-        return self.metric.startswith(RANGE_TEST)
-
-    @cached_property
-    def values(self) -> tuple[str, ...]:
-        """The factor's values among the runs, numbers in numerical order."""
-        return tuple(sorted({run.value for run in self.runs}, key=_numerically))
-
-    @cached_property
-    def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
-        """The finished runs of every value, by seed; of a tuned study, those at its best setting.
-
-        Empty where none has finished.
-        """
-        return {
-            value: next((found[setting] for setting in [self.best[value]] if setting in found), ())
-            for value, found in self.settings.items()
-        }
-
-    @cached_property
-    def settings(self) -> dict[str, dict[str | None, tuple[TrackedRun, ...]]]:
-        """Value -> setting of the tuned key -> its finished runs, by seed. Without tuning, the setting is None."""
-        found: dict = {value: {} for value in self.values}
-        for run in sorted(self.runs, key=lambda run: _numerically(run.setting or "")):
-            if run.finished:
-                found[run.value][run.setting] = (*found[run.value].get(run.setting, ()), run)
-        return found
-
-    @cached_property
-    def best(self) -> dict[str, str | None]:
-        """Value -> the setting whose mean of the metric is best, among those where no run diverged."""
-        sign = -1 if quantity(self.metric).higher_is_better else 1
-
-        def badness(runs: tuple[TrackedRun, ...]) -> float:
-            mean = sum(run.scaled(self.metric) for run in runs) / len(runs)
-            return sign * mean if math.isfinite(mean) else math.inf
-
-        return {
-            value: min(found, key=lambda setting: badness(found[setting]), default=None)
-            for value, found in self.settings.items()
-        }
-
-    @cached_property
-    def following(self) -> list[str]:
-        """The settings that differ between runs because the factor, or the tuned key, does."""
-        return following(self.factor, self.tuned, self.runs)
-
-    @cached_property
-    def missing(self) -> dict[str, str]:
-        """Name -> why, of the runs whose result is not there."""
-        states = {run.config_hash: _state(run) for run in self.runs}
-        names = self.planned | {run.config_hash: run.name for run in self.runs}
-        return {name: states.get(key, "never started") for key, name in names.items() if states.get(key) != ""}
-
-    def shown(self, value: str) -> str:
-        """A value as figures and tables print it: decimals aligned over the study (0.15, 0.40)."""
-        return _aligned(self.values)[value]
-
-
-def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
-    """The sweep ``sweep_id``, or the last opened one of the study ``name`` that has runs.
-
-    Raises :class:`MinibertError` when there is none, when it does not say what it compares, and when its runs do
-    not allow the comparison (:func:`analysis.assumptions.check`).
+    Raises :class:`MinibertError` when the store cannot be read.
     """
-    if sweep_id is not None:
-        sweep_id = find_run_id(store.client, sweep_id, "--sweep", "sweep", [store.experiment_id])
-    with store_errors(store.uri, f"read study '{name}'"):
-        sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
-        found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) == name]
-        if not found and name not in map(_name, sweeps):
-            raise _unknown_study(store, name, sorted(set(map(_name, sweeps))))
-        for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):
-            if members := children(store, sweep.data.tags["minibert.sweep_hash"]):
-                return _study(store, sweep, name, members)
-    which = f"sweep {sweep_id} of it" if sweep_id else "no sweep of it"
-    raise MinibertError(f"study '{name}': {which} has any runs in {store.uri}.")
+    with store_errors(store.uri, f"read run {run.id}"):
+        artifact_uri = store.client.get_run(run.id).info.artifact_uri or ""
+    return Record(store, run.id, artifact_uri, continued=True)
 
 
 def is_number(text: str) -> bool:
@@ -194,127 +94,3 @@ def same_value(first: str, second: str) -> bool:
     if is_number(first) and is_number(second):
         return float(first) == float(second)
     return first == second
-
-
-def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
-    parameters, tags = sweep.data.params, sweep.data.tags
-
-    def stated(key: str) -> str | None:
-        # MLflow never changes a parameter: what the last command stated otherwise is in the tags.
-        value = tags.get(f"study.{key}", parameters.get(f"study.{key}"))
-        return None if value == "null" else value
-
-    factor, metric = stated("factor"), stated("metric") or "eval/loss"
-    if factor is None:
-        raise MinibertError(
-            f"study '{name}': study.factor=null. Name the swept key that is compared in the experiment file."
-        )
-    runs = tuple(_run(store, child, factor, stated("tuned"), metric) for child in _one_per_configuration(members))
-    check(name, factor, stated("tuned"), metric, json.loads(parameters.get("sweep.keys", "[]")), runs)
-    baseline = stated("baseline")
-    if baseline is not None:
-        baseline = next((run.value for run in runs if same_value(run.value, baseline)), baseline)
-    return Study(
-        name=name,
-        sweep_id=sweep.info.run_id,
-        question=stated("question"),
-        hypothesis=stated("hypothesis"),
-        factor=factor,
-        label=stated("label") or factor,
-        tuned=stated("tuned"),
-        baseline=baseline,
-        metric=metric,
-        target=None if stated("target") is None else float(stated("target")),
-        command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
-        opened=tags["minibert.opened"],
-        planned=_planned(store, sweep.info.run_id, members),
-        runs=tuple(sorted(runs, key=lambda run: (_numerically(run.value), run.seed or 0, run.name))),
-        tags=tags,
-    )
-
-
-def _one_per_configuration(members: list[Child]) -> list[Child]:
-    """A configuration that was trained more than once counts once: its newest finished run, else its newest."""
-    chosen = {}
-    for child in sorted(members, key=lambda child: (child.status == "FINISHED", child.started)):
-        chosen[child.tags.get("minibert.config_hash", child.id)] = child
-    return list(chosen.values())
-
-
-def _run(store: Store, child: Child, factor: str, tuned: str | None, metric: str) -> TrackedRun:
-    def is_drawn(key: str) -> bool:
-        if metric.startswith(RANGE_TEST) and key in (SMOOTHED, "train/loss", "train/learning_rate"):
-            return True
-        return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
-
-    seed = child.parameters.get("seed", "null")
-    return TrackedRun(
-        id=child.id,
-        name=child.name,
-        status=child.status,
-        reason=child.reason,
-        value=child.parameters.get(factor, "null"),
-        setting=child.parameters.get(tuned, "null") if tuned else None,
-        seed=int(seed) if is_number(seed) else None,
-        replicate=replicate(child.parameters, factor, tuned),
-        metrics=_with_distance_to_bigram(child.metrics),
-        curves={key: _curve(store, child.id, key) for key in child.metrics if is_drawn(key)},
-        parameters=child.parameters,
-        tags=child.tags,
-    )
-
-
-def _with_distance_to_bigram(metrics: dict[str, float]) -> dict[str, float]:
-    loss, bigram = metrics.get("eval/loss"), metrics.get("baseline/bigram_cross_entropy")
-    if loss is None or bigram is None or abs(loss) >= LARGEST_STORED:
-        return metrics
-    return {BELOW_BIGRAM: bigram - loss} | metrics
-
-
-def _curve(store: Store, run_id: str, metric: str) -> Curve:
-    points = store.client.get_metric_history(run_id, metric)
-    points = sorted(points, key=lambda point: (point.step, point.timestamp))
-    by_step = {point.step: point.value for point in points}
-    values = np.array(list(by_step.values()), dtype=np.float64)
-    values[np.abs(values) >= LARGEST_STORED] = np.nan
-    return Curve(np.array(list(by_step), dtype=np.int64), values)
-
-
-def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:
-    try:
-        planned = json.loads(artifacts_of(store, sweep_id).fetch(PLANNED).read_text())
-    except Exception:
-        # The sweep was killed before it could say, or its artifacts are gone: the runs are still worth a report.
-        return {}
-    if planned and isinstance(planned[0], str):  # names alone, from an earlier version
-        hashes = {child.name: child.config_hash for child in members}
-        return {hashes.get(name, name): name for name in planned}
-    return {run["config_hash"]: run["name"] for run in planned}
-
-
-def _name(sweep) -> str:
-    return sweep.info.run_name
-
-
-def _unknown_study(store: Store, name: str, known: list[str]) -> MinibertError:
-    if known:
-        return unknown_name("study", name, known)
-    return MinibertError(f"study '{name}': {store.uri} holds no sweep yet. Run one: `make sweep`.")
-
-
-def _state(run: TrackedRun) -> str:
-    if run.finished:
-        return ""
-    if run.status == "RUNNING":
-        return "not finished: still running, or killed without a word"
-    return f"{run.status.lower()}: {run.reason or 'no reason recorded'}"
-
-
-def _numerically(text: str) -> tuple:
-    return (0, float(text), text) if is_number(text) else (1, 0.0, text)
-
-
-def _aligned(values: tuple[str, ...]) -> dict[str, str]:
-    plain = all(is_number(value) and "e" not in value.lower() for value in values)
-    decimals = max((len(value.partition(".")[2]) for value in values), default=0)
-    return {value: f"{float(value):.{decimals}f}" if plain else value for value in values}

@@ -3,8 +3,9 @@
 Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -34,7 +35,7 @@ class Difference(Estimate):
     """The mean of paired differences, with the p value of the paired t test against no difference."""
 
     p_value: float
-    by_seed: dict[Hashable, float]
+    by_seed: dict[Any, float]
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -55,7 +56,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Es
     return Estimate(int(n), float(finite.mean()), float(half_width))
 
 
-def paired_difference(values: Mapping[Hashable, float], baseline: Mapping[Hashable, float]) -> Difference:
+def paired_difference(values: Mapping[Any, float], baseline: Mapping[Any, float]) -> Difference:
     """The mean of dₛ = valueₛ − baselineₛ over the seeds s that both have, with its 95 % t interval.
 
     Runs of one seed share initial weights and data order, so much of the noise cancels in d.

@@ -1,20 +1,16 @@
-"""The tables of a report, as text: for the terminal, the page and the lab book; and its tidy CSV files."""
+"""The tables of a report, as text: for the terminal, the page and the lab book."""
 
-import csv
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from .answers import with_interval
-from .findings import Efficiency, Findings, axis_values
+from .findings import Efficiency, Findings
+from .formatting import at_the_end, p_value, unit, with_difference, with_interval
+from .inside import Inside
 from .quantities import AXES, quantity
-from .runs import BELOW_BIGRAM, RANGE_TEST, SMOOTHED, TrackedRun
-from .statistics import Estimate, mean_interval
+from .runs import BELOW_BIGRAM
+from .statistics import mean_interval
 
 RATE_GRID = "eval/loss_at_rate/"
-RESULTS = ("eval/", "baseline/", "train/", RANGE_TEST, "effective_rank/", "attention_entropy/", "landscape/")
-"""Of the metrics, what ``finals.csv`` holds"""
 BESIDE = (
     BELOW_BIGRAM, "eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second",
 )  # fmt: skip
@@ -49,7 +45,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
     columns = [study.label, "seeds", _heading(study.metric)]
     compared = any(group.difference for group in findings.groups)
     tested = any(not math.isnan(group.adjusted_p) for group in findings.groups)
-    if compared:
+    if compared and study.baseline is not None:
         columns += [f"difference to {study.shown(study.baseline)}"] + ["p (Holm)"] * tested
     columns += [_heading(metric) for metric in beside]
     rows = []
@@ -58,9 +54,10 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         if compared and group is findings.baseline:
             row += ["baseline"] + [""] * tested
         elif compared:
-            row += [_difference(group.difference, study.metric)] + [_p_value(group.adjusted_p)] * tested
+            found = group.difference
+            difference = "no common seed" if found is None else with_difference(found, study.metric)
+            row += [difference] + [p_value(group.adjusted_p)] * tested
         rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in beside)))
-    when = f"after {findings.steps:,} steps" if findings.steps else "at the end of training"
     note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison."
     if findings.most_seeds < 2:
         note = "One seed: no intervals, no claim."
@@ -68,7 +65,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         note += " p (Holm): paired t test, adjusted for making all comparisons at once."
     if described.logarithmic:
         note += " Means are geometric, intervals and tests are of logarithms, and differences are ratios."
-    return Table(f"{described.title} {when}".capitalize(), tuple(columns), tuple(rows), note)
+    return Table(f"{described.title} {at_the_end(findings.steps)}".capitalize(), tuple(columns), tuple(rows), note)
 
 
 def costs(findings: Findings, efficiency: Efficiency) -> Table:
@@ -81,9 +78,8 @@ def costs(findings: Findings, efficiency: Efficiency) -> Table:
         reached = f"{cost.reached} of {cost.runs}"
         rows.append((group.shown, reached, *(with_interval(cost.axes[axis], axis) for axis in AXES)))
     level = described.show(efficiency.level)
-    unit = f" {described.unit}" if described.unit else ""
     note = f"{efficiency.meaning.capitalize()}. Linear between evaluations, over the runs that get there."
-    return Table(f"To first reach {level}{unit}", columns, tuple(rows), note)
+    return Table(f"To first reach {level}{unit(described)}", columns, tuple(rows), note)
 
 
 def tuning(findings: Findings) -> Table | None:
@@ -100,7 +96,8 @@ def tuning(findings: Findings) -> Table | None:
         return f"{shown} (best)" if setting == study.best[value] else shown
 
     rows = tuple((study.shown(value), *(cell(value, setting) for setting in settings)) for value in study.values)
-    note = "Every value had the same settings to choose from. The best was chosen on the scores that it is compared by."
+    note = "Every value had the same settings to choose from. The best was chosen on the scores that it is compared "
+        "by."
     return Table(f"{study.tuned} tuned for each {study.label}", (study.label, *map(str, settings)), rows, note)
 
 
@@ -120,11 +117,11 @@ def rate_grid(findings: Findings) -> Table | None:
     return Table("Final loss by the masking rate of the evaluation", columns, rows, note)
 
 
-def insides(findings: Findings) -> Table | None:
+def insides(findings: Findings, inside: Inside | None) -> Table | None:
     """What the networks look like at the end of training: a row a group; None where nothing was recorded."""
-    if not (findings.inside and findings.inside.means):
+    if not (inside and inside.means):
         return None
-    means = findings.inside.means
+    means = inside.means
     rows = tuple(
         (group.shown, *(with_interval(by_group[group.shown], name) for name, by_group in means.items()))
         for group in findings.groups
@@ -138,98 +135,5 @@ def insides(findings: Findings) -> Table | None:
     return Table("At the end of training", (findings.study.label, *map(_heading, means)), rows, note)
 
 
-def write_csv(findings: Findings, folder: Path) -> None:
-    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group).
-
-    The curves of a range test have a row a step. The numbers of a comparison are of what its last column says.
-    """
-    study = findings.study
-    metric, beside = (SMOOTHED, "train/") if study.is_range_test else (study.metric, "eval/")
-    identity = ("run", "name", study.factor, "seed", "status")
-
-    def identified(run: TrackedRun) -> tuple:
-        return run.id, run.name, run.value, run.seed, run.status
-
-    finals = sorted({key for run in study.runs for key in run.metrics if _is_result(key)})
-    _write(
-        folder / "finals.csv",
-        (*identity, *finals),
-        ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs),
-    )
-
-    drawn = [run for run in study.runs if metric in run.curves]
-    evaluated = sorted({key for run in drawn for key in run.curves if key.startswith(beside)} - {metric})
-    axes = [axis for axis in (*AXES, "flops") if axis != "step"]
-    columns = (*identity, "step", *axes, metric, *evaluated)
-
-    def curve_rows() -> Iterable[tuple]:
-        for run in drawn:
-            curve = run.curves[metric]
-            others = [axis_values(run, metric, key) for key in (*axes, metric, *evaluated)]
-            for index, step in enumerate(curve.steps):
-                yield (*identified(run), int(step), *(_number(values[index]) for values in others))
-
-    _write(folder / "curves.csv", columns, curve_rows())
-
-    columns = (
-        study.factor,
-        "seeds",
-        "mean",
-        "half_width",
-        "baseline",
-        "pairs",
-        "difference",
-        "difference_low",
-        "difference_high",
-        "p",
-        "p_holm",
-        "scale",
-    )
-    scale = f"log10 {study.metric}" if quantity(study.metric).logarithmic else study.metric
-
-    def comparison_rows() -> Iterable[tuple]:
-        for group in findings.groups:
-            final = group.final
-            row = (group.value, final.n, _number(final.mean), _number(final.half_width), study.baseline)
-            found = group.difference
-            numbers = (found.mean, found.low, found.high, found.p_value, group.adjusted_p) if found else ()
-            compared = [_number(number) for number in numbers] or [""] * 5
-            yield (*row, found.n if found else "", *compared, scale)
-
-    _write(folder / "comparisons.csv", columns, comparison_rows())
-
-
-def _write(path: Path, columns: tuple, rows: Iterable[tuple]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow((*row, *[""] * (len(columns) - len(row))))
-
-
-def _is_result(key: str) -> bool:
-    return key in AXES or key == "flops" or key.startswith(RESULTS)
-
-
-def _number(value: float) -> float | str:
-    return float(value) if math.isfinite(value) else ""
-
-
 def _heading(metric: str) -> str:
     return quantity(metric).axis_label
-
-
-def _difference(difference: Estimate | None, metric: str) -> str:
-    if difference is None:
-        return "no common seed"
-    described = quantity(metric)
-    text = described.show(difference.mean, sign=True)
-    if difference.n < 2:
-        return text
-    return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
-
-
-def _p_value(p: float) -> str:
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

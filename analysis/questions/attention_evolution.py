@@ -7,9 +7,9 @@ import numpy as np
 
 from minibert.tracking import Store
 
-from ..answers import show_estimate
 from ..examination import Examination
 from ..findings import Findings
+from ..formatting import count, p_value, show_estimate, signed
 from ..quantities import Quantity
 from ..statistics import CONFIDENCE, Difference, Estimate, mean_interval
 from ..tables import Table
@@ -73,10 +73,10 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order], label: str
     counted = []
     for reference, moment in moments.items():
         counts = Counter(order.verdict for order in orders if order.reference == reference)
-        unknown = _count(counts["cannot be told"])
+        unknown = count(counts["cannot be told"])
         counted.append(
-            f"before {moment} in {_count(counts['before'])}, with it in {_count(counts['with'])} and after it in "
-            f"{_count(counts['after'])} ({unknown} cannot be told)"
+            f"before {moment} in {count(counts['before'])}, with it in {count(counts['with'])} and after it in "
+            f"{count(counts['after'])} ({unknown} cannot be told)"
         )
     told = [order for order in orders if order.verdict in ("before", "after")]
     left = sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
@@ -85,7 +85,7 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order], label: str
         f"{_change(timelines)} Over the {len(orders) // len(moments)} layers of all {label}s, attention begins "
         f"its fastest change {'; '.join(counted)}. This is of one corpus, size and schedule of the learning rate, "
         f"with {seeds} seeds. Intervals are 95 %, each for itself: they tell {len(told)} of the {len(orders)} "
-        f"orders in time, and {_count(left)} of these still when adjusted for all (Holm)."
+        f"orders in time, and {count(left)} of these still when adjusted for all (Holm)."
     )
 
 
@@ -156,7 +156,7 @@ def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
         ]
         sentences.append(
             f"The attention of layer {layer} changes fastest from step {_step(changes)} on (entropy share "
-            f"{_signed(size.mean)}{runs}; {_share(last)} at the end): {' and '.join(clauses)}."
+            f"{signed(size.mean)}{runs}; {_share(last)} at the end): {' and '.join(clauses)}."
         )
     return sentences
 
@@ -188,7 +188,7 @@ def _times(timelines: dict[str, list[Timeline]]) -> Table:
                     f"{shown}, {event}",
                     f"{time.n} of {len(found)}",
                     _step(time) if time.n else "–",
-                    _signed(size.mean) if size.n else "",
+                    signed(size.mean) if size.n else "",
                 )
             )
     note = (
@@ -208,7 +208,7 @@ def _verdicts(orders: list[Order]) -> Table:
             f"{order.group}, layer {order.layer}, against: {order.reference}",
             str(order.difference.n),
             _doublings(order.difference) if order.difference.n else "–",
-            _p_value(order.adjusted_p),
+            p_value(order.adjusted_p),
             order.verdict,
         )
         for order in orders
@@ -220,10 +220,6 @@ def _verdicts(orders: list[Order]) -> Table:
     )
     columns = ("attention of", "seeds", "doublings after the loss", "p (Holm)", "attention changes")
     return Table("Order of attention and loss", columns, rows, note)
-
-
-def _count(number: int) -> str:
-    return str(number) if number else "none"
 
 
 def _step(time: Estimate) -> str:
@@ -242,15 +238,5 @@ def _groups(estimate: Estimate, heads: int) -> str:
 
 
 def _doublings(difference: Difference) -> str:
-    text = _signed(difference.mean)
-    return text if difference.n < 2 else f"{text} [{_signed(difference.low)}, {_signed(difference.high)}]"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def _p_value(p: float) -> str:
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    text = signed(difference.mean)
+    return text if difference.n < 2 else f"{text} [{signed(difference.low)}, {signed(difference.high)}]"

@@ -8,10 +8,9 @@ import numpy as np
 
 from minibert.tracking import Store
 from minibert.tracking.records import Record
-from minibert.tracking.store import store_errors
 
 from ..findings import Group
-from ..runs import Curve, TrackedRun
+from ..runs import Curve, TrackedRun, open_record
 
 LOSS = "eval/loss"
 PATTERNS = {
@@ -111,9 +110,7 @@ def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
     if not places or LOSS not in run.curves:
         return None
     layers, heads = (max(numbers) + 1 for numbers in zip(*places, strict=True))
-    with store_errors(store.uri, f"read run {run.id}"):
-        artifact_uri = store.client.get_run(run.id).info.artifact_uri
-    record = Record(store, run.id, artifact_uri, continued=True)
+    record = open_record(store, run)
     steps = np.array(sorted(set(record.history("attention_entropy_share/layer_0/head_0")[0])), int)
 
     def history(metric: str) -> np.ndarray:

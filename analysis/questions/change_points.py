@@ -191,7 +191,11 @@ def binned(x, y, width: float) -> tuple[np.ndarray, np.ndarray]:
     # A hair to the right, so that a multiple of the width is in the bin that begins with it.
     bins = np.floor(x[kept] / width + 1e-9)
     _, place, counts = np.unique(bins, return_inverse=True, return_counts=True)
-    return tuple(np.bincount(place, weights=values[kept], minlength=len(counts)) / counts for values in (x, y))
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(place, weights=values[kept], minlength=len(counts)) / counts
+
+    return mean(x), mean(y)
 
 
 def _basis(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
@@ -293,7 +297,7 @@ def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
     best = kinks[index]
 
     def fits(place: float) -> bool:
-        return _least(x, y, place, index, others) <= allowed
+        return bool(_least(x, y, place, index, others) <= allowed)
 
     ends = []
     for end in (x[0], x[-1]):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.evidence import find_everything
+from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
 from analysis.questions.attention_evolution import _groups, _share
 from analysis.questions.attention_figures import doubling_steps
@@ -82,7 +82,7 @@ def report(store):
 
 
 def cells(report, title):
-    (table,) = [table for table in report.findings.examination.tables if table.title == title]
+    (table,) = [table for table in report.evidence.examination.tables if table.title == title]
     return {row[0]: row[1:] for row in table.rows}
 
 
@@ -139,7 +139,7 @@ def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, rep
     assert names <= {path.stem for path in report.path.parent.glob("*.png")}
     assert all(f"<code>{name}.png</code>" in page for name in names)
     assert "does not show that it is the cause" in page
-    text = write_lab_book(find_everything(store, "attention_evolution"), tmp_path).read_text(encoding="utf-8")
+    text = write_lab_book(gather(store, "attention_evolution"), tmp_path).read_text(encoding="utf-8")
     assert all(f"![{name}.png]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
     assert f"**{report.answer}**" in text and "does not show that it is the cause" in text
 
@@ -168,7 +168,7 @@ def test_runs_that_recorded_no_attention_get_the_report_of_any_study(tmp_path):
     store = open_store(None, tmp_path, "minibert")
     track(store, (0, 1), last=4, attention=False)
     report = write_report(store, "attention_evolution")
-    assert report.findings.examination is None
+    assert report.evidence.examination is None
     assert "mean held-out loss" in report.answer
 
 

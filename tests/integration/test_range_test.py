@@ -57,7 +57,7 @@ def report(store):
 
 
 def test_rates_are_compared_on_a_log_scale(report):
-    adamw, lion = report.findings.groups
+    adamw, lion = report.evidence.findings.groups
     assert adamw.final.mean == pytest.approx(-2.5)
     assert adamw.final.half_width == pytest.approx(T_1 * math.sqrt(0.5) / math.sqrt(2), rel=1e-6)
     assert lion.difference.mean == pytest.approx(math.log10(0.2))

@@ -16,10 +16,11 @@ import re
 import numpy as np
 import pytest
 
+from analysis.evidence import Evidence
 from analysis.findings import find
 from analysis.lab_book import BEGIN, END, write_lab_book
 from analysis.report import main, print_result, write_report
-from analysis.runs import load_study
+from analysis.study import load_study
 from minibert.errors import MinibertError
 from minibert.tracking import claim, open_store, open_sweep, start_run
 
@@ -99,8 +100,8 @@ def rows(report, name):
 
 
 def test_group_means_and_paired_differences_are_those_worked_out_by_hand(report):
-    low, middle, high = report.findings.groups
-    assert [group.shown for group in report.findings.groups] == ["0.15", "0.40", "0.60"]
+    low, middle, high = report.evidence.findings.groups
+    assert [group.shown for group in report.evidence.findings.groups] == ["0.15", "0.40", "0.60"]
     assert low.final.mean == pytest.approx(6.10)
     assert low.final.half_width == pytest.approx(T_2 * 0.10 / math.sqrt(3), rel=1e-6)
     assert middle.difference.mean == pytest.approx(-0.30)
@@ -121,7 +122,7 @@ def test_the_answer_names_the_best_value_its_interval_and_its_lead(report):
 
 def test_efficiency_is_interpolated_between_evaluations(report):
     # 7 − (7 − final) · step / 100 = 6.2, the worst final, at step 80 / (7 − final).
-    (efficiency,) = report.findings.efficiencies
+    (efficiency,) = report.evidence.findings.efficiencies
     assert efficiency.level == pytest.approx(6.2)
     baseline, middle = efficiency.costs["0.15"], efficiency.costs["0.4"]
     assert (baseline.reached, baseline.runs) == (3, 3)
@@ -217,7 +218,7 @@ def test_a_sweep_without_a_finished_run_still_has_a_report(store):
 def test_a_diverged_run_is_left_out_and_counted(store):
     track(store, "diverging", FINALS | {("0.15", 3): math.inf, ("0.40", 3): math.nan})
     report = write_report(store, "diverging")
-    assert report.findings.groups[0].final.mean == pytest.approx(6.10)
+    assert report.evidence.findings.groups[0].final.mean == pytest.approx(6.10)
     assert "2 finished runs have no finite eval/loss" in report.path.read_text(encoding="utf-8")
 
 
@@ -276,8 +277,8 @@ def test_a_tuned_study_compares_each_value_at_its_best_setting(store, capsys):
                 run.finish("FINISHED")
     sweep.finish("FINISHED")
     report = write_report(store, "tuned")
-    assert report.findings.study.best == {"A": "3", "B": "1"}
-    means = {group.value: group.final.mean for group in report.findings.groups}
+    assert report.evidence.findings.study.best == {"A": "3", "B": "1"}
+    means = {group.value: group.final.mean for group in report.evidence.findings.groups}
     assert means == {"A": pytest.approx(5.5), "B": pytest.approx(5.8)}
     print_result(report)
     assert "optimizer.rate_factor tuned" in capsys.readouterr().out
@@ -300,7 +301,7 @@ def test_the_insides_of_groups_are_set_side_by_side(store):
             run.finish("FINISHED")
     sweep.finish("FINISHED")
     report = write_report(store, "inside")
-    inside = report.findings.inside
+    inside = report.evidence.inside
     ranks = inside.layers["inside/attention_rank"]
     assert [ranks[group][1].mean for group in ("0.1", "0.4")] == pytest.approx([9.25, 12.25])
     entropy = inside.means["inside/attention_entropy"]["0.1"]
@@ -359,9 +360,9 @@ def test_only_what_was_checked_is_said_to_be_the_same(report):
 def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(store, sweep, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"# By hand\n\n{BEGIN}\nold numbers\n{END}\n\n## Limits, by hand\n", encoding="utf-8")
-    findings = find(load_study(store, "masking_sweep"))
+    evidence = Evidence(find(load_study(store, "masking_sweep")))
     for _ in range(2):
-        assert write_lab_book(findings, tmp_path) == readme
+        assert write_lab_book(evidence, tmp_path) == readme
         text = readme.read_text(encoding="utf-8")
     assert text.startswith("# By hand\n") and text.endswith("\n\n## Limits, by hand\n")
     assert "old numbers" not in text
@@ -374,12 +375,12 @@ def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(s
 def test_a_lab_book_does_not_replace_a_figure_that_it_does_not_show(store, sweep, tmp_path):
     (tmp_path / "curves.png").write_bytes(b"mine")
     with pytest.raises(MinibertError, match=r"curves\.png: would be replaced"):
-        write_lab_book(find(load_study(store, "masking_sweep")), tmp_path)
+        write_lab_book(Evidence(find(load_study(store, "masking_sweep"))), tmp_path)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
 def test_a_lab_book_with_half_of_its_markers_is_not_touched(store, sweep, tmp_path):
     (tmp_path / "README.md").write_text(f"# By hand\n{BEGIN}\n", encoding="utf-8")
     with pytest.raises(MinibertError, match="one of the two markers is gone"):
-        write_lab_book(find(load_study(store, "masking_sweep")), tmp_path)
+        write_lab_book(Evidence(find(load_study(store, "masking_sweep"))), tmp_path)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == f"# By hand\n{BEGIN}\n"

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from analysis.answers import answer, details
+from analysis.csv_files import write_csv
+from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.findings import find
 from analysis.html_report import render
-from analysis.runs import BELOW_BIGRAM, Curve, Study, TrackedRun
-from analysis.tables import results, write_csv
+from analysis.runs import BELOW_BIGRAM, Curve, TrackedRun
+from analysis.study import Study
+from analysis.tables import results
 
 BIGRAM = 5.2
 
@@ -82,14 +85,14 @@ SWEEPS = {
 @pytest.mark.parametrize("runs", SWEEPS.values(), ids=SWEEPS.keys())
 def test_every_sweep_has_its_figures_page_tables_and_sentences(runs, tmp_path):
     findings = find(study(*runs))
-    figures = draw(findings)
+    figures = draw(Evidence(findings))
     finished = [run for run in runs if run.status == "FINISHED"]
     assert ("curves.png" in figures) == bool(finished)
     for figure in figures.values():
         figure.set_layout_engine("none")
         figure.set_dpi(20)
         figure.canvas.draw()
-    page = render(findings, dict.fromkeys(figures, b""), datetime(2026, 1, 1))
+    page = render(Evidence(findings), dict.fromkeys(figures, b""), datetime(2026, 1, 1))
     assert answer(findings) in page and "lost: never started" in page
     assert len(results(findings).rows) == len({run.value for run in finished})
     assert "nan" not in " ".join([answer(findings), *details(findings)]).lower()
@@ -98,7 +101,7 @@ def test_every_sweep_has_its_figures_page_tables_and_sentences(runs, tmp_path):
 
 def test_each_group_has_a_colour_of_its_own():
     for count in (1, 2, 5):
-        figures = draw(find(study(*(run(f"0.{rate}", 0, 5.0) for rate in range(1, count + 1)))))
+        figures = draw(Evidence(find(study(*(run(f"0.{rate}", 0, 5.0) for rate in range(1, count + 1))))))
         lines = figures["curves.png"].axes[0].lines
         assert len({tuple(line.get_color()) for line in lines[:count]}) == count
 
@@ -110,12 +113,12 @@ def heights(figure):
 def test_curves_use_the_height_that_they_have():
     # From 300 at the first step to 6.5 at the second: neither that nor a bigram model far below presses them flat.
     runs = [run("0.15", 0, 6.3, start=300.0), run("0.4", 0, 6.2, start=300.0)]
-    low, high = heights(draw(find(study(*runs)))["curves.png"])
+    low, high = heights(draw(Evidence(find(study(*runs))))["curves.png"])
     assert 6.0 < low < 6.2 and 6.3 < high < 7.0
 
 
 def test_a_curve_that_falls_steadily_is_shown_from_its_start():
-    low, high = heights(draw(find(study(run("0.15", 0, 5.5, start=6.6))))["curves.png"])
+    low, high = heights(draw(Evidence(find(study(run("0.15", 0, 5.5, start=6.6)))))["curves.png"])
     assert high > 6.6 and low < BIGRAM + 0.1
 
 
@@ -142,5 +145,5 @@ def test_intervals_of_what_cannot_be_negative_end_at_nothing():
     # 4 and 6 have mean 5 and a half width of 12.7.
     findings = find(study(run("0.15", 0, 4.0), run("0.15", 1, 6.0), metric="eval/loss"))
     assert results(findings).rows[0][2] == "5.000 [0.000, 17.706]"
-    figure = draw(findings)["curves.png"]
+    figure = draw(Evidence(findings))["curves.png"]
     assert min(path.get_extents().y0 for path in figure.axes[0].collections[0].get_paths()) >= 0

@@ -27,6 +27,15 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def distinct_colours(count: int) -> list:
+    """A colour for each of so many things without an order: more than :data:`COLOURS` has are those of turbo."""
+    from matplotlib import colormaps
+
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return [colormaps["turbo"](0.05 + 0.9 * index / (count - 1)) for index in range(count)]
+
+
 def finish(panel, x_label: str, y_label: str, title: str = "") -> None:
     """Labels, a light grid and no frame above or to the right."""
     panel.set(xlabel=x_label, ylabel=y_label)

@@ -1,0 +1,70 @@
+"""Numbers as the tables and sentences of a report have them."""
+
+import math
+
+from .quantities import Quantity, quantity
+from .statistics import Estimate
+
+
+def with_interval(estimate: Estimate, metric: str) -> str:
+    """``5.610 ± 0.030``; ``2.2e-3 [1.9e-3, 2.5e-3]`` on a log scale and where ± would leave what is possible.
+
+    The mean alone where there is no interval.
+    """
+    return show_estimate(estimate, quantity(metric))
+
+
+def show_estimate(estimate: Estimate, described: Quantity) -> str:
+    """See :func:`with_interval`."""
+    if estimate.n < 2:
+        return described.show(estimate.mean)
+    low, high = described.ends(estimate.low, estimate.high)
+    if described.logarithmic or (low, high) != (estimate.low, estimate.high):
+        return f"{described.show(estimate.mean)} [{described.show(low)}, {described.show(high)}]"
+    return f"{described.show(estimate.mean)} ± {described.show(estimate.half_width)}"
+
+
+def with_difference(difference: Estimate, metric: str) -> str:
+    """``−0.300 [−0.325, −0.275]``; ``×0.20 [×0.18, ×0.22]`` on a log scale. The mean alone below two pairs."""
+    described = quantity(metric)
+    text = described.show(difference.mean, sign=True)
+    if difference.n < 2:
+        return text
+    return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
+
+
+def with_unit(value: float, described: Quantity) -> str:
+    """``5.610 nats``"""
+    return f"{described.show(value)}{unit(described)}"
+
+
+def unit(described: Quantity) -> str:
+    """The unit as it follows a number, with a space before it; nothing where there is none."""
+    return f" {described.unit}" if described.unit else ""
+
+
+def p_value(p: float) -> str:
+    """``0.041``, or ``< 0.001``; ``–`` where there is none."""
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def signed(value: float) -> str:
+    """``+0.25`` or ``−0.60``"""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def count(number: int) -> str:
+    """``3``, or ``none``"""
+    return str(number) if number else "none"
+
+
+def at_the_end(steps: int | None) -> str:
+    """``after 1,000 steps``, where all runs ended at that step."""
+    return f"after {steps:,} steps" if steps else "at the end of training"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
