@@ -96,8 +96,10 @@ def tuning(findings: Findings) -> Table | None:
         return f"{shown} (best)" if setting == study.best[value] else shown
 
     rows = tuple((study.shown(value), *(cell(value, setting) for setting in settings)) for value in study.values)
-    note = "Every value had the same settings to choose from. The best was chosen on the scores that it is compared "
-        "by."
+    note = (
+        "Every value had the same settings to choose from. "
+        "The best was chosen on the scores that it is compared by."
+    )
     return Table(f"{study.tuned} tuned for each {study.label}", (study.label, *map(str, settings)), rows, note)
 
 
