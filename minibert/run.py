@@ -9,7 +9,7 @@ if __name__ == "__main__":
 import sys
 
 from minibert import interruption
-from minibert.diagnostics.engine.registry import check_names
+from minibert.diagnostics.catalogue import check_names
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.report import load_analysis

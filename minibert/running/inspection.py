@@ -9,18 +9,16 @@ curriculum that follow the course of training are taken as they are at the start
 from dataclasses import dataclass, replace
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.command_line.settings import groups
 from minibert.command_line.words import names
-from minibert.config import CONF
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
+from minibert.diagnostics.catalogue import choose, drawings, names_of_level
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
-from minibert.diagnostics.engine.registry import AFTER_UPDATE, NEEDS_HISTORY, choose, drawings
+from minibert.diagnostics.engine.registry import AFTER_UPDATE, NEEDS_HISTORY
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.running.progress import Display
@@ -82,16 +80,13 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     record = Amendment(store, asked.run)
     saved = saved_run(store, asked.run)
     steps = _steps(asked.steps, saved)
-    level = OmegaConf.load(CONF / "diagnostics" / f"{asked.diagnostics}.yaml")
-    chosen = choose(
-        level.quantities if asked.quantities is None and not asked.modules else asked.quantities or [],
-        asked.modules,
-    )
+    whole_level = asked.quantities is None and not asked.modules
+    chosen = choose(names_of_level(asked.diagnostics) if whole_level else asked.quantities or [], asked.modules)
     left_out = [each.name for each in chosen if each.asks & (AFTER_UPDATE | NEEDS_HISTORY)]
     if left_out:
         display.note(f"left out, for they need the course of training: {', '.join(left_out)}")
     chosen = [replace(each, every="log") for each in chosen if each.name not in left_out]
-    drawings(asked.figures)
+    drawn = drawings(asked.figures)
     config = saved.config
     data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
     if record.corpus_hash not in (None, data.corpus_hash):
@@ -108,7 +103,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
             trainer.progress.step = step
             trainer.examine()
     diagnostics.conclude()
-    draw(record, asked.figures)
+    draw(record, drawn, complete="all" in asked.figures)
     for name, reason in diagnostics.failed.items():
         display.error(f"{name} failed: {reason}")
     display.note(

@@ -19,10 +19,10 @@ from minibert.config import Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
+from minibert.diagnostics.catalogue import choose, drawings
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
-from minibert.diagnostics.engine.registry import choose
-from minibert.diagnostics.range_test.measures import conclude_range_test
+from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.interruption import Interrupted
@@ -169,7 +169,8 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         diagnostics.conclude()
         run.flush()
     with display.stage("drawing figures"):
-        draw(run, config.diagnostics.figures)
+        rooms = config.diagnostics.figures
+        draw(run, drawings(rooms), complete="all" in rooms)
 
 
 def _diagnostics(config: Config, run: Run) -> Diagnostics:

@@ -8,6 +8,8 @@ from minibert.command_line.settings import closest, filled_keys, groups, setting
 from minibert.command_line.words import Word
 from minibert.config import VARIANTS, Config
 from minibert.config.data import ChangingMaskingConfig
+from minibert.diagnostics.catalogue import metric_rooms
+from minibert.diagnostics.range_test.recorded import METRICS as RANGE_TEST_METRICS
 from minibert.errors import MinibertError, nearest
 
 METRICS = (
@@ -16,29 +18,8 @@ METRICS = (
     "gradient_norm/global",
 )  # fmt: skip
 """What every run records."""
-RANGE_TEST_METRICS = tuple(
-    f"lr_range/{name}"
-    for name in (
-        "suggested_rate", "steepest_rate", "lowest_loss_rate", "divergence_rate", "learning_from", "learning_to",
-        "learning_decades", "smoothed_loss",
-    )
-)  # fmt: skip
 ROOMS = ("gradient_norm", "memory", "baseline", "data")
 """Rooms of metrics of every run, one a part of the network, of memory or of the text."""
-DIAGNOSTIC_ROOMS = (
-    "effective_rank", "stable_rank", "participation_ratio", "spectral_norm", "condition_number", "tail_exponent",
-    "hidden_effective_rank", "hidden_stable_rank", "hidden_participation_ratio", "hidden_spectral_norm",
-    "hidden_condition_number", "hidden_tail_exponent", "hidden_mean_share", "gradient_rms", "update_ratio",
-    "distance_from_initialisation", "relative_distance_from_initialisation", "angle_from_initialisation",
-    "gradient_noise", "gradient_cosine", "loss_change", "activation_mean", "activation_deviation",
-    "activation_minimum", "activation_maximum", "active_share", "dead_units", "unit_selectivity",
-    "attention_entropy", "attention_entropy_share", "attention_distance",
-    "attention_to_self", "attention_to_previous", "attention_to_next", "attention_to_cls", "attention_to_sep",
-    "attention_uniform", "head_distance", "health", "token_diversity", "anisotropy",
-    "isotropy", "intrinsic_dimension", "norm_frequency_correlation", "layer_similarity", "mode_collapse",
-    "stability", "stability_cosine", "stability_baseline", "stability_changed", "landscape", "sharpness",
-)  # fmt: skip
-"""Rooms of metrics of diagnostics."""
 
 
 def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> None:
@@ -183,14 +164,14 @@ def check_metric(metric: str, config: Config) -> None:
         return
     known = [*METRICS, *_occasional_metrics(config)]
     room, _, rest = metric.partition("/")
-    rooms = [*ROOMS, *(DIAGNOSTIC_ROOMS if config.diagnostics.quantities else ())]
+    rooms = [*ROOMS, *(metric_rooms() if config.diagnostics.quantities else ())]
     if metric in known or (rest and room in rooms) or _is_rate(metric, config):
         return
     if metric in RANGE_TEST_METRICS:
         raise MinibertError(
             f"study.metric={metric}: only a learning-rate range test records it. Allowed: schedule=range_test."
         )
-    if room in DIAGNOSTIC_ROOMS and rest:
+    if room in metric_rooms() and rest:
         raise MinibertError(
             f"study.metric={metric}: a diagnostic records it, and diagnostics.quantities=[] takes none. "
             "Allowed: diagnostics=light, standard or full."

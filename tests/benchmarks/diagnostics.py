@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
 from minibert.command_line.terminal import print_table
-from minibert.config import CONF, Config, register
+from minibert.config import Config, register
 from minibert.data.prepared import prepare_data
-from minibert.diagnostics.engine.registry import Diagnostic, choose
+from minibert.diagnostics.catalogue import choose, names_of_level
+from minibert.diagnostics.engine.registry import Diagnostic
 from minibert.errors import MinibertError
 from minibert.running.plan import groups, plan
 from minibert.training.checkpoints import log_spaced_steps
@@ -110,8 +110,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def levels_within(measured: set[str]) -> dict[str, list[str]]:
     """The levels of conf/diagnostics whose diagnostics are all measured, smallest first, with their names."""
-    files = {level: CONF / "diagnostics" / f"{level}.yaml" for level in groups()["diagnostics"]}
-    levels = {level: list(OmegaConf.load(file).quantities) for level, file in files.items()}
+    levels = {level: names_of_level(level) for level in groups()["diagnostics"]}
     by_size = sorted(levels.items(), key=lambda level: len(level[1]))
     return {level: names for level, names in by_size if measured >= set(names)}
 

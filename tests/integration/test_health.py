@@ -11,8 +11,8 @@ from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics import detect_training_issues
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.model.bert import MiniBERT
 from minibert.randomness import generator

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
-from minibert.config import CONF
+from minibert.diagnostics.catalogue import names_of_level
 from minibert.diagnostics.engine.dispatch import PASS_AFTER, PROBE_PASS
 from minibert.diagnostics.engine.registry import Diagnostic
 from tests.benchmarks.contenders import CONTENDERS, Contender
@@ -66,7 +65,7 @@ def test_costs_add_up_by_schedule():
 
 
 def test_levels_are_summed_where_all_they_name_was_measured():
-    full = set(OmegaConf.load(CONF / "diagnostics" / "full.yaml").quantities)
+    full = set(names_of_level("full"))
     assert list(levels_within(full)) == ["off", "light", "standard", "full"]
     assert list(levels_within(full - {"weight_spectra"})) == ["off"]
 

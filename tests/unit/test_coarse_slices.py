@@ -10,8 +10,9 @@ from minibert.config.optimizers import LookaheadConfig, SGDConfig
 from minibert.config.training import RangeTestConfig, ScheduleConfig
 from minibert.data.batches import Batch
 from minibert.diagnostics import compute_hessian_products
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import AFTER_UPDATE, choose
+from minibert.diagnostics.engine.registry import AFTER_UPDATE
 from minibert.diagnostics.landscape.directions import draw_direction, scale_to_weights
 from minibert.diagnostics.landscape.figures import draw_coarse_slices
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss

@@ -17,8 +17,8 @@ from minibert.diagnostics import (
 )
 from minibert.diagnostics.activations.figures import plot_activation_sizes, plot_unit_activity, plot_units
 from minibert.diagnostics.activations.measures import find_top_tokens, real_positions
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(
@@ -307,6 +307,9 @@ def recorded():
 def test_a_run_records_sizes_and_units(recorded):
     record, _ = recorded
     assert not record.tags
+    assert {name.split("/")[0] for name in record.metric_names()} == {
+        room for each in choose(ALL) for room in each.metrics
+    }
     for place in (
         "embeddings",
         "layer_0",

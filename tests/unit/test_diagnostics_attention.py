@@ -38,8 +38,8 @@ from minibert.diagnostics.attention.measures import (
     compute_head_distances,
     join_rows,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
@@ -469,15 +469,16 @@ class Collected:
         return self.kept.get(name, {})
 
 
+NAMES = ("attention_patterns", "head_distances", "attention_maps")
+
+
 def train(tokenizer, lanes=2, **settings):
     config = Config(model=MODEL)
     config.training.steps, config.training.lanes, config.seeds.dropout = 2, lanes, 5
     for name, value in settings.items():
         setattr(config.training, name, value)
     record = Collected()
-    diagnostics = Diagnostics(
-        choose(["attention_patterns", "head_distances", "attention_maps"]), [0, 1, 2], 2, record
-    )
+    diagnostics = Diagnostics(choose(NAMES), [0, 1, 2], 2, record)
     data = SimpleNamespace(tokenizer=tokenizer)
     probe = RandomBatches().at(99)
     with Trainer(MiniBERT(MODEL, seed=1), RandomBatches(), config, (), diagnostics, data, probe) as trainer:
@@ -503,6 +504,9 @@ class TestInTraining:
             "head_distance/layer_0", "head_distance/layer_1", "head_distance/clusters",
         }  # fmt: skip
         assert all(steps == [0, 1, 2] for steps, _ in record.metrics.values())
+        assert {name.split("/")[0] for name in record.metrics} == {
+            room for each in choose(NAMES) for room in each.metrics
+        }
 
     def test_near_the_start_heads_look_at_everything_nearly_alike(self, trained):
         record, _ = trained

@@ -17,8 +17,8 @@ from minibert.diagnostics import (
     compute_token_diversity,
     detect_mode_collapse,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.geometry.collapse import measure_collapse
 from minibert.diagnostics.geometry.figures import (
     plot_collapse,
@@ -431,6 +431,9 @@ def test_a_run_records_every_quantity_at_every_place(recorded):
         at_the_end |= {f"{kind}/{name}/{place}" for name in perturbations for place in places}
     assert all(list(recorded.metrics[name]) == [2] for name in at_the_end)
     assert set(recorded.metrics) == at_every_look | at_the_end
+    assert {name.split("/")[0] for name in recorded.metrics} == {
+        room for each in choose(NAMES) for room in each.metrics
+    }
     assert recorded.metrics["mode_collapse/collapsed_places"][0] == 0
     matrix = recorded.stored["layer_similarity"][2]["similarity"]
     assert matrix[0, 1] == recorded.metrics["layer_similarity/embeddings_layer_0"][2]

@@ -31,8 +31,8 @@ from minibert.diagnostics import (
     plot_loss_components,
     track_weight_changes,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.gradients.figures import draw_gradients
 from minibert.diagnostics.gradients.loss_component_figures import draw_loss_components
 from minibert.diagnostics.gradients.measures import inner_product
@@ -404,6 +404,8 @@ class TestTraining:
         }.items():
             found = {name.split("/")[1] for name in record.metric_names(f"{quantity}/")}
             assert found - {"scale"} == parts, quantity
+        rooms = {name.split("/")[0] for name in record.metric_names()}
+        assert rooms >= {room for each in choose(ALL) for room in each.metrics}
         from_zero = {name for name in names if name.endswith("bias")}
         for quantity in ("relative_distance", "angle"):
             found = {name.split("/")[1] for name in record.metric_names(f"{quantity}_from_initialisation/")}

@@ -16,8 +16,8 @@ from minibert.diagnostics import (
     locate_nonfinite,
     plot_training_health,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.health.detect import CHECKS
 from minibert.diagnostics.health.figures import draw_health
 from minibert.diagnostics.health.loss_checks import find_plateau_end

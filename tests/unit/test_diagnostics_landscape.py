@@ -20,8 +20,8 @@ from minibert.diagnostics import (
     plot_loss_surface,
     plot_sharpness,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.landscape.directions import (
     choose_parameters,
     draw_direction,
@@ -508,6 +508,9 @@ class TestTraining:
     def test_metrics_have_their_names(self, ended):
         _, record = ended
         assert not record.tags
+        assert {name.split("/")[0] for name in record.metric_names()} == {
+            room for each in choose(NAMES) for room in each.metrics
+        }
         groups = ("embeddings", "layer_0", "layer_1", "final_norm", "mlm_head")
         parts = ("top_eigenvalue", "residual", "trace", "trace_standard_error")
         expected = {f"sharpness/{group}/{part}" for group in groups for part in parts}

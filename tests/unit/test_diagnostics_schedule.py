@@ -11,16 +11,15 @@ import pytest
 from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
 from minibert.config.optimizers import LookaheadConfig
 from minibert.data.batches import Batch
-from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import (
-    AFTER_UPDATE,
-    INGREDIENTS,
-    Diagnostic,
+from minibert.diagnostics.catalogue import (
+    built_in,
     check_names,
     choose,
-    diagnostic,
     drawings,
+    names_of_level,
 )
+from minibert.diagnostics.engine.dispatch import Diagnostics
+from minibert.diagnostics.engine.registry import AFTER_UPDATE, INGREDIENTS, Diagnostic, diagnostic
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
@@ -416,6 +415,21 @@ def test_every_level_names_diagnostics_and_rooms_that_there_are(level):
     assert settings.name == level
     assert [each.name for each in choose(settings.quantities)] == settings.quantities
     assert drawings(settings.figures)
+
+
+def test_the_lists_of_conf_follow_from_the_level_that_each_diagnostic_states():
+    for level in ("light", "standard", "full"):
+        (job,) = plan([f"diagnostics={level}"], multirun=False).jobs
+        assert job.config.diagnostics.quantities == names_of_level(level) != []
+    assert names_of_level("off") == []
+    assert all(each.level for each in built_in())
+
+
+def test_a_level_that_there_is_not_is_refused_with_the_nearest_one():
+    with pytest.raises(MinibertError, match="did you mean 'light'"):
+        diagnostic("new", level="ligth")
+    with pytest.raises(MinibertError, match="did you mean 'full'"):
+        names_of_level("ful")
 
 
 def test_light_is_part_of_standard_and_standard_of_full():

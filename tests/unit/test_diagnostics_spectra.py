@@ -18,8 +18,8 @@ from minibert.diagnostics import (
     compute_stable_rank,
     compute_tail_exponent,
 )
+from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.diagnostics.engine.registry import choose
 from minibert.diagnostics.spectra.figures import (
     plot_hidden_quantities,
     plot_hidden_spectra,
@@ -223,12 +223,15 @@ class RandomBatches:
         return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
 
 
+NAMES = ("weight_spectra", "hidden_spectra")
+
+
 @pytest.fixture(scope="module")
 def record():
     config = Config(model=MODEL)
     config.seeds.dropout, config.training.steps = 5, 2
     found = Record()
-    diagnostics = Diagnostics(choose(["weight_spectra", "hidden_spectra"]), [0, 1, 2], 2, found)
+    diagnostics = Diagnostics(choose(NAMES), [0, 1, 2], 2, found)
     model = MiniBERT(MODEL, seed=1)
     with Trainer(model, RandomBatches(), config, (), diagnostics, None, RandomBatches().at(99)) as trainer:
         trainer.train()
@@ -237,6 +240,9 @@ def record():
 
 def test_a_run_records_spectra_at_every_look(record):
     assert not record.tags
+    assert {name.split("/")[0] for name in record.metric_names()} == {
+        room for each in choose(NAMES) for room in each.metrics
+    }
     steps, values = record.history("effective_rank/layers.1.attention.query.weight")
     assert steps == [0, 1, 2]
     assert all(1 < value <= 16 for value in values)

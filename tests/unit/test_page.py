@@ -76,10 +76,9 @@ def of_a_path(record):
     return {"../../outside": sound(record)["sound_one"]}
 
 
-def drawn(monkeypatch, *functions, record=None, rooms=("all",)):
-    monkeypatch.setattr(page, "drawings", lambda asked: [("spectra", function) for function in functions])
+def drawn(*functions, record=None, complete=True):
     record = record or Record()
-    return record, page.draw(record, rooms)
+    return record, page.draw(record, [("spectra", function) for function in functions], complete)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +91,8 @@ def drawn(monkeypatch, *functions, record=None, rooms=("all",)):
         (of_a_path, "../../outside", "the name of a drawing"),
     ],
 )
-def test_a_drawing_that_fails_is_reported_and_the_others_are_drawn(monkeypatch, caplog, broken, what, reason):
-    record, failed = drawn(monkeypatch, broken, sound)
+def test_a_drawing_that_fails_is_reported_and_the_others_are_drawn(caplog, broken, what, reason):
+    record, failed = drawn(broken, sound)
     assert list(failed) == [f"spectra/{what}"] and reason in failed[f"spectra/{what}"]
     assert set(record.files) == {"figures/spectra/sound_one.png", "figures/index.html"}
     assert list(record.tags) == [f"figures.failed.spectra.{what.replace('/', '.')}"]
@@ -101,13 +100,13 @@ def test_a_drawing_that_fails_is_reported_and_the_others_are_drawn(monkeypatch, 
     assert "Not everything could be drawn" in record.files["figures/index.html"]
 
 
-def test_a_figure_that_fails_when_it_is_written_costs_no_other_of_its_function(monkeypatch):
-    record, failed = drawn(monkeypatch, of_no_limits_when_drawn)
+def test_a_figure_that_fails_when_it_is_written_costs_no_other_of_its_function():
+    record, failed = drawn(of_no_limits_when_drawn)
     assert list(failed) == ["spectra/late"]
     assert "figures/spectra/sound_one.png" in record.files
 
 
-def test_the_page_says_what_run_it_is_of_and_how_it_ended(monkeypatch):
+def test_the_page_says_what_run_it_is_of_and_how_it_ended():
     record = Record(
         **{
             "eval/loss": ([0, 2000], [7.0, 5.25]),
@@ -115,7 +114,7 @@ def test_the_page_says_what_run_it_is_of_and_how_it_ended(monkeypatch):
             "baseline/bigram_cross_entropy": ([0], [5.5]),
         }
     )
-    text = drawn(monkeypatch, sound, record=record)[0].files["figures/index.html"]
+    text = drawn(sound, record=record)[0].files["figures/index.html"]
     assert "Held-out loss 5.250 nats per predicted token after 2,000 steps" in text
     assert "beside 6.500 by a unigram model and 5.500 by a bigram model" in text
     assert re.search(r"started \d\d January 2027", text) and Record.id in text
@@ -124,8 +123,8 @@ def test_the_page_says_what_run_it_is_of_and_how_it_ended(monkeypatch):
     assert 'style="--inches: 6"' in text and 'name="viewport"' in text
 
 
-def test_what_comes_from_outside_is_escaped(monkeypatch):
-    text = drawn(monkeypatch, sound)[0].files["figures/index.html"]
+def test_what_comes_from_outside_is_escaped():
+    text = drawn(sound)[0].files["figures/index.html"]
     assert NAME not in text and "&lt;script&gt;" in text
     assert '"><b>' not in text and "All is &lt;well&gt;." in text
 
@@ -133,13 +132,13 @@ def test_what_comes_from_outside_is_escaped(monkeypatch):
 @pytest.mark.parametrize(
     ("losses", "said"), [([], "No held-out loss"), ([float("nan")], "loss is nan after 1 step.")]
 )
-def test_without_a_finite_loss_the_page_says_so(monkeypatch, losses, said):
+def test_without_a_finite_loss_the_page_says_so(losses, said):
     record = Record(**{"eval/loss": ([1] * len(losses), losses)})
-    assert said in drawn(monkeypatch, sound, record=record)[0].files["figures/index.html"]
+    assert said in drawn(sound, record=record)[0].files["figures/index.html"]
 
 
-def test_some_rooms_alone_name_the_command_for_all(monkeypatch):
-    record, _ = drawn(monkeypatch, sound, rooms=("spectra",))
+def test_some_rooms_alone_name_the_command_for_all():
+    record, _ = drawn(sound, complete=False)
     assert html.escape(f"run={Record.id} 'quantities=[]'") in record.files["figures/index.html"]
 
 

@@ -9,7 +9,7 @@ from minibert.config import AdamWConfig, Config, ModelConfig
 from minibert.config.training import RangeTestConfig, ScheduleConfig
 from minibert.data.batches import Batch
 from minibert.diagnostics.range_test.figures import plot_range_test
-from minibert.diagnostics.range_test.measures import conclude_range_test
+from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.training.observers import TrainingLog

@@ -15,6 +15,7 @@ from minibert.diagnostics.attention.measures import (
     join_rows,
 )
 from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.plotting.series import head_name, layer_name, metric_name
 from minibert.errors import MinibertError
 
 COMPARED_ROWS = 256
@@ -22,9 +23,13 @@ COMPARED_ROWS = 256
 LONGEST_MAP = 128
 """Tokens of a sequence whose attention is kept"""
 SPECIAL = {"cls": "[CLS]", "sep": "[SEP]"}
+METRICS = (
+    "attention_entropy", "attention_entropy_share", "attention_distance", "attention_to_self",
+    "attention_to_previous", "attention_to_next", "attention_to_cls", "attention_to_sep", "attention_uniform",
+)  # fmt: skip
 
 
-@diagnostic("attention_patterns")
+@diagnostic("attention_patterns", level="light", metrics=METRICS)
 def attention_patterns(batch, caches, data):
     """Of each head, as ``<quantity>/layer_i/head_j``, on the training step's own forward pass:
 
@@ -42,14 +47,15 @@ def attention_patterns(batch, caches, data):
         taken = join_rows([_rows_of_layer(cache, layer, batch) for cache in caches])
         for quantity, values in _quantities(taken, tokens).items():
             found |= {
-                f"attention_{quantity}/layer_{layer}/head_{head}": value for head, value in enumerate(values)
+                metric_name(f"attention_{quantity}", layer_name(layer), head_name(head)): value
+                for head, value in enumerate(values)
             }
         for quantity, values in _means(taken.uniform, tokens).items():
-            found[f"attention_uniform/{quantity}/layer_{layer}"] = values[0]
+            found[metric_name("attention_uniform", quantity, layer_name(layer))] = values[0]
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
-@diagnostic("head_distances")
+@diagnostic("head_distances", level="standard", metrics=("head_distance",))
 def head_distances(probe):
     """Mean Jensen-Shannon divergence (nats) between the heads of layer i, ``head_distance/layer_i``, and the
     number of groups that the heads of all layers fall into, ``head_distance/clusters``
@@ -69,16 +75,17 @@ def head_distances(probe):
     found = {
         "distances": distances.astype(np.float32),
         "layers": np.repeat(np.arange(len(layers)), heads),
-        "head_distance/clusters": cluster_heads(distances).count,
+        metric_name("head_distance", "clusters"): cluster_heads(distances).count,
     }
     for layer in range(len(layers)):
         pairs = list(combinations(range(layer * heads, (layer + 1) * heads), 2))
         if pairs:
-            found[f"head_distance/layer_{layer}"] = float(np.mean([distances[pair] for pair in pairs]))
+            mean = float(np.mean([distances[pair] for pair in pairs]))
+            found[metric_name("head_distance", layer_name(layer))] = mean
     return found
 
 
-@diagnostic("attention_maps")
+@diagnostic("attention_maps", level="standard")
 def attention_maps(probe, data):
     """The attention of every head on the first held-out sequence, masked, without dropout, as arrays:
 

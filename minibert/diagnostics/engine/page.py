@@ -5,13 +5,12 @@ import io
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from html import escape
 from importlib.resources import files
 from typing import NamedTuple
 
-from minibert.diagnostics.engine.registry import drawings
 from minibert.diagnostics.plotting.style import Drawing
 
 DOTS_PER_INCH = 130
@@ -78,22 +77,25 @@ class About(NamedTuple):
     """All recorded parameters"""
 
 
-def draw(record, rooms: Iterable[str] = ("all",)) -> dict[str, str]:
+def draw(record, drawings: Iterable[tuple[str, Callable]], complete: bool = True) -> dict[str, str]:
     """Draw what the record has the numbers for: ``figures/<room>/<name>.png`` and ``figures/index.html``.
 
+    ``drawings`` are (room, function); where these are not all, the page names the command that draws the others.
+
     A drawing that fails is left out: a warning, the tag ``figures.failed.<room>.<name>`` and the page say why,
-    and the others are drawn. Returns what failed: ``<room>/<name>`` -> the reason. The page holds its pictures itself: MLflow
-    shows an artifact on its own, where it could not fetch others.
+    and the others are drawn. Returns what failed:
+    ``<room>/<name>`` -> the reason. The page holds its pictures itself: MLflow shows an artifact on its own, where
+    it could not fetch others.
     """
     figures: dict[str, dict[str, Picture]] = {}
     failed: dict[str, str] = {}
-    for room, function in sorted(drawings(rooms), key=lambda drawn: drawn[0] not in FIRST):
+    for room, function in sorted(drawings, key=lambda drawn: drawn[0] not in FIRST):
         for name, picture in _pictures(room, function, record, failed).items():
             figures.setdefault(room, {})[name] = picture
             record.log_bytes(picture.png, f"figures/{room}/{name}.png")
     if failed:
         record.set_tags({f"figures.failed.{what.replace('/', '.')}": reason for what, reason in failed.items()})
-    page = _page(_about(record), figures, failed, record.id if "all" not in rooms else None)
+    page = _page(_about(record), figures, failed, None if complete else record.id)
     record.log_text(page, "figures/index.html")
     return failed
 

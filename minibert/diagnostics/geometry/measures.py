@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from minibert.diagnostics.plotting.series import place_names
 from minibert.errors import MinibertError
 from minibert.randomness import generator
 
@@ -33,11 +34,6 @@ class RepresentationGeometry:
     """None where no token ids or counts were given"""
     tokens: int
     """How many vectors it is computed from"""
-
-
-def place_names(count: int) -> list[str]:
-    """The names of a network's L + 1 hidden states: embeddings, layer_0, ..., layer_{L-1}."""
-    return ["embeddings", *(f"layer_{index}" for index in range(count - 1))]
 
 
 def token_vectors(hidden_states: np.ndarray, chosen: np.ndarray | None = None, least: int = 1) -> np.ndarray:

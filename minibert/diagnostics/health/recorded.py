@@ -3,18 +3,22 @@
 from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.health.detect import detect_training_issues
 from minibert.diagnostics.health.duplicates import compute_duplicate_shares
+from minibert.diagnostics.plotting.series import metric_name
 
 
-@diagnostic("duplicate_data", every="end")
+@diagnostic("duplicate_data", every="end", level="light", metrics=("health",))
 def duplicate_data(data):
     """``health/duplicate_share`` of the training sequences that occur more than once, and
     ``health/repeated_text_share`` of their text that stands elsewhere too, 32 tokens or more in a row. Once a
     run."""
     shares = compute_duplicate_shares(data.train.input_ids, data.train.ordinary)
-    return {"health/duplicate_share": shares.sequences, "health/repeated_text_share": shares.text}
+    return {
+        metric_name("health", "duplicate_share"): shares.sequences,
+        metric_name("health", "repeated_text_share"): shares.text,
+    }
 
 
-@diagnostic("health", every="end")
+@diagnostic("health", every="end", level="light", metrics=("health",))
 def health(record):
     """What :func:`minibert.diagnostics.detect_training_issues` finds in the record.
 
@@ -27,6 +31,6 @@ def health(record):
     tags = {f"health.{each.issue}": str(each) for each in reversed(found.findings)}
     return tags | {
         "health": found.to_dict(),
-        "health/findings": len(found.faults),
-        "health/plateau_left_step": found.plateau_left_step,
+        metric_name("health", "findings"): len(found.faults),
+        metric_name("health", "plateau_left_step"): found.plateau_left_step,
     }

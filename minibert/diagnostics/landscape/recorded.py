@@ -18,6 +18,7 @@ from minibert.diagnostics.landscape.measures import (
     measure_slice,
 )
 from minibert.diagnostics.landscape.sharpness import BlockSharpness, analyze_sharpness
+from minibert.diagnostics.plotting.series import metric_name
 
 SEQUENCES = 8
 """Of the probe: what bounds the cost"""
@@ -36,7 +37,7 @@ NEAR = (1 / 81, 1 / 27, 1 / 9, 1 / 3, 1.0)
 much sooner than along a random direction"""
 
 
-@diagnostic("random_slice", every="end")
+@diagnostic("random_slice", every="end", level="light", metrics=("landscape",))
 def random_slice(model, probe_batch, config):
     """``landscape/random/curvature`` and ``landscape/random/width`` along one random direction, the first of
     ``loss_landscape``, normalised by filter; the 11 losses as an array."""
@@ -44,7 +45,7 @@ def random_slice(model, probe_batch, config):
     return _coarse_slice("random", direction, model, probe_batch, config)
 
 
-@diagnostic("update_slice", every="end")
+@diagnostic("update_slice", every="end", level="light", metrics=("landscape",))
 def update_slice(model, update, probe_batch, config):
     """``landscape/update/curvature`` and ``landscape/update/width`` along the last update, made as large as the
     weights; the 11 losses as an array. The tag ``diagnostics.update_slice`` where that update changed nothing."""
@@ -60,15 +61,15 @@ def _coarse_slice(name: str, direction: np.ndarray, model, batch, config) -> dic
         found = measure_slice(loss, name, direction.astype(model.params.vector.dtype), BY_FILTER, distances)
     curvature = found.direction.curvature
     return {
-        f"landscape/{name}/curvature": curvature if np.isfinite(curvature) else None,
-        f"landscape/{name}/width": found.width,
+        metric_name("landscape", name, "curvature"): curvature if np.isfinite(curvature) else None,
+        metric_name("landscape", name, "width"): found.width,
         "distances": distances,
         "losses": found.losses,
         "quadratic": found.quadratic,
     }
 
 
-@diagnostic("loss_landscape", every="end")
+@diagnostic("loss_landscape", every="end", level="full", metrics=("landscape",))
 def loss_landscape(model, probe, config):
     """``landscape/loss``, ``landscape/gradient_norm``, and for every direction ``landscape/<direction>/slope``,
     ``curvature`` and ``width``; slices of 41 points and the directions themselves as arrays.
@@ -76,12 +77,15 @@ def loss_landscape(model, probe, config):
     found = analyze_loss_landscape(
         model, freeze(probe.batch, SEQUENCES), directions=DIRECTIONS, threads=config.training.lanes
     )
-    recorded = {"landscape/loss": found.loss, "landscape/gradient_norm": found.gradient_norm}
+    recorded = {
+        metric_name("landscape", "loss"): found.loss,
+        metric_name("landscape", "gradient_norm"): found.gradient_norm,
+    }
     for name, each in found.slices.items():
         recorded |= {
-            f"landscape/{name}/slope": each.direction.slope,
-            f"landscape/{name}/curvature": each.direction.curvature,
-            f"landscape/{name}/width": each.width,
+            metric_name("landscape", name, "slope"): each.direction.slope,
+            metric_name("landscape", name, "curvature"): each.direction.curvature,
+            metric_name("landscape", name, "width"): each.width,
             f"{name}/distances": each.distances,
             f"{name}/losses": each.losses,
             f"{name}/quadratic": each.quadratic,
@@ -90,7 +94,7 @@ def loss_landscape(model, probe, config):
     return recorded
 
 
-@diagnostic("loss_surface", every="end")
+@diagnostic("loss_surface", every="end", level="full")
 def loss_surface(model, probe, config):
     """25 × 25 losses over the plane of the first two random directions of ``loss_landscape``, as arrays."""
     batch = freeze(probe.batch, SEQUENCES)
@@ -99,7 +103,7 @@ def loss_surface(model, probe, config):
     return {"across": across, "up": up, "losses": found.surface.losses}
 
 
-@diagnostic("sharpness")
+@diagnostic("sharpness", level="full", metrics=("sharpness",))
 def sharpness(model, probe, config):
     """``sharpness/top_eigenvalue``, ``sharpness/trace``, and what each is uncertain by."""
     found = analyze_sharpness(
@@ -110,10 +114,12 @@ def sharpness(model, probe, config):
         tolerance=COARSE,
         threads=config.training.lanes,
     )
-    return _named("sharpness", found.whole) | {"sharpness/difference_error": found.eigenpairs.difference_error}
+    return _named("sharpness", found.whole) | {
+        metric_name("sharpness", "difference_error"): found.eigenpairs.difference_error
+    }
 
 
-@diagnostic("sharpness_by_group", every="end")
+@diagnostic("sharpness_by_group", every="end", level="full", metrics=("sharpness",))
 def sharpness_by_group(model, probe, config):
     """``sharpness/<group>/top_eigenvalue`` and ``sharpness/<group>/trace`` of every part of the network."""
     found = analyze_sharpness(
@@ -121,25 +127,25 @@ def sharpness_by_group(model, probe, config):
     )
     recorded = {}
     for group, block in found.groups.items():
-        recorded |= _named(f"sharpness/{group}", block)
+        recorded |= _named(metric_name("sharpness", group), block)
     return recorded
 
 
-@diagnostic("initial_to_final_path", every="end")
+@diagnostic("initial_to_final_path", every="end", level="full", metrics=("landscape",))
 def initial_to_final_path(model, initial, probe, config):
     """``landscape/path/barrier`` and ``landscape/path/rise`` on the straight line from θ₀, with its 21 losses."""
     path = analyze_linear_path(
         model, initial, model, freeze(probe.batch, SEQUENCES), threads=config.training.lanes
     )
     return {
-        "landscape/path/barrier": path.barrier,
-        "landscape/path/rise": path.rise,
+        metric_name("landscape", "path", "barrier"): path.barrier,
+        metric_name("landscape", "path", "rise"): path.rise,
         "fractions": path.fractions,
         "losses": path.losses,
     }
 
 
-@diagnostic("loss_along_update")
+@diagnostic("loss_along_update", level="full", metrics=("landscape",))
 def loss_along_update(model, update, probe, config):
     """``landscape/update/change``, ``landscape/update/best_multiple``; losses at multiples of it as arrays.
 
@@ -149,17 +155,17 @@ def loss_along_update(model, update, probe, config):
     with FrozenLoss(model, probe.batch, config.training.lanes, MORE_SEQUENCES) as loss:
         losses = losses_along(loss, update.vector, multiples - 1)  # the network is already where it leads
     return {
-        "landscape/update/change": losses[MULTIPLES.index(1.0)] - losses[0],
-        "landscape/update/best_multiple": multiples[np.argmin(losses)],
+        metric_name("landscape", "update", "change"): losses[MULTIPLES.index(1.0)] - losses[0],
+        metric_name("landscape", "update", "best_multiple"): multiples[np.argmin(losses)],
         "multiples": multiples,
         "losses": losses,
     }
 
 
-def _named(prefix: str, block: BlockSharpness) -> dict[str, float]:
+def _named(quantity: str, block: BlockSharpness) -> dict[str, float]:
     return {
-        f"{prefix}/top_eigenvalue": block.top_eigenvalue,
-        f"{prefix}/residual": block.residual,
-        f"{prefix}/trace": block.trace.value,
-        f"{prefix}/trace_standard_error": block.trace.standard_error,
+        metric_name(quantity, "top_eigenvalue"): block.top_eigenvalue,
+        metric_name(quantity, "residual"): block.residual,
+        metric_name(quantity, "trace"): block.trace.value,
+        metric_name(quantity, "trace_standard_error"): block.trace.standard_error,
     }

@@ -115,38 +115,6 @@ def analyze_learning_rate_sensitivity(
     )
 
 
-def conclude_range_test(record, config) -> None:
-    """Log what the losses of a run with ``schedule=range_test`` say, as ``lr_range/...``. Of another run, nothing.
-
-    ``record`` gives steps and values of a metric with ``history(metric)``, and takes them with ``log``.
-    """
-    # What could not be stored cannot be read back: the run is left unfinished, and concluded when it is continued.
-    if config.schedule.name != "range_test" or not record.flush():
-        return
-    steps, rates = record.history("train/learning_rate")
-    _, losses = record.history("train/loss")
-    if steps[-1] < config.training.steps:  # the test ended where the loss exploded
-        losses[-1] = math.inf
-    found = analyze_learning_rate_sensitivity(rates, losses)
-    for step, loss in zip(steps, found.smoothed, strict=True):
-        if math.isfinite(loss):
-            record.log({"lr_range/smoothed_loss": loss}, step)
-    results = {
-        name: getattr(found, name)
-        for name in (
-            "suggested_rate",
-            "steepest_rate",
-            "lowest_loss_rate",
-            "divergence_rate",
-            "learning_from",
-            "learning_to",
-            "learning_decades",
-        )
-    }
-    record.log({f"lr_range/{name}": value for name, value in results.items() if value is not None}, steps[-1])
-    record.flush()
-
-
 def _check(rates: np.ndarray, losses: np.ndarray, bandwidth: float) -> None:
     if rates.ndim != 1 or losses.shape != rates.shape:
         raise MinibertError(

@@ -6,10 +6,13 @@ import numpy as np
 
 from minibert.diagnostics.activations.measures import real_positions
 from minibert.diagnostics.engine.registry import diagnostic
+from minibert.diagnostics.plotting.series import metric_name, place_names
 from minibert.diagnostics.spectra.measures import QUANTITIES, Spectrum, compute_spectrum
 
+HIDDEN = (*(f"hidden_{quantity}" for quantity in QUANTITIES), "hidden_mean_share")
 
-@diagnostic("weight_spectra")
+
+@diagnostic("weight_spectra", level="light", metrics=tuple(QUANTITIES))
 def weight_spectra(model):
     """``<quantity>/<parameter>`` of every weight matrix, embeddings included; the matrix is not centred.
 
@@ -27,7 +30,7 @@ def weight_spectra(model):
     return found
 
 
-@diagnostic("hidden_spectra")
+@diagnostic("hidden_spectra", level="standard", metrics=HIDDEN)
 def hidden_spectra(probe):
     """``hidden_<quantity>/<place>`` of the hidden states X (N, D) of the probe, less their mean, without padding.
 
@@ -42,15 +45,17 @@ def hidden_spectra(probe):
     """
     real = real_positions(probe.batch.attention_mask)
     found = {}
-    for depth, states in enumerate(probe.cache.hidden_states):
+    hidden_states = probe.cache.hidden_states
+    for place, states in zip(place_names(len(hidden_states)), hidden_states, strict=True):
         rows = states.reshape(-1, states.shape[-1]) if real is None else states[real]
-        place = f"layer_{depth - 1}" if depth else "embeddings"
         spectrum = compute_spectrum(rows, centred=True)
         scaled = Spectrum(spectrum.values / math.sqrt(len(rows)), spectrum.shape)
         found |= _quantities("hidden_", place, scaled)
         energy = float(np.einsum("nd,nd->", rows, rows, dtype=np.float64))
         if energy:
-            found[f"hidden_mean_share/{place}"] = max(1 - float((spectrum.values**2).sum()) / energy, 0.0)
+            found[metric_name("hidden_mean_share", place)] = max(
+                1 - float((spectrum.values**2).sum()) / energy, 0.0
+            )
         found[place] = scaled.values.astype(np.float32)
     return found
 
@@ -58,4 +63,5 @@ def hidden_spectra(probe):
 def _quantities(prefix: str, name: str, spectrum: Spectrum) -> dict[str, float]:
     """``<prefix><quantity>/<name>``, as far as they are finite: a store of metrics has no place for others."""
     values = {quantity: compute(spectrum) for quantity, compute in QUANTITIES.items()}
-    return {f"{prefix}{quantity}/{name}": value for quantity, value in values.items() if math.isfinite(value)}
+    finite = {quantity: value for quantity, value in values.items() if math.isfinite(value)}
+    return {metric_name(prefix + quantity, name): value for quantity, value in finite.items()}

@@ -104,8 +104,8 @@ class Tracked(Bare):
         from minibert.config import register
         from minibert.data.prepared import prepare_data
         from minibert.data.training_batches import probe_batch
+        from minibert.diagnostics.catalogue import choose
         from minibert.diagnostics.engine.dispatch import Diagnostics
-        from minibert.diagnostics.engine.registry import choose
         from minibert.running.plan import plan
         from minibert.tracking.claims import claim
         from minibert.tracking.runs import start_run
