@@ -1,13 +1,13 @@
-"""Hydra as minibert calls it: whatever fails in it, or in its launcher, is one error."""
+"""Calls of Hydra: whatever fails in it, or in its launcher, is one error."""
 
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import hydra
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from joblib.externals.loky import process_executor
 
 from minibert.config import CONF
@@ -17,37 +17,57 @@ WHY = {signal.SIGKILL: " (out of memory?)", signal.SIGSEGV: " (a crash in compil
 
 
 def call_hydra(task: Callable, arguments: list[str]) -> int:
-    """Let Hydra do what its command line asks for. Returns its exit code: 0, or 2 for flags that it does not know.
+    """Let Hydra do what a command line asks for. Returns its exit code: 0, or 2 for flags that it does not know.
 
-    Raises :class:`MinibertError` for whatever goes wrong in it, without a traceback.
+    ``hydra.main`` would read ``sys.argv``, so this is the call that it ends in. Raises :class:`MinibertError` for
+    whatever goes wrong in it, without a traceback.
     """
-    sys.argv = ["minibert.run", *arguments]
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, where it would print a traceback and end the process
+    version.setbase("1.3")
+    parser = get_args_parser()
+    parser.prog = "minibert run"
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        with _raising():
+            _run_hydra(
+                args=parser.parse_args(arguments),
+                args_parser=parser,
+                task_function=task,
+                config_path=str(CONF),
+                config_name="config",
+            )
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except MinibertError:
         raise
     except Exception as error:
         raise MinibertError(_describe(error)) from error
+    return 0
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Within this context Hydra raises its errors. Otherwise it prints a traceback and ends the process."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
     finally:
         if before is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
-    return 0
 
 
 @contextmanager
 def watched_workers() -> Iterator[dict[int, str]]:
-    """Process -> what it died of, of joblib's workers that die by themselves within this context.
+    """The workers of joblib that die by themselves within this context: process -> what it died of.
 
     When one dies, joblib ends the others. Its error says how the first one ended, but not which one that was.
     """
     died: dict[int, str] = {}
-    original = getattr(process_executor, "get_exitcodes_terminated_worker", None)
+    original: Callable | None = getattr(process_executor, "get_exitcodes_terminated_worker", None)
+    if original is None:  # joblib does not promise this name; without it, all runs of a sweep are told alike
+        yield died
+        return
 
     def note(processes) -> str:
         text = original(processes)
@@ -55,9 +75,6 @@ def watched_workers() -> Iterator[dict[int, str]]:
         died.update({process.pid: describe_end(process.exitcode) for process in ended})
         return text
 
-    if original is None:  # joblib does not promise this name; without it, no run is told from the others
-        yield died
-        return
     process_executor.get_exitcodes_terminated_worker = note
     try:
         yield died

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -39,11 +40,10 @@ def test_the_end_of_a_process_is_said_in_words(exit_code, words):
     ],
 )
 def test_a_launcher_that_fails_is_one_line(monkeypatch, failure, words):
-    def fail():
+    def fail(**_):
         raise failure
 
-    monkeypatch.setattr(launching.hydra, "main", lambda **_: lambda task: fail)
-    monkeypatch.setattr(launching.sys, "argv", [])
+    monkeypatch.setattr(launching, "_run_hydra", fail)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     with pytest.raises(MinibertError) as caught:
         call_hydra(print, ["--multirun"])
@@ -53,11 +53,10 @@ def test_a_launcher_that_fails_is_one_line(monkeypatch, failure, words):
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (None, 0), (2, 2), ("a message", 1)])
 def test_hydras_exit_code_is_passed_on(monkeypatch, code, expected):
-    def leave():
+    def leave(**_):
         raise SystemExit(code)
 
-    monkeypatch.setattr(launching.hydra, "main", lambda **_: lambda task: leave)
-    monkeypatch.setattr(launching.sys, "argv", [])
+    monkeypatch.setattr(launching, "_run_hydra", leave)
     assert call_hydra(print, []) == expected
 
 
@@ -68,3 +67,12 @@ def test_the_workers_that_died_are_told_from_those_that_the_launcher_ends():
     assert "SIGKILL(-9)" in text
     assert workers == {7: "killed by SIGKILL (out of memory?)"}
     assert launching.process_executor.get_exitcodes_terminated_worker.__module__.startswith("joblib")
+
+
+def test_hydra_gets_its_words_and_the_arguments_of_the_process_stay(monkeypatch):
+    before, got = list(sys.argv), {}
+    monkeypatch.setattr(launching, "_run_hydra", lambda **given: got.update(given))
+    assert call_hydra(print, ["--multirun", "seed=0,1"]) == 0
+    assert got["args"].multirun and got["args"].overrides == ["seed=0,1"] and got["task_function"] is print
+    assert sys.argv == before
+    assert call_hydra(print, ["--unknown"]) == 2
