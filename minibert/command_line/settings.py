@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
 from functools import cache
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from omegaconf import OmegaConf
 
@@ -197,11 +197,11 @@ def _collect(
         group, options = ("optimizer", "optimizer/inner") if field.name == "inner" else (field.name, field.name)
         if group in inside[:-1]:
             continue
-        schemas = VARIANTS.get(group, {})
+        schemas: dict[str, type] = VARIANTS.get(group, {})
         if chosen is None:
-            places = dict.fromkeys([kind, *schemas.values()])
+            places = dict.fromkeys((cast(type, kind), *schemas.values()))
         else:
-            places = [schemas.get(chosen.get(options), kind)]
+            places = (schemas.get(chosen.get(options, ""), cast(type, kind)),)
         for each in places:
             _collect(each, key + ".", (*inside, group), chosen, found)
 
@@ -215,8 +215,10 @@ def filled_keys(group: str) -> frozenset[str]:
         package = re.match(r"# @package (\S+)", text)
         place = package[1] if package else group.replace("/", ".")
         prefix = "" if place == "_global_" else place + "."
-        values = OmegaConf.to_container(OmegaConf.create(text), resolve=False) or {}
-        found |= set(_flat(values, prefix)) | ({prefix + "name"} if place == group.replace("/", ".") else set())
+        values = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        found |= set(_flat(values if isinstance(values, dict) else {}, prefix)) | (
+            {prefix + "name"} if place == group.replace("/", ".") else set()
+        )
     return frozenset(found & settings().keys())
 
 

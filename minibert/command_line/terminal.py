@@ -34,7 +34,7 @@ def print_table(console: Console, table: Table) -> None:
         emoji=False,
         highlight=False,
         force_terminal=console.is_terminal,
-        color_system=console.color_system,
+        color_system=console.color_system,  # pyright: ignore[reportArgumentType]
     )
     wide.print(table, crop=False)
 

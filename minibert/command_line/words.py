@@ -129,7 +129,7 @@ def plain(value: str) -> str:
     """A text as it was meant: what stands in quotes from end to end is without them."""
     if _QUOTED.fullmatch(value):
         with suppress(HydraException):
-            return _parse(f"x={value}").value()
+            return str(_parse(f"x={value}").value())
         return value[1:-1]
     return value
 
@@ -195,7 +195,7 @@ def _hydra_word(text: str, key: str, value: str) -> Word:
 
 def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
     """A word whose values are names: options of a group, which are checked here, or choices of a field."""
-    known = list(settings()[key].choices) if options is None else options
+    known = list(settings()[key].choices or ()) if options is None else options
     if _FUNCTION.fullmatch(value):
         parsed = _hydra_grammar(text, key, value, "one of " + ", ".join(known))._value
         if isinstance(parsed, Glob):
@@ -208,10 +208,12 @@ def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
     else:
         values = [plain(part) for part in split(value)]
         swept = len(values) > 1
-    for one in values if options is not None else ():
+    if options is None:
+        return Word(text, key, tuple(map(quoted, values)), swept)
+    for one in values:
         if one not in options:
             raise unknown_name(key, one, options)
-    return Word(text, key, tuple(one if options is not None else quoted(one) for one in values), swept)
+    return Word(text, key, tuple(values), swept)
 
 
 def _listed(text: str, key: str, value: str, several: bool, convert: Callable[[str], str]) -> Word:

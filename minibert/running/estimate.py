@@ -24,10 +24,11 @@ class Estimate:
         self.started = started
         self._first: tuple[float, float] | None = None
 
-    def look(self, children) -> None:
-        """Take note of how far the runs are: what was done before the first look says nothing about the pace."""
+    def note(self, children) -> tuple[float, float]:
+        """The time of the first call and how far the runs were then: work done before it says nothing of the pace."""
         if self._first is None:
             self._first = (time.time(), self._share(children))
+        return self._first
 
     def summary(self, children) -> str:
         running = ", ".join(
@@ -52,8 +53,7 @@ class Estimate:
         return table
 
     def _state(self, children) -> str:
-        self.look(children)
-        now, (began, at_first) = time.time(), self._first
+        now, (began, at_first) = time.time(), self.note(children)
         done = sum(child.status == Status.FINISHED for child in children)
         share = self._share(children)
         text = f"{done} of {self.planned} runs done, {seconds_as_text(now - self.started)} elapsed"

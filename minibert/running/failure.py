@@ -1,5 +1,7 @@
 """What a run leaves behind when a loss or gradient is no longer a number."""
 
+from typing import cast
+
 import numpy as np
 
 from minibert.diagnostics.health.nonfinite import describe, locate_nonfinite, to_dict
@@ -16,7 +18,7 @@ def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertErro
     ``failure/`` the batch (``batch.npz``) and where it happened (``location.json``).
     """
     step, batch = error.step, error.batch
-    location = locate_nonfinite(trainer.model, batch, trainer.config.seeds.dropout, step)
+    location = locate_nonfinite(trainer.model, batch, cast(int, trainer.config.seeds.dropout), step)
     if location is None or location.stage != "parameters":
         keep_parameters(run.keep, trainer.model, step)
     last_good = max(run.artifacts("checkpoints"))

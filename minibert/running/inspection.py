@@ -7,7 +7,7 @@ curriculum that follow the course of training are taken as they are at the start
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.command_line.settings import groups
@@ -94,7 +94,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
             f"run={asked.run}: it was trained on another corpus than data.{config.data.name} gives now "
             f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). Put the old text back to inspect it."
         )
-    model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
+    model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     diagnostics = Diagnostics(chosen, steps, config.training.steps, record)
     batches = build_batches(config, data)
     with Trainer(model, batches, config, (), diagnostics, data, probe_batch(config, data)) as trainer:

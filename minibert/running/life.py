@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -139,7 +140,7 @@ def describe(display: Display, describe: Callable[[], None]) -> None:
 
 def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
     """Train from the start, or from where the run was left, with everything that watches."""
-    model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
+    model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     batches = build_batches(config, data)
     diagnostics = _diagnostics(config, run)
     diagnostics.announce = lambda name: display.now(f"last diagnostics: {name}")

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -70,7 +70,7 @@ def _defaults(choices: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dic
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         composed = compose(config_name="config", overrides=words)
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
-    return default_choices, _flat(values)
+    return default_choices, _flat(cast(dict, values))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

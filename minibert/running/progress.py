@@ -195,7 +195,7 @@ class Display:
                 children = None
             away = children is None
             if children is not None:
-                estimate.look(children)
+                estimate.note(children)
                 for child in children:
                     if child.status != Status.RUNNING and child.id not in known and (child.ended or 0) >= started:
                         known.add(child.id)

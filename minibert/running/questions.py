@@ -73,7 +73,7 @@ def _show_configuration(words: list[str], flags: list[str]) -> int:
     composed = compose(given, "--multirun" in flags)
     shown = composed if kinds[0] != "hydra" else OmegaConf.masked_copy(composed, "hydra")
     if kinds[0] == "job":
-        shown = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        shown = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         print(OmegaConf.to_yaml(shown, resolve="--resolve" in flags), end="")
     except OmegaConfBaseException as error:

@@ -65,7 +65,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     display.sweep_end(sweep, names, status, reason)
     if status == Status.KILLED:
         return interruption.exit_code()
-    reported = _report(sweep, study.name, report, display) if study.factor else True
+    reported = _report(sweep, study.name or "multirun", report, display) if study.factor else True
     return int(status == Status.FAILED or not reported)
 
 
@@ -118,11 +118,13 @@ def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     members = {child.config_hash for child in sweep.children() if child.status == Status.FINISHED}
     left = 0
     for run_hash, name in names.items():
-        found = run_hash in members or find_finished(sweep.store, run_hash)
-        if not found:
-            left += 1
-        elif run_hash not in members:
+        if run_hash in members:
+            continue
+        found = find_finished(sweep.store, run_hash)
+        if found:
             join_sweep(sweep.store, sweep.id, found, name)
+        else:
+            left += 1
     return left
 
 

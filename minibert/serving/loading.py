@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -101,7 +102,7 @@ def load_run(
 def load_saved(saved: SavedRun, step: int | None = None) -> LoadedRun:
     """The same, of a run that was found."""
     step = max(saved.checkpoints) if step is None else step
-    model = MiniBERT(saved.config.model, saved.config.seeds.init)
+    model = MiniBERT(saved.config.model, cast(int, saved.config.seeds.init))
     saved.load_parameters(model, step)
     return LoadedRun(model, saved.tokenizer, saved.config, step, saved.id)
 
@@ -123,6 +124,6 @@ def _read_config(path: Path) -> Config:
         reason = " ".join(str(error).split())
         raise MinibertError(f"{path}: cannot be read as the configuration of a run ({reason}).") from error
     seeds = plain.get("seeds") if isinstance(plain, dict) else None
-    if not isinstance(seeds, dict) or "dropout" not in seeds:
+    if not isinstance(plain, dict) or not isinstance(seeds, dict) or "dropout" not in seeds:
         raise MinibertError(f"{path}: is no configuration of a run, or was cut short: it lacks seeds.dropout.")
-    return restore(plain, source=str(path))
+    return cast(Config, restore(plain, source=str(path)))

@@ -200,7 +200,7 @@ def _likeliest(logits: np.ndarray, tokenizer: Tokenizer, top_k: int) -> list[lis
     shares /= shares.sum(axis=1, keepdims=True)
     best = np.argsort(-shares[:, : tokenizer.get_vocab_size()], axis=1, kind="stable")[:, :top_k]
     return [
-        [(tokenizer.id_to_token(int(token)), float(row[token])) for token in tokens]
+        [(tokenizer.id_to_token(int(token)) or "", float(row[token])) for token in tokens]
         for row, tokens in zip(shares, best, strict=True)
     ]
 

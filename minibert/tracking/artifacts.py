@@ -79,6 +79,7 @@ class Artifacts:
     def _place(self, path: str) -> Path:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise Refused(f"{path}: lies outside of the run's artifacts. Allowed: a relative path, no '..'.")
+        assert self.folder is not None  # only the artifacts on this machine have a place
         return self.folder / path
 
 

@@ -55,7 +55,7 @@ class Lease:
         self.config_hash = config_hash
         self.run_id: str | None = None
         self._token = secrets.token_hex(8)
-        self._stale: set[str] = set()
+        self._stale: set[str | None] = set()
         self._watched: dict[str, tuple[str, float]] = {}
         self._confirmed = time.monotonic()
         self._lost = False
@@ -95,7 +95,7 @@ class Lease:
         mine = [run for run in rivals if _lease(run).get("token") == self._token]
         # Two may have created a run each: both see both now, and both choose the same one.
         first = min((run for run in rivals if _lease(run)), key=lambda run: run.info.run_id, default=None)
-        if not mine or first.info.run_id != run_id:
+        if not mine or first is None or first.info.run_id != run_id:
             if created and mine:
                 with store_errors(self.store.uri, f"delete run {run_id}"):
                     self.store.client.delete_run(run_id)

@@ -87,9 +87,9 @@ def _log_summary(sweep: Sweep, finished: Sequence[Child]) -> None:
 
 
 def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence[tuple[str, Child | None]]) -> str:
-    lines = [f"**{escaped(study['question'])}**", ""] if study.get("question") else []
-    if study.get("hypothesis"):
-        lines += [escaped(study["hypothesis"]), ""]
+    question, hypothesis = study.get("question"), study.get("hypothesis")
+    lines = [f"**{escaped(question)}**", ""] if question else []
+    lines += [escaped(hypothesis), ""] if hypothesis else []
     compared = [child.id for _, child in members[:MOST_ROWS] if child is not None]
     done = sum(child is not None and child.status == Status.FINISHED for _, child in members)
     lines += [

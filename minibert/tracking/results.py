@@ -28,8 +28,9 @@ class Result:
     @property
     def stays_above_bigram(self) -> bool:
         """Whether it finished and predicts no better than a model that knows the word before, and nothing else."""
-        known = self.loss is not None and self.bigram is not None
-        return self.status == Status.FINISHED and known and not self.loss < self.bigram
+        if self.loss is None or self.bigram is None:
+            return False
+        return self.status == Status.FINISHED and not self.loss < self.bigram
 
     def line(self) -> str:
         """``run 0123abcd finished: held-out loss 6.030 (unigram 6.052, bigram 5.011), figures in ...``"""

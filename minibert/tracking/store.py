@@ -44,7 +44,8 @@ SHOWN = {
 class Store:
     """An open MLflow store and the one experiment in it that this process works on."""
 
-    client: "MlflowClient"
+    client: PatientClient
+    """MLflow's client, whose calls wait for a store that is away"""
     experiment_id: str
     """Empty where the store was opened without an experiment."""
     uri: str
@@ -139,9 +140,9 @@ def _find_place(uri: str | None, folder: Path | str | None) -> _Place:
     folder = given_folder("tracking.folder", folder)
     if uri is None:
         database = (folder / DATABASE).resolve()
-    # An address with options, such as ?timeout=5, stays as it is given.
-    kept = uri is not None and (database is None or "?" in uri)
-    return _Place(uri if kept else sqlite_address(database), folder, database)
+    elif database is None or "?" in uri:  # an address with options, such as ?timeout=5, stays as it is given
+        return _Place(uri, folder, database)
+    return _Place(sqlite_address(database), folder, database)
 
 
 def _open(place: _Place, experiment: str) -> Store:
@@ -247,11 +248,11 @@ def _experiment_id(client: PatientClient, place: _Place, name: str) -> str:
         if key not in experiment.tags:
             client.set_experiment_tag(experiment.experiment_id, key, text)
     if place.database is not None and urlparse(experiment.artifact_location).scheme == "mlflow-artifacts":
-        _keep_locally(client, place, experiment)
+        _keep_locally(client, place.database, place.artifacts, experiment)
     return experiment.experiment_id
 
 
-def _keep_locally(client: PatientClient, place: _Place, experiment) -> None:
+def _keep_locally(client: PatientClient, database: Path, artifacts: Path, experiment) -> None:
     """Let an experiment that was made in MLflow's UI have its artifacts in the folder: no server takes them here.
 
     Raises :class:`MinibertError` when a server has artifacts of it already.
@@ -264,7 +265,7 @@ def _keep_locally(client: PatientClient, place: _Place, experiment) -> None:
                 f"tracking.experiment={experiment.name}: an MLflow server keeps the artifacts of its runs. Give "
                 "the address of that server, tracking.uri=http://..., or choose another tracking.experiment."
             )
-    set_location(place.database, experiment.experiment_id, place.artifacts.as_uri())
+    set_location(database, experiment.experiment_id, artifacts.as_uri())
 
 
 @contextmanager
