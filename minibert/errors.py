@@ -1,4 +1,4 @@
-"""What minibert says when the input is at fault: one error that names the way out."""
+"""The errors for wrong input: each says what was given and what is allowed."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -9,16 +9,16 @@ class MinibertError(Exception):
 
 
 class Refused(MinibertError):
-    """The store answered, and does not take what it was given: a name, a value, a type."""
+    """The store answered, and refuses what it was given: a name, a value, a type."""
 
 
 def sentence(text: object) -> str:
-    """What another part or library says, as a sentence with one full stop, whether or not it brings its own."""
+    """A message of another part or library, as a sentence with exactly one full stop."""
     return str(text).rstrip(" .\n") + "."
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A hint `` (did you mean 'x'?)`` for the allowed name closest to ``given``, or an empty string if there is none."""
+    """A hint `` (did you mean 'x'?)`` with the allowed name closest to ``given``; empty if nothing is allowed."""
     given = str(given)
     closest = max(
         (str(name) for name in allowed), key=lambda name: SequenceMatcher(None, given, name).ratio(), default=None
@@ -33,7 +33,7 @@ def unknown_name(key: str, given: str, allowed: Iterable[str]) -> MinibertError:
 
 
 def listed(problems: Iterable[str], most: int = 5) -> list[str]:
-    """The first problems of one sort, and how many more there are: what a reader takes in."""
+    """The first problems of one sort, and how many more there are."""
     problems = list(problems)
     left = len(problems) - most
     return problems if left <= 0 else [*problems[:most], f"and {left} more like this"]

@@ -1,4 +1,4 @@
-"""The door ``minibert export``, or ``python -m minibert.export``: a run as a folder that ``transformers`` reads."""
+"""The door ``minibert export``, or ``python -m minibert.export``: a run as a folder for ``transformers``."""
 
 if __name__ == "__main__":
     # The importable module, not this copy of it called __main__: its functions can be sent to other processes.

@@ -11,7 +11,7 @@ UNFINISHED = ".unfinished"
 
 @contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside ``path``. At the end of the context, what was written to it takes the place of ``path``.
+    """A temporary path beside ``path``. At the end of the context, the file written there replaces ``path``.
 
     >>> with replacing(path) as temporary:
     ...     temporary.write_bytes(content)

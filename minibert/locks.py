@@ -1,4 +1,4 @@
-"""File locks. The kernel releases a lock when its process ends, whatever ends it. A signal ends the wait for one."""
+"""File locks. The kernel releases a lock when its process ends, whatever ends it. A signal ends a wait for one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +48,6 @@ def acquire(lock: FileLock, on_wait: Callable[[], None] | None = None) -> None:
         raise Interrupted(interruption.reason() or "ended while waiting") from None
     except OSError as error:
         raise MinibertError(
-            f"{lock.lock_file}: this file cannot be locked ({error}). Set tracking.folder, and data.cache if it is "
-            "elsewhere, to a file system that supports flock."
+            f"{lock.lock_file}: this file cannot be locked ({error}). Set tracking.folder, and data.cache if that "
+            "is elsewhere, to a file system that supports flock."
         ) from error

@@ -1,7 +1,8 @@
 """The door ``minibert report``, or ``python -m minibert.report``: the report of a recorded sweep.
 
-``analysis`` writes the report. Many projects have a package of that name, and Python looks into the working folder
-first. So this module loads minibert's own by its path: in a checkout it is beside this package, in a wheel within it.
+``analysis`` writes the report. Many projects have a package of that name, and Python looks into the working
+folder first. So this module loads minibert's own by its path: in a checkout it is beside this package, in a wheel
+within it.
 """
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a door takes from the command line: ``key=value`` words, read and explained from the fields of a dataclass.
+"""The words of a door: ``key=value``, read and explained from the fields of a dataclass.
 
-The door ``minibert run`` takes settings instead, which :mod:`minibert.command_line.words` reads by their types. Both
-read a text, its quotes and a list of names by the same functions.
+The door ``minibert run`` takes settings instead, which :mod:`minibert.command_line.words` reads by their types.
+Both read a text, its quotes and a list of names by the same functions.
 """
 
 import os
@@ -61,10 +61,10 @@ def read_arguments(
 ) -> Schema:
     """The words of a command line as an instance of a door's dataclass.
 
-    ``older`` are other names that are still read: name -> key. A name that begins with ``--`` may have its value in the
-    next word. A word without an equals sign is the value of the key ``bare``, if there is one.
+    ``older`` are other names that are still read: name -> key. A name that begins with ``--`` may have its value in
+    the next word. A word without an equals sign is the value of the key ``bare``, if there is one.
 
-    Raises :class:`MinibertError` for an unknown key, for a key without a value, and for a required key that is missing.
+    Raises :class:`MinibertError` for an unknown key, a key without a value, and a required key that is missing.
     """
     known, older, rest = arguments_of(schema), older or {}, iter(words)
     given: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def read_arguments(
             key, sign, value = bare, "=", text
         key = older.get(key, key)
         if key not in known:
-            raise unknown_name("argument", key, known)
+            raise unknown_name(text, key, known)
         if not sign or not value:
             raise no_value(text, key)
         taken = known[key]
@@ -103,7 +103,7 @@ def arguments_of(schema: type) -> dict[str, Argument]:
 
 
 def door_help(called: str, summary: str, schema: type, examples: Mapping[str, str], note: str) -> str:
-    """The text of ``--help``. ``called`` is how the door is called; ``examples``: the words after it -> what they do."""
+    """The text of ``--help``. ``called``: how the door is called. ``examples``: words after it -> what they do."""
     known = {f"{key}={_value(each)}": each for key, each in arguments_of(schema).items()}
     required = [shown for shown, each in known.items() if each.default is MISSING]
     width = max(map(len, known)) + 2

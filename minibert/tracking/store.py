@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from filelock import FileLock
@@ -22,9 +21,6 @@ from minibert.locks import file_lock, wait_for
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
 from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
 from minibert.tracking.retries import PatientClient, at_once, is_refusal, patiently
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 DATABASE = "mlflow.db"
@@ -108,8 +104,8 @@ def open_existing_store(
     place = _find_place(uri, folder)
     if place.database is not None and not place.database.exists():
         raise MinibertError(
-            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder of the "
-            "store, or run something first."
+            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder of "
+            "a store, or run something first."
         )
     with store_errors(place.address, "open it"), at_once():
         client = _client(place)

@@ -119,9 +119,9 @@ def test_the_page_shows_every_figure_by_itself(inspected):
     [
         (["run={run}", "steps=[3]"], "has no checkpoint of 3. Allowed: all, last, or a list of 0, 1, 2, 4"),
         (["run={run}", "quantities=[weight_spectrum]"], "did you mean 'weight_spectra'"),
-        (["run={run}", "step=3"], "step=3: unknown (did you mean 'steps'?)"),
+        (["run={run}", "step=3"], "step=3: unknown name 'step' (did you mean 'steps'?)"),
         (["run=nothing"], "run=nothing: no such run in"),
-        (["steps=all"], "run=: missing"),
+        (["steps=all"], "run must be given"),
         (["run={run}", "diagnostics=fuller"], "did you mean 'full'"),
         (["run={run}", "figures=[trainin]"], "did you mean 'training'"),
         (["run={run}", "modules=[nope]"], "modules=nope: cannot be imported"),
