@@ -1,6 +1,7 @@
 """The formulas of a transformer layer, worked through on given arrays, with everything on the way."""
 
 from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,10 +42,10 @@ class Computation:
     @property
     def intermediates(self) -> dict[str, Intermediate]:
         """All of them by name, in order."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
     def __str__(self) -> str:
-        rows = [("", "formula", "shape", "mean", "deviation", "minimum", "maximum")]
+        rows: list[tuple[str, ...]] = [("", "formula", "shape", "mean", "deviation", "minimum", "maximum")]
         for name, each in self.intermediates.items():
             found = each.statistics
             numbers = (found.mean, found.deviation, found.minimum, found.maximum)
@@ -231,8 +232,8 @@ class MathematicalAnalyzer:
         ``x`` is either token ids (B, T), which the network reads first, with ``attention_mask`` and without
         dropout; or what the feed-forward layer reads, (N, D) or (B, T, D), as in
         ``cache.layers[layer].feed_forward.input``. Then ``token_ids``, N of them, may say which token each row is
-        of. Definitions stand at :func:`minibert.diagnostics.activations.measures.compute_unit_activity`; of each unit, the
-        ``top`` tokens are kept.
+        of. Of each unit, the ``top`` tokens are kept.
+        :func:`minibert.diagnostics.activations.measures.compute_unit_activity` has the definitions.
 
         Raises :class:`MinibertError` without a model, for a layer that there is none of, and for shapes that do
         not fit the model.
@@ -244,7 +245,7 @@ class MathematicalAnalyzer:
             raise MinibertError(f"layer={layer}: there is none. Allowed: 0 to {config.layers - 1}.")
         if np.issubdtype(x.dtype, np.integer):
             _, cache = self.model.forward(x, attention_mask)
-            read, token_ids = cache.layers[layer].feed_forward, x.reshape(-1)
+            read, token_ids = cache.layer(layer).feed_forward, x.reshape(-1)
         elif x.ndim > 1 and x.shape[-1] == config.hidden_size:
             rows = np.ascontiguousarray(x.reshape(-1, config.hidden_size), config.dtype)
             _, read = feed_forward(rows, f"layers.{layer}.feed_forward", self.model.params, config)
@@ -255,7 +256,7 @@ class MathematicalAnalyzer:
             )
         responses = read.active if read.gate is None else read.gate
         real = real_positions(attention_mask)
-        if real is not None:
+        if attention_mask is not None and real is not None:
             if real.size != len(responses):
                 raise MinibertError(
                     f"attention_mask: shape {np.shape(attention_mask)} was given with {len(responses)} rows. "

@@ -123,9 +123,9 @@ def real_positions(attention_mask: np.ndarray | None) -> np.ndarray | None:
     """
     if attention_mask is None:
         return None
-    real = np.asarray(attention_mask, bool)
-    real = real.any(axis=1) if real.ndim == 3 else real
-    return None if real.all() else real
+    given = np.asarray(attention_mask, bool)
+    real = np.any(given, axis=1) if given.ndim == 3 else given
+    return None if np.all(real) else real
 
 
 def collect_activations(

@@ -148,7 +148,17 @@ def compute_dependency_attention(attention_weights, word_of_token, heads, relati
     best = min(zip(-times, np.abs(found), found, strict=True))
     means = np.sum(sums, axis=0) / count
     uniform = (uniform / count).tolist()
-    return DependencyAttention(*means, *uniform, int(best[2]), float(-best[0] / count), count)
+    return DependencyAttention(
+        to_head_share=means[0],
+        to_dependent_share=means[1],
+        to_head_accuracy=means[2],
+        to_dependent_accuracy=means[3],
+        to_head_uniform=uniform[0],
+        to_dependent_uniform=uniform[1],
+        offset=int(best[2]),
+        offset_accuracy=float(-best[0] / count),
+        arcs=count,
+    )
 
 
 def measure_dependency_attention(model, sentences: Sequence[ParsedSentence], tokenizer=None, relation=None):

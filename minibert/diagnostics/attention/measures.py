@@ -120,12 +120,12 @@ def join_rows(parts: list[AttentionRows]) -> AttentionRows:
     """The rows of several passes over sequences of one length as one, such as those of a step's lanes."""
     if len(parts) == 1:
         return parts[0]
-    have_ids = all(part.input_ids is not None for part in parts)
+    ids = [part.input_ids for part in parts if part.input_ids is not None]
     return AttentionRows(
         np.concatenate([part.weights for part in parts], axis=1),
         np.concatenate([part.places for part in parts]),
         np.concatenate([part.visible for part in parts]),
-        np.concatenate([part.input_ids for part in parts]) if have_ids else None,
+        np.concatenate(ids) if len(ids) == len(parts) else None,
     )
 
 

@@ -94,7 +94,7 @@ class Diagnostics:
         """``step``: which the finding is recorded at."""
         arguments = {name: getattr(snapshot, name, None) for name in each.asks - {"after"}}
         lanes = (value for name, value in arguments.items() if name.startswith("lane_"))
-        if any(value is None for value in arguments.values()) or any(len(shares) < 2 for shares in lanes):
+        if any(value is None for value in arguments.values()) or any(len(shares or ()) < 2 for shares in lanes):
             return
         if "after" in each.asks:
             with self._timed(PASS_AFTER):
@@ -201,7 +201,7 @@ def _number(value: object) -> float:
 
 
 def _tag(what: str, name: str) -> str:
-    """The tag for what became of a diagnostic, whose name may hold characters that MLflow does not take in a tag."""
+    """The tag that says what became of a diagnostic; characters that MLflow refuses in a tag are replaced."""
     return f"diagnostics.{what}.{re.sub(FOREIGN, '_', name)}"
 
 
@@ -213,7 +213,8 @@ def _text(name: object) -> str:
 
 def _check_name(name: object) -> None:
     """Raise :class:`ValueError` for what MLflow takes neither for a metric nor for a path of an artifact."""
-    if not NAME.fullmatch(_text(name)) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
+    name = _text(name)
+    if not NAME.fullmatch(name) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
         raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and / between its parts")
     if len(name) > LONGEST_NAME or name == "..":
         raise ValueError(f"a name may have {LONGEST_NAME} characters at most")

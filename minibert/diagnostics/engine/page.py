@@ -108,7 +108,7 @@ def _pictures(room: str, function, record, failed: dict[str, str]) -> dict[str, 
             try:
                 if not re.fullmatch(r"\w[\w.-]*", name):
                     raise ValueError("the name of a drawing has letters, digits, points, dashes and underscores")
-                title = TITLES.get(f"{room}/{name}", name.replace("_", " ").capitalize())
+                title = TITLES.get(f"{room}/{name}") or name.replace("_", " ").capitalize()
                 pictures[name] = _picture(title, drawn)
             except Exception as error:
                 _report(failed, f"{room}/{name}", error)

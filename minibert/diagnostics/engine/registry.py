@@ -74,7 +74,7 @@ class Diagnostic:
             return step == (last - 1 if self.asks & AFTER_UPDATE else last)
         if self.every == "log":
             return step in steps
-        return step % self.every == 0
+        return step % int(self.every) == 0
 
 
 _DIAGNOSTICS: dict[str, Diagnostic] = {}

@@ -110,7 +110,7 @@ def detect_mode_collapse(
     steps = sorted(hidden_states_history)
     measured = np.array([measure_collapse(hidden_states_history[step]) for step in steps])
     spread, share = measured.T
-    flags = [is_collapsed(*each, spread_threshold, share_threshold) for each in measured]
+    flags = [is_collapsed(each[0], each[1], spread_threshold, share_threshold) for each in measured]
     began = None
     for step, flag in zip(reversed(steps), reversed(flags), strict=True):
         if not flag:

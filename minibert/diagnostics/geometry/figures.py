@@ -121,8 +121,7 @@ def plot_stability(record) -> dict[str, Drawing]:
         return {}
 
     def last(quantity: str, *parts: str) -> float:
-        value = last_value(record, metric_name(quantity, *parts))
-        return math.nan if value is None else value
+        return last_value(record, metric_name(quantity, *parts))
 
     order = {name: index for index, name in enumerate(("typos", "case", "synonym", "dropout"))}
     perturbations.sort(key=lambda name: order.get(name, len(order)))
@@ -184,15 +183,14 @@ def plot_layer_similarity(matrices: Mapping[int, np.ndarray]):
     panels = figure.subplots(rows, columns, squeeze=False)
     names = ["emb", *map(str, range(size - 1))]
     font = 8 if size <= 5 else 6.5 if size <= 9 else 5.2
-    image = None
     for number, panel in enumerate(panels.ravel()):
         if number >= len(steps):
             panel.set_axis_off()
             continue
         matrix = np.asarray(matrices[steps[number]])
-        image = panel.imshow(matrix, cmap=SEQUENTIAL, vmin=0, vmax=1)
+        shown = panel.imshow(matrix, cmap=SEQUENTIAL, vmin=0, vmax=1)
         for row, column in np.ndindex(matrix.shape):
-            value = matrix[row, column]
+            value = float(matrix[row, column])
             panel.text(
                 column,
                 row,
@@ -209,7 +207,7 @@ def plot_layer_similarity(matrices: Mapping[int, np.ndarray]):
             xlabel="layer" if number + columns >= len(steps) else "",
             ylabel="layer" if number % columns == 0 else "",
         )
-    figure.colorbar(image, ax=panels, label="similarity (debiased CKA)", shrink=0.6, aspect=25)
+    figure.colorbar(shown, ax=panels, label="similarity (debiased CKA)", shrink=0.6, aspect=25)
     return figure
 
 

@@ -86,7 +86,7 @@ def replace_synonyms(text: str, random: np.random.Generator) -> str:
 
     def replace(match: re.Match) -> str:
         word = match.group()
-        other = SYNONYMS.get(word.lower(), word)
+        other = SYNONYMS.get(word.lower()) or word
         return other[0].upper() + other[1:] if word[0].isupper() else other
 
     return re.sub(r"[^\W\d_]+", replace, text)

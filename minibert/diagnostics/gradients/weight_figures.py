@@ -60,8 +60,7 @@ def _draw_kinds(record, quantity: str, label: str, scale: str, reference: float,
     for panel, (kind, names) in zip(panels.flat, kinds.items(), strict=False):
         for number, name in enumerate(names):
             each, values = found[name], np.array(found[name].values)
-            outside = each.layer is None
-            colour = COLOURS[number % len(COLOURS)] if outside else layer_colour(each.layer, layers)
+            colour = COLOURS[number % len(COLOURS)] if each.layer is None else layer_colour(each.layer, layers)
             values = np.where(values > 0, values, np.nan) if scale == "log" else values
             panel.plot(each.steps, values, color=colour, linewidth=1.2, label=name.removesuffix(".weight"))
         panel.axhline(reference, color="grey", linestyle="--", linewidth=0.8)

@@ -9,7 +9,7 @@ debug and tiny on the default corpus for 300 steps, some for 2,000; tiny network
 from collections.abc import Callable
 from typing import Any
 
-from minibert.diagnostics.health.issues import SEVERITIES, Finding, Health, Histories, NotRecorded, found_at
+from minibert.diagnostics.health.issues import SEVERITIES, Finding, Health, Histories, NotRecordedError, found_at
 from minibert.diagnostics.health.layer_checks import (
     check_collapsed_attention,
     check_dead_units,
@@ -70,7 +70,7 @@ def detect_training_issues(record: Any) -> Health:
     for issue, check in CHECKS.items():
         try:
             findings += check(histories)
-        except NotRecorded as reason:
+        except NotRecordedError as reason:
             not_checked[issue] = str(reason)
     findings.sort(key=lambda each: SEVERITIES.index(each.severity))
     checked = tuple(issue for issue in CHECKS if issue not in not_checked)
@@ -85,7 +85,7 @@ def check_duplicate_data(histories: Histories) -> list[Finding]:
     }
     recorded = {metric: histories.of(metric).finite for metric in limits}
     if not any(len(each.values) for each in recorded.values()):
-        raise NotRecorded("health/duplicate_share is not recorded")
+        raise NotRecordedError("health/duplicate_share is not recorded")
     last = {metric: each.values[-1] for metric, each in recorded.items() if len(each.values)}
     above = [metric for metric, share in last.items() if share > limits[metric][0]]
     if not above:
@@ -120,12 +120,12 @@ CHECKS: dict[str, Callable[[Histories], list[Finding]]] = {
     "duplicate_data": check_duplicate_data,
     "no_predictions": check_predictions,
 }
-"""Issue -> what looks for it; it raises :class:`NotRecorded` where it has nothing to go by"""
+"""Issue -> what looks for it; it raises :class:`NotRecordedError` where it has nothing to go by"""
 
 
 def _plateau_left_step(histories: Histories) -> int | None:
     try:
         _, loss, level = loss_against_level(histories)
-    except NotRecorded:
+    except NotRecordedError:
         return None
     return find_plateau_end(loss.steps, loss.values, level)

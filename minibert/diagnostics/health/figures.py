@@ -1,13 +1,13 @@
 """The health of a run on one page: what was recorded, and on it what was found."""
 
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.health.detect import detect_training_issues
-from minibert.diagnostics.health.issues import Finding, Health, Histories, NotRecorded
+from minibert.diagnostics.health.issues import Finding, Health, Histories, NotRecordedError
 from minibert.diagnostics.health.step_checks import LARGE_UPDATE, update_ratios
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
@@ -49,8 +49,8 @@ def plot_training_health(record, health: Health | None = None) -> "Figure":
     lines = _lines(health)
     room = LINE_HEIGHT * (len(lines) + 1)
     figure = new_figure(11, 7 + room)
-    grid = figure.subfigures(2, 1, height_ratios=[7, room])
-    (loss, gradient), (updates, units) = grid[0].subplots(2, 2)
+    above, below = cast(Any, figure.subfigures(2, 1, height_ratios=[7, room]))
+    (loss, gradient), (updates, units) = above.subplots(2, 2)
     _draw_loss(loss, histories, health)
     _draw_gradient(gradient, histories)
     _draw_updates(updates, histories)
@@ -65,7 +65,7 @@ def plot_training_health(record, health: Health | None = None) -> "Figure":
         for prefix, panel in panels.items():
             if finding.metric.startswith(prefix):
                 _mark(panel, number, finding)
-    _write(grid[1], lines)
+    _write(below, lines)
     return figure
 
 
@@ -116,7 +116,7 @@ def _draw_gradient(panel, histories: Histories) -> None:
 def _draw_updates(panel, histories: Histories) -> None:
     try:
         steps, ratios = update_ratios(histories)
-    except NotRecorded:
+    except NotRecordedError:
         _say_missing(panel, "update_ratio/<parameter> is not recorded")
     else:
         panel.plot(steps, ratios, color=COLOURS[0], marker="o", markersize=3, label="median weight matrix")

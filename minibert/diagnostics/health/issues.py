@@ -66,7 +66,7 @@ class Health:
         return asdict(self) | {"findings": findings}
 
 
-class NotRecorded(Exception):
+class NotRecordedError(Exception):
     """What a check needs was not recorded, or not often enough: the reason."""
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minibert.diagnostics.health.issues import Finding, Histories, NotRecorded, found_at
+from minibert.diagnostics.health.issues import Finding, Histories, NotRecordedError, found_at
 
 DEAD = 0.8
 """Share of a layer's units that respond to nothing, at the last look. Healthy runs end below 0.5 and are below
@@ -27,7 +27,7 @@ def check_dead_units(histories: Histories) -> list[Finding]:
     """Whether more than :data:`DEAD` of a layer's feed-forward units respond to nothing at the last look."""
     layers = {layer: each.finite for layer, each in histories.by_layer("dead_units/").items()}
     if not any(len(each.values) for each in layers.values()):
-        raise NotRecorded("dead_units/layer_i is not recorded")
+        raise NotRecordedError("dead_units/layer_i is not recorded")
     dead = {layer: each for layer, each in layers.items() if len(each.values) and each.values[-1] > DEAD}
     if not dead:
         return []
@@ -55,7 +55,7 @@ def check_saturated_attention(histories: Histories) -> list[Finding]:
     low = {layer: median for layer, (median, _) in medians.items() if median < SATURATED}
     if not low:
         return []
-    worst = min(low, key=low.get)
+    worst = min(low, key=low.__getitem__)
     metric = f"attention_entropy_share/{worst}/{medians[worst][1]}"
     evidence = (
         f"The attention of the median head of {', '.join(low)} ends at {low[worst]:.2g} of the largest entropy in "
@@ -81,7 +81,7 @@ def check_collapsed_attention(histories: Histories) -> list[Finding]:
     places = [place for place in PLACES if histories.names(f"attention_to_{place}/layer_")]
     distances = {layer: each.finite for layer, each in histories.by_layer("head_distance/").items()}
     if not places and not distances:
-        raise NotRecorded("neither attention_to_cls/layer_i/head_j nor head_distance/layer_i is recorded")
+        raise NotRecordedError("neither attention_to_cls/layer_i/head_j nor head_distance/layer_i is recorded")
     findings = [finding for place in places for finding in _sinks(histories, place)]
     for layer, distance in distances.items():
         largest = distance.values.max(initial=0)
@@ -111,7 +111,7 @@ def _sinks(histories: Histories, place: str) -> list[Finding]:
     sunk = {layer: median for layer, (median, _) in medians.items() if median > SINK}
     if not sunk:
         return []
-    worst = max(sunk, key=sunk.get)
+    worst = max(sunk, key=sunk.__getitem__)
     metric = f"attention_to_{place}/{worst}/{medians[worst][1]}"
     evidence = (
         f"The median head of {', '.join(sunk)} gives {sunk[worst]:.0%} of its attention to {PLACES[place]} in "
@@ -140,5 +140,5 @@ def _median_heads(histories: Histories, prefix: str) -> dict[str, tuple[float, s
             median = float(np.median(list(last.values())))
             found[layer] = median, min(last, key=lambda head: abs(last[head] - median))
     if not found:
-        raise NotRecorded(f"{prefix}layer_i/head_j is not recorded")
+        raise NotRecordedError(f"{prefix}layer_i/head_j is not recorded")
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minibert.diagnostics.health.issues import Finding, Histories, History, NotRecorded, found_at
+from minibert.diagnostics.health.issues import Finding, Histories, History, NotRecordedError, found_at
 
 PLATEAU_MARGIN = 0.1
 """Nats below the unigram entropy at which a loss counts as having left it. A held-out loss is a mean over some two
@@ -42,16 +42,16 @@ def loss_against_level(histories: Histories) -> tuple[str, History, float]:
     """The loss that the plateau is read from, by name, and the unigram entropy.
 
     It is the held-out loss, where it was measured :data:`FEWEST_EVALUATIONS` times, else means over five points of
-    the training loss. Raises :class:`NotRecorded` where there is neither.
+    the training loss. Raises :class:`NotRecordedError` where there is neither.
     """
     level = histories.of("baseline/unigram_entropy").finite
     if not len(level.values):
-        raise NotRecorded("baseline/unigram_entropy is not recorded")
+        raise NotRecordedError("baseline/unigram_entropy is not recorded")
     held_out, training = histories.of("eval/loss"), histories.of("train/loss").smoothed(5)
     if len(held_out.values) >= FEWEST_EVALUATIONS:
         return "eval/loss", held_out, float(level.values[-1])
     if not len(training.values):
-        raise NotRecorded(f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, and fewer than 5 of train/loss")
+        raise NotRecordedError(f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, and fewer than 5 of train/loss")
     return "train/loss", training, float(level.values[-1])
 
 
@@ -117,7 +117,7 @@ def check_divergence(histories: Histories) -> list[Finding]:
             return [_divergence(loss, bad[0], "problem", metric, evidence)]
     losses = {"train/loss": histories.of("train/loss").smoothed(3)}
     if not len(losses["train/loss"].values):
-        raise NotRecorded("fewer than 3 points of train/loss")
+        raise NotRecordedError("fewer than 3 points of train/loss")
     if len(histories.of("eval/loss").values) >= FEWEST_EVALUATIONS:
         losses["eval/loss"] = histories.of("eval/loss")
     climbs = {name: loss.values - np.minimum.accumulate(loss.values) for name, loss in losses.items()}
@@ -139,7 +139,7 @@ def check_overfitting(histories: Histories) -> list[Finding]:
     has fallen as much; that of a run that diverged on the way tells nothing of it."""
     held_out, training = histories.of("eval/loss").finite, histories.of("train/loss").finite.smoothed(3)
     if len(held_out.values) < FEWEST_EVALUATIONS or not len(training.values):
-        raise NotRecorded(f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, or than 3 of train/loss")
+        raise NotRecordedError(f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, or than 3 of train/loss")
     best = int(held_out.values.argmin())
     rise = float(held_out.values[-1] - held_out.values[best])
     place = np.searchsorted(training.steps, held_out.steps[best]).clip(max=len(training.steps) - 1)
@@ -184,7 +184,7 @@ def check_predictions(histories: Histories) -> list[Finding]:
     metric = "tokens_predicted"
     predicted = histories.of(metric).finite
     if not len(predicted.steps) or not predicted.steps[-1]:
-        raise NotRecorded(f"{metric} is not recorded after a step")
+        raise NotRecordedError(f"{metric} is not recorded after a step")
     count, steps = predicted.values[-1], int(predicted.steps[-1])
     if count >= steps:
         return []

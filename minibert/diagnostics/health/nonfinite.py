@@ -51,7 +51,7 @@ class NonFiniteLocation:
     @property
     def layer(self) -> int | None:
         """The number of the layer, from 0; None in embeddings and heads."""
-        name = self.before.name if self.stage == "gradient_norm" else self.array
+        name = self.before.name if self.before and self.stage == "gradient_norm" else self.array
         words = name.split(".")
         return int(words[1]) if words[0] == "layers" else None
 
@@ -90,7 +90,7 @@ def locate_nonfinite(model: MiniBERT, batch: Any, dropout_seed: int, step: int) 
         parts = [_Part(model, batch, dropout_seed, step, start, start + SEQUENCES_AT_ONCE) for start in starts]
         earliest = min(part.first_bad() for part in parts)
         if earliest < math.inf:
-            return _location(step, "forward", [part.activation(earliest) for part in parts])
+            return _location(step, "forward", [part.activation(int(earliest)) for part in parts])
         gradients = _WatchedGradients(model.params.layout, model.config.dtype)
         for part in parts:
             if (gradient := part.first_bad_gradient(gradients)) is not None:
@@ -108,7 +108,7 @@ def describe(location: NonFiniteLocation | None) -> str:
     if location is None:
         return "Computed once more, the step is finite: it stood at the very edge of what its numbers can hold."
     before = location.before
-    if location.stage == "gradient_norm":
+    if before and location.stage == "gradient_norm":
         return (
             "Every gradient is finite, but the sum of their squares is not: the largest, that of "
             f"{before.name}, goes from {before.minimum:.3g} to {before.maximum:.3g}."
@@ -155,7 +155,9 @@ class _Part:
         span = slice(start, stop)
         self.input_ids, self.labels = batch.input_ids[span], batch.labels[span]
         given = {name: getattr(batch, name) for name in ("attention_mask", "segment_ids", "position_ids")}
-        self.context = {name: None if array is None else array[span] for name, array in given.items()}
+        self.context: dict[str, Any] = {
+            name: None if array is None else array[span] for name, array in given.items()
+        }
         self.count = max(int((batch.labels != IGNORED).sum()), 1)
         self.tasks = {
             name: AuxiliaryTask(asked.labels[span], asked.weight, asked.count)
@@ -215,8 +217,8 @@ class _Part:
 
     def _after_embeddings(self, logits: np.ndarray, cache: ForwardCache) -> Iterator[Activation]:
         params, post = self.model.params, self.model.config.norm == "post"
-        for index, layer in enumerate(cache.layers):
-            yield from _layer_activations(f"layers.{index}", layer, params, post)
+        for index in range(len(cache.layers)):
+            yield from _layer_activations(f"layers.{index}", cache.layer(index), params, post)
             is_last = index == len(cache.layers) - 1
             name = "final_norm" if is_last and not post else f"layers.{index}"
             yield Activation(name, cache.hidden_states[index + 1])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minibert.diagnostics.health.issues import Finding, Histories, History, NotRecorded, found_at
+from minibert.diagnostics.health.issues import Finding, Histories, History, NotRecordedError, found_at
 
 EXPLODING = 10.0
 """A gradient norm over the median of all norms before it. Healthy runs stay below 3.3, one batch learnt by heart
@@ -36,7 +36,7 @@ def check_exploding_gradients(histories: Histories) -> list[Finding]:
         place, severity, ending = int(bad[0]), "problem", "."
     else:
         if len(norms.values) < 3:
-            raise NotRecorded(f"fewer than 3 points of {metric}")
+            raise NotRecordedError(f"fewer than 3 points of {metric}")
         medians = np.array([np.median(norms.values[:place]) for place in range(2, len(norms.values))])
         ratios = norms.values[2:] / np.maximum(medians, TINY)
         worst = int(ratios.argmax())
@@ -69,11 +69,11 @@ def check_vanishing_gradients(histories: Histories) -> list[Finding]:
     metric = "gradient_norm/global"
     whole, loss = histories.of(metric).finite, histories.of("train/loss").finite
     if len(whole.values) < 3:
-        raise NotRecorded(f"fewer than 3 points of {metric}")
+        raise NotRecordedError(f"fewer than 3 points of {metric}")
     quarter = max(len(whole.values) // 4, 1)
     starved = _starved_layers(histories, whole, quarter)
     if starved:
-        worst = min(starved, key=starved.get)
+        worst = min(starved, key=starved.__getitem__)
         evidence = (
             f"The gradient norm of {', '.join(starved)} ends at {starved[worst]:.2g} of the whole network's in "
             f"{worst} (limit {VANISHING:g})."
@@ -124,14 +124,14 @@ def _starved_layers(histories: Histories, whole: History, quarter: int) -> dict[
 def update_ratios(histories: Histories) -> History:
     """‖Δθ‖ / ‖θ‖ of the median weight matrix at each step that it was recorded at.
 
-    Raises :class:`NotRecorded` where no ``update_ratio/<parameter>.weight`` is.
+    Raises :class:`NotRecordedError` where no ``update_ratio/<parameter>.weight`` is.
     """
     at: dict[int, list[float]] = {}
     for name in histories.names("update_ratio/", ".weight"):
         for step, ratio in zip(*histories.of(name).finite, strict=True):
             at.setdefault(int(step), []).append(float(ratio))
     if not at:
-        raise NotRecorded("update_ratio/<parameter> is not recorded")
+        raise NotRecordedError("update_ratio/<parameter> is not recorded")
     steps = sorted(at)
     return History(np.array(steps, np.int64), np.array([np.median(at[step]) for step in steps]))
 
@@ -164,7 +164,7 @@ def check_small_updates(histories: Histories) -> list[Finding]:
     """Whether all updates together are less than :data:`SMALL_UPDATES` of the median weight matrix."""
     ratios = update_ratios(histories)
     if len(ratios.steps) < 2:
-        raise NotRecorded("update_ratio/<parameter> is recorded at one step only")
+        raise NotRecordedError("update_ratio/<parameter> is recorded at one step only")
     path = float(np.trapezoid(ratios.values, ratios.steps))
     if path >= SMALL_UPDATES:
         return []

@@ -44,7 +44,7 @@ def choose_parameters(params: Parameters, param_name: str | None = None) -> tupl
 
 def indices_of(params: Parameters, names: tuple[str, ...]) -> np.ndarray:
     """Where the named parameters stand in the flat vector, (n,) ascending."""
-    marks = Parameters(params.layout, bool)
+    marks = Parameters(params.layout, "bool")
     for name in names:
         marks[name] = True
     return np.flatnonzero(marks.vector)
@@ -65,7 +65,7 @@ def normalise_by_filter(direction: Mapping[str, np.ndarray], params: Parameters)
     Without this, a network whose weights are all twice as large, which behind a norm is the same function, would
     look half as sharp. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
     """
-    scaled = Parameters(params.layout, np.float64)
+    scaled = Parameters(params.layout, "float64")
     for name, array in direction.items():
         if name.endswith(".weight"):
             own = filter_norms(name, array)

@@ -47,7 +47,7 @@ class FrozenBatch(NamedTuple):
 
     def first(self, count: int | None, start: int = 0) -> "FrozenBatch":
         """The sequences from ``start`` to before ``count``."""
-        return FrozenBatch(*(None if array is None else array[start:count] for array in self))
+        return FrozenBatch._make(None if array is None else array[start:count] for array in self)
 
 
 def freeze(data_batch, sequences: int | None = None) -> FrozenBatch:
@@ -65,7 +65,7 @@ def freeze(data_batch, sequences: int | None = None) -> FrozenBatch:
             "Allowed: a batch with input_ids and labels, or the pair (input_ids, labels)."
         )
     arrays = [getattr(data_batch, name, None) for name in FrozenBatch._fields]
-    frozen = FrozenBatch(*(None if array is None else np.array(array) for array in arrays)).first(sequences)
+    frozen = FrozenBatch._make(None if array is None else np.array(array) for array in arrays).first(sequences)
     if frozen.input_ids.ndim != 2 or frozen.input_ids.shape != frozen.labels.shape:
         raise MinibertError(
             f"data_batch: input_ids of shape {frozen.input_ids.shape} and labels of shape {frozen.labels.shape} "
@@ -176,10 +176,10 @@ class FrozenLoss:
             return worker.gradient(self._pieces[piece], self.batch.predictions)
 
         tasks = [(point, piece) for point in range(len(points)) for piece in range(len(self._pieces))]
-        totals: list[np.ndarray | None] = [None] * len(points)
+        totals: dict[int, np.ndarray] = {}
         for (point, _), share in zip(tasks, self._map(compute, tasks, "float64"), strict=True):
-            totals[point] = share if totals[point] is None else np.add(totals[point], share, out=totals[point])
-        return totals
+            totals[point] = np.add(totals[point], share, out=totals[point]) if point in totals else share
+        return [totals[point] for point in range(len(points))]
 
     def _map(self, compute: Callable, items, dtype: str):
         """``compute(worker, item)`` of every item, in order, with a worker that nobody else uses meanwhile."""

@@ -193,7 +193,8 @@ def analyze_loss_landscape(
         plane = None
         if surface:
             pair = tuple(found[name] for name in surface)
-            sides = tuple(_even(reach[name], surface_points) for name in surface)
+            across, up = (_even(reach[name], surface_points) for name in surface)
+            sides = (across, up)
             plane = Surface(pair, sides, _losses_over(loss, pair, sides), here)
     return LossLandscape(names, here, float(np.linalg.norm(gradient)), slices, plane)
 

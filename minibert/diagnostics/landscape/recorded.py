@@ -5,6 +5,8 @@ dropout, so that steps and runs are compared on one and the same function. The l
 whatever else is learnt.
 """
 
+from typing import cast
+
 import numpy as np
 
 from minibert.diagnostics.engine.registry import diagnostic
@@ -12,6 +14,7 @@ from minibert.diagnostics.landscape.directions import draw_direction, scale_to_w
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss, freeze
 from minibert.diagnostics.landscape.measures import (
     BY_FILTER,
+    Surface,
     analyze_linear_path,
     analyze_loss_landscape,
     losses_along,
@@ -99,8 +102,9 @@ def loss_surface(model, probe, config):
     """25 × 25 losses over the plane of the first two random directions of ``loss_landscape``, as arrays."""
     batch = freeze(probe.batch, SEQUENCES)
     found = analyze_loss_landscape(model, batch, directions=(), surface=PLANE, threads=config.training.lanes)
-    across, up = found.surface.distances
-    return {"across": across, "up": up, "losses": found.surface.losses}
+    surface = cast(Surface, found.surface)
+    across, up = surface.distances
+    return {"across": across, "up": up, "losses": surface.losses}
 
 
 @diagnostic("sharpness", level="full", metrics=("sharpness",))

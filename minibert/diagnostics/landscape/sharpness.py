@@ -6,7 +6,7 @@ Everything goes by products H v, and these by differences of exact gradients. Th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -110,10 +110,12 @@ def compute_top_eigenvalues(
         hessian = np.array(multiply(list(np.eye(size))))
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
     else:
-        operator = LinearOperator((size, size), matvec=lambda vector: multiply([vector])[0], dtype=np.float64)
+        # SciPy's stubs know neither the function LinearOperator(shape, matvec) nor a tolerance that is no integer.
+        make_operator, find = cast(Any, LinearOperator), cast(Any, eigsh)
+        operator = make_operator((size, size), matvec=lambda vector: multiply([vector])[0], dtype=np.float64)
         restarts = max(most_products // basis, 1)
         try:
-            values, vectors = eigsh(
+            values, vectors = find(
                 operator, count, which="LA", v0=start, ncv=basis, tol=tolerance, maxiter=restarts
             )
         except ArpackNoConvergence as error:

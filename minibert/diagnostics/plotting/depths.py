@@ -55,7 +55,7 @@ def depth_axis(panel, groups: Sequence[str]) -> None:
     panel.set_xticks(range(len(groups)), [group.replace("_", " ") for group in groups], rotation=45, ha="right")
 
 
-def colour_bar(figure, panels, norm, label: str, ticks: Mapping[float, str]) -> None:
+def colour_bar(figure, panels, norm, label: str, ticks: Mapping[int, str] | Mapping[float, str]) -> None:
     """A bar that explains :data:`SEQUENTIAL` colours beside the panels."""
     from matplotlib.cm import ScalarMappable
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.diagnostics.plotting.depths import layer_colour
-from minibert.diagnostics.plotting.series import OUTSIDE, Histories
+from minibert.diagnostics.plotting.series import OUTSIDE, Histories, History
 from minibert.diagnostics.plotting.style import COLOURS, new_figure
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def name_lines(panel, room_beside: bool) -> None:
         panel.legend(fontsize=7, facecolor="white", edgecolor="none", framealpha=0.7)
 
 
-def draw_initial(panel, histories: Histories, colours: Mapping) -> None:
+def draw_initial(panel, histories: Histories | Mapping[int, History], colours: Mapping) -> None:
     """The values at step 0, dashed: of a few layers all; of many the middle one, in a grey band over half."""
     initial = {layer: values[0] for layer, (steps, values) in histories.items() if steps and steps[0] == 0}
     if 0 < len(initial) <= FEW:

@@ -14,6 +14,7 @@ part                                   kind                 layer  head
 =====================================  ===================  =====  ====
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
@@ -154,10 +155,10 @@ def quantities_within(record: MetricRecord, quantity: str) -> list[str]:
     return sorted({first for first, slash, _ in parts if slash})
 
 
-def last_value(record: MetricRecord, metric: str) -> float | None:
-    """The last value of a metric; None if it is not recorded."""
+def last_value(record: MetricRecord, metric: str) -> float:
+    """The last value of a metric; NaN if it is not recorded."""
     values = record.history(metric)[1]
-    return values[-1] if values else None
+    return values[-1] if values else math.nan
 
 
 def by_kind(series: Iterable[Series]) -> dict[str, Histories]:

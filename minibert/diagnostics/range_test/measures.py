@@ -42,7 +42,9 @@ class LearningRateSensitivity:
     @property
     def learning_decades(self) -> float | None:
         """log₁₀ ``learning_to`` − log₁₀ ``learning_from``: how forgiving the choice is."""
-        return None if self.learning_from is None else math.log10(self.learning_to / self.learning_from)
+        if self.learning_from is None or self.learning_to is None:
+            return None
+        return math.log10(self.learning_to / self.learning_from)
 
 
 def analyze_learning_rate_sensitivity(
@@ -84,7 +86,10 @@ def analyze_learning_rate_sensitivity(
     Raises :class:`MinibertError` for rates that do not rise, for another number of losses than of rates, for less
     than three losses before the first that is not finite, and for a bandwidth that is not positive.
     """
-    rates, losses = np.asarray(rates, np.float64), np.asarray(losses, np.float64)
+    return _analyze(np.asarray(rates, np.float64), np.asarray(losses, np.float64), bandwidth)
+
+
+def _analyze(rates: np.ndarray, losses: np.ndarray, bandwidth: float) -> LearningRateSensitivity:
     _check(rates, losses, bandwidth)
     finite = np.isfinite(losses)
     end = len(losses) if finite.all() else int(finite.argmin())

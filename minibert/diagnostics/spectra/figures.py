@@ -1,5 +1,7 @@
 """Spectra of weights and hidden states over training."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
@@ -170,7 +172,7 @@ def _scale(kinds: list[str], panels: list, by_logarithm: bool, span: float | Non
             scale_together([panel], by_logarithm, span)
 
 
-def _layer_colours(kinds: dict[str, dict[int | str, object]]) -> dict[int, tuple]:
+def _layer_colours(kinds: Mapping[str, Mapping[int | str, object]]) -> dict[int | str, tuple]:
     return colours_of(sorted({layer for each in kinds.values() for layer in each if isinstance(layer, int)}))
 
 
