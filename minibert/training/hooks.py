@@ -53,7 +53,7 @@ class DiagnosticHooks:
         self._next_previous: np.ndarray | None = None
         self._kept: _Kept | None = None
         # Only a range test does not know beforehand which update is its last.
-        self._keeps_update = bool(asks) and config.schedule.name == "range_test" and diagnostics.wants_last_update
+        self._keeps_update = bool(asks) and config.schedule.name == "range_test" and diagnostics.needs_last_update
         self._before_last_update: np.ndarray | None = None
 
     @property
@@ -103,7 +103,7 @@ class DiagnosticHooks:
         self._kept = self._next_previous = None
         vector, gradients = self.model.params.vector, self.lanes.grads[0].vector
         if snapshot is not None:
-            self.diagnostics.look(snapshot, updated=False)
+            self.diagnostics.run_due(snapshot, updated=False)
             if self.diagnostics.needs_update(step):
                 # The optimizer writes its update over the gradient.
                 self._kept = _Kept(vector.copy(), gradients.copy())
@@ -119,21 +119,21 @@ class DiagnosticHooks:
             return 0.0
         started = time.perf_counter()
         if snapshot is not None and self._kept is not None:
-            self.diagnostics.look(self._after_update(snapshot, self._kept, learning_rate), updated=True)
+            self.diagnostics.run_due(self._after_update(snapshot, self._kept, learning_rate), updated=True)
         if self._next_previous is not None:
             self._previous_gradient[...] = self._next_previous
         return time.perf_counter() - started
 
     def show_without_update(self, snapshot: BeforeUpdate) -> None:
         """Run what is due at a step that has no update."""
-        self.diagnostics.look(snapshot, updated=False)
+        self.diagnostics.run_due(snapshot, updated=False)
 
     def end_range_test(self, step: int, learning_rate: float) -> None:
         """Show the update with the number ``step``, which turned out to be the last. Nothing is left of its pass."""
         if self._before_last_update is None:
             return
         moment, before = self._moment(step), self._before_last_update
-        self.diagnostics.look_back(Updated(**moment, **self._update(before), learning_rate=learning_rate))
+        self.diagnostics.run_on_last_update(Updated(**moment, **self._update(before), learning_rate=learning_rate))
 
     def end_at(self, step: int) -> None:
         """Training has ended at this step, earlier than planned."""

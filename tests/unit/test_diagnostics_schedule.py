@@ -263,7 +263,7 @@ def test_a_value_that_cannot_be_recorded_is_left_out_alone_and_reported_once(key
     record = Drawing()
     diagnostics = Diagnostics([Diagnostic("mixed", "log", look, frozenset({"step"}))], range(3), 3, record)
     for step in range(3):
-        diagnostics.look(SimpleNamespace(step=step), updated=False)
+        diagnostics.run_due(SimpleNamespace(step=step), updated=False)
     assert record.metrics == {"before": dict.fromkeys(range(3), 1.0), "after": dict.fromkeys(range(3), 2.0)}
     assert [list(arrays) for arrays in record.stored.values()] == [["array"]] * 3
     assert (record.documents, record.figures) == ({}, {})
@@ -306,7 +306,7 @@ def test_a_store_that_fails_is_not_taken_for_the_fault_of_a_diagnostic():
         [Diagnostic("one", "log", lambda step: np.ones(2), frozenset({"step"}))], [0], 1, Full()
     )
     with pytest.raises(MinibertError, match="disk full"):
-        diagnostics.look(SimpleNamespace(step=0), updated=False)
+        diagnostics.run_due(SimpleNamespace(step=0), updated=False)
 
 
 def test_the_gradient_before_is_kept_across_a_checkpoint(tmp_path):

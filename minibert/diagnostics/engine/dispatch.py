@@ -1,4 +1,4 @@
-"""When diagnostics look, and where what they find is recorded."""
+"""Runs the diagnostics of a run at their steps, and records what they return."""
 
 import logging
 import posixpath
@@ -20,18 +20,18 @@ RESERVED = ("mlflow.", "minibert.")
 _logger = logging.getLogger(__name__)
 
 PROBE_PASS, PASS_AFTER = "probe pass", "pass after the update"
-"""What several diagnostics share, so that it is counted for none of them"""
+"""Passes that several diagnostics share. Their time is counted for none of them."""
 
 
 class Diagnostics:
-    """The diagnostics of one run: tells the trainer which steps to hold still, and looks at them.
+    """The diagnostics of one run: says what each step has to provide for them, and runs those that are due.
 
-    ``record`` takes what they find: ``log(metrics, step)``, ``log_arrays(name, step, arrays)``,
+    ``record`` takes what they return: ``log(metrics, step)``, ``log_arrays(name, step, arrays)``,
     ``log_figure(figure, path)``, ``set_tags(tags)``, ``log_dict(content, path)``.
 
-    A diagnostic that fails is not asked again, and the run goes on: a warning and the tag
-    ``diagnostics.failed.<name>`` say why. Of what it returns, a value that cannot be recorded, or whose name
-    MLflow does not take, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
+    A diagnostic that fails does not run again, and training goes on: a warning and the tag
+    ``diagnostics.failed.<name>`` say why. A returned value that cannot be recorded, or whose name MLflow does not
+    accept, is left out: a warning and the tag ``diagnostics.left_out.<name>`` say so once.
     """
 
     def __init__(self, chosen: Iterable[Diagnostic], steps: Iterable[int], last: int, record):
@@ -41,57 +41,57 @@ class Diagnostics:
         self.record = record
         self.failed: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
-        """For a diagnostic: names of what it returned that is not recorded, and why"""
+        """Diagnostic -> name of a value that is not recorded -> why"""
         self.seconds = dict.fromkeys((PROBE_PASS, PASS_AFTER, *(each.name for each in self.chosen)), 0.0)
-        """Spent in each diagnostic, and in each pass made for them, since this process began"""
+        """Time spent in each diagnostic, and in each pass that they share, since this process began"""
         self.announce: Callable[[str], None] = lambda name: None
-        """Called with the name of a diagnostic of the end before it looks: it may take longer than a step"""
+        """Called with the name of a diagnostic of the end before it runs: it may take longer than a step"""
 
     @property
     def asks(self) -> frozenset[str]:
-        """All that any of them ever asks for."""
+        """All that the diagnostics ask for, at any step."""
         return frozenset().union(*(each.asks for each in self.chosen))
 
     def needs(self, step: int) -> frozenset[str]:
-        """What is asked for of the network that ``step`` optimizer steps have led to; empty where nobody looks."""
+        """What the diagnostics ask for after ``step`` optimizer steps; empty if none is due."""
         due = [each.asks | {"step"} for each in self._due(step)]
         return frozenset().union(*due)
 
     def needs_update(self, step: int) -> bool:
-        """Whether any of it is asked for by someone who looks after the update."""
+        """Whether a diagnostic that is due asks for the update."""
         return any(each.asks & AFTER_UPDATE for each in self._due(step))
 
-    def look(self, snapshot, updated: bool) -> None:
-        """Run what is due at the snapshot's step: before the update what needs none, after it the rest.
+    def run_due(self, snapshot, updated: bool) -> None:
+        """Run what is due at the snapshot's step: diagnostics that need no update before it, the others after it.
 
-        What asks for something that the snapshot has not (there is no update at the end of training) is left out.
-        What looks at the last update is recorded at the step that it leads to.
+        A diagnostic is left out if the snapshot lacks what it asks for: there is no update at the end of training.
+        A diagnostic of the last update is recorded at the step that the update leads to.
         """
         if not updated and "probe" in self.needs(snapshot.step):
             with self._timed(PROBE_PASS):
-                _ = snapshot.probe  # now, while the parameters are those of the step
+                _ = snapshot.probe  # now, while the parameters are still those of the step
         for each in self._due(snapshot.step):
             if bool(each.asks & AFTER_UPDATE) == updated:
-                self._look(each, snapshot, self.last if each.every == "end" else snapshot.step)
+                self._run_on(each, snapshot, self.last if each.every == "end" else snapshot.step)
 
     @property
-    def wants_last_update(self) -> bool:
-        """Whether the last update is asked for, also where it turns out only afterwards that it was the last."""
+    def needs_last_update(self) -> bool:
+        """Whether a diagnostic asks for the last update, which may be known as the last only afterwards."""
         return any(each.every == "end" and each.asks & AFTER_UPDATE for each in self.chosen)
 
-    def look_back(self, snapshot) -> None:
-        """Training has ended at the step after the snapshot's, without an update: look at the one before."""
+    def run_on_last_update(self, snapshot) -> None:
+        """Run the diagnostics of the last update, after training has ended at the step after the snapshot's."""
         for each in self.chosen:
             last = each.every == "end" and each.asks & AFTER_UPDATE and "after" not in each.asks
             if last and each.name not in self.failed:
-                self._look(each, snapshot, snapshot.step + 1)
+                self._run_on(each, snapshot, snapshot.step + 1)
 
     def end_at(self, step: int) -> None:
-        """Training has ended at this step, whatever was planned."""
+        """Training has ended at this step, before or at the planned one."""
         self.last = step
 
-    def _look(self, each: Diagnostic, snapshot, step: int) -> None:
-        """``step``: which the finding is recorded at."""
+    def _run_on(self, each: Diagnostic, snapshot, step: int) -> None:
+        """Run one diagnostic, and record what it returns at ``step``."""
         arguments = {name: getattr(snapshot, name, None) for name in each.asks - {"after"}}
         lanes = (value for name, value in arguments.items() if name.startswith("lane_"))
         if any(value is None for value in arguments.values()) or any(len(shares or ()) < 2 for shares in lanes):
@@ -102,7 +102,7 @@ class Diagnostics:
         self._run(each, arguments, step)
 
     def conclude(self) -> None:
-        """Run what goes by the whole record of the run."""
+        """Run the diagnostics that read the whole record of the run."""
         for each in self.chosen:
             if each.asks & AT_END:
                 self._run(each, {"record": self.record}, self.last)
@@ -165,7 +165,7 @@ class Diagnostics:
 
     @contextmanager
     def _guarded(self, name: str, key: object, step: int) -> Iterator[None]:
-        """What cannot be recorded within is left out. A store that is away is no fault of a diagnostic."""
+        """Leave out a value that cannot be recorded. An error of the store is raised: no diagnostic caused it."""
         try:
             yield
         except Exception as error:
@@ -212,7 +212,7 @@ def _text(name: object) -> str:
 
 
 def _check_name(name: object) -> None:
-    """Raise :class:`ValueError` for what MLflow takes neither for a metric nor for a path of an artifact."""
+    """Raise :class:`ValueError` for what MLflow accepts neither as a metric nor as the path of an artifact."""
     name = _text(name)
     if not NAME.fullmatch(name) or posixpath.normpath(name) != name or name.startswith(("/", "../")):
         raise ValueError("a name may hold letters, digits, _, -, ., :, spaces, and / between its parts")

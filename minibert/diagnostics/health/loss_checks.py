@@ -51,7 +51,9 @@ def loss_against_level(histories: Histories) -> tuple[str, History, float]:
     if len(held_out.values) >= FEWEST_EVALUATIONS:
         return "eval/loss", held_out, float(level.values[-1])
     if not len(training.values):
-        raise NotRecordedError(f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, and fewer than 5 of train/loss")
+        raise NotRecordedError(
+            f"fewer than {FEWEST_EVALUATIONS} points of eval/loss, and fewer than 5 of train/loss"
+        )
     return "train/loss", training, float(level.values[-1])
 
 
