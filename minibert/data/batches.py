@@ -1,4 +1,4 @@
-"""Batches: sequences in an order, with masks. Both follow from seeds and places.
+"""Batches: sequences in an order, with masks. Both follow from the seeds and the step.
 
 Nothing has to be saved, unless masking or curriculum follow the course of training.
 """
@@ -12,6 +12,8 @@ import numpy as np
 from minibert.data.curriculum import walk
 from minibert.data.masking import UniformMasking
 from minibert.data.packing import Sequences, pieces, positions_within
+from minibert.model.auxiliary_heads import AuxiliaryTask
+from minibert.model.passes import Inputs, Targets
 from minibert.randomness import generator
 
 
@@ -38,7 +40,7 @@ class Batch:
     labels: np.ndarray
     """(B, T) int32: the original id where it is predicted, IGNORED elsewhere"""
     attention_mask: np.ndarray | None
-    """(B, T) bool, True at tokens that are not padding; (B, T, T), True where i may look at j, when a row holds
+    """(B, T) bool, True at tokens that are not padding; (B, T, T), True where i may attend to j, when a row holds
     several pieces; None when every row is one full piece"""
     tokens: int
     """Tokens that are not padding, [CLS] and [SEP] included."""
@@ -52,6 +54,19 @@ class Batch:
     """What the auxiliary heads of the network are asked, by name"""
     settings: dict[str, float] = field(default_factory=dict)
     """What it was made with, where that changes in the course of training: the metrics to log it as"""
+
+    def part(self, sequences: slice) -> Inputs:
+        """What a pass over some of the sequences reads: a lane's share, for example."""
+        whole = Inputs(self.input_ids, self.attention_mask, self.segment_ids, self.position_ids)
+        return whole.part(sequences)
+
+    def targets(self, sequences: slice) -> Targets:
+        """What the loss of these sequences is computed on, as their share of the whole batch's."""
+        tasks = {
+            name: AuxiliaryTask(questions.labels[sequences], questions.weight, questions.count)
+            for name, questions in self.auxiliary.items()
+        }
+        return Targets(self.labels[sequences], tasks, max(self.predictions, 1))
 
     @property
     def asked(self) -> int:

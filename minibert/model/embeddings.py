@@ -9,6 +9,7 @@ from minibert.errors import MinibertError
 from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
 from minibert.model.ops import dropout
 from minibert.model.parameters import Block
+from minibert.model.passes import Inputs
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -35,13 +36,12 @@ def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
     return blocks
 
 
-def embeddings(
-    input_ids, segment_ids, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS, position_ids=None
-):
+def embeddings(inputs: Inputs, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS):
     """x = dropout(norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
 
     In post-norm networks the sum is normalised, as every later one is; in pre-norm networks it is not.
     """
+    input_ids, segment_ids, position_ids = inputs.ids, inputs.segments, inputs.positions
     batch, tokens = input_ids.shape
     table = params["embeddings.token.weight"]
     _check_ids("input_ids", input_ids, len(table))

@@ -23,9 +23,6 @@ class NewArrays:
         return nullcontext()
 
 
-NEW_ARRAYS = NewArrays()
-
-
 class Workspace:
     """Arrays from one reused block: valid until :meth:`reset`, which starts the next step.
 
@@ -74,3 +71,7 @@ class Workspace:
         yield
         self._depth -= 1
         self._used = used
+
+
+NEW_ARRAYS: NewArrays | Workspace = NewArrays()
+"""What a pass takes unless a workspace is given"""

@@ -12,11 +12,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minibert.data.batches import Batch
-from minibert.model.auxiliary_heads import AuxiliaryTask, Measured
+from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.model.ops import prediction_losses
 from minibert.model.parameters import Gradients
+from minibert.model.passes import ALL_ROWS, DEFAULT_PASS, Pass, Selection
 from minibert.model.workspace import Workspace
 from minibert.training.pieces import pieces
 
@@ -52,66 +53,42 @@ class Lanes:
         dropout_seed: int,
         step: int,
         parts: int = 1,
-        checkpoint_activations: bool = False,
-        measured: Measured | None = None,
-        everywhere: bool = False,
-        caches: list | None = None,
+        selection: Selection = ALL_ROWS,
+        how: Pass = DEFAULT_PASS,
     ) -> float:
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
-        The batch is computed in ``parts``, one after the other, each split over the lanes. The loss and the right
-        predictions of each task are added to ``measured``, when it is given: that takes a look at all logits. To
-        ``caches``, each lane adds the cache of its share of the last part, valid until the next call.
+        The batch is computed in ``parts``, one after the other, each split over the lanes. Every lane takes its own
+        dropout masks and work arrays, the rest as ``how`` says. To ``how.measured``, loss and right predictions of
+        each task are added, which reads all logits. To ``how.caches``, each lane adds the cache of its share of the
+        last part, valid until the next call.
         """
-        count = max(batch.predictions, 1)
-        counts = {name: asked.count for name, asked in batch.auxiliary.items()}
         shares = self._shares(batch, parts)
-        measures = [None if measured is None else Measured() for _ in range(self.count)]
-        kept = [None if caches is None else [] for _ in range(self.count)]
+        measures = [None if how.measured is None else Measured() for _ in range(self.count)]
+        kept: list[list | None] = [None if how.caches is None else [] for _ in range(self.count)]
 
         def compute(lane: int) -> list[float]:
             losses = []
             self.grads[lane].clear()
+            own = how._replace(work=self.workspaces[lane], measured=measures[lane], caches=kept[lane])
             for share in shares:
-                sequences = share[lane]
-                if not len(sequences):
+                if not len(share[lane]):
                     continue
-                work = self.workspaces[lane]
-                work.reset()
-                span = slice(sequences[0], sequences[-1] + 1)
-                mask = None if batch.attention_mask is None else batch.attention_mask[span]
-                positions = None if batch.position_ids is None else batch.position_ids[span]
-                segments = None if batch.segment_ids is None else batch.segment_ids[span]
-                tasks = {
-                    name: AuxiliaryTask(asked.labels[span], asked.weight, counts[name])
-                    for name, asked in batch.auxiliary.items()
-                }
-                loss, _ = self.model.loss_and_gradients(
-                    batch.input_ids[span],
-                    batch.labels[span],
-                    mask,
-                    segments,
-                    position_ids=positions,
-                    grads=self.grads[lane],
-                    count=count,
-                    masks=DropoutMasks(dropout_seed, step, span.start),
-                    work=work,
-                    checkpoint_activations=checkpoint_activations,
-                    auxiliary=tasks,
-                    measured=measures[lane],
-                    everywhere=everywhere,
-                    caches=kept[lane],
-                )
+                self.workspaces[lane].reset()
+                span = slice(int(share[lane][0]), int(share[lane][-1]) + 1)
+                own = own._replace(masks=DropoutMasks(dropout_seed, step, span.start))
+                targets = batch.targets(span)
+                loss, _ = self.model.gradient_pass(batch.part(span), targets, selection, own, self.grads[lane])
                 losses.append(loss)
             self.grads[lane].fill_untouched()
             return losses
 
         total = sum(loss for losses in self._threads.map(compute, range(self.count)) for loss in losses)
-        for lane_measured in measures if measured is not None else ():
-            for name, values in lane_measured.items():
-                measured.add(name, *values)
-        if caches is not None:
-            caches.extend(each[-1] for each in kept if each)
+        for measured in measures:
+            for name, values in (measured or {}).items():
+                how.measured.add(name, *values)
+        if how.caches is not None:
+            how.caches.extend(each[-1] for each in kept if each)
         return total
 
     def predictions(self, batch: Batch, parts: int = 1) -> list[int]:

@@ -15,6 +15,7 @@ from minibert.errors import MinibertError
 from minibert.model.arithmetic import count_flops
 from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import ForwardCache, MiniBERT
+from minibert.model.passes import Pass, Selection
 from minibert.model.saved import copy_into, load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
 from minibert.training.hooks import DiagnosticHooks
@@ -230,10 +231,8 @@ class Trainer:
             self.config.seeds.dropout,
             step,
             settings.accumulation,
-            settings.checkpoint_activations,
-            measured,
-            settings.last_layer_everywhere,
-            caches,
+            Selection(everywhere=settings.last_layer_everywhere),
+            Pass(checkpoint_activations=settings.checkpoint_activations, measured=measured, caches=caches),
         )
 
     def memory_report(self) -> dict[str, float]:

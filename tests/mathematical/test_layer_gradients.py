@@ -25,6 +25,7 @@ from minibert.model.ops import (
     softmax_backward,
 )
 from minibert.model.parameters import Block
+from minibert.model.passes import Inputs
 from minibert.model.positions import NoPositions, build_positions
 
 BATCH, TOKENS, HIDDEN, HEADS = 2, 5, 12, 2
@@ -278,7 +279,7 @@ def check_embeddings(settings):
     segment_ids = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]]) if settings.segments else None
 
     def run():
-        return embeddings(input_ids, segment_ids, params, settings, position, masks_at(1))
+        return embeddings(Inputs(input_ids, None, segment_ids), params, settings, position, masks_at(1))
 
     def backward(dy):
         embeddings_backward(dy, run()[1], params, grads, position)

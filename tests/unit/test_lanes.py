@@ -6,6 +6,7 @@ import pytest
 from minibert.config import AdamWConfig, Config, ModelConfig
 from minibert.data.batches import Batch
 from minibert.model.bert import MiniBERT
+from minibert.model.passes import Pass
 from minibert.training.lanes import Lanes
 from minibert.training.trainer import Trainer
 
@@ -69,6 +70,17 @@ def test_the_norm_is_of_the_whole_gradient():
         lanes.loss_and_gradients(batch, dropout_seed=5, step=0)
         expected = np.linalg.norm(sum(grads.vector.astype("float64") for grads in lanes.grads))
         assert lanes.reduce() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_cache_says_which_sequences_of_the_batch_it_covers():
+    batch, caches = RandomBatches().at(0), []
+    with Lanes(MiniBERT(MODEL, seed=1), 2) as lanes:
+        lanes.loss_and_gradients(batch, dropout_seed=5, step=0, parts=2, how=Pass(caches=caches))
+    rows = np.arange(len(batch.input_ids))
+    covered = [rows[cache.sequences] for cache in caches]
+    assert list(np.concatenate(covered)) == list(rows[len(rows) // 2 :])
+    for cache, sequences in zip(caches, covered, strict=True):
+        np.testing.assert_array_equal(cache.embeddings.input_ids, batch.input_ids[sequences])
 
 
 def test_evaluation_keeps_the_order_of_batches():

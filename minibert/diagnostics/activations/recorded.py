@@ -104,12 +104,9 @@ def _rounded(number: float) -> float | None:
 
 def _activations(batch, caches, places: tuple[str, ...] | None = None) -> dict[str, list[np.ndarray]]:
     """Place -> the lanes' shares of the array. With accumulation these are of the last sequences of the batch."""
-    mask, end = batch.attention_mask, len(batch.input_ids)
-    start = end - sum(len(cache.embeddings.input_ids) for cache in caches)
     found: dict[str, list[np.ndarray]] = {}
     for cache in caches:
-        stop = start + len(cache.embeddings.input_ids)
-        for place, array in collect_activations(cache, None if mask is None else mask[start:stop], places).items():
+        mask = None if batch.attention_mask is None else batch.attention_mask[cache.sequences]
+        for place, array in collect_activations(cache, mask, places).items():
             found.setdefault(place, []).append(array)
-        start = stop
     return found

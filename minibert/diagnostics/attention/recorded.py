@@ -16,7 +16,6 @@ from minibert.diagnostics.attention.measures import (
 )
 from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.plotting.series import head_name, layer_name, metric_name
-from minibert.errors import MinibertError
 
 COMPARED_ROWS = 256
 """Rows of the probe that heads are compared on, evenly spaced over its real tokens"""
@@ -125,17 +124,6 @@ def _means(taken: AttentionRows, tokens: dict[str, int]) -> dict[str, np.ndarray
 def _rows_of_layer(cache, layer: int, batch) -> AttentionRows:
     attention = cache.layer(layer).attention
     ids = cache.embeddings.input_ids
-    mask = batch.attention_mask
-    if mask is not None:
-        start = _first_sequence(ids, batch.input_ids)
-        mask = mask[start : start + len(ids)]
+    mask = None if batch.attention_mask is None else batch.attention_mask[cache.sequences]
     chosen = None if attention.rows is None else cache.chosen
     return attention_rows(attention.weights, mask, attention.rows, chosen, ids)
-
-
-def _first_sequence(ids: np.ndarray, batch_ids: np.ndarray) -> int:
-    """Where in the batch the sequences of a cache stand: a cache does not keep its mask, which goes by tokens."""
-    for start in range(len(batch_ids) - len(ids), -1, -1):
-        if np.array_equal(batch_ids[start : start + len(ids)], ids):
-            return start
-    raise MinibertError("caches: these are not of the batch that was given with them.")

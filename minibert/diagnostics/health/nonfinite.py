@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.errors import MinibertError
-from minibert.model.auxiliary_heads import AuxiliaryTask, auxiliary_head, auxiliary_losses
+from minibert.model.auxiliary_heads import auxiliary_head, auxiliary_losses
 from minibert.model.bert import IGNORED, ForwardCache, MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.model.encoder import LayerCache
 from minibert.model.ops import cross_entropy, linear
 from minibert.model.parameters import Gradients
+from minibert.model.passes import Pass, Selection
 
 SEQUENCES_AT_ONCE = 32
 """A batch is repeated in parts of so many: one that was computed in parts to save memory still fits."""
@@ -153,25 +154,14 @@ class _Part:
     def __init__(self, model: MiniBERT, batch: Any, dropout_seed: int, step: int, start: int, stop: int):
         self.model, self.dropout_seed, self.step, self.start = model, dropout_seed, step, start
         span = slice(start, stop)
-        self.input_ids, self.labels = batch.input_ids[span], batch.labels[span]
-        given = {name: getattr(batch, name) for name in ("attention_mask", "segment_ids", "position_ids")}
-        self.context: dict[str, Any] = {
-            name: None if array is None else array[span] for name, array in given.items()
-        }
-        self.count = max(int((batch.labels != IGNORED).sum()), 1)
-        self.tasks = {
-            name: AuxiliaryTask(asked.labels[span], asked.weight, asked.count)
-            for name, asked in batch.auxiliary.items()
-        }
+        self.inputs, self.targets = batch.part(span), batch.targets(span)
+        self.labels, self.tasks = self.targets.labels, self.targets.auxiliary
         self.predicted = self.labels != IGNORED
-        asked = [task.labels >= 0 for task in self.tasks.values()]
-        self.also = np.logical_or.reduce(asked) if asked else None
 
     def forward(self) -> tuple[np.ndarray, ForwardCache]:
         masks = DropoutMasks(self.dropout_seed, self.step, self.start)
-        return self.model.forward(
-            self.input_ids, **self.context, predicted=self.predicted, also=self.also, masks=masks
-        )
+        selection = Selection(self.predicted, self.targets.asked)
+        return self.model.forward_pass(self.inputs, selection, Pass(masks=masks))
 
     def first_bad(self) -> float:
         """The number, in the order of computation, of the first activation that is not finite; or infinity."""
@@ -188,7 +178,7 @@ class _Part:
         """
         gradients = gradients or _WatchedGradients(self.model.params.layout, self.model.config.dtype)
         logits, cache = self.forward()
-        _, dlogits = cross_entropy(logits, self.labels[self.predicted], self.count)
+        _, dlogits = cross_entropy(logits, self.labels[self.predicted], self.targets.count)
         try:
             dread = None
             if self.tasks:
@@ -212,7 +202,7 @@ class _Part:
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
         """(B, ...) or (B·R, ...): every sequence has as many rows, in order."""
-        count = len(self.input_ids)
+        count = len(self.labels)
         return self.start + np.repeat(np.arange(count), len(array) // count)
 
     def _after_embeddings(self, logits: np.ndarray, cache: ForwardCache) -> Iterator[Activation]:
