@@ -10,7 +10,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 from omegaconf import OmegaConf
 
-from minibert.config import CONF, VARIANTS, Config
+from minibert.config import VARIANTS, Config, shipped_options, stated_values
 from minibert.errors import MinibertError
 
 OTHER_NAMES = {
@@ -162,8 +162,10 @@ def groups() -> dict[str, list[str]]:
     Elsewhere it is a part of its options' names, as in ``model=ladder/m``.
     """
     found: dict[str, list[str]] = {}
-    for file in sorted(CONF.glob("*/**/*.yaml")):
-        group, _, option = file.relative_to(CONF).with_suffix("").as_posix().partition("/")
+    for name in shipped_options():
+        group, slash, option = name.partition("/")
+        if not slash:
+            continue
         part, _, rest = option.partition("/")
         if rest and any(hasattr(schema(), part) for schema in VARIANTS.get(group, {}).values()):
             group, option = f"{group}/{part}", rest
@@ -209,17 +211,27 @@ def _collect(
 @cache
 def filled_keys(group: str) -> frozenset[str]:
     """The settings that the options of a group fill: of ``position``, ``model.position.name`` and others."""
-    found = set()
+    found = _keys_that_differ(group)
     for option in groups()[group]:
-        text = (CONF / group / f"{option}.yaml").read_text()
-        package = re.match(r"# @package (\S+)", text)
+        file = shipped_options(group)[option]
+        package = re.match(r"# @package (\S+)", file.read_text())
         place = package[1] if package else group.replace("/", ".")
         prefix = "" if place == "_global_" else place + "."
-        values = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-        found |= set(_flat(values if isinstance(values, dict) else {}, prefix)) | (
-            {prefix + "name"} if place == group.replace("/", ".") else set()
-        )
+        values = OmegaConf.to_container(stated_values(file), resolve=False)
+        assert isinstance(values, dict)
+        found |= set(_flat(values, prefix)) | ({prefix + "name"} if place == group.replace("/", ".") else set())
     return frozenset(found & settings().keys())
+
+
+def _keys_that_differ(group: str) -> set[str]:
+    """The settings that only some options of a group have, or for which their schemas have other defaults."""
+    every = [settings_with({group: option}) for option in VARIANTS.get(group, {})]
+    keys = {key for one in every for key in one}
+    return {key for key in keys if len({_default(one.get(key)) for one in every}) > 1}
+
+
+def _default(setting: Setting | None) -> str:
+    return "" if setting is None else repr(getattr(setting.owner(), setting.field.name))
 
 
 def _flat(values: Mapping, prefix: str) -> Iterator[str]:

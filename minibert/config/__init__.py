@@ -29,6 +29,7 @@ from minibert.config.optimizers import (
 )
 from minibert.config.positions import POSITIONS, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
+from minibert.config.shipped import CONF, PACKAGE, shipped_options, stated_values
 from minibert.config.training import SCHEDULES, ScheduleConfig, TrainingConfig
 from minibert.errors import MinibertError, unknown_name
 from minibert.randomness import derive_seeds
@@ -58,6 +59,8 @@ __all__ = [
     "register",
     "resolve",
     "restore",
+    "shipped_options",
+    "stated_values",
     "validate",
 ]  # fmt: skip
 
@@ -71,8 +74,6 @@ VARIANTS = {
     "position": POSITIONS,
 }
 """Groups whose options have fields of their own: group -> option -> its schema."""
-PACKAGE = Path(__file__).resolve().parents[1]
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
 """The checkout that the code runs from; for an installed wheel, the working directory."""
 
@@ -114,7 +115,7 @@ def _open(schema: type, plain: Mapping | None = None) -> Any:
     return node
 
 
-def restore(plain: Mapping, schema: type = Config, source: str = "configuration"):
+def restore(plain: Mapping, schema: type = Config, source: str = "configuration") -> Any:
     """The configuration that :func:`resolve` gave, from its plain values, such as the ``config.yaml`` of a run.
 
     With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an

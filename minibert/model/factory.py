@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from minibert.config import CONF, ModelConfig, restore
+from minibert.config import ModelConfig, restore, shipped_options, stated_values
 from minibert.errors import MinibertError, sentence, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint, require_parameters
@@ -21,12 +20,11 @@ def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
     """
     if isinstance(config_or_name, ModelConfig):
         return MiniBERT(config_or_name, seed)
-    folder = CONF / "model"
-    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    files = shipped_options("model")
     if config_or_name not in files:
         raise unknown_name("model", str(config_or_name), files)
     file = files[config_or_name]
-    return MiniBERT(restore(OmegaConf.load(file), ModelConfig, str(file)), seed)
+    return MiniBERT(restore(stated_values(file), ModelConfig, str(file)), seed)
 
 
 def load_model(checkpoint_path) -> MiniBERT:

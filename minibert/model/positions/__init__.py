@@ -2,26 +2,26 @@
 
 A scheme may *embed* (add a vector to the token embeddings), *rotate* queries and keys, *bias* the attention
 scores, or add to what is attended to. Each is an object that does nothing for what it leaves out.
+
+A new scheme is a file in this folder with a class that states its ``name``. Its settings are a schema in
+:mod:`minibert.config.positions`.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from minibert.config import ModelConfig
-from minibert.model.positions.absolute import AbsolutePositions, SinusoidalPositions
-from minibert.model.positions.biases import AlibiPositions, RelativeBiasPositions
-from minibert.model.positions.relative import RelativePositions
-from minibert.model.positions.rotary import RotaryPositions
 from minibert.model.positions.scheme import NOWHERE, NoPositions, Places, PositionScheme
 
 __all__ = ["NOWHERE", "POSITIONS", "NoPositions", "Places", "PositionScheme", "build_positions"]
 
-POSITIONS = {
-    "none": NoPositions,
-    "absolute": AbsolutePositions,
-    "sinusoidal": SinusoidalPositions,
-    "relative": RelativePositions,
-    "relative_bias": RelativeBiasPositions,
-    "rope": RotaryPositions,
-    "alibi": AlibiPositions,
+POSITIONS: dict[str, type[PositionScheme]] = {
+    scheme.name: scheme
+    for file in iter_modules(__path__)
+    for scheme in vars(import_module(f"{__name__}.{file.name}")).values()
+    if isinstance(scheme, type) and issubclass(scheme, PositionScheme) and "name" in vars(scheme)
 }
+"""Name -> class: every scheme of the files in this folder"""
 
 
 def build_positions(config: ModelConfig) -> PositionScheme:

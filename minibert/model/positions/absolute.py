@@ -12,6 +12,8 @@ class AbsolutePositions(PositionScheme):
     Devlin et al., "BERT", NAACL 2019.
     """
 
+    name = "absolute"
+
     NAME = "embeddings.position.weight"
 
     def blocks(self, config):
@@ -44,6 +46,8 @@ class SinusoidalPositions(PositionScheme):
 
     Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
     """
+
+    name = "sinusoidal"
 
     BASE = 10000.0
 

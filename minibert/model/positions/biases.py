@@ -19,6 +19,8 @@ class AlibiPositions(PositionScheme):
     Press, Smith and Lewis, "Train Short, Test Long: Attention with Linear Biases", ICLR 2022.
     """
 
+    name = "alibi"
+
     def places(self, position_ids, batch, tokens, bias, params):
         config = self.config
         apart = np.abs(distances(position_ids, tokens, bias))[:, None]
@@ -45,6 +47,8 @@ class RelativeBiasPositions(PositionScheme):
 
     Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", JMLR 2020.
     """
+
+    name = "relative_bias"
 
     NAME = "embeddings.relative_bias.weight"
 

@@ -33,6 +33,8 @@ class RelativePositions(PositionScheme):
     Shaw, Uszkoreit and Vaswani, "Self-Attention with Relative Position Representations", NAACL 2018.
     """
 
+    name = "relative"
+
     def layer_blocks(self, prefix, config):
         position = config.position
         shape = (2 * position.distance + 1, config.hidden_size // config.heads)

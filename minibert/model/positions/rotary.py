@@ -22,6 +22,8 @@ class RotaryPositions(PositionScheme):
     Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
     """
 
+    name = "rope"
+
     def places(self, position_ids, batch, tokens, bias, params):
         config = self.config
         pairs = int(config.position.fraction * (config.hidden_size // config.heads) / 2)

@@ -1,5 +1,7 @@
 """What a position scheme may do, and the scheme ``none``, which does nothing."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from minibert.config import ModelConfig
@@ -44,6 +46,9 @@ NOWHERE = Places()
 class PositionScheme:
     """How the network learns the order of tokens. A scheme overrides what it needs; the rest does nothing."""
 
+    name: ClassVar[str]
+    """The word on the command line: ``position=name``. A class without a name is no option."""
+
     def __init__(self, config: ModelConfig):
         self.config = config
 
@@ -72,6 +77,8 @@ class NoPositions(PositionScheme):
     Haviv et al., "Transformer Language Models without Positional Encodings Still Learn Positional Information",
     Findings of EMNLP 2022, found that causal networks learn the order all the same, and that masked ones do not.
     """
+
+    name = "none"
 
 
 def refuse_beyond_training(needed: int, config: ModelConfig) -> None:
