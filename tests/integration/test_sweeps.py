@@ -1,12 +1,14 @@
 """Sweeps: what is run, what is skipped, and what a failing run does to the others."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from minibert.config import CONF
+from minibert.run import main
 from minibert.running.plan import groups, plan
 from minibert.running.sweep_checks import check_metric
 from minibert.tracking import open_store
@@ -27,10 +29,18 @@ def few_steps(experiment, small_settings, folder):
     return [f"+experiment={experiment}", *small_settings, *swept, "training.steps=4", f"tracking.folder={folder}"]
 
 
-@pytest.mark.parametrize("experiment", [name for name in groups()["experiment"] if name != "masking_sweep"])
-def test_every_shipped_experiment_runs_and_reports(command, small_settings, tmp_path, experiment):
-    result = command(*few_steps(experiment, small_settings, tmp_path))
-    assert result.returncode == 0, result.stdout + result.stderr
+EXPERIMENTS = [name for name in groups()["experiment"] if name != "masking_sweep"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_shipped_experiment_runs_and_reports(small_settings, empty_database, tmp_path, capsys, experiment):
+    """In this process, one run after another. The test below starts the processes that a user would."""
+    shutil.copy(empty_database, tmp_path)
+    words = [*few_steps(experiment, small_settings, tmp_path), "hydra.launcher.n_jobs=1"]
+    if experiment != "attention_evolution":  # it asks what a diagnostic records
+        words.append("diagnostics=off")
+    code = main(words)
+    assert code == 0, capsys.readouterr()
     (parent,) = runs(tmp_path, "sweep")
     assert parent.info.status == "FINISHED"
     assert {run.data.tags["mlflow.parentRunId"] for run in runs(tmp_path, "run")} == {parent.info.run_id}
