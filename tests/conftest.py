@@ -82,6 +82,20 @@ def empty_database(tmp_path_factory) -> Path:
     return folder / "mlflow.db"
 
 
+@pytest.fixture
+def rough_figures(monkeypatch) -> None:
+    """Figures are written small and without a layout, for tests that ask only whether they are there."""
+    from matplotlib.figure import Figure
+
+    write = Figure.savefig
+
+    def savefig(figure: Figure, *arguments, **options) -> None:
+        figure.set_layout_engine("none")
+        write(figure, *arguments, **options | {"dpi": 20})
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
 @pytest.fixture(scope="session")
 def command():
     """Runs ``python -m minibert.run`` in a process of its own: ``command(*arguments)`` -> CompletedProcess."""

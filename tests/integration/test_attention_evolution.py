@@ -1,5 +1,7 @@
 """The study of attention: tracked runs whose times are known, to what its report says of them."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -70,8 +72,10 @@ def look(step, shift, sooner, random):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    store = open_store(None, tmp_path_factory.mktemp("mlruns"), "minibert")
+def store(empty_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlruns")
+    shutil.copy(empty_database, folder)
+    store = open_store(None, folder, "minibert")
     track(store, (0, 1, 2))
     return store
 
@@ -133,7 +137,7 @@ def test_answer_and_details_are_made_of_the_numbers(report):
         assert expected in details, (expected, details)
 
 
-def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, report, tmp_path):
+def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, report, rough_figures, tmp_path):
     names = {"attention_entropy", "attention_patterns", "heads_apart", "change_points", "timing", "one_head"}
     page = report.path.read_text(encoding="utf-8")
     assert names <= {path.stem for path in report.path.parent.glob("*.png")}
@@ -144,7 +148,8 @@ def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, rep
     assert f"**{report.answer}**" in text and "does not show that it is the cause" in text
 
 
-def test_a_short_run_says_what_cannot_be_told(tmp_path):
+def test_a_short_run_says_what_cannot_be_told(empty_database, rough_figures, tmp_path):
+    shutil.copy(empty_database, tmp_path)
     store = open_store(None, tmp_path, "minibert")
     track(store, (0, 1), last=4)
     report = write_report(store, "attention_evolution")
@@ -154,7 +159,8 @@ def test_a_short_run_says_what_cannot_be_told(tmp_path):
     assert {row[-1] for row in orders.values()} == {"cannot be told"}
 
 
-def test_one_seed_gets_figures_and_no_claim(tmp_path):
+def test_one_seed_gets_figures_and_no_claim(empty_database, rough_figures, tmp_path):
+    shutil.copy(empty_database, tmp_path)
     store = open_store(None, tmp_path, "minibert")
     track(store, (1,), last=64)
     report = write_report(store, "attention_evolution")
@@ -164,7 +170,8 @@ def test_one_seed_gets_figures_and_no_claim(tmp_path):
     assert (report.path.parent / "timing.png").exists()
 
 
-def test_runs_that_recorded_no_attention_get_the_report_of_any_study(tmp_path):
+def test_runs_that_recorded_no_attention_get_the_report_of_any_study(empty_database, rough_figures, tmp_path):
+    shutil.copy(empty_database, tmp_path)
     store = open_store(None, tmp_path, "minibert")
     track(store, (0, 1), last=4, attention=False)
     report = write_report(store, "attention_evolution")

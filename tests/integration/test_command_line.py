@@ -89,6 +89,7 @@ def test_a_bad_value_in_a_sweep_is_refused_before_anything_runs(capsys, tmp_path
 def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
     needed |= {"range_test": ["training.log_every=1"]}
+    needed |= {name: ["seed=0"] for name in groups()["experiment"] if group == "experiment"}
     needed |= (
         {key: ["optimizer=lookahead"] for key in groups()["optimizer/inner"]} if group == "optimizer/inner" else {}
     )

@@ -1,5 +1,6 @@
 """Diagnostics of one's own, in training and afterwards."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,10 @@ def afterwards(caches, gradients, batch):
 
 
 @pytest.fixture(scope="module")
-def inspected(command, small_settings, tmp_path_factory):
+def inspected(command, small_settings, empty_database, tmp_path_factory):
     """A run with a diagnostic of its own, inspected twice afterwards with another: (store, run, what was printed)."""
     folder = tmp_path_factory.mktemp("inspected")
+    shutil.copy(empty_database, folder)
     # Names that nobody else gives: the checkout comes before this folder on the path.
     (folder / "diagnostics_of_this_test.py").write_text(IN_TRAINING)
     (folder / "later_diagnostics_of_this_test.py").write_text(AFTERWARDS)
@@ -55,6 +57,7 @@ def inspected(command, small_settings, tmp_path_factory):
         *small_settings,
         where,
         "diagnostics.modules=[diagnostics_of_this_test]",
+        "diagnostics.figures=[]",
         "model.dropout=0.1",
         environment=path,
     )

@@ -33,10 +33,12 @@ EXPERIMENTS = [name for name in groups()["experiment"] if name != "masking_sweep
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_shipped_experiment_runs_and_reports(small_settings, empty_database, tmp_path, capsys, experiment):
+def test_every_shipped_experiment_runs_and_reports(
+    small_settings, empty_database, rough_figures, tmp_path, capsys, experiment
+):
     """In this process, one run after another. The test below starts the processes that a user would."""
     shutil.copy(empty_database, tmp_path)
-    words = [*few_steps(experiment, small_settings, tmp_path), "hydra.launcher.n_jobs=1"]
+    words = [*few_steps(experiment, small_settings, tmp_path), "hydra.launcher.n_jobs=1", "diagnostics.figures=[]"]
     if experiment != "attention_evolution":  # it asks what a diagnostic records
         words.append("diagnostics=off")
     code = main(words)
@@ -63,7 +65,10 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
     assert second.stdout[second.stdout.index("┏") :] == table
 
 
-def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(command, small_settings, tmp_path):
+def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
+    command, small_settings, empty_database, tmp_path
+):
+    shutil.copy(empty_database, tmp_path)
     result = command(
         "--multirun",
         *small_settings,
