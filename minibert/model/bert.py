@@ -26,7 +26,6 @@ from minibert.model.passes import (
     Pass,
     Selection,
     Targets,
-    check_shape,
 )
 from minibert.model.positions import build_positions
 from minibert.model.pretrained import load_pretrained, save_pretrained
@@ -115,9 +114,7 @@ class MiniBERT:
         batch, tokens = inputs.ids.shape
         bias = attention_bias(inputs.mask, config.dtype)
         places = self.position.places(inputs.positions, batch, tokens, bias, params)
-        if selection.predicted is not None:
-            selection = selection._replace(predicted=np.asarray(selection.predicted, bool))
-            check_shape("predicted", selection.predicted, (batch, tokens))
+        selection = selection.checked((batch, tokens))
         rows, chosen = None, selection.read
         if chosen is not None and not selection.everywhere:
             rows, chosen = predicted_rows(chosen)
@@ -141,8 +138,8 @@ class MiniBERT:
         if chosen is not None and not chosen.all():
             x = x[chosen.reshape(-1)]
         read, asked, scored = x, None, None
-        if selection.asked is not None:
-            asked = selection.read
+        if selection.predicted is not None and selection.asked is not None:
+            asked = selection.predicted | selection.asked
             scored = selection.predicted[asked]
             x = read[scored]
         logits, head_cache = mlm_head(x, params, config, work)

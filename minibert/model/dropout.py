@@ -13,7 +13,7 @@ class DropoutMasks:
     rounded rate, which keeps the mean exact.
     """
 
-    def __init__(self, seed: int, step: int, first_sequence: int):
+    def __init__(self, seed: int | None, step: int, first_sequence: int):
         self.step = step
         self.first_sequence = first_sequence
         self._bits = np.random.Philox(key=seed)

@@ -4,7 +4,7 @@ Pre-norm, x + f(norm(x)), is stable without warm-up; post-norm, norm(x + f(x)), 
 Xiong et al., "On Layer Normalization in the Transformer Architecture", ICML 2020.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,8 @@ def layer(
     attend = f"{prefix}.attention"
     feed = f"{prefix}.feed_forward"
     pre = config.norm == "pre"
-    attention_norm = feed_forward_norm = None
+    attention_norm: Any = None
+    feed_forward_norm: Any = None
 
     branch = x
     if pre:

@@ -30,8 +30,8 @@ class Inputs(NamedTuple):
 
     def part(self, sequences: slice) -> "Inputs":
         """Some of the sequences of a batch."""
-        arrays = (None if array is None else array[sequences] for array in self[1:4])
-        return Inputs(self.ids[sequences], *arrays, sequences)
+        mask, segments, positions = (None if array is None else array[sequences] for array in self[1:4])
+        return Inputs(self.ids[sequences], mask, segments, positions, sequences)
 
     def checked(self) -> "Inputs":
         """The same as NumPy arrays. Raises :class:`MinibertError` for arrays that do not fit each other."""
@@ -103,6 +103,14 @@ class Selection(NamedTuple):
     everywhere: bool = False
     """Whether the last layer is computed at all positions, even where only some are read. Neither loss nor gradients
     depend on it, except for rounding"""
+
+    def checked(self, shape: tuple[int, ...]) -> "Selection":
+        """The same as a NumPy array. Raises :class:`MinibertError` where ``predicted`` has another shape."""
+        if self.predicted is None:
+            return self
+        predicted = np.asarray(self.predicted, bool)
+        check_shape("predicted", predicted, shape)
+        return self._replace(predicted=predicted)
 
     @property
     def read(self) -> np.ndarray | None:

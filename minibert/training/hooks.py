@@ -120,7 +120,7 @@ class DiagnosticHooks:
         started = time.perf_counter()
         if snapshot is not None and self._kept is not None:
             self.diagnostics.run_due(self._after_update(snapshot, self._kept, learning_rate), updated=True)
-        if self._next_previous is not None:
+        if self._previous_gradient is not None and self._next_previous is not None:
             self._previous_gradient[...] = self._next_previous
         return time.perf_counter() - started
 

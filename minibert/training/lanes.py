@@ -50,7 +50,7 @@ class Lanes:
     def loss_and_gradients(
         self,
         batch: Batch,
-        dropout_seed: int,
+        dropout_seed: int | None,
         step: int,
         parts: int = 1,
         selection: Selection = ALL_ROWS,
@@ -84,9 +84,10 @@ class Lanes:
             return losses
 
         total = sum(loss for losses in self._threads.map(compute, range(self.count)) for loss in losses)
-        for measured in measures:
-            for name, values in (measured or {}).items():
-                how.measured.add(name, *values)
+        if how.measured is not None:
+            for measured in filter(None, measures):
+                for name, values in measured.items():
+                    how.measured.add(name, *values)
         if how.caches is not None:
             how.caches.extend(each[-1] for each in kept if each)
         return total

@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from minibert.config import Config, OptimizerConfig
-from minibert.config.optimizers import AdafactorConfig, AdamWConfig, LAMBConfig, LionConfig, MuonConfig, SGDConfig
+from minibert.config.optimizers import (
+    AdafactorConfig,
+    AdamWConfig,
+    LAMBConfig,
+    LionConfig,
+    LookaheadConfig,
+    MuonConfig,
+    SGDConfig,
+)
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.initializers import is_table
 from minibert.model.parameters import Block, Parameters
@@ -89,8 +98,9 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
     """
     optimizer, slow = config.optimizer, ()
     if optimizer.name == "lookahead":
-        slow = (lookahead(optimizer.period, optimizer.slow_rate),)
-        optimizer = optimizer.inner
+        wrapper = cast(LookaheadConfig, optimizer)
+        slow = (lookahead(wrapper.period, wrapper.slow_rate),)
+        optimizer = wrapper.inner
         if optimizer.name == "lookahead":
             raise MinibertError(f"optimizer.inner=lookahead: wraps itself. Allowed: {', '.join(OPTIMIZERS)}.")
     return chain(
@@ -151,7 +161,8 @@ class Optimizer:
         """
         moment = Moment(step, learning_rate, gradient_norm)
         for transform in self._prepared:
-            transform.prepare(self.state, moment)
+            if transform.prepare is not None:
+                transform.prepare(self.state, moment)
         named = isinstance(self.units[0].place, str)
         all_params, all_updates = (self.layout.views(vector) if named else {} for vector in (params, gradient))
 
@@ -191,7 +202,7 @@ class Optimizer:
                         array = np.zeros(shape(params[name].shape), params.vector.dtype)
                         state[key] = self.state[f"{key}/{name}"] = array
                 units.append(Unit(name, chosen[name], state))
-        return sorted(units, key=lambda unit: -params[unit.place].size)
+        return sorted(units, key=lambda unit: -params[str(unit.place)].size)
 
     def _piece_units(self, chosen: dict[str, tuple[Transform, ...]]) -> list[Unit]:
         """All else: neighbours with the same transforms are one run of elements, cut into pieces."""

@@ -30,14 +30,16 @@ class After(NamedTuple):
 
 
 class HeldOut:
-    """The held-out batch of one step. The pass over it is made when it is first asked for."""
+    """The held-out batch of one step, if there is one. The pass over it is made when it is first asked for."""
 
-    def __init__(self, model: MiniBERT, batch: Batch):
+    def __init__(self, model: MiniBERT, batch: Batch | None):
         self.model, self.batch = model, batch
 
     @cached_property
-    def probe(self) -> Probe:
+    def probe(self) -> Probe | None:
         batch = self.batch
+        if batch is None:
+            return None
         logits, cache = self.model.forward(batch.input_ids, batch.attention_mask, position_ids=batch.position_ids)
         return Probe(batch, cache, logits)
 
@@ -57,11 +59,11 @@ class Moment:
     held_out: HeldOut
 
     @property
-    def probe_batch(self) -> Batch:
+    def probe_batch(self) -> Batch | None:
         return self.held_out.batch
 
     @property
-    def probe(self) -> Probe:
+    def probe(self) -> Probe | None:
         return self.held_out.probe
 
 

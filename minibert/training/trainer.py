@@ -174,8 +174,9 @@ class Trainer:
         progress.tokens_seen += batch.tokens
         progress.tokens_predicted += batch.predictions
         answers = sum(questions.count for questions in batch.auxiliary.values())
+        sequences, tokens = batch.input_ids.shape
         progress.flops += count_flops(
-            self.model.config, *batch.input_ids.shape, batch.predictions, batch.asked, answers
+            self.model.config, sequences, tokens, batch.predictions, batch.asked, answers
         )
 
     def _gradient_norms(self) -> dict[str, float]:

@@ -53,7 +53,7 @@ class RelativeBiasPositions(PositionScheme):
     NAME = "embeddings.relative_bias.weight"
 
     def blocks(self, config):
-        return [Block(self.NAME, (config.position.buckets, config.heads))]
+        return [Block(self.NAME, (self.settings.buckets, config.heads))]
 
     def places(self, position_ids, batch, tokens, bias, params):
         config = self.config
@@ -64,8 +64,7 @@ class RelativeBiasPositions(PositionScheme):
 
     def bucket(self, apart: np.ndarray) -> np.ndarray:
         """The bucket of each distance j - i: below buckets / 2 where the key does not stand behind the query."""
-        position = self.config.position
-        edges = bucket_edges(position.buckets // 2, position.farthest)
+        edges = bucket_edges(self.settings.buckets // 2, self.settings.farthest)
         return np.searchsorted(edges, np.abs(apart), side="right") - 1 + (apart > 0) * len(edges)
 
 

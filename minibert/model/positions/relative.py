@@ -36,14 +36,14 @@ class RelativePositions(PositionScheme):
     name = "relative"
 
     def layer_blocks(self, prefix, config):
-        position = config.position
+        position = self.settings
         shape = (2 * position.distance + 1, config.hidden_size // config.heads)
         names = (relative_names(prefix), (position.keys, position.values))
         return [Block(name, shape) for name, wanted in zip(*names, strict=True) if wanted]
 
     def places(self, position_ids, batch, tokens, bias, params):
         refuse_beyond_training(length(position_ids, tokens), self.config)
-        position = self.config.position
+        position = self.settings
         apart = np.clip(distances(position_ids, tokens, bias), -position.distance, position.distance)
         return RelativePlaces(apart + position.distance, batch, self.config)
 

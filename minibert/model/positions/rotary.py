@@ -26,9 +26,9 @@ class RotaryPositions(PositionScheme):
 
     def places(self, position_ids, batch, tokens, bias, params):
         config = self.config
-        pairs = int(config.position.fraction * (config.hidden_size // config.heads) / 2)
+        pairs = int(self.settings.fraction * (config.hidden_size // config.heads) / 2)
         positions = np.arange(tokens)[None] if position_ids is None else position_ids
-        angles = positions[..., None] * config.position.base ** (-np.arange(pairs) / pairs)
+        angles = positions[..., None] * self.settings.base ** (-np.arange(pairs) / pairs)
         turns = np.exp(1j * angles).astype(np.result_type(config.dtype, np.complex64))
         return RotaryPlaces(turns, turns)
 

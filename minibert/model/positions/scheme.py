@@ -1,6 +1,6 @@
 """What a position scheme may do, and the scheme ``none``, which does nothing."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class PositionScheme:
 
     def __init__(self, config: ModelConfig):
         self.config = config
+        self.settings: Any = config.position
+        """The scheme's own settings"""
 
     def blocks(self, config: ModelConfig) -> list[Block]:
         """Parameters that the whole network shares."""

@@ -1,6 +1,7 @@
 """Learning rates that differ from parameter to parameter."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from minibert.training.transforms.chains import Chain, Choice, Transform, norm, 
 def compute_layer_wise_learning_rates(
     config: LayerRatesConfig,
     learning_rate: float,
-    params: Mapping[str, np.ndarray],
+    params: Mapping[str, Any],
     updates: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, float]:
     """The learning rate of every parameter: name -> η · factor.
@@ -32,7 +33,7 @@ def compute_layer_wise_learning_rates(
     """
     if config.name == "depth":
         layers = len({name.split(".")[1] for name in params if name.startswith("layers.")})
-        factors = {name: depth_factor(name, layers, config) for name in params}
+        factors = {name: depth_factor(name, layers, cast(DepthRatesConfig, config)) for name in params}
     elif config.name == "ratio":
         if updates is None:
             raise MinibertError(
@@ -40,7 +41,7 @@ def compute_layer_wise_learning_rates(
             )
         weights = {name for name in params if name.endswith(".weight")}
         factors = {
-            name: ratio_factor(array, updates[name], config) if name in weights else 1.0
+            name: ratio_factor(array, updates[name], cast(RatioRatesConfig, config)) if name in weights else 1.0
             for name, array in params.items()
         }
     else:
