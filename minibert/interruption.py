@@ -1,13 +1,12 @@
-"""The wish to end: Ctrl-C, SIGTERM, or the death of the process that a run works for.
+"""Requests to end: Ctrl-C, SIGTERM, or the death of the process of the sweep.
 
-A training loop must not be torn apart in the middle of a step. Within :func:`deferred`, a signal is noted and
-the loop asks :func:`reason` after every step; elsewhere it raises :class:`Interrupted` at once. Once a process
-was asked to end, the wish stays: later runs in the same process do not begin.
+A training step must not be interrupted. Within :func:`deferred`, a signal is only noted, and the training loop asks
+for the :func:`reason` after every step. Elsewhere a signal raises :class:`Interrupted` at once. A request stays:
+later runs in the same process do not begin.
 
-One wish can arrive more than once: a terminal signals every process of a group, and the parent passes its
-signal on; so do ``timeout``, ``make`` and what manages a cluster. What comes within a second of a signal is
-therefore the same wish, and so is any SIGTERM to the worker of a sweep. A later signal is a second wish and
-raises wherever it arrives.
+One request can arrive more than once. A terminal signals every process of a group, and the parent passes its signal
+on; so do ``timeout``, ``make`` and cluster managers. So a signal within a second of another one is the same request,
+and so is any SIGTERM to the worker of a sweep. A later signal is a second request, which always raises.
 """
 
 import multiprocessing
@@ -27,7 +26,7 @@ SAME_WISH_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. Not an Exception, so that no handler of errors takes it for one."""
+    """The process was asked to end. Not an Exception, so that handlers of errors do not catch it."""
 
 
 class _State:
@@ -39,11 +38,11 @@ class _State:
 
 
 def watch(follow_parent: bool = False) -> None:
-    """Take SIGINT and SIGTERM as a wish to end.
+    """Take SIGINT and SIGTERM as requests to end.
 
-    With ``follow_parent``, a worker that a sweep's launcher started takes the end of its parent for one too. It
-    defers signals for good: raised between two runs, one would end the worker, and with it the sweep. A process
-    that no launcher started has a shell for its parent, which may end.
+    With ``follow_parent``, a worker that the launcher of a sweep started also takes the end of its parent for one. It
+    defers all signals: raised between two runs, a signal would end the worker, and with it the sweep. The parent of
+    a process that no launcher started is a shell, whose end means nothing.
     """
     parent = multiprocessing.parent_process()
     if follow_parent and parent is not None and _State.parent is None:
@@ -63,7 +62,7 @@ def reason() -> str | None:
 
 
 def leave_if_orphaned() -> None:
-    """End this process if the one that it works for is gone: a worker would wait for work that never comes."""
+    """End this process if the process of its sweep is gone. It would wait for work without end."""
     if _orphaned():
         os._exit(1)
 
@@ -73,7 +72,7 @@ def _orphaned() -> bool:
 
 
 def exit_code() -> int:
-    """What a shell expects of a process that a signal ended: 128 and the signal's number."""
+    """The exit code of a process that a signal ended: 128 plus the number of the signal."""
     return _State.exit_code
 
 
@@ -89,9 +88,9 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Within this context a signal is only noted; unless it is deferred further out, it raises at the end.
+    """Within this context a signal is only noted. It raises at the end, unless an outer context defers it.
 
-    For what must not be torn and ends soon, such as a transaction of a database.
+    For short actions that must not be interrupted, such as a transaction of a database.
     """
     if threading.current_thread() is not threading.main_thread():  # signals arrive in the main thread alone
         yield
@@ -105,12 +104,12 @@ def shielded() -> Iterator[None]:
 
 @contextmanager
 def held_back_from_children() -> Iterator[None]:
-    """Within this context, processes are started that no signal reaches before they :func:`watch`.
+    """Within this context, signals do not reach new processes before they :func:`watch`.
 
-    Until then they would die of one, with a traceback from their imports. A child begins with the signals blocked
-    that the thread blocks which starts it. This process still gets them, through its other threads.
+    Before that, a signal would end them with a traceback from their imports. A new process inherits the blocked
+    signals of the thread that starts it. This process still gets signals through its other threads.
     """
-    # Python starts this helper with the first child, and some versions then unblock what was blocked.
+    # Python starts this process with the first child, and some versions then unblock all signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -138,6 +137,6 @@ def _note(number: int, _frame) -> None:
 
 
 def _silence_interrupted(unraisable) -> None:
-    """An exception raised while Python frees an object is lost there. The wish is not, and needs no traceback."""
+    """An exception is lost if it is raised while Python frees an object. The request is noted all the same."""
     if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)

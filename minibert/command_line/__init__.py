@@ -1,1 +1,1 @@
-"""The words of a command line: what they may be, what they mean, and what is answered."""
+"""The words of a command line: which are allowed, what they mean, and how they are answered."""

@@ -29,7 +29,7 @@ SCRIPTS = {
 
 
 def completion(words: list[str]) -> str:
-    """The script that a shell takes up, or the words that it may go on with."""
+    """The script that a shell evaluates, or the words that complete what was typed."""
     action, _, shell = (words[0] if words else "").partition("=")
     if action not in ("install", "query") or len(words) > 1:
         raise MinibertError("--shell-completion: needs a shell. Allowed: install=bash, install=zsh, install=fish.")

@@ -66,7 +66,7 @@ def enter(module: str, *words: list[str]) -> None:
 
 
 def _leave_on_signal() -> None:
-    """Let a signal end the process with one line: there is nothing to save yet, or nothing any more."""
+    """Let a signal end the process with one line. Before and after ``main`` there is nothing to save."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
 

@@ -1,4 +1,4 @@
-"""Every setting and every group that a command line can name, read off the schema and the folders of conf/."""
+"""Every setting and every group of the command line, from the schema and the folders of conf/."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -104,7 +104,7 @@ OTHER_NAMES = {
     "train_file": "data.path",
     "data_dir": "data.path",
 }
-"""What other tools call a setting -> what it is called here."""
+"""Name of a setting in other tools -> its key here"""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Setting:
 
     @property
     def is_text(self) -> bool:
-        """Text of any content, not one of a few names."""
+        """Whether it takes any text, not one of a few names."""
         return self.choices is None and (self.kind is str or self.kind == str | None)
 
     @property
@@ -158,8 +158,8 @@ class Setting:
 def groups() -> dict[str, list[str]]:
     """Every config group of conf/ with its options.
 
-    A folder within a group is a group of its own where it fills a part of an option, as ``optimizer/inner`` does.
-    Elsewhere it is a part of its options' names, as in ``model=ladder/m``.
+    A folder within a group is a group of its own if it fills a part of an option, as ``optimizer/inner`` does.
+    Otherwise it is a part of its options' names, as in ``model=ladder/m``.
     """
     found: dict[str, list[str]] = {}
     for name in shipped_options():
@@ -175,12 +175,12 @@ def groups() -> dict[str, list[str]]:
 
 @cache
 def settings() -> dict[str, Setting]:
-    """Key -> setting. A field that only some options of a group have is there as well."""
+    """Key -> setting, including the fields that only some options of a group have."""
     return settings_with(None)
 
 
 def settings_with(chosen: Mapping[str, str] | None) -> dict[str, Setting]:
-    """The settings there are with these options chosen, group by group; with None, those of all options."""
+    """The settings with these options chosen (group -> option); with None, those of all options."""
     found: dict[str, Setting] = {}
     _collect(Config, "", (), chosen, found)
     return found
@@ -210,7 +210,7 @@ def _collect(
 
 @cache
 def filled_keys(group: str) -> frozenset[str]:
-    """The settings that the options of a group fill: of ``position``, ``model.position.name`` and others."""
+    """The settings that the options of a group set: for ``position``, ``model.position.name`` and others."""
     found = _keys_that_differ(group)
     for option in groups()[group]:
         file = shipped_options(group)[option]
@@ -242,10 +242,10 @@ def _flat(values: Mapping, prefix: str) -> Iterator[str]:
 
 
 def unknown_key(given: str, key: str, present: Iterable[str] | None = None, note: str = "") -> MinibertError:
-    """The error for a key that is no setting: what was given, what was probably meant, what stands at its place.
+    """The error for an unknown key: what was given, what was probably meant, and what is allowed there.
 
-    ``present`` are the settings there are with the options chosen; by default those of all options. A ``note``
-    takes the place of the guess.
+    ``present`` are the settings with the options chosen; by default those of all options. A ``note`` replaces the
+    guess.
     """
     present = list(settings() if present is None else present)
     parts = key.split(".")
@@ -258,10 +258,10 @@ def unknown_key(given: str, key: str, present: Iterable[str] | None = None, note
 
 
 def closest(key: str, stem: str, neighbours: Iterable[str]) -> str:
-    """The setting or group that an unknown key most likely stands for; ``stem`` is the key up to its unknown part.
+    """The setting or group that an unknown key most likely means; ``stem`` is the key up to its unknown part.
 
-    In this order: what another tool calls by this name; a setting whose last part this is; the most similar of its
-    ``neighbours``, or, where the key has a single part, of all settings by their last part.
+    In this order: a setting that another tool calls by this name; a setting with this last part; the most similar
+    of the ``neighbours`` or, if the key has a single part, of all settings by their last part.
     """
     last = _last(key.replace("-", "_").replace("/", ".").lower())
     if last in OTHER_NAMES:

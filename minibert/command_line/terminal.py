@@ -1,4 +1,4 @@
-"""How texts and tables reach a terminal, a pipe or a log: as they are, with all their words."""
+"""Texts and tables for a terminal, a pipe or a log, with all their words."""
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -8,7 +8,7 @@ from rich.text import Text
 
 
 def open_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """A console that takes nothing for markup: square brackets and colons are printed as they are.
+    """A console without markup: square brackets and colons are printed as they are.
 
     Lines are not broken, so that paths and commands can be copied.
     """
@@ -18,8 +18,8 @@ def open_console(stderr: bool = False, quiet: bool = False) -> Console:
 def print_table(console: Console, table: Table) -> None:
     """Print a table without cutting a word.
 
-    In a terminal, cells are broken between words as far as it takes to fit. What does not fit then, and all that
-    goes to a pipe or a log, is as wide as it has to be.
+    In a terminal, cells are broken between words until the table fits. A table that still does not fit, and every
+    table in a pipe or a log, is as wide as needed.
     """
     if console.quiet:
         return
@@ -40,7 +40,7 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _narrow(console: Console, table: Table, natural: int, room: int) -> int:
-    """Make the columns so narrow that the table fits into ``room``, as far as their words allow; its width."""
+    """Narrow the columns until the table fits into ``room``, or their words allow no more. Returns its width."""
     least = [_longest_word(console, column) for column in table.columns]
     widths = [max(_natural(console, column), low) for column, low in zip(table.columns, least, strict=True)]
     frame = natural - sum(widths)
@@ -65,7 +65,7 @@ def _natural(console: Console, column: Column) -> int:
 
 
 def _longest_word(console: Console, column: Column) -> int:
-    """The least width of a column: of its longest word, or of its longest cell where that must not be broken."""
+    """The least width of a column: of its longest word, or of its longest cell if it must not be broken."""
     longest = 1
     for text in _texts(console, column):
         parts = [text.plain] if text.no_wrap or column.no_wrap else text.plain.split()

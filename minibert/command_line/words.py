@@ -1,9 +1,9 @@
 """The words of a command line: ``key=value``, read by the type of what they set.
 
-A text takes the right-hand side as it stands: ``data.split=train[:1%]``, ``data.revision=7e91234``. So does each
-name in a list of text. Everything else follows Hydra's grammar. Several values, which a sweep goes through, are
-separated by commas, or written as ``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a
-part of a text; in a sweep it separates values of ``data.*``, and a text with a comma stands in quotes.
+A text is the right-hand side as it stands: ``data.split=train[:1%]``, ``data.revision=7e91234``. So is each name in
+a list of text. Everything else follows Hydra's grammar. The values of a sweep are separated by commas, or written as
+``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a part of a text. In a sweep, it
+separates the values of ``data.*``, and a text with a comma is put in quotes.
 """
 
 import re
@@ -35,9 +35,9 @@ from minibert.command_line.settings import Setting, groups, settings, unknown_ke
 from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
-"""Values that one word may sweep over."""
+"""Most values of one word"""
 HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.n_jobs", "hydra.sweeper.params")
-"""What may be set of Hydra itself; beside ``n_jobs``, all settings of the launcher."""
+"""Keys of Hydra itself that may be set; besides ``n_jobs``, all settings of the launcher"""
 
 _GRAMMAR = re.compile(r"(?P<prefix>~|\+\+|\+)?(?P<key>[^=@~+]+)(?P<package>@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|glob|range|interval|sort|shuffle|tag)\(.*\)", re.DOTALL)
@@ -53,7 +53,7 @@ class Word:
     key: str
     values: tuple[str, ...]
     swept: bool
-    """Whether it was written as several values, be it of one"""
+    """Whether it was written as several values, such as ``range(0,1)``, even if it has one"""
 
     @property
     def is_group(self) -> bool:
@@ -65,7 +65,7 @@ class Word:
 
     def at(self, value: str) -> str:
         """The word with one of its values, for Hydra."""
-        # Experiments are no part of the defaults, so Hydra wants a plus that nobody should have to think of.
+        # An experiment is not in the list of defaults, so Hydra requires a plus before it.
         return f"{'+' if self.key == 'experiment' else ''}{self.key}={value}"
 
     def __str__(self) -> str:
@@ -75,8 +75,8 @@ class Word:
 def read(text: str, sweeping: bool) -> Word:
     """The word that a user typed. ``sweeping``: whether several values of a text may be given.
 
-    A leading plus, by which Hydra adds keys, is taken off: there are no keys but the known ones. Raises
-    :class:`MinibertError` for anything else than a known key with a value that its type can be.
+    Hydra adds a key with a leading plus. It is removed here, because no keys can be added. Raises
+    :class:`MinibertError` for an unknown key, and for a value that the type of the setting does not take.
     """
     match = _GRAMMAR.fullmatch(text)
     if not match or (match["value"] is None and match["prefix"] != "~"):
@@ -86,7 +86,7 @@ def read(text: str, sweeping: bool) -> Word:
         known = f"Choose another option instead: {key}=..." if key in groups() else "Give it another value instead"
         raise MinibertError(f"{text}: nothing can be taken out of a configuration. {known}.")
     if match["package"] is not None:
-        raise MinibertError(f"{text}: every group has its own place. Allowed: {key}={match['value'] or '...'}.")
+        raise MinibertError(f"{text}: a group cannot be put elsewhere. Allowed: {key}={match['value'] or '...'}.")
     value = match["value"].strip()
     if not value:
         raise no_value(text, key)
@@ -111,13 +111,13 @@ def read(text: str, sweeping: bool) -> Word:
 
 @cache
 def launchers() -> tuple[str, ...]:
-    """What can start the runs of a sweep: Hydra's own launcher and those of its plugins that are installed."""
-    Plugins.instance()  # plugins register what they bring when they are found
+    """The launchers that can start the runs of a sweep: Hydra's own, and those of installed plugins."""
+    Plugins.instance()  # plugins register their launchers when they are loaded
     return tuple(name.removesuffix(".yaml") for name in sorted(ConfigStore.instance().list("hydra/launcher")))
 
 
 def quoted(text: str) -> str:
-    """The text as Hydra's grammar takes it, whatever is in it. What cannot be an interpolation is none."""
+    """The text as Hydra's grammar takes it. ``${`` is escaped if it does not begin an interpolation."""
     try:
         OmegaConf.create({"x": text})
     except OmegaConfBaseException:
@@ -126,7 +126,7 @@ def quoted(text: str) -> str:
 
 
 def plain(value: str) -> str:
-    """A text as it was meant: what stands in quotes from end to end is without them."""
+    """A text without the quotes around it, if there are any."""
     if _QUOTED.fullmatch(value):
         with suppress(HydraException):
             return str(_parse(f"x={value}").value())
@@ -145,7 +145,7 @@ def no_value(text: str, key: str) -> MinibertError:
 
 
 def split(text: str) -> list[str]:
-    """The parts between commas, but for those within quotes or brackets."""
+    """The parts between commas. Commas within quotes or brackets do not count."""
     parts, depth, start, place = [], 0, 0, 0
     while place < len(text):
         if not text[start:place].strip() and (match := _QUOTED.match(text, place)):
@@ -171,7 +171,7 @@ def _not_a_setting(text: str, key: str) -> MinibertError:
 
 
 def _hydra_word(text: str, key: str, value: str) -> Word:
-    """One of the few words that are Hydra's own: what launches a sweep, and whether an experiment sweeps."""
+    """One of the words of Hydra itself: the launcher of a sweep, and whether an experiment sweeps."""
     if key == "hydra/launcher" and "," not in value and value not in (known := launchers()):
         raise unknown_name(key, value, known)
     if key == "hydra.sweeper.params" and value in ("null", "{}"):
@@ -179,7 +179,7 @@ def _hydra_word(text: str, key: str, value: str) -> Word:
     if key.startswith("hydra.sweeper.params"):
         wanted = key.removeprefix("hydra.sweeper.params").lstrip(".")
         raise MinibertError(
-            f"{text}: a sweep is written in words of its own: --multirun {wanted or 'KEY'}="
+            f"{text}: a sweep is written with the keys themselves: --multirun {wanted or 'KEY'}="
             f"{value if wanted else 'a,b'}. "
             "Allowed: hydra.sweeper.params=null, for an experiment without its sweep."
         )
@@ -189,7 +189,7 @@ def _hydra_word(text: str, key: str, value: str) -> Word:
             raise MinibertError(f"{text}: one launcher starts all runs of a sweep. Allowed: one value.")
         return Word(text, key, (value,), False)
     raise MinibertError(
-        f"{text}: unknown key '{key}'{nearest(key, HYDRA_KEYS)}. Allowed of Hydra's own: {', '.join(HYDRA_KEYS)}."
+        f"{text}: unknown key '{key}'{nearest(key, HYDRA_KEYS)}. Allowed keys of Hydra: {', '.join(HYDRA_KEYS)}."
     )
 
 
@@ -203,7 +203,7 @@ def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
         else:
             values = [plain(one) for one in _enumerate(text, key, parsed)]
         if not values:
-            raise MinibertError(f"{text}: stands for none of the names. Allowed: {', '.join(known)}.")
+            raise MinibertError(f"{text}: matches no name. Allowed: {', '.join(known)}.")
         swept = True
     else:
         values = [plain(part) for part in split(value)]
@@ -217,12 +217,12 @@ def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
 
 
 def _listed(text: str, key: str, value: str, several: bool, convert: Callable[[str], str]) -> Word:
-    """A word of one text or, where ``several`` may be given, of those between commas or in ``choice(...)``."""
+    """A word of one text or, if ``several`` are allowed, of those between commas or in ``choice(...)``."""
     inside = re.fullmatch(r"choice\((.*)\)", value, re.DOTALL) if several else None
     parts = split(inside[1] if inside else value) if several else [value]
     if len(parts) > 1 and not all(parts):
         raise MinibertError(
-            f"{text}: there is no value between two of the commas. A text with a comma is quoted: {key}=\"'a,b'\"."
+            f"{text}: a value between two commas is missing. A text with a comma is quoted: {key}=\"'a,b'\"."
         )
     return Word(text, key, tuple(convert(part) for part in parts), len(parts) > 1 or inside is not None)
 
@@ -232,12 +232,12 @@ def _text(value: str, setting: Setting) -> str:
 
 
 def names(text: str, key: str, value: str) -> list[str]:
-    """The names in ``[a,b]``, each as it stands. Raises :class:`MinibertError` where there are no brackets."""
+    """The names in ``[a,b]``, each as it stands. Raises :class:`MinibertError` if there are no brackets."""
     if not (value.startswith("[") and value.endswith("]")):
-        raise MinibertError(f"{text}: is no list. Allowed: names in brackets, {key}=[{value}].")
+        raise MinibertError(f"{text}: not a list. Allowed: names in brackets, {key}=[{value}].")
     found = split(value[1:-1])
     if len(found) > 1 and not all(found):
-        raise MinibertError(f"{text}: there is no name between two of the commas. Allowed: {key}=[a,b].")
+        raise MinibertError(f"{text}: a name between two commas is missing. Allowed: {key}=[a,b].")
     return [plain(name) for name in found if name]
 
 
@@ -264,7 +264,7 @@ def _typed(text: str, setting: Setting, value: str) -> Word:
 
 
 def _enumerate(text: str, key: str, parsed: Any) -> list[str]:
-    """The values of a sweep in their order. Raises :class:`MinibertError` where they cannot be counted."""
+    """The values of a sweep in their order. Raises :class:`MinibertError` if they cannot be counted."""
     advice = f"Allowed: {key}=a,b,c or a range that is not empty, such as range(0,3)."
     if isinstance(parsed, IntervalSweep):
         raise MinibertError(f"{text}: an interval cannot be counted through. {advice}")
@@ -284,7 +284,7 @@ def _enumerate(text: str, key: str, parsed: Any) -> list[str]:
     if not found:
         raise MinibertError(f"{text}: holds no value. {advice}")
     if len(found) > MOST_VALUES:
-        raise MinibertError(f"{text}: more than {MOST_VALUES} values. Allowed: at most so many.")
+        raise MinibertError(f"{text}: more than {MOST_VALUES} values. Allowed: at most {MOST_VALUES}.")
     return found
 
 

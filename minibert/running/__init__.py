@@ -1,1 +1,1 @@
-"""One run and a sweep of runs: planned, lived through, shown and closed."""
+"""One run and a sweep of runs: composed, trained, shown and closed."""

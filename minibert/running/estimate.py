@@ -1,4 +1,4 @@
-"""How far a sweep is, and when it will be done."""
+"""How far a sweep is, and when it will end."""
 
 import time
 from datetime import timedelta
@@ -9,7 +9,7 @@ from minibert.tracking.results import beside, losses
 from minibert.tracking.status import Status
 
 LEAST_GAIN = 0.02
-"""Of a run, that a sweep has to get on by before its end is estimated"""
+"""Share of one run that must be done before the time left is estimated"""
 
 
 def seconds_as_text(seconds: float) -> str:
@@ -17,7 +17,7 @@ def seconds_as_text(seconds: float) -> str:
 
 
 class Estimate:
-    """How far a sweep is, counted in runs, and when it will be done."""
+    """How far a sweep is, counted in runs, and when it will end."""
 
     def __init__(self, planned: int, started: float):
         self.planned = planned
@@ -25,7 +25,7 @@ class Estimate:
         self._first: tuple[float, float] | None = None
 
     def note(self, children) -> tuple[float, float]:
-        """The time of the first call and how far the runs were then: work done before it says nothing of the pace."""
+        """The time of the first call and the runs done until then, which say nothing about the speed of this process."""
         if self._first is None:
             self._first = (time.time(), self._share(children))
         return self._first
@@ -58,12 +58,12 @@ class Estimate:
         share = self._share(children)
         text = f"{done} of {self.planned} runs done, {seconds_as_text(now - self.started)} elapsed"
         gained, left = share - at_first, self.planned - share
-        if gained < LEAST_GAIN or left <= 0:  # nothing is known of the time left
+        if gained < LEAST_GAIN or left <= 0:  # the time left is unknown
             return text
         return f"{text}, about {seconds_as_text((now - began) / gained * left)} left"
 
     def _share(self, children) -> float:
-        """How many runs are done, counting those under way by their steps."""
+        """How many runs are done. A run that is being trained counts by its share of steps."""
         running = sum(_share(child) for child in children if child.status == Status.RUNNING)
         return running + sum(child.status == Status.FINISHED for child in children)
 
@@ -78,7 +78,7 @@ def _running(child) -> str:
 
 
 def ended_line(child) -> str:
-    """One run of a sweep that has ended."""
+    """One line about a run of a sweep that has ended."""
     found = losses(child.metrics)
     text = f"{child.name}: {child.status.lower()}"
     if found["loss"] is not None:

@@ -1,4 +1,4 @@
-"""What a run leaves behind when a loss or gradient is no longer a number."""
+"""What a run keeps when a loss or a gradient is no longer finite."""
 
 from typing import cast
 
@@ -12,10 +12,10 @@ from minibert.training.trainer import NotFinite, Trainer
 
 
 def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertError:
-    """The error to end the run with: it says in which array the first bad number arose.
+    """The error that ends the run: it says in which array the first number that is not finite arose.
 
-    Kept are the parameters that led there, as the checkpoint of their step, unless they are bad themselves, and under
-    ``failure/`` the batch (``batch.npz``) and where it happened (``location.json``).
+    The run keeps the batch as ``failure/batch.npz`` and the place as ``failure/location.json``. If the parameters
+    are finite, it also keeps them as the checkpoint of their step.
     """
     step, batch = error.step, error.batch
     location = locate_nonfinite(trainer.model, batch, cast(int, trainer.config.seeds.dropout), step)
@@ -26,6 +26,6 @@ def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertErro
     run.log_npz("failure/batch.npz", arrays)
     run.log_dict(to_dict(location), "failure/location.json")
     return MinibertError(
-        f"{error} {describe(location)} Among the artifacts of the run are the batch, failure/batch.npz, and the last good "
-        f"parameters, {last_good}."
+        f"{error} {describe(location)} Among the artifacts of the run are the batch, failure/batch.npz, and the last "
+        f"good parameters, {last_good}."
     )

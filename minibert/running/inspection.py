@@ -1,9 +1,11 @@
-"""``python -m minibert.inspect run=ID``: look inside a run afterwards, at the checkpoints it kept.
+"""Diagnostics on the checkpoints that a run kept, computed after the run has ended.
 
-A checkpoint of step s is shown the very batch, with the very dropout, that training went on with there: what is
-recorded is, to the bit, what the run would have recorded had the diagnostic been on. Not to be had afterwards is what
-needs the optimizer's update. A run under Lookahead keeps its slow weights, and these are what is looked at; masking or a
-curriculum that follow the course of training are taken as they are at the start of a run.
+The diagnostics of a checkpoint of step s get the same batch and the same dropout masks that training continued with
+from there. So the values are, bit for bit, those that the run would have recorded with the diagnostic on.
+
+Three limits. A diagnostic that needs the optimizer's update cannot be computed afterwards. A run with Lookahead keeps
+its slow weights, and the diagnostics are of these. Masking and curricula that change during training are taken as
+they are at the start of a run.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +38,9 @@ def as_steps(given: str, key: str, value: str) -> str | list[int]:
     try:
         return [int(part) for part in parts]
     except ValueError as error:
-        raise MinibertError(f"{given}: no steps. Allowed: steps=all, steps=last, or steps=[0,64,512].") from error
+        raise MinibertError(
+            f"{given}: not a list of steps. Allowed: steps=all, steps=last, or steps=[0,64,512]."
+        ) from error
 
 
 def as_level(given: str, key: str, value: str) -> str:
@@ -73,7 +77,7 @@ class Inspection:
 def inspect_run(asked: Inspection, display: Display) -> None:
     """Compute diagnostics on the checkpoints of a run, and add them to it.
 
-    Raises :class:`MinibertError` for an unknown run, step or diagnostic, and where the corpus is not that of the run.
+    Raises :class:`MinibertError` for an unknown run, step or diagnostic, and for another corpus than the run had.
     """
     store = open_named_store(asked.tracking)
     asked = replace(asked, run=find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
@@ -84,7 +88,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     chosen = choose(names_of_level(asked.diagnostics) if whole_level else asked.quantities or [], asked.modules)
     left_out = [each.name for each in chosen if each.asks & (AFTER_UPDATE | NEEDS_HISTORY)]
     if left_out:
-        display.note(f"left out, for they need the course of training: {', '.join(left_out)}")
+        display.note(f"left out, because they need the updates of training: {', '.join(left_out)}")
     chosen = [replace(each, every="log") for each in chosen if each.name not in left_out]
     drawn = drawings(asked.figures)
     config = saved.config
@@ -92,7 +96,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     if record.corpus_hash not in (None, data.corpus_hash):
         raise MinibertError(
             f"run={asked.run}: it was trained on another corpus than data.{config.data.name} gives now "
-            f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). Put the old text back to inspect it."
+            f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). Put the former text back to inspect the run."
         )
     model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     diagnostics = Diagnostics(chosen, steps, config.training.steps, record)

@@ -96,7 +96,7 @@ def describe_end(exit_code: int) -> str:
 def _describe(error: Exception) -> str:
     if isinstance(error, process_executor.TerminatedWorkerError):
         codes = re.findall(r"\w+\((-?\d+)\)", str(error))
-        how = ", ".join(dict.fromkeys(describe_end(int(code)) for code in codes)) or "ended without a word"
+        how = ", ".join(dict.fromkeys(describe_end(int(code)) for code in codes)) or "ended for an unknown reason"
         return f"A worker process was {how}"
     causes = [each for each in (error, error.__cause__) if each is not None]
     return f"{type(error).__name__}: " + " ".join(_first_line(each) for each in causes)

@@ -52,7 +52,7 @@ register()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended. ``run_id`` is None if it did not begin."""
 
     run_id: str | None
     status: Status
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def job(composed) -> None:
-    """Hydra's task function for one run of a sweep; how it went stands in the store."""
+    """Hydra's task function: one run of a sweep. Its outcome is recorded in the store."""
     interruption.watch(follow_parent=True)
     if interruption.reason() is None:
         outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
@@ -71,11 +71,11 @@ def job(composed) -> None:
 
 
 def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
-    """The life of one run, from its claim to its end in the store. What goes wrong becomes its outcome."""
+    """Train one run, from its claim to its end in the store. Errors become its outcome."""
     try:
         data = prepare(config, display)
         tracking = config.tracking
-        in_sweep = tracking.parent_run is not None  # the sweep has opened the store before
+        in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
         store = open_store(tracking.uri, tracking.folder, tracking.experiment, patient=in_sweep)
         name = run_name(config, choices, tracking.sweep_keys)
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
@@ -87,7 +87,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
             return Outcome(found, Status.FOUND, store=store)
     except Interrupted as error:
         return Outcome(None, Status.KILLED, str(error))
-    except OvertakenError as error:  # now it is the other process that this one waits for
+    except OvertakenError as error:  # another process trains this run now: wait for that one
         display.note(str(error))
         return train(config, choices, display)
     except MinibertError as error:
@@ -101,7 +101,7 @@ def prepare(config: Config, display: Display) -> PreparedData:
 def _record(
     claimed: Claim, name: str, config: Config, choices: dict[str, str], data: PreparedData, display: Display
 ) -> Outcome:
-    """Start or continue the run in the store, train it, and close it with what became of it."""
+    """Start or continue the run in the store, train it, and close it with its status."""
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
     tags["minibert.process"] = f"{socket.gethostname()}:{os.getpid()}"
     tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
@@ -118,10 +118,10 @@ def _record(
         status, reason = Status.KILLED, str(error)
     except MinibertError as error:
         status, reason = Status.FAILED, str(error)
-    except Exception as error:  # a bug: the store keeps where it is, and the other runs of a sweep go on
+    except Exception as error:  # a bug: the store keeps the traceback, and the other runs of a sweep continue
         status, reason = Status.FAILED, f"{type(error).__name__}: {error}"
         display.error(traceback.format_exc())
-        with suppress(MinibertError):  # a store that is away must not keep the rest from being saved
+        with suppress(MinibertError):  # without the store, the rest is saved nevertheless
             run.log_text(traceback.format_exc(), "traceback.txt")
     run.flush()
     describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
@@ -130,7 +130,7 @@ def _record(
 
 
 def describe(display: Display, describe: Callable[[], None]) -> None:
-    """What MLflow's pages say beside the record itself: a run neither fails nor waits because of it."""
+    """Write the note for MLflow's pages. If the store does not take it, the run neither fails nor waits."""
     try:
         with at_once():
             describe()
@@ -139,7 +139,7 @@ def describe(display: Display, describe: Callable[[], None]) -> None:
 
 
 def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
-    """Train from the start, or from where the run was left, with everything that watches."""
+    """Train from the start, or from the last checkpoint, with evaluation, diagnostics and display."""
     model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     batches = build_batches(config, data)
     diagnostics = _diagnostics(config, run)

@@ -1,6 +1,6 @@
-"""What runs are called: their values of what is swept, or what differs from the defaults.
+"""The names of runs: their values of the swept keys, or what differs from the defaults.
 
-Names are for people. What a run is known by is the hash of its configuration.
+Names are for people. A run is identified by the hash of its configuration.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ LONGEST_NAME = 200
 """A database behind MLflow may keep no more than 250 characters."""
 ALWAYS_SHOWN = ("data", "model", "optimizer")
 NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads")
-"""What changes no result, or follows from the objective"""
+"""Settings that change no result, or that follow from the objective"""
 FOLLOWS = {
     "masking.corruption_rate": "masking.rate",
     "masking.prediction_rate": "masking.rate",
     "optimizer.inner.learning_rate": "optimizer.learning_rate",
     "optimizer.inner.rate_factor": "optimizer.rate_factor",
 }
-"""Key -> the key whose value it takes where it has none of its own"""
+"""Key -> the key whose value it takes if it has none of its own"""
 
 
 def run_name(config: Config, choices: Mapping[str, str], keys: list[str]) -> str:
-    """``masking 0.40 · seed 1``: the run's own value of every key that differs in its sweep.
+    """``masking 0.40 · seed 1``: the value that the run has of every key of its sweep.
 
-    A ``tracking.run_name`` stands before them. Without either, the name says what the run is, and what differs
-    from the defaults: ``sotu · base · adamw · position rope · steps 100 · seed 0``.
+    A ``tracking.run_name`` is put before them. Without either, the name gives data, model and optimizer, and what
+    differs from the defaults: ``sotu · base · adamw · position rope · steps 100 · seed 0``.
     """
     given = [config.tracking.run_name] if config.tracking.run_name else []
     given += [_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys]
@@ -61,11 +61,11 @@ def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
 
 @lru_cache
 def _defaults(choices: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dict[str, Any]]:
-    """The default option of every group, and the value of every key that the options chosen come with."""
+    """The default option of every group, and the value of every key with the options chosen."""
     plain = OmegaConf.load(CONF / "config.yaml").defaults
     entries = [entry for entry in plain if not isinstance(entry, str)]
     default_choices = {group: str(option) for entry in entries for group, option in entry.items()}
-    # An experiment is no part of the defaults, so Hydra wants a plus before it.
+    # An experiment is not in the list of defaults, so Hydra requires a plus before it.
     words = [f"+{group}={option}" if group == "experiment" else f"{group}={option}" for group, option in choices]
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         composed = compose(config_name="config", overrides=words)
@@ -84,7 +84,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _fitted(parts: list[str]) -> str:
-    """The parts as one line. Where it would be too long, its hash stands for the rest."""
+    """The parts as one line. If it is too long, its end is replaced by a hash."""
     name = SEPARATOR.join(" ".join(part.split()) for part in parts)
     if len(name) <= LONGEST_NAME:
         return name
@@ -103,7 +103,7 @@ def _short(value: Any) -> str:
         return str(value)
     if round(value, 2) == value and 0.01 <= abs(value) < 1000:
         return f"{value:.2f}"
-    # Six digits where they say all; two values of a sweep may differ in the eighth.
+    # Six digits if they are exact; two values of a sweep may differ in the eighth.
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""The command line to typed configurations: what Hydra composes, with errors that name the way out."""
+"""From the command line to typed configurations: what Hydra composes, and errors that say what is allowed."""
 
 import math
 import re
@@ -41,16 +41,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command line asks for."""
+    """The runs that a command line asks for."""
 
     jobs: tuple[Job, ...]
     sweep: tuple[str, ...]
     """The swept overrides, such as ``masking.rate=0.15,0.40``; empty for a single run"""
     fixed: tuple[str, ...]
     """The overrides that all jobs share"""
-
     command: tuple[str, ...]
-    """The words that asked for it"""
+    """The words of the command line"""
 
     @property
     def keys(self) -> list[str]:
@@ -61,8 +60,8 @@ class Plan:
 def plan(overrides: list[str], multirun: bool) -> Plan:
     """Compose every run that the overrides ask for, before any of them starts.
 
-    An experiment that states ``hydra.sweeper.params`` is swept over them, whether or not ``multirun`` is given;
-    a key given on the command line takes the place of the experiment's own. Raises :class:`MinibertError`.
+    An experiment with ``hydra.sweeper.params`` is swept over them, with or without ``multirun``. A key on the
+    command line replaces that of the experiment. Raises :class:`MinibertError`.
     """
     words, stated, sweeps = _read(overrides, multirun)
     swept = [*stated, *(word for word in words if word.swept)]
@@ -78,7 +77,7 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     names = [str(word) for word in fixed]
     if math.prod(len(word.values) for word in swept) > MOST_RUNS:
         given = " ".join(word.given for word in swept)
-        raise MinibertError(f"{given}: more than {MOST_RUNS} runs. Allowed: at most so many.")
+        raise MinibertError(f"{given}: more than {MOST_RUNS} runs. Allowed: at most {MOST_RUNS}.")
     composed = _jobs(names, swept, words + stated)
     first = next(composed)
     check_study(first.config, swept)  # before the others are composed, since that takes long
@@ -91,7 +90,7 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
 
 
 def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Job]:
-    """The runs in the order of Hydra's sweeper. Those that no group tells apart are composed once, for speed."""
+    """The runs in the order of Hydra's sweeper. Runs with the same groups are composed once, for speed."""
     composed = {}
     for values in product(*(word.values for word in swept)):
         at = list(zip(swept, values, strict=True))
@@ -110,7 +109,7 @@ def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Jo
 
 
 def compose(overrides: list[str], multirun: bool = False):
-    """What Hydra composes for the words that are not swept over, its own settings included.
+    """What Hydra composes for words without a sweep, including its own settings.
 
     Raises :class:`MinibertError`.
     """
@@ -122,7 +121,7 @@ def compose(overrides: list[str], multirun: bool = False):
 
 
 def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word], bool]:
-    """The words given, those that the experiment among them states for its sweep, and whether it has one."""
+    """The words given, the words of the experiment's own sweep, and whether it has a sweep."""
     experiments = [word for text in overrides if EXPERIMENT.match(text) and (word := read(text, multirun))]
     names = [name for word in experiments for name in word.values]
     if len(names) > 1:
@@ -148,7 +147,7 @@ def _params(experiment: str) -> dict[str, str]:
 
 
 def _stated(experiment: str, key: str, value: str) -> Word:
-    """A word of an experiment's sweep: an axis, also where it has a single value."""
+    """A word of an experiment's sweep. It is swept even if it has a single value."""
     try:
         return replace(read(f"{key}={value}", sweeping=True), swept=True)
     except MinibertError as error:
@@ -156,7 +155,7 @@ def _stated(experiment: str, key: str, value: str) -> Word:
 
 
 def _refuse_twice(words: list[Word]) -> None:
-    """Two options for a group and two sweeps over a key would be read as something that nobody meant."""
+    """Refuse two options for a group, and two sweeps over a key: Hydra would read them as something else."""
     seen: dict[str, Word] = {}
     for word in words:
         first = seen.setdefault(word.key, word)
@@ -173,14 +172,14 @@ def _refuse_idle_launcher(words: list[Word]) -> None:
 def typed(composed) -> Config:
     """The configuration that :func:`compose` gave, with its types, checked.
 
-    Raises :class:`MinibertError` for a value that is not allowed, and for what this machine has no memory for.
+    Raises :class:`MinibertError` for a value that is not allowed, and if the memory of this machine is too small.
     """
     try:
         config = resolve(composed)
-    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+    except OmegaConfBaseException as error:  # an interpolation without a target
         raise MinibertError(
-            f"{error.full_key}: {_first_line(error)}. Allowed: ${{key}} of a setting that there is; "
-            "a text that holds these signs is written \\${key}."
+            f"{error.full_key}: {_first_line(error)}. Allowed: ${{key}} of an existing setting. "
+            "In a text, these signs are written \\${key}."
         ) from error
     refuse_what_does_not_fit(config)
     return config
@@ -194,7 +193,7 @@ def _job(composed, overrides) -> Job:
 
 
 def _compose(overrides: list[str], words: list[Word]):
-    """Hydra's composition of the overrides; ``words`` are what they come from, to say which of them was wrong."""
+    """Hydra's composition of the overrides. ``words``, from which they come, tell which of them was wrong."""
     try:
         return _hydra_compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
@@ -213,7 +212,7 @@ def _hydra_compose(overrides: list[str]):
 
 
 def _choices(overrides: list[str]) -> dict[str, str]:
-    """Group -> the option chosen in it, by default, by the experiment or by the overrides."""
+    """Group -> the option chosen by the defaults, the experiment or the overrides."""
     choosing = [text for text in overrides if text.split("=")[0].lstrip("+") in (*groups(), "hydra/launcher")]
     try:
         return dict(_hydra_compose(choosing).hydra.runtime.choices)
@@ -222,7 +221,7 @@ def _choices(overrides: list[str]) -> dict[str, str]:
 
 
 def _problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
-    """What is wrong with a word: a part that the chosen option does not have, or a value of another type."""
+    """What is wrong with a word: a key that the chosen option does not have, or a value of another type."""
     if word.is_group:
         group, _, part = word.key.rpartition("/")
         holders = [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
@@ -249,7 +248,7 @@ def _problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
 
 
 def _belongs(key: str, chosen: dict[str, str]) -> str:
-    """Which options of a group have the setting that the chosen one does not have."""
+    """The options of a group that have the setting that the chosen one lacks, as a sentence."""
     for group in VARIANTS:
         holders = [option for option in VARIANTS[group] if key in settings_with({**chosen, group: option})]
         if holders:

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal while runs go on."""
+"""What the terminal shows while runs are trained."""
 
 import threading
 import time
@@ -20,23 +20,23 @@ from minibert.tracking.retries import at_once
 from minibert.tracking.status import Status
 
 POLL_SHARE = 0.03
-"""Of the time, at most, that watching a sweep may take from its runs: each look reads all of them from the store"""
+"""Largest share of the time that is spent on reading the runs of a sweep from the store"""
 POLL_SECONDS = 2.0
-"""At least, between two looks"""
+"""Least time between two readings"""
 ESTIMATE_AFTER = 5
-"""Steps of this process after which the time left is estimated"""
+"""Steps of this process before the time left is estimated"""
 PLAIN_SECONDS = 30.0
-"""How often a line is printed where there is no terminal to redraw."""
+"""Time between two lines of progress if the output is not a terminal"""
 MOST_ROWS = 60
-"""Runs in the table that a sweep ends with; of more, these have the lowest losses"""
+"""Most runs in the table at the end of a sweep: those with the lowest losses"""
 HINT = (
-    "The loss stays above that of the bigram model, which knows the word before and nothing else: the network has "
-    "not learnt to use the context yet. Try more training.steps or another optimizer.learning_rate."
+    "The loss is above that of the bigram model, which knows only the preceding word: the network has not learnt to "
+    "use the context yet. Try more training.steps or another optimizer.learning_rate."
 )
 
 
 class Display:
-    """Notes, progress and results; redrawn in a terminal, as plain lines elsewhere."""
+    """Notes, progress and results: redrawn in a terminal, as lines in a pipe or a log."""
 
     def __init__(self, quiet: bool = False):
         self.console = open_console(quiet=quiet)
@@ -46,7 +46,7 @@ class Display:
 
     @classmethod
     def silent(cls) -> "Display":
-        """For the runs of a sweep: the sweep's own display shows them."""
+        """A display that prints errors only, for the runs of a sweep: the display of the sweep shows their progress."""
         return cls(quiet=True)
 
     def start(self, title: str) -> None:
@@ -60,7 +60,7 @@ class Display:
 
     @contextmanager
     def training(self, steps: int, evaluation) -> Iterator[None]:
-        """A bar with step, loss, time elapsed and, once it can be told, time left while one run trains."""
+        """A bar while one run is trained: step, loss, time elapsed and, after some steps, time left."""
         self._evaluation = evaluation
         self._plain_at = time.monotonic()
         self._begun = None
@@ -83,7 +83,7 @@ class Display:
         return Progress(*columns, console=self.console, disable=not self.console.is_terminal)
 
     def now(self, what: str) -> None:
-        """Names what happens beside the steps, such as a diagnostic at the end."""
+        """Name what is computed besides training steps, such as a diagnostic at the end."""
         if not self.console.is_terminal:
             self.note(what)
         elif self._progress is not None:
@@ -91,7 +91,7 @@ class Display:
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
-        """Names what happens after the last step, for as long as it does."""
+        """Within this context, name what is done after the last step."""
         if not self.console.is_terminal:
             self.note(what)
             yield
@@ -100,7 +100,7 @@ class Display:
             yield
 
     def track(self, items, what: str):
-        """The items, with a bar in a terminal and a line for each elsewhere."""
+        """Go through the items with a bar in a terminal, or with a line for each."""
         if not self.console.is_terminal:
             for number, item in enumerate(items, 1):
                 self.console.print(f"{what} {item} ({number} of {len(items)})")
@@ -114,7 +114,7 @@ class Display:
                 progress.advance(task)
 
     def step(self, trainer, step) -> None:
-        """Observer: moves the bar of :meth:`training`."""
+        """An observer of the trainer that moves the bar of :meth:`training`."""
         if self._progress is None:
             return
         done, steps = trainer.progress.step, trainer.config.training.steps
@@ -130,9 +130,9 @@ class Display:
             self.console.print(f"step {done}/{steps}, {text}" + (f", about {left} left" if left else ""))
 
     def _left(self, done: int, steps: int) -> str:
-        """The time that the steps left will take, evaluations as before included; empty where it cannot be told.
+        """The time that the remaining steps will take, evaluations included; empty if that is unknown.
 
-        Steps of an earlier process, from which this one continues, say nothing about it.
+        Only the steps of this process count, not those of an earlier one that it continues.
         """
         now = time.monotonic()
         if self._begun is None:
@@ -143,13 +143,13 @@ class Display:
         return seconds_as_text((now - began) / (done - first) * (steps - done))
 
     def end(self, outcome) -> None:
-        """How a single run ended, what came of it, and where to look."""
+        """How a single run ended, its result, and where to find it."""
         if outcome.status == Status.FOUND:
-            self.note("This configuration has finished before; tracking.rerun=true trains it again.")
+            self.note("This configuration was trained before; tracking.rerun=true trains it again.")
         elif outcome.status != Status.FINISHED:
             self.error(f"{outcome.status}: {outcome.reason}")
             if outcome.run_id and outcome.status == Status.KILLED:
-                self.note("The same command goes on from its last checkpoint.")
+                self.note("The same command continues from the last checkpoint.")
         if not outcome.run_id:
             return
         try:
@@ -157,14 +157,14 @@ class Display:
             self.console.print(result.line())
             if result.stays_above_bigram:
                 self.note(HINT)
-        except MinibertError as error:  # the run has ended all the same
+        except MinibertError as error:  # the run has ended nevertheless
             self.console.print(f"run {short_id(outcome.run_id)} {outcome.status.lower()}")
             self.error(str(error))
         self.where_to_look(outcome.store, pages.page(outcome.store, outcome.run_id))
 
     @contextmanager
     def sweep(self, sweep, planned: int, live: bool):
-        """Runs done and left, the running ones with their losses, and the time left; read from the store."""
+        """Within this context, show the runs that are done and being trained, their losses and the time left."""
         stop = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(sweep, planned, stop, live), daemon=True)
         watcher.start()
@@ -191,7 +191,7 @@ class Display:
                     children = sweep.children()
             except Exception as error:  # the display must not end the sweep
                 if not away:
-                    self.note(f"the store could not be read; looking again: {error}")
+                    self.note(f"the store could not be read; trying again: {error}")
                 children = None
             away = children is None
             if children is not None:
@@ -212,7 +212,7 @@ class Display:
             screen.stop()
 
     def sweep_end(self, sweep, names: dict[str, str], status: Status, reason: str | None) -> None:
-        """The table of the runs that finished, the table of those that did not, and where to look."""
+        """A table of the runs that finished, one of those that did not, and where to find the sweep."""
         children = sweep.newest()
         finished = {
             key: children[key] for key in names if key in children and children[key].status == Status.FINISHED
@@ -230,22 +230,22 @@ class Display:
                 table.add_row(names[key], *state)
             print_table(self.console, table)
         if status == Status.KILLED:
-            self.error(f"KILLED: {sentence(reason)} The same command goes on where this one ended.")
+            self.error(f"KILLED: {sentence(reason)} The same command continues the sweep.")
         self.console.print(f"{len(finished)} of {len(names)} runs finished, sweep {short_id(sweep.id)}")
         self.where_to_look(sweep.store, pages.page(sweep.store, sweep.id))
 
     def where_to_look(self, store, page: str) -> None:
-        """The command that opens MLflow's pages on the store, and the one to open."""
+        """The command that starts MLflow's pages on the store, and the address of the page."""
         command = pages.open_command(store)
         if command is None:
-            self.console.print(f"Look at it in MLflow: {page}")
+            self.console.print(f"Page in MLflow: {page}")
         else:
-            self.console.print(f"Look at it in MLflow: {command}")
+            self.console.print(f"To see it in MLflow: {command}")
             self.console.print(f"and then open {page}")
 
 
 def _results(finished: dict) -> Table:
-    """What came of the runs of a sweep, by name, and what counting words reaches on the same text."""
+    """The results of the runs of a sweep, by name, and the losses of the baselines on the same text."""
     shown = dict(finished)
     table = Table(title="Runs", title_justify="left", caption_justify="left")
     if len(shown) > MOST_ROWS:

@@ -1,4 +1,4 @@
-"""What ``minibert run`` answers without a run: help, its version, the composed configuration, words to complete."""
+"""What ``minibert run`` answers without training: help, version, composed configuration, completion."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,14 +16,14 @@ FLAGS = (
     "--shell-completion install=bash|zsh|fish", "--hydra-help",
 )  # fmt: skip
 HYDRAS_OWN = ("--info", "-i", "--hydra-help")
-"""Questions that Hydra answers."""
+"""Flags that Hydra answers"""
 
 
 def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None:
-    """Answer what the flags ask for, on the terminal. Returns the exit code, or None where they ask for a run.
+    """Print what the flags ask for. Returns the exit code, or None if they ask for a run.
 
     ``ask_hydra`` passes the command line on to Hydra. Raises :class:`MinibertError` for an unknown flag, and for
-    words that no configuration can be composed of.
+    words from which no configuration can be composed.
     """
     asked, flags, words = _read(arguments)
     if asked == "--help":
@@ -44,7 +44,7 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
 
 
 def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
-    """(what is asked, all flags, all other words). Raises :class:`MinibertError` for a flag that there is not."""
+    """(the flag to answer, all flags, all other words). Raises :class:`MinibertError` for an unknown flag."""
     long = {"-h": "--help", "-c": "--cfg", "-sc": "--shell-completion", "-m": "--multirun", "-i": "--info"}
     questions = ("--help", "--version", "--cfg", "--shell-completion", *HYDRAS_OWN)
     flags, words, asked = [], [], None
@@ -65,7 +65,7 @@ def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
 
 
 def _show_configuration(words: list[str], flags: list[str]) -> int:
-    """Print what is composed. A value that is not allowed is still shown, and refused after it."""
+    """Print the composed configuration. A value that is not allowed is shown, and then refused."""
     kinds = [word for word in words if word in CONFIGURATIONS]
     given = [word for word in words if word not in CONFIGURATIONS]
     if len(kinds) != 1:
@@ -78,7 +78,7 @@ def _show_configuration(words: list[str], flags: list[str]) -> int:
         print(OmegaConf.to_yaml(shown, resolve="--resolve" in flags), end="")
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
-        raise MinibertError(f"{reason}. Leave --resolve out to see it as it stands.") from error
+        raise MinibertError(f"{reason}. Leave out --resolve to see it unresolved.") from error
     del composed.hydra
     typed(composed)
     return 0

@@ -29,13 +29,13 @@ Reporter = Callable[[Store, str, str], object]
 
 
 def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
-    """Run all jobs of a plan under one parent run, then report what they say."""
+    """Train all runs of a plan under one parent run, then report on them. Returns the exit code."""
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
     display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
     hashes = [config_hash(each.config, prepare(each.config, display).corpus_hash) for each in planned.jobs]
     store = open_store(tracking.uri, tracking.folder, tracking.experiment)
-    # Two words for one configuration, such as seed=0,0, are one run.
+    # Two overrides with the same configuration, such as seed=0,0, are one run.
     names = {
         key: run_name(each.config, each.choices, planned.keys)
         for key, each in zip(hashes, planned.jobs, strict=True)
@@ -56,7 +56,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
             _launch(planned, sweep, len(names), display)
         status, reason = _verdict(sweep, names)
     except Interrupted:
-        pass  # a second wish: the runs are left where they are
+        pass  # a second signal: the runs are left as they are
     finally:
         if interruption.reason():
             status, reason = Status.KILLED, interruption.reason()
@@ -70,7 +70,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
 
 
 def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
-    """Have Hydra's launcher train what is left. How that went stands in the store, also where a process dies."""
+    """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
     failure = None
@@ -85,11 +85,11 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
             _close_abandoned(sweep, died)
     if failure and not interruption.reason():
         why = str(failure).rstrip(".")
-        display.error(f"{why}. What has finished stands; the same command goes on with the rest.")
+        display.error(f"{why}. The runs that finished are kept; the same command trains the rest.")
 
 
 def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
-    """Close the runs whose process on this machine is gone, with what it ``died`` of (process -> words)."""
+    """Close the runs whose process on this machine is gone. ``died``: process -> the reason."""
     for child in sweep.newest().values():
         host, _, process = child.tags.get("minibert.process", "").rpartition(":")
         if child.status != Status.RUNNING or host != socket.gethostname() or psutil.pid_exists(int(process)):
@@ -101,20 +101,20 @@ def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
 
 
 def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> bool:
-    """Print and keep the report on a sweep. It comes last, and what goes wrong in it is one line."""
+    """Let ``report`` write and print the report on a sweep. An error in it is one line."""
     try:
         report(sweep.store, study, sweep.id)
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
         again = shlex.join(["python", "-m", "minibert.report", study])
-        display.note(f"The runs are recorded, and `{again}` tries again.")
+        display.note(f"The runs are recorded. `{again}` tries again.")
         return False
     return True
 
 
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
-    """Take the runs that have finished before, for any sweep, into this one. Returns how many are left."""
+    """Add the runs that finished before, in any sweep, to this one. Returns how many remain."""
     members = {child.config_hash for child in sweep.children() if child.status == Status.FINISHED}
     left = 0
     for run_hash, name in names.items():

@@ -1,4 +1,4 @@
-"""What composes and would mislead: settings that cannot act, studies of runs that differ in too much."""
+"""Refusals of what composes but misleads: settings without effect, and comparisons of too many factors."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -17,7 +17,7 @@ METRICS = (
     "eval/perplexity", "eval/nats_below_unigram", "tokens_seen", "tokens_predicted", "flops", "seconds",
     "gradient_norm/global",
 )  # fmt: skip
-"""What every run records."""
+"""Metrics of every run"""
 ROOMS = ("gradient_norm", "memory", "baseline", "data")
 """Rooms of metrics of every run, one a part of the network, of memory or of the text."""
 
@@ -35,10 +35,10 @@ def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> No
 
 
 def check_study(config: Config, swept: Sequence[Word]) -> None:
-    """Refuse a study of what no run records, and a sweep over more than it compares.
+    """Refuse a study of a metric that no run records, and a sweep over more than it compares.
 
-    A comparison is of runs that differ in the factor, in the setting that is tuned for each of its values, and in
-    their seed. ``config`` is that of any run. Raises :class:`MinibertError`.
+    The runs of a comparison differ only in the factor, in the setting that is tuned for each of its values, and in
+    the seed. ``config`` is that of any run. Raises :class:`MinibertError`.
     """
     study = config.study
     for name in ("factor", "tuned"):
@@ -52,14 +52,14 @@ def check_study(config: Config, swept: Sequence[Word]) -> None:
         fills = filled_keys(word.key) if word.is_group else {word.key}
         if not fills & {*compared, "seed"} and not word.key.startswith("seeds."):
             raise MinibertError(
-                f"{word.given}: is swept, but study.factor={study.factor} is what is compared, and the means of "
+                f"{word.given}: is swept, but the study compares study.factor={study.factor}, and the means of "
                 f"its values would mix the others. Allowed in this sweep: {', '.join([*compared, 'seed'])}. "
-                f"Give {word.key} one value, or take study.factor=null, which trains all runs and compares none."
+                f"Give {word.key} one value, or set study.factor=null, which trains all runs without a comparison."
             )
 
 
 def check_compared_runs(configs: Sequence[Config], swept: Sequence[Word]) -> None:
-    """Refuse a study whose runs its factor and their seeds do not tell apart. Raises :class:`MinibertError`."""
+    """Refuse a study in which two runs have the same factor and seed. Raises :class:`MinibertError`."""
     study = configs[0].study
     compared = [key for key in (study.factor, study.tuned) if key]
     for key in compared:
@@ -67,7 +67,7 @@ def check_compared_runs(configs: Sequence[Config], swept: Sequence[Word]) -> Non
             role = "factor" if key == study.factor else "tuned"
             raise MinibertError(
                 f"study.{role}={key}: no run of this sweep has it, with the options chosen. "
-                "Allowed: a setting that they have."
+                "Allowed: a setting of these runs."
             )
     seen: dict[tuple, Config] = {}
     for config in configs if study.factor else ():
@@ -81,14 +81,14 @@ def check_compared_runs(configs: Sequence[Config], swept: Sequence[Word]) -> Non
 
 
 def value_at(config: Any, key: str) -> Any:
-    """The value of a setting, or None where the options chosen have no such setting."""
+    """The value of a setting, or None if the options chosen have no such setting."""
     for part in key.split("."):
         config = getattr(config, part, None)
     return config
 
 
 def _idle(key: str, config: Config) -> str | None:
-    """Why a setting changes nothing in a run, and what to do; None if it does."""
+    """Why a setting has no effect on a run, and what is allowed; None if it has an effect."""
     group = key.split(".")[0]
     if group == "masking" and not config.objective.mlm:
         return "has no effect without masked tokens to predict. Allowed with objective.mlm=true."
@@ -120,7 +120,7 @@ def _allows(values: tuple | bool, value: Any) -> bool:
 
 
 def _word(owner: str, field: str) -> str:
-    """How a neighbour is chosen: by its group, where it names the option."""
+    """The word that sets a neighbouring field: its group, if the field names the option."""
     return owner if field in ("name", "source") else f"{owner}.{field}"
 
 
@@ -134,7 +134,7 @@ def _refuse_empty_lanes(word: Word, config: Config) -> None:
     if word.key == "training.lanes" and training.lanes > share:
         parts = f" / training.accumulation={training.accumulation}" if training.accumulation > 1 else ""
         raise MinibertError(
-            f"training.lanes={training.lanes}: more lanes than sequences, so that some would compute nothing. "
+            f"training.lanes={training.lanes}: more lanes than sequences, so some would have nothing to compute. "
             f"Allowed: at most {share} (training.batch_size={training.batch_size}{parts})."
         )
 
@@ -185,7 +185,7 @@ def check_metric(metric: str, config: Config) -> None:
 
 
 def _occasional_metrics(config: Config) -> list[str]:
-    """Beside :data:`METRICS`, what a run of this configuration records."""
+    """The metrics that a run of this configuration records besides :data:`METRICS`."""
     found = [f"train/{task}_{what}" for task in ("mlm", *config.objective.tasks) for what in ("loss", "accuracy")]
     found += RANGE_TEST_METRICS if config.schedule.name == "range_test" else ()
     found += ["masking/rate"] if isinstance(config.masking, ChangingMaskingConfig) else []
@@ -195,7 +195,7 @@ def _occasional_metrics(config: Config) -> list[str]:
 
 
 def _is_rate(metric: str, config: Config) -> bool:
-    """Whether it is the held-out loss at one of the further rates."""
+    """Whether the metric is the held-out loss at one of ``evaluation.rates``."""
     start, _, rate = metric.rpartition("/")
     try:
         given = float(rate)

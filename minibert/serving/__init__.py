@@ -2,7 +2,7 @@
 
 
 def _load_pyfunc(path: str):
-    """Opens models whose record names this package as their loader."""
+    """Load a model whose record names this package as its loader."""
     from minibert.serving import mlflow_model
 
     return mlflow_model._load_pyfunc(path)

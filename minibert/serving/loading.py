@@ -1,4 +1,4 @@
-"""A tracked run back as a model."""
+"""A recorded run as a model."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class LoadedRun:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What a tracked run has left behind, its parameters not read yet."""
+    """What the store has of a run. Its parameters are not read yet."""
 
     id: str
     config: Config
@@ -50,11 +50,11 @@ class SavedRun:
         path = self.folder / "tokenizer.json"
         tokenizer = load_tokenizer(path)
         if self.tokenizer_hash not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
-            raise MinibertError(f"{path}: is damaged, or another than run {self.id} was trained with.")
+            raise MinibertError(f"{path}: is damaged, or not the tokenizer that run {self.id} was trained with.")
         return tokenizer
 
     def load_parameters(self, model: MiniBERT, step: int) -> None:
-        """Give ``model`` the parameters of a kept step. Raises :class:`MinibertError` where that was not kept."""
+        """Copy the parameters of a kept step into ``model``. Raises :class:`MinibertError` if it was not kept."""
         if step not in self.checkpoints:
             kept = ", ".join(map(str, self.checkpoints)) or "none"
             raise MinibertError(f"Run {self.id} has no checkpoint of step {step}. Kept steps: {kept}.")
@@ -63,10 +63,10 @@ class SavedRun:
 
 
 def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = None) -> SavedRun:
-    """The tracked run of this id, in the store at ``uri`` or in ``folder``: by default that of this checkout.
+    """The recorded run of this id, in the store at ``uri`` or in ``folder``; by default in that of this checkout.
 
-    In place of the id stand the first eight characters of it, a name, or ``last``. Raises :class:`MinibertError` when
-    there is no such run, or when it kept no checkpoint.
+    ``run_id`` may be the first characters of the id, a name, or ``last``. Raises :class:`MinibertError` if there is
+    no such run, or if it kept no checkpoint.
     """
     store = open_existing_store(uri, folder)
     return saved_run(store, find_run_id(store.client, run_id))
@@ -90,11 +90,11 @@ def saved_run(store: Store, run_id: str) -> SavedRun:
 def load_run(
     run_id: str, step: int | None = None, uri: str | None = None, folder: Path | str | None = None
 ) -> LoadedRun:
-    """Model, tokenizer and configuration of a tracked run, at its last kept checkpoint or at the one of ``step``.
+    """Model, tokenizer and configuration of a recorded run, at the kept checkpoint of ``step`` or at the last one.
 
-    ``run_id`` may be the first eight characters of the id, a name, or ``last``. ``uri`` is the MLflow store, ``folder``
-    that of a local one; the default is the store of this checkout. Raises :class:`MinibertError` when there is no such
-    run, or no checkpoint of that step.
+    ``run_id`` may be the first characters of the id, a name, or ``last``. ``uri`` is the address of the MLflow store,
+    ``folder`` that of a local one; the default is the store of this checkout. Raises :class:`MinibertError` if there
+    is no such run, or no checkpoint of that step.
     """
     return load_saved(find_run(run_id, uri, folder), step)
 
@@ -111,13 +111,13 @@ def _step(path: Path) -> int:
     number = path.stem.removeprefix("step_")
     if not (number.isascii() and number.isdecimal()):
         raise MinibertError(
-            f"{path}: is named after no step. Allowed: step_<number>.safetensors. Move it out of that folder."
+            f"{path}: its name gives no step. Allowed: step_<number>.safetensors. Move it out of that folder."
         )
     return int(number)
 
 
 def _read_config(path: Path) -> Config:
-    """A run's config.yaml. Its last entry is ``seeds.dropout``: a file without it was cut short."""
+    """The config.yaml of a run. Its last entry is ``seeds.dropout``; a file without it is incomplete."""
     try:
         plain = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, RecursionError) as error:
@@ -125,5 +125,7 @@ def _read_config(path: Path) -> Config:
         raise MinibertError(f"{path}: cannot be read as the configuration of a run ({reason}).") from error
     seeds = plain.get("seeds") if isinstance(plain, dict) else None
     if not isinstance(plain, dict) or not isinstance(seeds, dict) or "dropout" not in seeds:
-        raise MinibertError(f"{path}: is no configuration of a run, or was cut short: it lacks seeds.dropout.")
+        raise MinibertError(
+            f"{path}: is not the configuration of a run, or is incomplete: it lacks seeds.dropout."
+        )
     return cast(Config, restore(plain, source=str(path)))

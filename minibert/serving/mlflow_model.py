@@ -1,7 +1,7 @@
-"""A trained network for those who only want answers: fill-mask and sentence embeddings, also as an MLflow model.
+"""A trained network that answers: fill-mask and sentence embeddings, also as an MLflow model.
 
 The MLflow model is a folder with parameters, tokenizer and minibert's own code. MLflow loads it through
-:func:`_load_pyfunc`, so nothing in it is pickled, and it keeps working whatever becomes of the checkout:
+:func:`_load_pyfunc`, so nothing in it is pickled, and it needs no checkout:
 
     mlflow models serve -m runs:/<run id>/model --env-manager local
 """
@@ -25,7 +25,7 @@ from minibert.model.saved import load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
 
 BATCH = 32
-"""Texts computed at once"""
+"""Texts in one pass"""
 
 REQUIREMENTS = ("hydra-core", "mlflow", "numpy", "omegaconf", "safetensors", "scipy", "tokenizers")
 """What the code of a served model imports"""
@@ -54,7 +54,9 @@ def fill_mask(
         masked = ids == tokenizer.token_to_id("[MASK]")
         for text, row in zip(chunk, masked, strict=True):
             if not row.any():
-                raise MinibertError(f"{_shortened(text)}: has no [MASK] to fill. Allowed: at least one a text.")
+                raise MinibertError(
+                    f"{_shortened(text)}: has no [MASK] to fill. Allowed: at least one in each text."
+                )
         logits, _ = model.forward(ids, real, predicted=masked)
         ranked = iter(_likeliest(logits, tokenizer, top_k))
         filled += [[next(ranked) for _ in range(row.sum())] for row in masked]
@@ -82,10 +84,10 @@ class ServedModel:
         self.tokenizer = tokenizer
 
     def predict(self, model_input, params: Mapping | None = None) -> list:
-        """Of ``fill-mask``, text -> mask -> [{"token", "probability"}, ...]; of ``embedding``, text -> D numbers.
+        """For ``fill-mask``, text -> mask -> [{"token", "probability"}, ...]; for ``embedding``, text -> D numbers.
 
-        ``model_input`` is a DataFrame whose first column holds the texts. What is wrong with them is raised as
-        MLflow's own exception, whose message its server passes on to the client.
+        ``model_input`` is a DataFrame whose first column holds the texts. An error in them is raised as MLflow's own
+        exception, whose message its server sends to the client.
         """
         from mlflow.exceptions import MlflowException
 
@@ -108,7 +110,7 @@ class ServedModel:
 
 def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
     """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`."""
-    from minibert.tracking.models import MODEL, log_model  # a served model does without that room
+    from minibert.tracking.models import MODEL, log_model  # a served model does not need it
 
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -157,7 +159,7 @@ def save_served_model(
 
 
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
-    """What :func:`_load_pyfunc` reads. The parameters keep the hash of the tokenizer that they go with."""
+    """What :func:`_load_pyfunc` reads. The file of parameters keeps the hash of their tokenizer."""
     content = tokenizer.to_str(pretty=True).encode()
     about = {"model": asdict(model.config), "tokenizer": hashlib.sha256(content).hexdigest()}
     save_checkpoint(folder / "parameters.safetensors", dict(model.params), about)
@@ -170,15 +172,15 @@ def _load_pyfunc(path: str) -> ServedModel:
     tensors, about = load_checkpoint(parameters)
     tokenizer = load_tokenizer(vocabulary)
     if about.get("tokenizer") not in (None, hashlib.sha256(vocabulary.read_bytes()).hexdigest()):
-        raise MinibertError(f"{vocabulary}: is damaged, or another than the model was trained with.")
+        raise MinibertError(f"{vocabulary}: is damaged, or not the tokenizer that the model was trained with.")
     return ServedModel(build_recorded(tensors, about, parameters), tokenizer)
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:
-    """Texts in chunks of n, their ids (n, T), and where these are tokens rather than padding, (n, T) bool."""
+    """Chunks of n texts, their ids (n, T), and which of these are tokens, not padding, (n, T) bool."""
     for text in texts:
         if not isinstance(text, str):
-            raise MinibertError(f"texts: {type(text).__name__} was given. Allowed: a list of strings.")
+            raise MinibertError(f"texts: got {type(text).__name__}. Allowed: a list of strings.")
     padding = tokenizer.token_to_id("[PAD]")
     for start in range(0, len(texts), BATCH):
         chunk = texts[start : start + BATCH]
@@ -191,7 +193,7 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequen
 
 
 def _likeliest(logits: np.ndarray, tokenizer: Tokenizer, top_k: int) -> list[list[tuple[str, float]]]:
-    """logits (P, V) -> for each row the ``top_k`` tokens of the tokenizer, in falling order of probability.
+    """logits (P, V) -> for each row the ``top_k`` most probable tokens of the tokenizer, in that order.
 
     Probabilities are over all V rows of the model's table, which may be more than there are tokens.
     """

@@ -105,7 +105,7 @@ def test_inspecting_twice_adds_nothing_twice_and_leaves_the_run_finished(inspect
 
 def test_it_says_what_it_does_and_what_cannot_be_had(inspected):
     _, _, printed = inspected
-    assert "left out, for they need the course of training: from_the_update" in printed
+    assert "left out, because they need the updates of training: from_the_update" in printed
     assert "step 4 (2 of 3)" in printed
 
 

@@ -312,9 +312,9 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
         ("tokenizer.json", lambda content: content[: len(content) // 2], "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"", "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"{}", "cannot be read as a tokenizer"),
-        ("tokenizer.json", lambda content: content.replace(b'"s"', b'"S"'), "is damaged, or another than run"),
+        ("tokenizer.json", lambda content: content.replace(b'"s"', b'"S"'), "is damaged, or not the tokenizer that run"),
         ("checkpoints/step_8.safetensors", lambda content: content[:-1] + b"\x00", "does not match its checksum"),
-        ("checkpoints/step_abc.safetensors", lambda content: b"", "is named after no step"),
+        ("checkpoints/step_abc.safetensors", lambda content: b"", "its name gives no step"),
         ("checkpoints/step_9.safetensors", lambda content: b"", "broken, or not one of minibert's"),
     ],
 )
@@ -341,7 +341,7 @@ def test_a_served_model_tells_a_tokenizer_that_is_not_its_own(model, tokenizer, 
     _save_network(tmp_path, model, tokenizer)
     path = tmp_path / "tokenizer.json"
     path.write_text(path.read_text().replace('"sea"', '"see"'))
-    with pytest.raises(MinibertError, match=r"tokenizer\.json: is damaged, or another than"):
+    with pytest.raises(MinibertError, match=r"tokenizer\.json: is damaged, or not the tokenizer"):
         _load_pyfunc(str(tmp_path))
 
 

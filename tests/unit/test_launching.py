@@ -34,7 +34,7 @@ def test_the_end_of_a_process_is_said_in_words(exit_code, words):
             TerminatedWorkerError("A worker ended.\n\nThe exit codes are {SIGKILL(-9), SIGKILL(-9)}\n"),
             "A worker process was killed by SIGKILL (out of memory?)",
         ),
-        (TerminatedWorkerError("A worker ended."), "A worker process was ended without a word"),
+        (TerminatedWorkerError("A worker ended."), "A worker process was ended for an unknown reason"),
         (OSError("No space left\n\non device"), "OSError: No space left"),
         (ValueError(), "ValueError: no message"),
     ],

@@ -109,7 +109,7 @@ def test_a_sweep_over_texts_composes_each_of_them():
         ("seed=range(3,0)", "a range that is not empty"),
         ("seed=range(0,3,0)", "has no values"),
         ("seed=range(0,100000000000)", "more than 10000 values"),
-        ("position=glob(ropes*)", "stands for none"),
+        ("position=glob(ropes*)", "matches no name"),
         ("masking", "key=value"),
     ],
 )  # fmt: skip
