@@ -1,12 +1,13 @@
 """Requests to end: Ctrl-C, SIGTERM, or the death of the process of the sweep.
 
-A training step must not be interrupted. Within :func:`deferred`, a signal is only noted, and the training loop asks
-for the :func:`reason` after every step. Elsewhere a signal raises :class:`Interrupted` at once. A request stays:
-later runs in the same process do not begin.
+A training step must not be interrupted. Within :func:`deferred`, a signal is only noted, and the training loop
+asks for the :func:`reason` after every step. Elsewhere a signal raises :class:`Interrupted` at once. A request
+stays: later runs in the same process do not begin.
 
-One request can arrive more than once. A terminal signals every process of a group, and the parent passes its signal
-on; so do ``timeout``, ``make`` and cluster managers. So a signal within a second of another one is the same request,
-and so is any SIGTERM to the worker of a sweep. A later signal is a second request, which always raises.
+One request can arrive more than once. A terminal signals every process of a group, and the parent passes its
+signal on; so do ``timeout``, ``make`` and cluster managers. So a signal within a second of another one is the
+same request, and so is any SIGTERM to the worker of a sweep. A later signal is a second request, which always
+raises.
 """
 
 import multiprocessing
@@ -40,9 +41,9 @@ class _State:
 def watch(follow_parent: bool = False) -> None:
     """Take SIGINT and SIGTERM as requests to end.
 
-    With ``follow_parent``, a worker that the launcher of a sweep started also takes the end of its parent for one. It
-    defers all signals: raised between two runs, a signal would end the worker, and with it the sweep. The parent of
-    a process that no launcher started is a shell, whose end means nothing.
+    With ``follow_parent``, a worker that the launcher of a sweep started also takes the end of its parent for
+    one. It defers all signals: raised between two runs, a signal would end the worker, and with it the sweep.
+    The parent of a process that no launcher started is a shell, whose end means nothing.
     """
     parent = multiprocessing.parent_process()
     if follow_parent and parent is not None and _State.parent is None:

@@ -61,8 +61,8 @@ def read_arguments(
 ) -> Schema:
     """The words of a command line as an instance of a door's dataclass.
 
-    ``older`` are other names that are still read: name -> key. A name that begins with ``--`` may have its value in
-    the next word. A word without an equals sign is the value of the key ``bare``, if there is one.
+    ``older`` are other names that are still read: name -> key. A name that begins with ``--`` may have its value
+    in the next word. A word without an equals sign is the value of the key ``bare``, if there is one.
 
     Raises :class:`MinibertError` for an unknown key, a key without a value, and a required key that is missing.
     """

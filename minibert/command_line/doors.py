@@ -50,7 +50,7 @@ def overview() -> str:
 
 
 def enter(module: str, *words: list[str]) -> None:
-    """Import a module, and end the process with what its ``main`` returns. Without ``words``, it reads sys.argv."""
+    """Import a module, and end the process with what its ``main`` returns; that reads sys.argv without words."""
     _leave_on_signal()  # before anything that takes time is imported
     from minibert import interruption
 

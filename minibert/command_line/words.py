@@ -1,9 +1,9 @@
 """The words of a command line: ``key=value``, read by the type of what they set.
 
-A text is the right-hand side as it stands: ``data.split=train[:1%]``, ``data.revision=7e91234``. So is each name in
-a list of text. Everything else follows Hydra's grammar. The values of a sweep are separated by commas, or written as
-``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a part of a text. In a sweep, it
-separates the values of ``data.*``, and a text with a comma is put in quotes.
+A text is the right-hand side as it stands: ``data.split=train[:1%]``, ``data.revision=7e91234``. So is each name
+in a list of text. Everything else follows Hydra's grammar. The values of a sweep are separated by commas, or
+written as ``choice(...)``, ``range(...)`` or ``glob(...)``. In a single run, a comma is a part of a text. In a
+sweep, it separates the values of ``data.*``, and a text with a comma is put in quotes.
 """
 
 import re

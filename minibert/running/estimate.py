@@ -25,7 +25,7 @@ class Estimate:
         self._first: tuple[float, float] | None = None
 
     def note(self, children) -> tuple[float, float]:
-        """The time of the first call and the runs done until then, which say nothing about the speed of this process."""
+        """The time of the first call and the runs done until then: these say nothing about the present speed."""
         if self._first is None:
             self._first = (time.time(), self._share(children))
         return self._first

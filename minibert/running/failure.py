@@ -26,6 +26,6 @@ def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertErro
     run.log_npz("failure/batch.npz", arrays)
     run.log_dict(to_dict(location), "failure/location.json")
     return MinibertError(
-        f"{error} {describe(location)} Among the artifacts of the run are the batch, failure/batch.npz, and the last "
-        f"good parameters, {last_good}."
+        f"{error} {describe(location)} Among the artifacts of the run are the batch, failure/batch.npz, and the "
+        f"last good parameters, {last_good}."
     )

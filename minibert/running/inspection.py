@@ -1,11 +1,11 @@
 """Diagnostics on the checkpoints that a run kept, computed after the run has ended.
 
-The diagnostics of a checkpoint of step s get the same batch and the same dropout masks that training continued with
-from there. So the values are, bit for bit, those that the run would have recorded with the diagnostic on.
+The diagnostics of a checkpoint of step s get the same batch and the same dropout masks that training continued
+with from there. So the values are, bit for bit, those that the run would have recorded with the diagnostic on.
 
-Three limits. A diagnostic that needs the optimizer's update cannot be computed afterwards. A run with Lookahead keeps
-its slow weights, and the diagnostics are of these. Masking and curricula that change during training are taken as
-they are at the start of a run.
+Three limits. A diagnostic that needs the optimizer's update cannot be computed afterwards. A run with Lookahead
+keeps its slow weights, and the diagnostics are of these. Masking and curricula that change during training are
+taken as they are at the start of a run.
 """
 
 from dataclasses import dataclass, replace
@@ -96,7 +96,8 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     if record.corpus_hash not in (None, data.corpus_hash):
         raise MinibertError(
             f"run={asked.run}: it was trained on another corpus than data.{config.data.name} gives now "
-            f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). Put the former text back to inspect the run."
+            f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). "
+            "Put the former text back to inspect the run."
         )
     model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     diagnostics = Diagnostics(chosen, steps, config.training.steps, record)

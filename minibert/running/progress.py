@@ -30,8 +30,8 @@ PLAIN_SECONDS = 30.0
 MOST_ROWS = 60
 """Most runs in the table at the end of a sweep: those with the lowest losses"""
 HINT = (
-    "The loss is above that of the bigram model, which knows only the preceding word: the network has not learnt to "
-    "use the context yet. Try more training.steps or another optimizer.learning_rate."
+    "The loss is above that of the bigram model, which knows only the preceding word: the network has not learnt "
+    "to use the context yet. Try more training.steps or another optimizer.learning_rate."
 )
 
 
@@ -46,7 +46,7 @@ class Display:
 
     @classmethod
     def silent(cls) -> "Display":
-        """A display that prints errors only, for the runs of a sweep: the display of the sweep shows their progress."""
+        """A display that prints errors only, for the runs of a sweep: that has a display of its own."""
         return cls(quiet=True)
 
     def start(self, title: str) -> None:

@@ -65,8 +65,8 @@ class SavedRun:
 def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = None) -> SavedRun:
     """The recorded run of this id, in the store at ``uri`` or in ``folder``; by default in that of this checkout.
 
-    ``run_id`` may be the first characters of the id, a name, or ``last``. Raises :class:`MinibertError` if there is
-    no such run, or if it kept no checkpoint.
+    ``run_id`` may be the first characters of the id, a name, or ``last``. Raises :class:`MinibertError` if there
+    is no such run, or if it kept no checkpoint.
     """
     store = open_existing_store(uri, folder)
     return saved_run(store, find_run_id(store.client, run_id))
@@ -92,9 +92,9 @@ def load_run(
 ) -> LoadedRun:
     """Model, tokenizer and configuration of a recorded run, at the kept checkpoint of ``step`` or at the last one.
 
-    ``run_id`` may be the first characters of the id, a name, or ``last``. ``uri`` is the address of the MLflow store,
-    ``folder`` that of a local one; the default is the store of this checkout. Raises :class:`MinibertError` if there
-    is no such run, or no checkpoint of that step.
+    ``run_id`` may be the first characters of the id, a name, or ``last``. ``uri`` is the address of the MLflow
+    store, ``folder`` that of a local one; the default is the store of this checkout. Raises
+    :class:`MinibertError` if there is no such run, or no checkpoint of that step.
     """
     return load_saved(find_run(run_id, uri, folder), step)
 

@@ -84,10 +84,11 @@ class ServedModel:
         self.tokenizer = tokenizer
 
     def predict(self, model_input, params: Mapping | None = None) -> list:
-        """For ``fill-mask``, text -> mask -> [{"token", "probability"}, ...]; for ``embedding``, text -> D numbers.
+        """For ``fill-mask``, text -> mask -> [{"token", "probability"}, ...]; for ``embedding``, text -> D
+        numbers.
 
-        ``model_input`` is a DataFrame whose first column holds the texts. An error in them is raised as MLflow's own
-        exception, whose message its server sends to the client.
+        ``model_input`` is a DataFrame whose first column holds the texts. An error in them is raised as MLflow's
+        own exception, whose message its server sends to the client.
         """
         from mlflow.exceptions import MlflowException
 

@@ -51,7 +51,7 @@ class Record:
         return found
 
     def artifact_folder(self, name: str) -> Path | None:
-        """The local folder of the artifacts under ``name``, for atomic writes in place; None when they are remote."""
+        """The local folder of the artifacts under ``name``, to write in place; None if they are remote."""
         if self._artifacts.folder is None:
             return None
         folder = self._artifacts.folder / name

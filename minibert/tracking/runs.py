@@ -189,7 +189,7 @@ class Run(Record):
     def log_dataset(
         self, name: str, digest: str, source: str, profile: Mapping[str, Any], context: str = "training"
     ) -> None:
-        """Record the corpus: name, content hash, origin and statistics, which MLflow shows as the run's dataset."""
+        """Record the corpus: name, content hash, origin and statistics. MLflow shows it as the run's dataset."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(

@@ -104,8 +104,8 @@ def open_existing_store(
     place = _find_place(uri, folder)
     if place.database is not None and not place.database.exists():
         raise MinibertError(
-            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder of "
-            "a store, or run something first."
+            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder "
+            "of a store, or run something first."
         )
     with store_errors(place.address, "open it"), at_once():
         client = _client(place)
