@@ -516,3 +516,7 @@ class TestRecordingAndDrawing:
 
     def test_without_a_training_loss_there_is_no_page(self):
         assert draw_health(Kept()) == {}
+
+
+def test_the_documentation_has_a_row_for_every_issue():
+    assert all(f"``{issue}``" in detect_training_issues.__doc__ for issue in CHECKS)
