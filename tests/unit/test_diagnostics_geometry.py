@@ -336,7 +336,7 @@ def test_a_healthy_history_and_one_that_recovers_are_not_collapsed():
         ),
         (lambda: compute_representation_geometry(np.ones((2, 3, 4)), token_ids=np.ones(6)), r"token_ids.*\(6,\)"),
         (lambda: compute_anisotropy(np.ones((1, 3))), "At least 2"),
-        (lambda: compute_isotropy(np.array([[np.nan, 1.0]])), "infinite or no number"),
+        (lambda: compute_isotropy(np.array([[np.nan, 1.0]])), "infinite or NaN"),
         (lambda: compute_intrinsic_dimension(np.ones((2, 3))), "At least 3"),
         (lambda: compute_intrinsic_dimension(np.ones((9, 3)), discard=1), "discard=1"),
         (lambda: compute_norms_by_token(np.ones((2, 3)), np.array([1]), np.ones(4)), "one id for each"),

@@ -400,7 +400,7 @@ class TestNonFinite:
 
         found = locate(plant)
         assert (found.stage, found.array, found.layer) == ("gradients", "layers.0.feed_forward.in.weight", 0)
-        # Infinities of both signs in one sum are a NaN: the order of summation, and so the kernel, decides how many.
+        # Infinities of both signs in one sum are a NaN: the order of summation, and so the kernel, decides which
         assert found.infinities + found.nans == 16 * 24
         assert "gradient of layers.0.feed_forward.in.weight" in describe(found)
 
@@ -496,7 +496,7 @@ class TestRecordingAndDrawing:
         drawn = draw_health(Kept(FAULTS["gradient spikes"][0]))["health"]
         texts = " ".join(text.get_text() for text in drawn.figure.findobj(lambda each: hasattr(each, "get_text")))
         assert "Exploding gradients (warning)." in texts
-        assert drawn.caption.startswith("1 finding. Looked for: divergence")
+        assert drawn.caption.startswith("1 finding. Checked: divergence")
         drawn.figure.savefig(BytesIO(), format="png", dpi=30)
 
     def test_the_page_of_a_healthy_run_is_calm(self):

@@ -388,7 +388,7 @@ def test_a_package_brings_what_its_modules_register(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("from own_package import inner")
     (package / "inner.py").write_text(
-        "from minibert.diagnostics import diagnostic\n\n\n@diagnostic('from_inner')\ndef look(loss):\n    return loss\n"
+        "from minibert.diagnostics import diagnostic\n\n@diagnostic('from_inner')\ndef inner(loss): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert [each.name for each in choose([], ["own_package"])] == ["from_inner"]

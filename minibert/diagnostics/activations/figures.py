@@ -77,19 +77,19 @@ def plot_units(record) -> dict[str, Drawing]:
 
 @drawing("activations")
 def plot_unit_activity(record) -> dict[str, Drawing]:
-    """The histogram of how often units are active, by layer, at the first and at the last look."""
-    looks = record.arrays("feed_forward_units")
-    if not looks:
+    """The histogram of how often units are active, by layer, at the first and at the last measured step."""
+    recorded = record.arrays("feed_forward_units")
+    if not recorded:
         return {}
-    first, last = min(looks), max(looks)
-    names = [name for name in looks[last] if name.endswith("/share")]
+    first, last = min(recorded), max(recorded)
+    names = [name for name in recorded[last] if name.endswith("/share")]
     names.sort(key=lambda name: locate(name).depth)
     figure, panels = small_panels(len(names))
     edges = np.linspace(0, 1, 41)
     for name, panel in zip(names, panels, strict=True):
-        panel.hist(looks[last][name], edges, color=COLOURS[5], label=f"step {last:,}")
-        if name in looks[first]:
-            panel.hist(looks[first][name], edges, color="0.3", histtype="step", label=f"step {first:,}")
+        panel.hist(recorded[last][name], edges, color=COLOURS[5], label=f"step {last:,}")
+        if name in recorded[first]:
+            panel.hist(recorded[first][name], edges, color="0.3", histtype="step", label=f"step {first:,}")
         title = name.removesuffix("/share").replace("_", " ")
         finish(panel, "", "", title)
     label_once(figure, panels, "share of positions where active", "units")

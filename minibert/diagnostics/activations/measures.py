@@ -13,7 +13,7 @@ from minibert.errors import MinibertError
 from minibert.model.bert import ForwardCache
 
 BLOCK = 65536
-"""Numbers looked at together: they stay in the processor's cache from one pass over them to the next."""
+"""Numbers in a block: it stays in the processor's cache between two passes over it."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _blocks(array: np.ndarray) -> Iterable[np.ndarray]:
 def real_positions(attention_mask: np.ndarray | None) -> np.ndarray | None:
     """(B, T) bool, where tokens stand that are not padding; None when all are.
 
-    ``attention_mask`` is (B, T), or (B, T, T), where a real token is one that any may look at, or None.
+    ``attention_mask`` is (B, T), or (B, T, T), where a real token is one that any may attend to, or None.
     """
     if attention_mask is None:
         return None

@@ -38,9 +38,9 @@ class DependencyAttention:
     to_dependent_share: np.ndarray
     """Mean attention that a head pays to its dependent"""
     to_head_accuracy: np.ndarray
-    """Share of words that look at their head more than at any other word"""
+    """Share of words that attend more to their head than to any other word"""
     to_dependent_accuracy: np.ndarray
-    """Share of words that are looked at most by their head, among all other words"""
+    """Share of words that receive most attention from their head, among all other words"""
     to_head_uniform: float
     """What ``to_head_share`` is under uniform attention"""
     to_dependent_uniform: float
@@ -98,10 +98,10 @@ def encode_words(tokenizer, words: Sequence[str]) -> tuple[np.ndarray, np.ndarra
 def compute_dependency_attention(attention_weights, word_of_token, heads, relations=None, relation=None):
     """How much of each attention head's weight goes along the arcs of a treebank.    -> DependencyAttention
 
-    Tokens become words as in Clark et al.: what is looked at adds up over a word's tokens, who looks is averaged
-    over them. An arc i -> h counts in both directions: a[i, h], the word looking at its head, and a[h, i], the
-    head looking at its dependent. Accuracies ask whether the right word has the most among all other words of the
-    sentence, special tokens and the word itself aside: argmaxⱼ a[i, j] = h, and argmaxⱼ a[j, i] = h.
+    Tokens become words as in Clark et al.: attention to a word is summed over its tokens, attention
+    from a word is averaged over them. An arc i -> h counts in both directions: a[i, h], from the word to its head,
+    and a[h, i], from the head to its dependent. Accuracies ask whether the right word has the most among all other
+    words of the sentence, special tokens and the word itself aside: argmaxⱼ a[i, j] = h, and argmaxⱼ a[j, i] = h.
 
     Parameters
     ----------

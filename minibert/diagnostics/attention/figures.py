@@ -45,11 +45,11 @@ def _plot_patterns(record) -> dict[str, Drawing]:
     return {
         "entropy_share": Drawing(
             plot_heads_by_layer(entropy, "entropy / maximum", lambda layer: alike),
-            f"How widely each head looks: 1 is uniform attention (dashed), 0 is one token. {ROWS}",
+            f"How widely each head attends: 1 is uniform attention (dashed), 0 is one token. {ROWS}",
         ),
         "distance": Drawing(
             plot_heads_by_layer(distance, "distance (tokens)", lambda layer: uniform("distance", layer)),
-            f"How far each head looks; dashed, uniform attention. {ROWS}",
+            f"How far each head attends; dashed, uniform attention. {ROWS}",
         ),
         "patterns": Drawing(
             _plot_last_step(entropy, shares, uniform),
@@ -159,15 +159,15 @@ def _plot_head_distances(record) -> dict[str, Drawing]:
         panel.legend(frameon=False, fontsize=8, ncols=1 if len(histories) <= 6 else 2)
         drawn["head_distance"] = Drawing(
             figure,
-            "How unlike the heads of a layer look, as a mean over its pairs of heads and over rows of held-out "
-            f"sequences. 0: all look alike; {np.log(2):.3f}: no two of them look at the same token.",
+            "How different the heads of a layer are, as a mean over its pairs of heads and over rows of held-out "
+            f"sequences. 0: all are the same; {np.log(2):.3f}: no two of them attend to the same token.",
         )
     recorded = record.arrays("head_distances")
     if recorded:
         last = max(recorded)
         drawn["head_distances"] = Drawing(
             plot_head_distances(recorded[last]["distances"], recorded[last]["layers"]),
-            f"How unlike every two heads look at step {last:,}. Heads are ordered by the tree of their average "
+            f"How different every two heads are at step {last:,}. Heads are ordered by the tree of their average "
             f"linkage; branches that meet below the dashed line (a divergence of {CLOSE} nats) are one group.",
         )
     return drawn

@@ -1,4 +1,4 @@
-"""Pictures of attention weights themselves: maps, row i what token i looks at, and lines between tokens."""
+"""Figures of attention weights: maps, whose row i shows what token i attends to, and lines between tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -31,9 +31,13 @@ def plot_recorded_maps(record) -> dict[str, Drawing]:
     tokens = [str(token) for token in recorded[last]["tokens"]]
     layer, head = sharpest_head(maps[last])
     name = f"layer {layer}, head {head}"
-    said = "Row i of a map is what token i of a held-out sequence looks at, masked, in a pass without dropout."
+    said = (
+        "Row i of a map shows what token i of a held-out, masked sequence attends to, in a pass without dropout."
+    )
     return {
-        "maps": Drawing(plot_attention_maps(maps[last], f"step {last:,}"), f"All heads at the last look. {said}"),
+        "maps": Drawing(
+            plot_attention_maps(maps[last], f"step {last:,}"), f"All heads at the last measured step. {said}"
+        ),
         "maps_over_steps": Drawing(
             plot_attention_over_steps(maps), f"All heads in the course of training. {said}"
         ),
@@ -43,13 +47,15 @@ def plot_recorded_maps(record) -> dict[str, Drawing]:
         "sharpest_head": Drawing(
             visualize_attention_patterns(maps[last], tokens, layer, head),
             f"The same head, {name}, at step {last:,} with the tokens. To the right, a line from each token "
-            "(left) to those that it looks at (right), the darker the more.",
+            "(left) to those that it attends to (right); a darker line is a larger weight.",
         ),
     }
 
 
 def visualize_attention_patterns(attention_weights, tokens: Sequence[str], layer: int, head: int) -> "Figure":
-    """One head on one sequence: its map, and lines from each token to those that it looks at, the darker the more.
+    """One head on one sequence: its map, and lines from each token to those that it attends to.
+
+    A darker line is a larger weight.
 
     ``attention_weights``: for each layer (H, T, T) or (1, H, T, T), such as one array (L, H, T, T) or
     ``[layer.attention.weights for layer in cache.layers]``; ``tokens``: T texts. Layers and heads count from 0.
@@ -138,8 +144,8 @@ def plot_head_over_steps(maps: Mapping[int, np.ndarray], layer: int, head: int) 
         image = panel.imshow(np.asarray(maps[step][layer, head], np.float32), cmap=SEQUENTIAL, norm=scale)
         panel.set_title(f"step {step:,}", fontsize=10)
     figure.suptitle(f"layer {layer}, head {head}", fontsize=11)
-    figure.supxlabel("position looked at", fontsize=10)
-    figure.supylabel("position that looks", fontsize=10)
+    figure.supxlabel("position attended to", fontsize=10)
+    figure.supylabel("position that attends", fontsize=10)
     figure.colorbar(image, ax=panels.tolist(), label=SCALE_LABEL, shrink=0.7, extend="max")
     return figure
 
@@ -185,7 +191,7 @@ def _check_index(name: str, given: int, count: int) -> None:
 def _scale(weights=None):
     """From 0 to 1, or to what one in a thousand of the weights is above.
 
-    Most are far below one, and heads that look at everything would be all of one colour on an even scale.
+    Most are far below one, and heads that attend to everything would have one colour on an even scale.
     """
     from matplotlib.colors import PowerNorm
 
@@ -204,7 +210,7 @@ def _labelled_map(figure, panel, weights: np.ndarray, tokens: Sequence[str]) -> 
         panel.set_yticks(range(len(tokens)), tokens, fontsize=7)
         for label in [*panel.get_xticklabels(), *panel.get_yticklabels()]:
             label.set_parse_math(False)
-    panel.set(xlabel="token looked at", ylabel="token that looks")
+    panel.set(xlabel="token attended to", ylabel="token that attends")
     figure.colorbar(image, ax=panel, label=SCALE_LABEL, shrink=0.6)
 
 
@@ -212,7 +218,7 @@ def _lines(panel, weights: np.ndarray, tokens: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgb
 
-    # What is no darker than a look at everything alike says nothing, and would be most of the lines.
+    # Weights up to that of uniform attention would be most of the lines, and say nothing.
     asking, seen = np.nonzero(weights > 1.5 / len(tokens))
     colours = np.empty((len(asking), 4))
     colours[:, :3] = to_rgb(COLOURS[0])

@@ -1,7 +1,7 @@
-"""What attention weights tell: how widely each head looks, how far, at what, and how unlike the others.
+"""Measures of attention weights: how widely each head attends, how far, to what, and how heads differ.
 
-Every quantity is worked out row by row (a row is one position that asks: its weights over all positions sum to
-one) and averaged over the rows that count, in float64. Padding never counts: it neither asks nor is looked at.
+Every quantity is computed row by row, and averaged over the rows that count, in float64. A row is one position
+that attends: its weights over all positions sum to one. Padding neither attends nor is attended to.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 
 PATTERNS = ("self", "previous", "next")
-"""Where a row may look by its own place: at itself, at the position before it, at the one behind it"""
+"""Where a row may attend by its own place: at itself, at the position before it, at the one behind it"""
 CLOSE = 0.05
 """Nats: heads whose mean Jensen-Shannon divergence is below this are one group of :func:`cluster_heads`"""
 
@@ -27,13 +27,13 @@ class AttentionRows:
     places: np.ndarray
     """(N,) ints: at which position of its sequence each row stands"""
     visible: np.ndarray
-    """(N, T) bool: where each row may look"""
+    """(N, T) bool: where each row may attend"""
     input_ids: np.ndarray | None = None
     """(N, T): the tokens of each row's sequence"""
 
     @property
     def uniform(self) -> "AttentionRows":
-        """One head that looks at all it may look at alike, on the same rows: what to compare with."""
+        """One head with uniform attention on the same rows, to compare with."""
         weights = self.visible / self.visible.sum(axis=1, keepdims=True, dtype=np.float32)
         return AttentionRows(weights[None], self.places, self.visible, self.input_ids)
 
@@ -56,11 +56,11 @@ def attention_rows(
     ----------
     attention_weights : (B, H, R, T), before dropout, where R positions of each sequence ask; or (H, T, T) of one
         sequence. What is an :class:`AttentionRows` already is given back
-    attention_mask : (B, T) bool, True at real tokens, or (B, T, T) bool, True where i may look at j (a token
-        is real then where any may look at it); None where every row may look everywhere
+    attention_mask : (B, T) bool, True at real tokens, or (B, T, T) bool, True where i may attend to j (a token
+        is real then where any may attend to it); None where every row may attend to every position
     rows : (B, R) ints, which positions ask; None when all do
     chosen : (B, R) bool, which of these to count
-    input_ids : (B, T), for what goes by tokens
+    input_ids : (B, T), for measures that depend on tokens
 
     Raises :class:`MinibertError` for shapes that do not fit, and for rows that do not sum to one.
     """
@@ -96,7 +96,7 @@ def attention_rows(
     sequence, row = np.nonzero(counted)
     place = places[sequence, row]
     visible = mask[sequence] if mask.ndim == 2 else mask[sequence, place]
-    # A row that may look nowhere has no weights of its own: the network lets it look everywhere.
+    # A row that may attend to no position has no weights of its own: the network lets it attend to every position.
     sees = visible.any(axis=1)
     if not sees.all():
         sequence, row, place, visible = sequence[sees], row[sees], place[sees], visible[sees]
@@ -130,9 +130,9 @@ def join_rows(parts: list[AttentionRows]) -> AttentionRows:
 
 
 def compute_attention_entropy(attention_weights, attention_mask=None, rows=None, chosen=None, share: bool = False):
-    """Mean over rows i of Hᵢ = -Σⱼ wᵢⱼ log wᵢⱼ, for each head: how widely it looks.    -> (H,), nats
+    """Mean over rows i of Hᵢ = -Σⱼ wᵢⱼ log wᵢⱼ, for each head: how widely it attends.    -> (H,), nats
 
-    From 0, all weight on one token, to log nᵢ, the same weight on all nᵢ that row i may look at. With ``share``,
+    From 0, all weight on one token, to log nᵢ, the same weight on all nᵢ that row i may attend to. With ``share``,
     the mean of Hᵢ / log nᵢ, from 0 to 1, over the rows that have a choice (nᵢ > 1). No row at all gives NaN.
 
     Arguments and errors as in :func:`attention_rows`. Clark et al., "What Does BERT Look At?", BlackboxNLP 2019;
@@ -148,9 +148,9 @@ def compute_attention_entropy(attention_weights, attention_mask=None, rows=None,
 
 
 def compute_attention_distance(attention_weights, attention_mask=None, rows=None, chosen=None):
-    """Mean over rows i of Σⱼ wᵢⱼ |i - j|, for each head: how far it looks.    -> (H,), tokens
+    """Mean over rows i of Σⱼ wᵢⱼ |i - j|, for each head: how far it attends.    -> (H,), tokens
 
-    In a row that is packed with several pieces, whose positions start anew with each, a token looks into its own
+    In a row that is packed with several pieces, whose positions start anew with each, a token attends to its own
     piece only, and there |i - j| is the difference of the positions.
 
     Arguments and errors as in :func:`attention_rows`. "Attention distance" of Vig and Belinkov, "Analyzing the
@@ -172,9 +172,9 @@ def compute_attention_shares(
 ) -> dict[str, np.ndarray]:
     """Mean over rows of the weight on certain tokens, for each head.    -> {pattern: (H,)}, from 0 to 1
 
-    ``self`` is wᵢᵢ, ``previous`` wᵢ,ᵢ₋₁ and ``next`` wᵢ,ᵢ₊₁, each a mean over the rows that may look there. For
+    ``self`` is wᵢᵢ, ``previous`` wᵢ,ᵢ₋₁ and ``next`` wᵢ,ᵢ₊₁, each a mean over the rows that may attend to it. For
     every name and token id in ``tokens``, such as ``{"cls": 2, "sep": 3}``, the weight on all positions with this
-    token, over the rows that may look at one; ``input_ids`` is needed for that. NaN where there is no such row.
+    token, over the rows that may attend to one; ``input_ids`` is needed for that. NaN where there is no such row.
 
     Other arguments and errors as in :func:`attention_rows`. Clark et al., 2019; Kovaleva et al., "Revealing the
     Dark Secrets of BERT", EMNLP 2019.
@@ -188,7 +188,7 @@ def compute_attention_shares(
         shares[name] = _mean(taken.weights[:, number[there], column[there]])
     if tokens and taken.input_ids is None:
         raise MinibertError(
-            "input_ids: none were given. The share of attention on a token goes by them: give (B, T) ids."
+            "input_ids: none were given. They are needed for the share of attention on a token: give (B, T) ids."
         )
     for name, token in (tokens or {}).items():
         at = (taken.input_ids == token) & taken.visible
@@ -202,7 +202,7 @@ def compute_head_distances(attention_weights, attention_mask=None, rows=None, ch
     """Jensen-Shannon divergence between every two heads, as a mean over rows.    -> (H, H), nats
 
     JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2 with H the entropy: from 0, the same weights, to log 2 = 0.693,
-    no token that both look at. It is the divergence itself; its square root is a metric (Endres and Schindelin,
+    no token that both attend to. It is the divergence itself; its square root is a metric (Endres and Schindelin,
     2003).
 
     To compare heads of several layers, stack their weights along the axis of heads. Time is H² N T for N rows:

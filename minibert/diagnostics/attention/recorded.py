@@ -88,7 +88,7 @@ def head_distances(probe):
 def attention_maps(probe, data):
     """The attention of every head on the first held-out sequence, masked, without dropout, as arrays:
 
-    ``weights`` (L, H, T, T) float16, row i what token i looks at; ``tokens`` (T,) texts; ``input_ids`` (T,).
+    ``weights`` (L, H, T, T) float16, row i: what token i attends to; ``tokens`` (T,) texts; ``input_ids`` (T,).
     Padding is cut off. Of a sequence of more than 128 tokens it is the first 128, and rows then sum to less than
     one.
     """

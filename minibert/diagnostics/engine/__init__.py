@@ -1,1 +1,1 @@
-"""How diagnostics are registered, run and shown, whatever they measure."""
+"""How diagnostics are registered, run and shown."""

@@ -9,7 +9,7 @@ from minibert.errors import MinibertError
 
 
 def import_module(module: str) -> None:
-    """Import a module of the user's. Raises :class:`MinibertError` for whatever goes wrong in it."""
+    """Import a module of the user's. Raises :class:`MinibertError` if it cannot be imported."""
     allowed = "Allowed: a module on the Python path, such as a file in the working directory, without its .py."
     if not all(part.isidentifier() for part in module.split(".")):
         raise MinibertError(f"diagnostics.modules={module}: this is no name of a module. {allowed}")

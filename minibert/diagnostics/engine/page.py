@@ -15,14 +15,14 @@ from minibert.diagnostics.plotting.style import Drawing
 
 DOTS_PER_INCH = 130
 FIRST = ("health", "training")
-"""Rooms that a reader wants to see before all others"""
+"""Rooms that come first on the page"""
 SETTINGS = {
     "data.name": "corpus", "model.name": "model", "model.layers": "layers", "model.hidden_size": "hidden size",
     "model.position.name": "positions", "optimizer.name": "optimizer", "optimizer.learning_rate": "learning rate",
     "masking.rate": "masking rate", "training.steps": "steps", "training.batch_size": "batch size",
     "training.sequence_length": "sequence length", "seed": "seed",
 }  # fmt: skip
-"""Recorded parameter -> what it is called at the top of the page; all others are below, folded in"""
+"""Recorded parameter -> its name at the top of the page; all others are folded in below"""
 TITLES = {
     "activations/deviation": "Deviation of activations",
     "activations/range": "Range of activations",
@@ -30,8 +30,8 @@ TITLES = {
     "activations/unit_activity": "How often feed-forward units are active",
     "attention/entropy_share": "Attention entropy of each head",
     "attention/distance": "Attention distance of each head",
-    "attention/patterns": "What each head looks at, at the end",
-    "attention/patterns_over_steps": "What each head looks at, over training",
+    "attention/patterns": "What each head attends to, at the end",
+    "attention/patterns_over_steps": "What each head attends to, over training",
     "attention/maps": "Attention maps of all heads",
     "attention/maps_over_steps": "Attention maps over training",
     "attention/sharpest_head": "The head of the lowest entropy, with its tokens",
@@ -41,7 +41,7 @@ TITLES = {
     "geometry/quantities": "Geometry of hidden states",
     "geometry/norm_frequency": "Norm of a token and its frequency",
     "gradients/loss_components": "What each part of the network does to the loss",
-    "health/health": "What was looked for",
+    "health/health": "Issues that were checked",
     "landscape/coarse_slices": "Loss along the last update and a random direction",
     "landscape/slices": "Loss along lines through the network",
     "landscape/surface": "Loss over a plane of two random directions",
@@ -51,7 +51,7 @@ TITLES = {
     "spectra/hidden_spectra": "Spectra of hidden states",
     "training/lr_range": "Range test of the learning rate",
 }
-"""Room and name of a drawing -> its title, where the name alone does not say enough"""
+"""Room and name of a drawing -> its title, if the name alone does not say enough"""
 
 _logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def draw(record, drawings: Iterable[tuple[str, Callable]], complete: bool = True
 
 
 def _pictures(room: str, function, record, failed: dict[str, str]) -> dict[str, Picture]:
-    """What a function draws, as far as it can be drawn; what cannot goes to ``failed``."""
+    """The pictures of a function. Those that cannot be drawn go to ``failed``, with the reason."""
     pictures: dict[str, Picture] = {}
     try:
         for name, drawn in function(record).items():
@@ -112,7 +112,7 @@ def _pictures(room: str, function, record, failed: dict[str, str]) -> dict[str, 
                 pictures[name] = _picture(title, drawn)
             except Exception as error:
                 _report(failed, f"{room}/{name}", error)
-    except Exception as error:  # whatever is recorded, or a stranger's module draws: the others are drawn
+    except Exception as error:  # of damaged records, or of a user's module: the others are drawn
         _report(failed, f"{room}/{function.__name__}", error)
     return pictures
 
@@ -137,7 +137,7 @@ def _about(record) -> About:
 
 
 def _summary(record) -> str:
-    """The held-out loss that the run ended with, beside what counts of words give."""
+    """The last held-out loss, beside those of a unigram and a bigram model."""
     steps, losses = record.history("eval/loss")
     if not losses:
         return "No held-out loss is recorded."
@@ -205,7 +205,8 @@ def _room(room: str, pictures: Mapping[str, Picture]) -> str:
         source = base64.b64encode(picture.png).decode()
         parts.append(
             f'<figure id="{escape(room)}-{escape(name)}"><h3>{escape(picture.title)}</h3>'
-            f'<div class="scroll" tabindex="0"><img src="data:image/png;base64,{source}" style="--inches: {picture.inches:g}" '
+            f'<div class="scroll" tabindex="0"><img src="data:image/png;base64,{source}" '
+            f'style="--inches: {picture.inches:g}" '
             f'alt="{escape(picture.title)}"></div><figcaption>{escape(picture.caption)}</figcaption></figure>'
         )
     return "\n".join(parts)

@@ -79,7 +79,7 @@ def detect_mode_collapse(
     ================================================================  ==================  =============
     State of the Union addresses, 200 or 300 steps of AdamW           spread              share
     ================================================================  ==================  =============
-    healthy: default settings, all steps looked at from 0 on
+    healthy: default settings, all measured steps from 0 on
     tiny, pre-norm                                                    0.79 to 1.00        0.07 to 0.26
     tiny, post-norm                                                   0.97 to 0.99        0.06 to 0.12
     base, pre-norm                                                    0.34 to 1.00        0.05 to 0.36

@@ -18,7 +18,7 @@ SAME_POINT = 1e-5
 ROWS_AT_ONCE = 128
 """Of the matrix of distances, so many that the processor's cache holds them."""
 SAME_NORM = 6
-"""Decimals to which a norm is told from another, as a share of their mean."""
+"""Decimals to which two norms can be told apart, as a share of their mean."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def token_vectors(hidden_states: np.ndarray, chosen: np.ndarray | None = None, l
     if len(vectors) < least:
         raise MinibertError(f"{len(vectors)} vectors were given. At least {least} are needed: give more tokens.")
     if not np.isfinite(vectors).all():
-        raise MinibertError("hidden states: some are infinite or no number. Look at a step before they became so.")
+        raise MinibertError("hidden states: some are infinite or NaN. Give those of an earlier step.")
     return vectors
 
 
@@ -86,8 +86,8 @@ def compute_token_diversity(
     Parameters
     ----------
     hidden_states : (B, T, D)
-    attention_mask : (B, T), True at real tokens, or (B, T, T), True where i may look at j: only such pairs count
-    tokens : (B, T), True at those of them that are looked at; None is all
+    attention_mask : (B, T), True at real tokens, or (B, T, T), True where i may attend to j: only such pairs count
+    tokens : (B, T), True at those of them that are used; None is all
 
     Raises :class:`MinibertError` for another shape and where no sequence has two tokens.
     """
@@ -156,10 +156,10 @@ def compute_intrinsic_dimension(
     At most ``most`` points are taken, drawn with ``seed``. With so few, high dimensions come out too low: 1000
     points of a Gaussian in 10, 20, 50 and 192 dimensions give 9, 16, 31 and 68.
 
-    Points that all coincide have dimension 0. NaN where nothing tells the dimension: of two different points, and
-    where the two nearest neighbours are equally far from every point, to within 1e-5 of the root mean square norm, as
-    in a regular grid, on a line of equal steps or between orthogonal vectors of one length. There the density is not
-    even on that scale, which the method takes for granted: its d is without bounds.
+    Points that all coincide have dimension 0. NaN where the dimension is undefined: of two different points,
+    and if the two nearest neighbours are equally far from every point, to within 1e-5 of the root mean square
+    norm, as in a regular grid, on a line of equal steps or between orthogonal vectors of one length. The method
+    assumes an even density on that scale; without it, d has no bound.
 
     Raises :class:`MinibertError` for fewer than three vectors and a ``discard`` that is not in [0, 1).
     """
@@ -251,7 +251,7 @@ def compute_representation_geometry(
     attention_mask : (B, T) or (B, T, T), True at real tokens (:func:`compute_token_diversity`); None is all
     token_ids : (B, T), for the intrinsic dimension
     counts : (V,), with ``token_ids`` for the correlation of norm and frequency, which is left out without both
-    tokens : (B, T), True at those of the real tokens that are looked at; None is all
+    tokens : (B, T), True at those of the real tokens that are used; None is all
 
     Raises :class:`MinibertError` for shapes that do not fit and for fewer than three different tokens.
     """

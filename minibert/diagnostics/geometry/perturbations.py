@@ -48,7 +48,7 @@ _GROUPS = (
 
 
 def _pairs(groups: tuple[str, ...]) -> dict[str, str]:
-    """Each word of a pair -> the other; a word that stands in two pairs keeps the first."""
+    """Each word of a pair -> the other; a word of two pairs keeps the first."""
     pairs: dict[str, str] = {}
     for first, second in (group.split() for group in groups):
         pairs.setdefault(first, second)

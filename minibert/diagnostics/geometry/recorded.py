@@ -1,7 +1,7 @@
 """The geometry of hidden states, taken in training on the probe: held-out sequences without dropout.
 
-Of its tokens, those are looked at that the network is shown as they are: ordinary ones that are not predicted. The
-others are mostly [MASK], one vector for many words. ``mode_collapse`` alone looks at all that are not padding.
+The tokens measured are ordinary ones that are not predicted: the network sees them as they are in the text. The
+others are mostly [MASK], one vector for many words. ``mode_collapse`` alone uses all tokens that are not padding.
 """
 
 import math
@@ -29,7 +29,7 @@ STABILITY = ("stability", "stability_cosine", "stability_baseline", "stability_c
 def representation_geometry(probe, data):
     """The five quantities of every place, and the norm and frequency of every token for the figure.
 
-    The intrinsic dimension is that of one vector for each different token, left out where nothing tells it.
+    The intrinsic dimension is that of one vector for each different token, left out where it is undefined.
 
     Arrays: ``counts`` (m,) of the tokens in the training text, ``norms/<place>`` (m,).
     """
@@ -92,6 +92,6 @@ def representation_stability(model, data):
 
 
 def shown_tokens(batch, counts: np.ndarray) -> np.ndarray:
-    """(B, T) bool, True at tokens that stand there as in the text: neither special, nor padding, nor predicted."""
+    """(B, T) bool, True at tokens as in the text: neither special, nor padding, nor predicted."""
     real = real_tokens(batch.attention_mask, batch.input_ids.shape)
     return real & (counts[batch.input_ids] > 0) & (batch.labels < 0)

@@ -42,7 +42,7 @@ def compute_layer_similarity(
 
     ``hidden_states`` are L + 1 arrays (B, T, D) or (n, D) over the same tokens. With ``others``, the M hidden
     states of another network, or of another step, on the same tokens, the matrix is (L + 1, M). ``chosen`` (B, T)
-    or (n,) is True at the tokens that are looked at.
+    or (n,) is True at the tokens that are used.
 
     No matrix over pairs of tokens is made. With centred columns, K1 = 0, so 1ᵀK̃1 = -Σᵢ Kᵢᵢ and 1ᵀK̃L̃1 = Σᵢ Kᵢᵢ Lᵢᵢ,
     and tr K̃L̃ = ‖XᵀY‖² - Σᵢ Kᵢᵢ Lᵢᵢ. HSIC₁ does not change when columns are shifted.

@@ -54,9 +54,10 @@ def measure_representation_stability(
     before and after the perturbation. The measure is cos(h, h') beside the baseline b of two different texts:
     in an anisotropic space everything is similar to everything, so stability = (cos - b) / (1 - b).
 
-    Built in are ``"typos"``, ``"case"`` and ``"synonym"`` (:mod:`minibert.diagnostics.geometry.perturbations`), and
-    ``"dropout"``: the same text twice, once with dropout at ``dropout_rate`` throughout, whatever the network was
-    trained with. Under a tokenizer that lower-cases, ``case`` changes no token and is 1 by construction;
+    Built in are ``"typos"``, ``"case"``, ``"synonym"`` (:mod:`minibert.diagnostics.geometry.perturbations`) and
+    ``"dropout"``: the same text twice, once with dropout at ``dropout_rate`` in all layers, also if the network
+    was trained with another rate. Under a tokenizer that lower-cases, ``case`` changes no token and is 1 by
+    construction;
     ``changed`` is 0 then. A text that is not changed says nothing, and is left out of the mean.
 
     Parameters

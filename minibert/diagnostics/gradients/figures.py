@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW = 11
-"""Looks that what is noisy is a mean over, where it is drawn."""
+"""Measured steps over which noisy quantities are averaged before they are drawn"""
 MARKERS = "sD^v<>Pp"
 
 
@@ -104,7 +104,7 @@ def _draw_gradient_flow(record) -> Drawing | None:
     return Drawing(
         figure,
         "The gradient of every part of the network before clipping, as the root mean square over its "
-        "parameters, at the steps that were looked at. A slope over the layers is a gradient that vanishes or "
+        "parameters, at the measured steps. A slope over the layers is a gradient that vanishes or "
         "explodes.",
     )
 
@@ -138,8 +138,8 @@ def _draw_gradient_noise(record) -> Drawing | None:
     left, right = figure.subplots(1, 2)
     left.plot(steps, noise, color=COLOURS[1], label="noise, tr Σ / B")
     left.plot(steps, np.where(signal > 0, signal, np.nan), color=COLOURS[0], marker=".", label="signal, |G|²")
-    right.plot(*record.history("gradient_noise/scale"), ".", color="0.75", markersize=4, label="a single look")
-    right.plot(steps, scales, color=COLOURS[0], marker=".", label=f"mean of {WINDOW} looks")
+    right.plot(*record.history("gradient_noise/scale"), ".", color="0.75", markersize=4, label="a single step")
+    right.plot(steps, scales, color=COLOURS[0], marker=".", label=f"mean of {WINDOW} steps")
     right.axhline(batch_size, color="grey", linestyle="--", label=f"batch size, B = {batch_size:.0f}")
     for panel, label in ((left, "squared gradient norm (nats² per unit²)"), (right, "noise scale (sequences)")):
         panel.set_yscale("log")
@@ -150,8 +150,8 @@ def _draw_gradient_noise(record) -> Drawing | None:
         figure,
         "Left: what of a batch's squared gradient norm is signal, and what is noise. Right: the batch "
         "size at which they would be equal. Both are from the differences between the lanes' gradients. A single "
-        f"look says little, so means over {WINDOW} looks are divided; no point is drawn where the signal is lost "
-        "in the noise even so.",
+        f"step says little, so means over {WINDOW} measured steps are divided. No point is drawn where the signal "
+        "is lost in the noise.",
     )
 
 
@@ -164,7 +164,7 @@ def _draw_gradient_cosine(record) -> Drawing | None:
     colours = group_colours(groups)
     figure = new_figure(7.5, 3.8)
     panel = figure.subplots()
-    panel.plot(*whole, ".", color="0.75", markersize=4, label="all, a single look")
+    panel.plot(*whole, ".", color="0.75", markersize=4, label="all, a single step")
     for group in groups:
         steps, values = found[group]
         label = group.replace("_", " ")
@@ -177,8 +177,8 @@ def _draw_gradient_cosine(record) -> Drawing | None:
     return Drawing(
         figure,
         "The cosine between the gradient of a step and that of the step before, of another batch, as "
-        f"means over {WINDOW} looks. Without noise it would be near 1; where the noise scale is the batch size, "
-        "it is about a half.",
+        f"means over {WINDOW} measured steps. Without noise it would be near 1; where the noise scale is the "
+        "batch size, it is about a half.",
     )
 
 

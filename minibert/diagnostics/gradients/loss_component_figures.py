@@ -86,7 +86,7 @@ def draw_loss_components(record) -> dict[str, Drawing]:
     return {
         "loss_components": Drawing(
             figure,
-            "What each step that was looked at did to the loss on its own batch. Bars: what the gradient "
+            "What each measured step did to the loss on its own batch. Bars: what the gradient "
             "promised of each part of the network, what curvature took back, and what these leave out. Marker: "
             "the change that was measured. Below: how the promise is shared.",
         )

@@ -17,7 +17,7 @@ from minibert.diagnostics.plotting.series import metric_name
 from minibert.model.parameters import Parameters
 
 OFTEN = 10
-"""Steps between looks at what is noisy: only means over many of them say anything."""
+"""Steps between measurements of noisy quantities: only means over many of them are meaningful."""
 
 DISTANCES = ("distance_from_initialisation", "relative_distance_from_initialisation", "angle_from_initialisation")
 

@@ -10,7 +10,7 @@ CURVES = {
 }
 """Figure -> label of the y axis, and metrics with their names in the legend."""
 CAPTIONS = {
-    "loss": "Loss on training batches, as a mean since the last point, and on held-out text whose masks never change.",
+    "loss": "Loss on training batches, as a mean since the last point, and on held-out text with fixed masks.",
     "learning_rate": "The learning rate of each step, as the schedule sets it.",
     "gradient_norm": "The norm of the whole gradient of each logged step.",
 }

@@ -34,33 +34,33 @@ DUPLICATE_SEQUENCES = 0.01
 """Share of the training sequences that occur more than once, token for token. The default corpus has 0.0001 to
 0.0003."""
 REPEATED_TEXT = 0.1
-"""Share of the training text in passages of 32 tokens that stand elsewhere too. The default corpus has 0.014 to
+"""Share of the training text in passages of 32 tokens that occur elsewhere too. The default corpus has 0.014 to
 0.019."""
 
 
 def detect_training_issues(record: Any) -> Health:
-    """Look through what a run has recorded for what commonly goes wrong in training.
+    """Check what a run has recorded for common problems of training.
 
     ``record`` is a run's :class:`minibert.tracking.records.Record`, open or long finished, or a mapping
-    metric -> (steps, values). These are the issues, and what each goes by:
+    metric -> (steps, values). The issues, and the metrics that each is found by:
 
     ======================== ======================================================================================
-    ``divergence``           ``train/loss``, ``eval/loss``: no number, or far above their own minima
-    ``exploding_gradients``  ``gradient_norm/global``: no number, or far above its own median
-    ``vanishing_gradients``  ``gradient_norm/layer_i``: next to nothing beside the whole network's
-    ``large_updates``        ``update_ratio/<parameter>``: an update that replaces the weights
-    ``small_updates``        ``update_ratio/<parameter>``: all updates together change next to nothing
+    ``divergence``           ``train/loss``, ``eval/loss``: NaN, infinite, or far above their own minima
+    ``exploding_gradients``  ``gradient_norm/global``: NaN, infinite, or far above its own median
+    ``vanishing_gradients``  ``gradient_norm/layer_i``: very small compared with the whole network's
+    ``large_updates``        ``update_ratio/<parameter>``: an update as large as the weights
+    ``small_updates``        ``update_ratio/<parameter>``: all updates together change almost nothing
     ``loss_plateau``         ``eval/loss``, or else ``train/loss``: never below ``baseline/unigram_entropy``
     ``overfitting``          ``eval/loss`` ends above its minimum, while ``train/loss`` falls
     ``dead_units``           ``dead_units/layer_i``: nearly all of a layer's units
-    ``saturated_attention``  ``attention_entropy_share/layer_i/head_j``: next to none
-    ``collapsed_attention``  ``attention_to_cls|sep|self/layer_i/head_j``: nearly all; ``head_distance/layer_i``:
-                             lost
-    ``duplicate_data``       ``health/duplicate_share``, ``health/repeated_text_share``: much of the text
+    ``saturated_attention``  ``attention_entropy_share/layer_i/head_j``: almost zero
+    ``collapsed_attention``  ``attention_to_cls|sep|self/layer_i/head_j``: nearly all of it; or
+                             ``head_distance/layer_i``: heads have become the same
+    ``duplicate_data``       ``health/duplicate_share``, ``health/repeated_text_share``: much repeated text
     ``no_predictions``       ``tokens_predicted``: none, or fewer than one a step
     ======================== ======================================================================================
 
-    The rules and their limits stand in :mod:`minibert.diagnostics.health.loss_checks`, ``step_checks`` and
+    The rules and their limits are in :mod:`minibert.diagnostics.health.loss_checks`, ``step_checks`` and
     ``layer_checks``. What was not recorded is not checked, and :attr:`Health.not_checked` says so.
 
     Raises :class:`MinibertError` for a record of another kind.
@@ -78,10 +78,10 @@ def detect_training_issues(record: Any) -> Health:
 
 
 def check_duplicate_data(histories: Histories) -> list[Finding]:
-    """Whether much of the training text stands in it more than once: whole sequences, or passages of 32 tokens."""
+    """Whether much of the training text occurs more than once: whole sequences, or passages of 32 tokens."""
     limits = {
         "health/duplicate_share": (DUPLICATE_SEQUENCES, "of the training sequences occur more than once"),
-        "health/repeated_text_share": (REPEATED_TEXT, "of the training text stands elsewhere in it too"),
+        "health/repeated_text_share": (REPEATED_TEXT, "of the training text occurs elsewhere in it too"),
     }
     recorded = {metric: histories.of(metric).finite for metric in limits}
     if not any(len(each.values) for each in recorded.values()):
@@ -120,7 +120,7 @@ CHECKS: dict[str, Callable[[Histories], list[Finding]]] = {
     "duplicate_data": check_duplicate_data,
     "no_predictions": check_predictions,
 }
-"""Issue -> what looks for it; it raises :class:`NotRecordedError` where it has nothing to go by"""
+"""Issue -> its check, which raises :class:`NotRecordedError` if what it needs is not recorded"""
 
 
 def _plateau_left_step(histories: Histories) -> int | None:

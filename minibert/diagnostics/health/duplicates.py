@@ -12,7 +12,7 @@ class DuplicateShares(NamedTuple):
     sequences: float
     """Share of the sequences that occur more than once, token for token"""
     text: float
-    """Share of the tokens of text that lie in a window which stands elsewhere too"""
+    """Share of the tokens of text in a window that occurs elsewhere too"""
 
 
 def compute_duplicate_shares(input_ids: np.ndarray, text: np.ndarray, window: int = 32) -> DuplicateShares:

@@ -32,7 +32,7 @@ def draw_health(record) -> dict[str, Drawing]:
     health = detect_training_issues(histories)
     faults = len(health.faults)
     caption = "Nothing was found to be wrong." if not faults else f"{faults} finding{'s' if faults > 1 else ''}."
-    caption += f" Looked for: {_list(health.checked)}."
+    caption += f" Checked: {_list(health.checked)}."
     if health.not_checked:
         caption += f" Not checked, for what was not recorded: {_list(health.not_checked)}."
     return {"health": Drawing(plot_training_health(histories, health), caption)}

@@ -47,11 +47,11 @@ class Health:
     findings: list[Finding]
     """The gravest first"""
     checked: tuple[str, ...]
-    """The issues that were looked for"""
+    """The issues that were checked"""
     not_checked: dict[str, str]
-    """Issue -> why it could not be looked for"""
+    """Issue -> why it could not be checked"""
     plateau_left_step: int | None
-    """The step from which on the loss stays below the unigram level; None where it does not, or nothing tells"""
+    """The step from which on the loss stays below the unigram level; None if it does not, or if that is unknown"""
 
     @property
     def faults(self) -> list[Finding]:

@@ -5,26 +5,26 @@ import numpy as np
 from minibert.diagnostics.health.issues import Finding, Histories, NotRecordedError, found_at
 
 DEAD = 0.8
-"""Share of a layer's units that respond to nothing, at the last look. Healthy runs end below 0.5 and are below
-0.55 throughout: LAMB and SGD with debug, still on the unigram level, where all tokens look alike to a unit; all
-others end below 0.04."""
+"""Share of a layer's units that respond to nothing, at the last measured step. Healthy runs end below 0.5, and are
+always below 0.55. The highest are LAMB and SGD with debug, still on the unigram level, where all tokens are the
+same to a unit; all others end below 0.04."""
 SATURATED = 0.1
-"""Entropy of a layer's median head as a share of its maximum, at the last look; below, a query looks at one or two
-tokens. Healthy runs end above 0.4: a tiny network with rotary positions that reaches 4.1 nats; all others above
-0.9. AdamW, Lion and Muon at ten times their rates, which had stopped to learn, end below 0.04."""
+"""Entropy of a layer's median head as a share of its maximum, at the last measured step. Below, a query attends to
+one or two tokens. Healthy runs end above 0.4: a tiny network with rotary positions that reaches 4.1 nats; all
+others above 0.9. AdamW, Lion and Muon at ten times their rates, which had stopped learning, end below 0.04."""
 SINK = 0.9
 """Share of its attention that a layer's median head gives to [CLS], to [SEP] or to the token itself, at the last
-look. Healthy runs end below 0.2."""
+measured step. Healthy runs end below 0.2."""
 ALIKE = 0.1
-"""Distance between a layer's heads at the last look, over the largest that it ever was. Healthy runs whose heads
-have parted end above 0.75."""
+"""Distance between a layer's heads at the last measured step, over its largest value. Healthy runs whose heads
+have become different end above 0.75."""
 APART = 0.01
 """Nats: heads that never were so far apart cannot have become alike. They start out 0.00002 to 0.0004 apart."""
 PLACES = {"cls": "[CLS]", "sep": "[SEP]", "self": "the token itself"}
 
 
 def check_dead_units(histories: Histories) -> list[Finding]:
-    """Whether more than :data:`DEAD` of a layer's feed-forward units respond to nothing at the last look."""
+    """Whether more than :data:`DEAD` of a layer's feed-forward units respond to nothing at the end."""
     layers = {layer: each.finite for layer, each in histories.by_layer("dead_units/").items()}
     if not any(len(each.values) for each in layers.values()):
         raise NotRecordedError("dead_units/layer_i is not recorded")
@@ -40,7 +40,7 @@ def check_dead_units(histories: Histories) -> list[Finding]:
             "dead_units",
             "problem",
             f"dead_units/{worst}",
-            f"Feed-forward units that respond to no token at the last look: {shares} (limit {DEAD:.0%}).",
+            f"Feed-forward units that respond to no token at the last measured step: {shares} (limit {DEAD:.0%}).",
             cause="a long step has pushed their biases so far down that nothing reaches them; through a ReLU they "
             "get no gradient then, and stay dead.",
             advice="feed_forward=gelu; optimizer.learning_rate divided by 3; schedule.warmup=0.1.",
@@ -50,7 +50,7 @@ def check_dead_units(histories: Histories) -> list[Finding]:
 
 def check_saturated_attention(histories: Histories) -> list[Finding]:
     """Whether the median head of a layer has less than :data:`SATURATED` of the largest entropy at the last
-    look."""
+    measured step."""
     medians = _median_heads(histories, "attention_entropy_share/")
     low = {layer: median for layer, (median, _) in medians.items() if median < SATURATED}
     if not low:
@@ -59,7 +59,7 @@ def check_saturated_attention(histories: Histories) -> list[Finding]:
     metric = f"attention_entropy_share/{worst}/{medians[worst][1]}"
     evidence = (
         f"The attention of the median head of {', '.join(low)} ends at {low[worst]:.2g} of the largest entropy in "
-        f"{worst} (limit {SATURATED:g}): a query looks at one or two tokens, and softmax has hardly any gradient."
+        f"{worst} (limit {SATURATED:g}): a query attends to one or two tokens, and softmax has almost no gradient."
     )
     return [
         found_at(
@@ -99,7 +99,7 @@ def check_collapsed_attention(histories: Histories) -> list[Finding]:
                 "warning",
                 f"head_distance/{layer}",
                 evidence,
-                cause="heads that were different have come to look at the same places, often after a long step.",
+                cause="heads that were different now attend to the same positions, often after a long step.",
                 advice="optimizer.learning_rate divided by 3; schedule.warmup=0.2; model.qk_norm=true.",
             )
         )
@@ -125,14 +125,14 @@ def _sinks(histories: Histories, place: str) -> list[Finding]:
             "warning",
             metric,
             evidence,
-            cause="the layer has stopped mixing tokens: heads with nothing to say look where it does no harm.",
+            cause="the layer no longer mixes tokens: its heads attend to positions that change nothing.",
             advice="attention=gated, with which a head can do nothing; optimizer.learning_rate divided by 3.",
         )
     ]
 
 
 def _median_heads(histories: Histories, prefix: str) -> dict[str, tuple[float, str]]:
-    """Layer -> the median over its heads at the last look, and the head that is nearest to it."""
+    """Layer -> the median over its heads at the last measured step, and the head that is nearest to it."""
     found = {}
     for layer, heads in histories.by_head(prefix).items():
         last = {head: float(each.finite.values[-1]) for head, each in heads.items() if len(each.finite.values)}

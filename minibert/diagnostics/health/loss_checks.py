@@ -21,7 +21,7 @@ OVERFITTING_MARGIN = 0.1
 """Nats that the held-out loss ends above its minimum, while the training loss fell as much. Healthy runs of every
 optimizer end at most 0.013 above; one batch learnt by heart ends 4.0 above."""
 FEWEST_EVALUATIONS = 4
-"""Below, the training loss is looked at in place of the held-out one, or nothing is."""
+"""Below, the check uses the training loss in place of the held-out one, or neither."""
 
 
 def find_plateau_end(steps, values, level: float, margin: float = PLATEAU_MARGIN) -> int | None:

@@ -61,7 +61,7 @@ def locate_nonfinite(model: MiniBERT, batch: Any, dropout_seed: int, step: int) 
     """The first array that is not finite when the step that follows ``step`` is computed again; None if all are.
 
     The pass is that of training: the same dropout, predictions and auxiliary tasks; whether activations were
-    checkpointed makes no difference. Parameters are looked at first, then every activation from the embeddings to
+    checkpointed makes no difference. Parameters are checked first, then every activation from the embeddings to
     the loss, then every gradient as the backward pass adds to it. What the network writes over (pre-activations,
     the output of a branch) is computed once more from what stands before it.
 
@@ -258,7 +258,7 @@ class _BadGradientError(Exception):
 
 
 class _WatchedGradients(Gradients):
-    """Gradients that are looked at after every addition: the order of additions is that of the backward pass."""
+    """Gradients that are checked after every addition: the order of additions is that of the backward pass."""
 
     def add(self, name: str, value: np.ndarray) -> None:
         super().add(name, value)

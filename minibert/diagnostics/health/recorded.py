@@ -9,7 +9,7 @@ from minibert.diagnostics.plotting.series import metric_name
 @diagnostic("duplicate_data", every="end", level="light", metrics=("health",))
 def duplicate_data(data):
     """``health/duplicate_share`` of the training sequences that occur more than once, and
-    ``health/repeated_text_share`` of their text that stands elsewhere too, 32 tokens or more in a row. Once a
+    ``health/repeated_text_share`` of their text that occurs elsewhere too, 32 tokens or more in a row. Once a
     run."""
     shares = compute_duplicate_shares(data.train.input_ids, data.train.ordinary)
     return {

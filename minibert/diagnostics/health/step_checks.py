@@ -15,9 +15,9 @@ FADED = 0.01
 """The gradient norm, median over the last quarter over that of the first, with more than half of the loss left.
 Healthy runs are above 0.25."""
 LARGE_UPDATE = 0.3
-"""Length of an update over that of the weight, median over the weight matrices, at the look where it is largest.
-Healthy runs stay below 0.02, at three times the rate below 0.035; AdamW at five times its rate without warm-up
-reaches 0.28 and learns, at a hundred times its rate 0.4 and does not."""
+"""Length of an update over that of the weight, median over the weight matrices, at the measured step where it is
+largest. Healthy runs stay below 0.02, at three times the rate below 0.035; AdamW at five times its rate without
+warm-up reaches 0.28 and learns, at a hundred times its rate 0.4 and does not."""
 SMALL_UPDATES = 1e-3
 """The same ratio summed over all steps: how far the weights had come, as a share of their length, if all updates
 went the same way. Healthy runs of 300 steps come 0.24 (SGD) to 2.9 lengths far; at a rate of 1e-9, 1e-6."""

@@ -43,7 +43,7 @@ def choose_parameters(params: Parameters, param_name: str | None = None) -> tupl
 
 
 def indices_of(params: Parameters, names: tuple[str, ...]) -> np.ndarray:
-    """Where the named parameters stand in the flat vector, (n,) ascending."""
+    """The indices of the named parameters in the flat vector, (n,) ascending."""
     marks = Parameters(params.layout, "bool")
     for name in names:
         marks[name] = True

@@ -171,7 +171,7 @@ def draw_sharpness(record) -> dict[str, Drawing]:
         drawn["sharpness"] = Drawing(
             _draw_sharpness_history(steps, values, trace_steps, traces, errors),
             "Largest eigenvalue and trace of the Hessian of the held-out loss over training; bars are two "
-            "standard errors of the trace to either side, dashed lines the values at the first look.",
+            "standard errors of the trace to either side, dashed lines the values at the first measured step.",
         )
     return drawn
 
@@ -179,15 +179,15 @@ def draw_sharpness(record) -> dict[str, Drawing]:
 @drawing("landscape")
 def draw_updates(record) -> dict[str, Drawing]:
     """``updates``: would more of each update have been better, or less?"""
-    looks = record.arrays("loss_along_update")
-    if not looks:
+    recorded = record.arrays("loss_along_update")
+    if not recorded:
         return {}
     from matplotlib.colors import SymLogNorm
 
     figure = new_figure(7, 4.2)
     panel = figure.subplots()
-    norm = SymLogNorm(1, vmin=0, vmax=max(max(looks), 1))
-    changes = {step: arrays["losses"] - arrays["losses"][0] for step, arrays in looks.items()}
+    norm = SymLogNorm(1, vmin=0, vmax=max(max(recorded), 1))
+    changes = {step: arrays["losses"] - arrays["losses"][0] for step, arrays in recorded.items()}
     for step, change in changes.items():
         panel.plot(change, color=_step_colour(norm(step)))
     for step, change in changes.items():
@@ -196,14 +196,14 @@ def draw_updates(record) -> dict[str, Drawing]:
         panel.plot(lowest, change[lowest], "*", **star)
     panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
     panel.set_yscale("symlog", linthresh=1e-3, linscale=0.5)
-    multiples = next(iter(looks.values()))["multiples"]
+    multiples = next(iter(recorded.values()))["multiples"]
     panel.set_xticks(range(len(multiples)), [f"{multiple:g}" for multiple in multiples])
-    ticks = {step: f"{step:,}" for step in (0, 1, 10, 100, 1000, 10000, 100000) if step <= max(looks)}
+    ticks = {step: f"{step:,}" for step in (0, 1, 10, 100, 1000, 10000, 100000) if step <= max(recorded)}
     colour_bar(figure, panel, norm, "optimizer step", ticks)
     change_label = "change of loss (nats per predicted token)"
     finish(panel, "multiples of the update (1: the step that was taken)", change_label)
     caption = (
-        "Change of the held-out loss, without dropout, along the updates that were looked at. Stars: the lowest "
+        "Change of the held-out loss, without dropout, along the measured updates. Stars: the lowest "
         "of each. To the right of 1: more of the same step would have been better, on these sequences."
     )
     return {"updates": Drawing(figure, caption)}
@@ -330,5 +330,5 @@ def _step_colour(share: float):
 
 
 def _last(record, diagnostic: str) -> Mapping[str, np.ndarray]:
-    looks = record.arrays(diagnostic)
-    return looks[max(looks)] if looks else {}
+    recorded = record.arrays(diagnostic)
+    return recorded[max(recorded)] if recorded else {}

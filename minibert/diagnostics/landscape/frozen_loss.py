@@ -22,7 +22,7 @@ from minibert.model.positions import build_positions
 from minibert.model.workspace import Workspace
 
 PIECE = 8
-"""Sequences computed at once. Gradients are sums over pieces in order, whoever computes them."""
+"""Sequences computed at once. Gradients are summed over pieces in order, whichever thread computes them."""
 
 
 class FrozenBatch(NamedTuple):
@@ -182,7 +182,7 @@ class FrozenLoss:
         return [totals[point] for point in range(len(points))]
 
     def _map(self, compute: Callable, items, dtype: str):
-        """``compute(worker, item)`` of every item, in order, with a worker that nobody else uses meanwhile."""
+        """``compute(worker, item)`` of every item, in order, each with a worker of its own."""
         if dtype not in self._workers:
             self._workers[dtype] = SimpleQueue()
             for _ in range(self.threads):

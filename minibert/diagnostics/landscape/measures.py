@@ -158,7 +158,8 @@ def analyze_loss_landscape(
     param_name : what is moved: a parameter, a group or another start of names; None is the whole network
     directions : of the slices, by name.
         ``random_<n>``: the n-th random direction under ``seed``, normalised by filter
-        (:func:`minibert.diagnostics.landscape.directions.normalise_by_filter`); distance 1 is as large as the weights.
+        (:func:`minibert.diagnostics.landscape.directions.normalise_by_filter`); distance 1 is the size of the
+        weights.
         ``gradient``: -∇L / ‖∇L‖, so that the slope at 0 is -‖∇L‖; distance is that of parameter space.
         ``eigenvector``: of the top eigenvalue of the Hessian, of length 1, turned so that the loss falls ahead.
         ``update``: the ``update`` given; distance 1 is one update.

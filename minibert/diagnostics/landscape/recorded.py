@@ -1,8 +1,7 @@
 """The loss landscape and its curvature, taken in training.
 
 All of it is measured on the first sequences of the probe: held-out text under masks that never change, without
-dropout, so that steps and runs are compared on one and the same function. The loss is that of masked tokens,
-whatever else is learnt.
+dropout, so that steps and runs are compared on the same function. The loss is that of masked tokens alone.
 """
 
 from typing import cast

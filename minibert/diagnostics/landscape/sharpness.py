@@ -1,6 +1,6 @@
 """Curvature of the loss: eigenvalues and trace of its Hessian, which is never written down.
 
-Everything goes by products H v, and these by differences of exact gradients. The functions take a function
+Everything is computed from products H v, and these from differences of exact gradients. The functions take
 ``gradients_at(points) -> gradients`` of flat float64 vectors, so that they serve any loss.
 """
 

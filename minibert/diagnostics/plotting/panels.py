@@ -41,7 +41,7 @@ def in_order(kinds: Iterable[str], order: tuple[str, ...]) -> list[str]:
 def small_panels(count: int, width: float = 2.7, height: float = 1.8) -> tuple["Figure", list]:
     """A figure with ``count`` panels in rows of at most :data:`COLUMNS`, sizes in inches a panel.
 
-    Everything has its place beforehand: a layout that looks for room takes longer than all the drawing.
+    All positions are given: an automatic layout takes longer than all the drawing.
     """
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)

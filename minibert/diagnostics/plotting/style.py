@@ -1,4 +1,4 @@
-"""What all figures have in common."""
+"""The style of all figures."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Okabe and Ito's palette, told apart by colour-blind readers too."""
+"""Okabe and Ito's palette, which colour-blind readers can tell apart"""
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and the sentence that says what is seen in it."""
+    """A figure and the sentence that says what it shows."""
 
     figure: "Figure"
     caption: str

@@ -22,7 +22,7 @@ BELOW_LOWEST = 2.0
 
 @dataclass(frozen=True)
 class LearningRateSensitivity:
-    """What a range test tells. A rate is None where the test did not get to it, or the loss never fell."""
+    """The results of a range test. A rate is None if the test did not reach it, or if the loss never fell."""
 
     smoothed: np.ndarray
     """(n,) losses, in their unit, one for each rate; NaN from the first loss on that is not finite"""

@@ -1,4 +1,4 @@
-"""What a range test tells, recorded at the end of its run."""
+"""The results of a range test, recorded at the end of its run."""
 
 import math
 
@@ -18,7 +18,7 @@ METRICS = (*RATES.values(), SMOOTHED)
 
 
 def conclude_range_test(record, config) -> None:
-    """Log what the losses of a run with ``schedule=range_test`` tell, as ``lr_range/...``.
+    """Log the results of a run with ``schedule=range_test``, as ``lr_range/...``.
 
     Of another run nothing is logged.
 

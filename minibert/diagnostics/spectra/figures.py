@@ -33,7 +33,7 @@ DEFINITIONS = {
     "stable_rank": ("stable rank", "Σσ² / σ₁²"),
     "participation_ratio": ("participation ratio", "(Σσ²)² / Σσ⁴"),
     "spectral_norm": ("largest singular value", "σ₁, the most that the matrix stretches a vector"),
-    "condition_number": ("condition number", "σ₁ / σᵣ, where the smallest is told from zero"),
+    "condition_number": ("condition number", "σ₁ / σᵣ, where the smallest can be told from zero"),
     "tail_exponent": (
         "tail exponent α",
         "of a power law fitted to the largest σ² (Clauset, Shalizi & Newman); the smaller, the heavier the tail",
@@ -63,13 +63,13 @@ def plot_weight_spectra(record) -> dict[str, Drawing]:
 
 @drawing("spectra")
 def plot_singular_values(record) -> dict[str, Drawing]:
-    """The singular values of every matrix at the first and at the last look."""
-    looks = record.arrays("weight_spectra")
-    if not looks:
+    """The singular values of every matrix at the first and at the last measured step."""
+    recorded = record.arrays("weight_spectra")
+    if not recorded:
         return {}
-    first, last = min(looks), max(looks)
+    first, last = min(recorded), max(recorded)
     places: dict[str, dict[int | str, str]] = {}
-    for name in looks[last]:
+    for name in recorded[last]:
         location = locate(name)
         places.setdefault(location.kind, {})[location.key] = name
     colours = _layer_colours(places)
@@ -78,8 +78,8 @@ def plot_singular_values(record) -> dict[str, Drawing]:
     for kind, panel in zip(kinds, panels, strict=True):
         for index, layer in enumerate(sorted(places[kind], key=in_depth)):
             colour = colours.get(layer, COLOURS[index % len(COLOURS)])
-            _draw_spectrum(panel, looks[first].get(places[kind][layer]), colour, linestyle="--", alpha=0.6)
-            _draw_spectrum(panel, looks[last][places[kind][layer]], colour, label=layer)
+            _draw_spectrum(panel, recorded[first].get(places[kind][layer]), colour, linestyle="--", alpha=0.6)
+            _draw_spectrum(panel, recorded[last][places[kind][layer]], colour, label=layer)
         if kind == OUTSIDE:
             name_lines(panel, has_room_beside(panels))
         finish(panel, "", "", kind)
@@ -122,23 +122,23 @@ def plot_hidden_quantities(record) -> dict[str, Drawing]:
 
 @drawing("spectra")
 def plot_hidden_spectra(record) -> dict[str, Drawing]:
-    """The spread of hidden states along their principal axes: a panel for each layer, a line for each look."""
-    looks = record.arrays("hidden_spectra")
-    if not looks:
+    """The spread of hidden states along their principal axes: a panel for each layer, a line for each step."""
+    recorded = record.arrays("hidden_spectra")
+    if not recorded:
         return {}
-    colours = colours_of(sorted(looks))
-    places = sorted(looks[max(looks)], key=lambda place: locate(place).depth)
+    colours = colours_of(sorted(recorded))
+    places = sorted(recorded[max(recorded)], key=lambda place: locate(place).depth)
     figure, panels = small_panels(len(places))
     for place, panel in zip(places, panels, strict=True):
         for step, colour in colours.items():
-            _draw_spectrum(panel, looks[step].get(place), colour)
+            _draw_spectrum(panel, recorded[step].get(place), colour)
         finish(panel, "", "", place.replace("_", " "))
     scale_together(panels, True, SPAN)
     label_once(figure, panels, "principal axis", "deviation")
     explain_colours(figure, {f"{step:,}": colour for step, colour in colours.items()}, "optimizer step")
     caption = (
         "Standard deviation of the hidden states of held-out sequences along their principal axes, the widest "
-        "first, from the first look (dark) to the last (bright)."
+        "first, from the first measured step (dark) to the last (bright)."
     )
     return {"hidden_spectra": Drawing(figure, caption)}
 
@@ -177,7 +177,7 @@ def _layer_colours(kinds: Mapping[str, Mapping[int | str, object]]) -> dict[int 
 
 
 def _draw_spectrum(panel, values: np.ndarray | None, colour, **style) -> None:
-    """Values against their index, from 1; what is not told from zero is left out."""
+    """Values against their index, from 1; values that cannot be told from zero are left out."""
     if values is not None:
         positive = np.where(values > 0, values, np.nan)
         panel.plot(np.arange(1, len(values) + 1), positive, color=colour, linewidth=1.2, **style)

@@ -19,7 +19,7 @@ import numpy as np
 from minibert.errors import MinibertError
 
 RESOLUTION = 1e-7
-"""Singular values below this share of the largest are not told from zero: it is the rounding of float32, and the
+"""Singular values below this share of the largest cannot be told from zero: it is the rounding of float32, and the
 square root of that of the Gram matrix in float64."""
 FEWEST_IN_TAIL = 10
 """Eigenvalues in the shortest tail that a power law is fitted to."""
@@ -30,7 +30,7 @@ class Spectrum:
     """The singular values of a matrix."""
 
     values: np.ndarray
-    """(r,) float64, largest first; 0 where they are not told from it (:func:`compute_spectrum`)"""
+    """(r,) float64, largest first; 0 where they cannot be told from it (:func:`compute_spectrum`)"""
     shape: tuple[int, int]
     """Of the matrix"""
 
@@ -124,7 +124,7 @@ def compute_spectral_norm(matrix: np.ndarray | Spectrum, centred: bool = False) 
 def compute_condition_number(matrix: np.ndarray | Spectrum, centred: bool = False) -> float:
     """σ₁ / σᵣ: the most that the matrix stretches a vector over the least. 1 is a rotation times a number.
 
-    Infinite where σᵣ is not told from zero (:data:`RESOLUTION`).
+    Infinite where σᵣ cannot be told from zero (:data:`RESOLUTION`).
     """
     values = _spectrum(matrix, centred).values
     return float(values[0] / values[-1]) if values[-1] else float("inf")
@@ -184,7 +184,7 @@ QUANTITIES: dict[str, Callable[[Spectrum], float]] = {
     "condition_number": compute_condition_number,
     "tail_exponent": compute_tail_exponent,
 }
-"""All that is told of a spectrum, by the names of the metrics"""
+"""Name of a metric -> how it is computed from a spectrum"""
 
 
 def _spectrum(matrix: np.ndarray | Spectrum, centred: bool) -> Spectrum:
