@@ -8,9 +8,9 @@ from minibert.model.workspace import NEW_ARRAYS
 class DropoutMasks:
     """The masks of one pass over some sequences, drawn in the order in which the network asks for them.
 
-    Every sequence of every draw has its own place in a Philox stream: (step, sequence, number of the draw).
-    One random byte decides one value, so a rate is rounded to 1/256 (and below 1); the kept values are scaled by the
-    rounded rate, which keeps the mean exact.
+    Every sequence of every draw has its own part of a Philox random stream: (step, sequence, number of the draw).
+    One random byte decides one value, so a rate is rounded to 1/256 (and below 1). The kept values are scaled by
+    the rounded rate, which keeps the mean exact.
     """
 
     def __init__(self, seed: int | None, step: int, first_sequence: int):
@@ -41,7 +41,7 @@ class DropoutMasks:
         return np.multiply(keep, scale, out=work.empty((shape[0], size), dtype)).reshape(shape)
 
     def _place(self, sequence: int) -> None:
-        """Move the generator to this draw of this sequence: setting its counter is ten times as fast as a new one."""
+        """Move the generator to this draw of this sequence. A new generator would take ten times as long."""
         self._state["state"]["counter"][:] = (0, self.draws, sequence, self.step)
-        self._state["buffer_pos"] = 4  # nothing is left over from another place
+        self._state["buffer_pos"] = 4  # nothing is left over from another draw
         self._bits.state = self._state

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -47,7 +46,7 @@ def build_recorded(tensors: dict[str, np.ndarray], about: dict, path: Path) -> M
             f"{path}: does not say which network it is of. Checkpoints that a run keeps, step_<n>.safetensors, "
             "do; what it resumes from does not."
         )
-    config = cast(ModelConfig, restore(about["model"], ModelConfig, str(path)))
+    config = restore(about["model"], ModelConfig, str(path))
     try:
         require_parameters(config, tensors)
     except MinibertError as error:

@@ -73,8 +73,10 @@ def feed_forward(x, prefix, params, config: ModelConfig, work=NEW_ARRAYS):
 
 
 def feed_forward_backward(dy, cache: FeedForwardCache, prefix, params, grads, work=NEW_ARRAYS):
-    """da = dy W_outᵀ, dW_out += aᵀ dy, with a what W_out reads. Plain, a = f(h), dh = da · f'. Gated, a = f(g) · h,
-    dh = da · f(g), dg = da · h · f'(g). Then dx = dh W_inᵀ (+ dg W_gateᵀ), dW_in += xᵀ dh, dW_gate += xᵀ dg.
+    """da = dy W_outᵀ, dW_out += aᵀ dy, where a is what W_out reads.
+
+    Plain: a = f(h), dh = da · f'. Gated: a = f(g) · h, dh = da · f(g), dg = da · h · f'(g). Then
+    dx = dh W_inᵀ (+ dg W_gateᵀ), dW_in += xᵀ dh, dW_gate += xᵀ dg.
     """
     dactive = linear_backward(dy, cache.active, f"{prefix}.out", params, grads, work)
     if cache.gate is None:

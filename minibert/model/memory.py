@@ -1,4 +1,4 @@
-"""How much memory a network and its training take, told before any of it is taken."""
+"""How much memory a network and its training take, estimated before any of it is taken."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def machine_memory() -> int:
 
 
 def count_parameters(config: ModelConfig) -> int:
-    """Weights, gains and biases of a network, up to a few vectors of its width."""
+    """Weights, gains and biases of a network, except for a few vectors of its width."""
     hidden, inner = config.hidden_size, inner_size(config)
     tables = config.vocab_size + config.segments
     tables += config.max_length if config.position.name == "absolute" else 0
@@ -45,7 +45,7 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
     ``parameters``; ``gradients``, one vector a lane; ``optimizer_state``; ``activations``: what the forward pass
     keeps for the backward pass, in each layer or, with ``checkpoint_activations``, in one; and ``scores`` over the
     vocabulary with their gradient, or those of an evaluation where these are more. The counts of arrays were
-    fitted to :meth:`minibert.training.trainer.Trainer.memory_report`. The text, and what Python takes, come on top.
+    fitted to :meth:`minibert.training.trainer.Trainer.memory_report`. The text and Python itself come on top.
     """
     model, training = config.model, config.training
     item = np.dtype(model.dtype).itemsize

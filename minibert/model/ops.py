@@ -42,7 +42,7 @@ def softmax(scores, bias=None):
     """w_ij = exp(s_ij + b_ij) / Σ_k exp(s_ik + b_ik), over the last axis, written over ``scores``.
 
     A shift by the row's maximum changes nothing but the range of the exponentials. It is left out where the
-    scores are small anyway, which one look at their extremes tells: row maxima take longer than all the rest.
+    scores are small, which their two extremes show: the maxima of all rows take longer than all the rest.
     """
     shifted = _needs_shift(scores)
     if bias is not None:
@@ -173,7 +173,7 @@ ACTIVATIONS = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
 
 
 def activation(x, name, work=NEW_ARRAYS):
-    """y = f(x), element-wise.    Returns y and the slope f'(x), of the shape of x; the slope takes the place of x."""
+    """y = f(x), element-wise.    Returns y and the slope f'(x), both of the shape of x; the slope overwrites x."""
     function = ACTIVATIONS[name]
     y = work.empty(x.shape, x.dtype)
     flat_x, flat_y = x.reshape(-1), y.reshape(-1)
@@ -202,7 +202,7 @@ def dropout(x, mask):
 
 
 def prediction_losses(logits, labels):
-    """-log softmax(logitsᵢ)[labelᵢ] of every row.    logits (R, V), written over, labels (R,) ints -> (R,) float64"""
+    """-log softmax(logitsᵢ)[labelᵢ] of every row.    logits (R, V), overwritten, labels (R,) ints -> (R,) float64"""
     target = logits[np.arange(len(labels)), labels].astype(np.float64)
     largest = logits.max(axis=1, initial=0)
     np.exp(np.subtract(logits, largest[:, None], out=logits), out=logits)

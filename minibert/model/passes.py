@@ -101,7 +101,7 @@ class Selection(NamedTuple):
     asked: np.ndarray | None = None
     """(B, T) bool, beside ``predicted``: positions that auxiliary heads are asked about"""
     everywhere: bool = False
-    """Whether the last layer is computed at all positions, even where only some are read. Neither loss nor gradients
+    """Whether the last layer is computed at all positions, even where only some are read. Loss and gradients do not
     depend on it, except for rounding"""
 
     def checked(self, shape: tuple[int, ...]) -> "Selection":

@@ -1,7 +1,7 @@
 """The projections of attention: queries, keys and values, for all rows or for some.
 
-Where every position asks, one product makes all three. In a trimmed layer, only some rows ask: their queries are one
-product, the keys and values of all positions another.
+Where every position asks, one product makes all three. In a trimmed layer only some rows ask: one product makes
+their queries, another the keys and values of all positions.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Projections(NamedTuple):
     """Queries, keys and values of the heads, or the gradients with respect to them."""
 
     arrays: tuple[np.ndarray, ...]
-    """What the three are views of: (N, 3D) where all rows ask; else the queries (B·R, D), and (N, 2D) for the rest"""
+    """What the three are views of: (N, 3D) where all rows ask; else (B·R, D) of queries and (N, 2D) of the rest"""
     query: np.ndarray
     """(B, H, R, K)"""
     key: np.ndarray
@@ -67,10 +67,10 @@ def empty_projections(query, key, rows, work=NEW_ARRAYS) -> Projections:
 def project_backward(
     dprojections: Projections, x, query_input, rows, prefix, params, grads, work=NEW_ARRAYS, dquery_more=None
 ):
-    """dW_Q += x_Rᵀ dQ, dW_K += xᵀ dK, dW_V += xᵀ dV, biases alike;  dx = dK W_Kᵀ + dV W_Vᵀ, plus dQ W_Qᵀ at the rows
-    that ask.
+    """dW_Q += x_Rᵀ dQ, dW_K += xᵀ dK, dW_V += xᵀ dV, and biases alike.
 
-    ``dquery_more`` (B·R, D) or None is the gradient that has reached the rows that ask by another way.
+    dx = dK W_Kᵀ + dV W_Vᵀ, plus dQ W_Qᵀ at the rows that ask. ``dquery_more`` (B·R, D), or None, is the gradient
+    that reaches the rows that ask in another way; it is added there.
     """
     joint = f"{prefix}.query_key_value"
     if rows is None:

@@ -23,7 +23,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             metadata = file.metadata() or {}
             text = metadata["minibert"]
             about = json.loads(text)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if not isinstance(about, dict):
             raise ValueError(f"it holds a {type(about).__name__} where its settings should be")
         # Another name is a damaged one: every file that has a checksum keeps it under this name.

@@ -129,7 +129,7 @@ class DiagnosticHooks:
         self.diagnostics.run_due(snapshot, updated=False)
 
     def end_range_test(self, step: int, learning_rate: float) -> None:
-        """Show the update with the number ``step``, which turned out to be the last. Nothing is left of its pass."""
+        """Show the update with the number ``step``, which turned out to be the last. Its pass is gone."""
         if self._before_last_update is None:
             return
         moment, before = self._moment(step), self._before_last_update

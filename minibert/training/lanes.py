@@ -58,10 +58,10 @@ class Lanes:
     ) -> float:
         """The mean loss over the batch's predictions, in nats; each lane's share of its gradient is in ``grads``.
 
-        The batch is computed in ``parts``, one after the other, each split over the lanes. Every lane takes its own
-        dropout masks and work arrays, the rest as ``how`` says. To ``how.measured``, loss and right predictions of
-        each task are added, which reads all logits. To ``how.caches``, each lane adds the cache of its share of the
-        last part, valid until the next call.
+        The batch is computed in ``parts``, one after the other, each split over the lanes. Every lane has its own
+        dropout masks and work arrays; the rest is as in ``how``. Loss and right predictions of each task are added
+        to ``how.measured``, which costs a pass over all logits. Each lane adds the cache of its share of the last
+        part to ``how.caches``. It is valid until the next call.
         """
         shares = self._shares(batch, parts)
         measures = [None if how.measured is None else Measured() for _ in range(self.count)]

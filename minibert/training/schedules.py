@@ -56,9 +56,9 @@ def inverse_square_root(step: int, warmup: int, steps: int, config: ScheduleConf
 def range_test(step: int, warmup: int, steps: int, config: RangeTestConfig) -> float:
     """start^(1 - p) with p = (t - 1) / (S - 1): from start at the first step to 1 at the last, one ratio a step.
 
-    No schedule to train with, but a measurement: :mod:`minibert.diagnostics.range_test.measures` reads from the losses
-    which rates the network learns with. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
-    section 3.3, where the rate rises linearly; geometrically, small and large rates get as many steps each.
+    This is a measurement, not a schedule for training: :mod:`minibert.diagnostics.range_test.measures` reads from
+    the losses which rates the network learns with. Smith, "Cyclical Learning Rates for Training Neural Networks",
+    WACV 2017, section 3.3, raises the rate linearly. A geometric rise gives small and large rates equally many steps.
     """
     return config.start ** (1 - (step - 1) / max(steps - 1, 1))
 

@@ -131,9 +131,10 @@ class Trainer:
 
     @contextmanager
     def evaluation_parameters(self) -> Iterator[None]:
-        """Within this context the model has the parameters that it is evaluated with: under Lookahead the slow weights.
+        """Within this context the model has the parameters that it is evaluated with.
 
-        Otherwise they are the trained ones. Nothing is copied, and no step may be taken within.
+        Under Lookahead these are the slow weights, otherwise the trained ones. Nothing is copied, and no step may
+        be taken within.
         """
         self.model.params = self.optimizer.evaluated(self.params)
         try:

@@ -242,7 +242,8 @@ MUTATIONS = [
         "keys turned before they are normalised in the backward pass", ATTENTION,
         {
             "    places.rotate_backward(dquery, dkey)\n": "",
-            "    return project_backward(": "    places.rotate_backward(dquery, dkey)\n    return project_backward(",
+            "    return project_backward(": "    places.rotate_backward(dquery, dkey)\n"
+            "    return project_backward(",
         },
         PARTS_OF_ATTENTION, NORMED_KEYS | {"scheme": "rope"},
     ),

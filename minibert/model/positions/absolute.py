@@ -39,10 +39,10 @@ class SinusoidalPositions(PositionScheme):
     A shift by s turns each pair (sin tω, cos tω) by the angle sω: a linear map, the same at every t, which is what
     a layer needs to attend by distance. Any length has its vectors.
 
-    σ is ``model.init_scale``, the standard deviation of the token embeddings as they start. The paper scales these
-    to a deviation of 1 instead, beside waves of amplitude 1. The sum has the same direction, which is all that a norm
-    lets through, and the table keeps its scale for the output weights, which are tied to it. Waves many times as
-    large as the embeddings would hide from the network which tokens it reads.
+    σ is ``model.init_scale``, the standard deviation of the token embeddings at initialisation. The paper scales
+    the embeddings to a deviation of 1 instead, and its waves have amplitude 1. The sum has the same direction, and
+    a norm keeps only the direction. The table keeps its scale for the output weights, which are tied to it. Waves
+    many times as large as the embeddings would hide from the network which tokens it reads.
 
     Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
     """

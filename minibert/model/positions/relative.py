@@ -58,8 +58,8 @@ class RelativePlaces(Places):
 
     def __init__(self, index: np.ndarray, batch: int, config):
         self.index, self.batch, self.config = index, batch, config
-        # Where all sequences agree and every position asks, distances run along diagonals. That takes half the time
-        # of the general way: 3 % of a step.
+        # Where all sequences agree and every position asks, distances run along diagonals. This takes half the
+        # time of the general way, and saves 3 % of a step.
         distance, tokens = config.position.distance, index.shape[2]
         plain = np.clip(distances(None, tokens, None), -distance, distance) + distance
         self.order = (Diagonals if np.array_equal(index, plain) else SparseOrder)(index, batch, config)
