@@ -1,0 +1,79 @@
+"""A position scheme of one's own: a file with the class, a schema, a line in conf/."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from safetensors import safe_open
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCHEME = '''"""One number for each position, added to all entries of the embeddings."""
+
+from minibert.model.parameters import Block
+from minibert.model.positions.scheme import PositionScheme
+
+
+class StepPositions(PositionScheme):
+    name = "step"
+
+    def blocks(self, config):
+        return [Block("embeddings.step.weight", (config.position.positions, 1))]
+
+    def embed(self, x, position_ids, params):
+        x += params["embeddings.step.weight"][: x.shape[1]]
+
+    def embed_backward(self, dx, position_ids, grads):
+        grads["embeddings.step.weight"][: dx.shape[1]] += dx.sum(axis=(0, 2))[:, None]
+'''
+SCHEMA = """
+
+@joins(POSITIONS)
+@dataclass
+class StepConfig(PositionConfig):
+    name: str = choice("step")
+    positions: int = number(64, at_least=1)
+
+    def problems(self, model):
+        if self.positions < model.max_length:
+            yield f"model.position.positions={self.positions}: fewer than model.max_length={model.max_length}."
+"""
+LINE = """# @package model.position
+defaults: [step_schema@_here_]
+"""
+
+
+def test_a_position_scheme_is_one_file_one_schema_and_one_line(tmp_path, books, small_settings, empty_database):
+    for folder in ("minibert", "conf", "analysis"):
+        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "minibert/model/positions/step.py").write_text(SCHEME)
+    with (tmp_path / "minibert/config/positions.py").open("a") as file:
+        file.write(SCHEMA)
+    (tmp_path / "conf/position/step.yaml").write_text(LINE)
+    store = tmp_path / "runs"
+    store.mkdir()
+    shutil.copy(empty_database, store)
+
+    def run(*words: str) -> subprocess.CompletedProcess:
+        words = (*small_settings, "training.steps=3", f"tracking.folder={store}", *words)
+        return subprocess.run(
+            [sys.executable, "-m", "minibert.run", *words],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    refused = run("position=step", "model.position.positions=8")
+    assert "model.position.positions=8: fewer than model.max_length=64" in refused.stderr
+    trained = run("position=step")
+    assert trained.returncode == 0, trained.stderr
+    assert "embeddings.step.weight" in _tensors(store)
+
+
+def _tensors(store: Path) -> set[str]:
+    checkpoint = next(store.glob("**/step_*.safetensors"))
+    with safe_open(checkpoint, "numpy") as file:
+        return set(file.keys())
