@@ -44,6 +44,10 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Es
     For few seeds this is wide, as it should be: at n = 3 the factor t is 4.30. One value has no interval.
 
     Source: Student (1908), "The probable error of a mean".
+
+    >>> estimate = mean_interval([1.0, 2.0, 3.0])
+    >>> estimate.mean, round(estimate.half_width, 2)
+    (2.0, 2.48)
     """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
@@ -61,6 +65,10 @@ def paired_difference(values: Mapping[Any, float], baseline: Mapping[Any, float]
 
     Runs of one seed share initial weights and data order, so much of the noise cancels in d.
     p = P(|T₍n−1₎| ≥ |m| √n / s): 1 when all differences are zero, NaN below two seeds.
+
+    >>> difference = paired_difference({0: 2.0, 1: 3.0, 2: 4.5}, {0: 1.0, 1: 2.0, 2: 3.0})
+    >>> round(difference.mean, 3), round(difference.p_value, 3)
+    (1.167, 0.02)
     """
     by_seed = {seed: values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())}
     by_seed = {seed: difference for seed, difference in by_seed.items() if np.isfinite(difference)}
@@ -82,6 +90,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     false call among the k below 5 %, whatever their dependence. NaN stays NaN and does not count towards k.
 
     Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     adjusted = [np.nan] * len(p_values)
     order = sorted((p, index) for index, p in enumerate(p_values) if not np.isnan(p))
@@ -106,6 +117,9 @@ def first_crossing(x: np.ndarray, y: np.ndarray, level: float, falling: bool = T
     """The smallest x where the piecewise linear curve through (x, y) is at or beyond ``level``; NaN if nowhere.
 
     ``falling`` means that the curve comes from above (a loss); otherwise from below (an accuracy).
+
+    >>> first_crossing(np.array([0, 10, 20]), np.array([4.0, 2.0, 1.0]), level=3.0)
+    5.0
     """
     sign = 1.0 if falling else -1.0
     x, y, level = np.asarray(x, dtype=np.float64), sign * np.asarray(y, dtype=np.float64), sign * level

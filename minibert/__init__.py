@@ -1,8 +1,10 @@
 """minibert: controlled experiments on small BERTs in plain NumPy, with every gradient written by hand.
 
+>>> from minibert import MiniBERT, ModelConfig
 >>> model = MiniBERT(ModelConfig(), seed=0)
->>> loss, grads = model.loss_and_gradients(input_ids, labels)
->>> grads["layers.0.attention.query.weight"]
+>>> loss, grads = model.loss_and_gradients(input_ids=[[2, 4, 77, 3]], labels=[[-100, 9, -100, -100]])
+>>> grads["layers.0.attention.query.weight"].shape
+(192, 192)
 """
 
 from importlib import import_module

@@ -18,7 +18,11 @@ def sentence(text: object) -> str:
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A hint `` (did you mean 'x'?)`` with the allowed name closest to ``given``; empty if nothing is allowed."""
+    """A hint `` (did you mean 'x'?)`` with the allowed name closest to ``given``; empty if nothing is allowed.
+
+    >>> nearest("roep", ["rope", "alibi"])
+    " (did you mean 'rope'?)"
+    """
     given = str(given)
     closest = max(
         (str(name) for name in allowed), key=lambda name: SequenceMatcher(None, given, name).ratio(), default=None
@@ -33,7 +37,11 @@ def unknown_name(key: str, given: str, allowed: Iterable[str]) -> MinibertError:
 
 
 def listed(problems: Iterable[str], most: int = 5) -> list[str]:
-    """The first problems of one sort, and how many more there are."""
+    """The first problems of one sort, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    ['a', 'b', 'and 1 more like this']
+    """
     problems = list(problems)
     left = len(problems) - most
     return problems if left <= 0 else [*problems[:most], f"and {left} more like this"]

@@ -13,7 +13,7 @@ UNFINISHED = ".unfinished"
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path``. At the end of the context, the file written there replaces ``path``.
 
-    >>> with replacing(path) as temporary:
+    >>> with replacing(path) as temporary:  # doctest: +SKIP
     ...     temporary.write_bytes(content)
 
     The folder is made. If the context ends with an exception, ``path`` stays as it was. ``durable`` flushes the

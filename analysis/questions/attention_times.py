@@ -11,7 +11,8 @@ import numpy as np
 
 from ..statistics import Difference, Estimate, holm, mean_interval, paired_difference
 from .attention_runs import AttentionRun
-from .change_points import ChangePoint, binned, find_change_point, first_below
+from .change_points import ChangePoint, find_change_point
+from .curves import binned, first_below
 
 MARGIN = 0.1
 """Nats below the unigram entropy at which the loss has left its level"""

@@ -18,6 +18,10 @@ class ScheduledMasking:
     r(s) = rate + (end − rate) · f(min(s / (share · steps), 1)) at step s, counted from 0, with f(x) = x (linear)
     or f(x) = (1 − cos πx) / 2 (cosine). From 30 to 15 %: Yang et al., "Learning Better Masking for Better Language
     Model Pre-training", ACL 2023.
+
+    >>> masking = ScheduledMasking(None, ScheduledMaskingConfig(rate=0.3, end=0.15), steps=10)
+    >>> [round(masking.rate(step), 3) for step in (0, 5, 10)]
+    [0.3, 0.225, 0.15]
     """
 
     def __init__(self, masking: Any, config: ScheduledMaskingConfig, steps: int):

@@ -113,6 +113,17 @@ def _lost_text(long: int, unknown: int, characters: int, config: DataConfig) -> 
     )
 
 
+def _too_little_text(
+    corpus: str, split: str, tokens: int, sequence_length: int, config: DataConfig, lost: Lost
+) -> MinibertError:
+    reason = f"{_lost_text(lost.in_long_words, lost.unknown, lost.characters, config)} " if lost.share else ""
+    return MinibertError(
+        f"{reason}{corpus}: too little text, the {split} split has {tokens} tokens and one sequence takes "
+        f"{sequence_length - 2}. Give more text, a smaller training.sequence_length than {sequence_length}, or "
+        f"another data.evaluation_fraction than {config.evaluation_fraction}."
+    )
+
+
 def _listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -155,14 +166,9 @@ def _build(
     lost = Lost()
     train, evaluation = (arrange(encode_documents(tokenizer, split, lost), sequence_length) for split in texts)
     for name, sequences in (("training", train), ("evaluation", evaluation)):
-        if sequences.ordinary.sum() < sequence_length - 2:
-            raise MinibertError(
-                (f"{_lost_text(lost.in_long_words, lost.unknown, lost.characters, config)} " if lost.share else "")
-                + f"data.name={corpus.name}: too little text, the {name} split has "
-                f"{sequences.ordinary.sum()} tokens and one sequence takes {sequence_length - 2}. Give more text, "
-                f"a smaller training.sequence_length than {sequence_length}, or another data.evaluation_fraction "
-                f"than {config.evaluation_fraction}."
-            )
+        tokens = sequences.ordinary.sum()
+        if tokens < sequence_length - 2:
+            raise _too_little_text(f"data.name={corpus.name}", name, tokens, sequence_length, config, lost)
     if moved:
         report(
             f"{len(moved)} held-out documents repeat training documents by more than data.largest_overlap="

@@ -42,7 +42,7 @@ def fill_mask(
 ) -> list[list[list[tuple[str, float]]]]:
     """The ``top_k`` likeliest tokens at every [MASK]: text -> mask -> (token, probability).
 
-    >>> fill_mask(model, tokenizer, ["the [MASK] of the union ."])
+    >>> fill_mask(model, tokenizer, ["the [MASK] of the union ."])  # doctest: +SKIP
     [[[("state", 0.41), ("people", 0.07), ...]]]
 
     Raises :class:`MinibertError` for a text without [MASK] or one that is too long for the model.

@@ -77,6 +77,10 @@ def build_schedule(config: ScheduleConfig, steps: int) -> Callable[[int], float]
     """step -> factor on the learning rate.
 
     With W = warmup · steps, rounded: factor = step / W up to step W, then the named shape.
+
+    >>> factor = build_schedule(ScheduleConfig("linear", warmup=0.25), steps=8)
+    >>> [round(factor(step), 2) for step in (1, 2, 3, 8)]
+    [0.5, 1.0, 1.0, 0.17]
     """
     if config.name not in SCHEDULES:
         raise unknown_name("schedule.name", config.name, SCHEDULES)

@@ -58,7 +58,7 @@ class NotFinite(MinibertError):
 class Trainer:
     """Trains a model on batches, step by step.
 
-    >>> with Trainer(model, batches, config) as trainer:
+    >>> with Trainer(model, batches, config) as trainer:  # doctest: +SKIP
     ...     trainer.train(observers=[...])
 
     An observer is called as ``observer(trainer, step)`` before the first step (with None) and after every

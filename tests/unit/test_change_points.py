@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.questions.change_points import binned, find_change_point, first_below, fit_pieces
+from analysis.questions.change_points import find_change_point, fit_pieces
+from analysis.questions.curves import binned, first_below
 from minibert.errors import MinibertError
 
 X = np.linspace(0, 10, 60)

@@ -135,15 +135,15 @@ class MathematicalAnalyzer:
     Attention and layer norm take any arrays; the feed-forward layer is that of the ``model``. With a
     ``tokenizer``, tokens are shown as text. What the methods return can be printed, and has everything as fields.
 
-    >>> model = create_model("tiny")
-    >>> input_ids = np.arange(5, 37).reshape(2, 16)
-    >>> _, cache = model.forward(input_ids)
-    >>> analyzer = MathematicalAnalyzer(model)
-    >>> seen = cache.layers[0].attention
-    >>> print(analyzer.analyze_attention_computation(seen.query, seen.key, seen.value))
-    >>> gain, bias = model.params["final_norm.gain"], model.params["final_norm.bias"]
-    >>> print(analyzer.analyze_layer_norm_statistics(cache.hidden_states[1], gain, bias))
-    >>> print(analyzer.analyze_ffn_activation_patterns(input_ids, layer=0))
+    >>> model = create_model("tiny")  # doctest: +SKIP
+    >>> input_ids = np.arange(5, 37).reshape(2, 16)  # doctest: +SKIP
+    >>> _, cache = model.forward(input_ids)  # doctest: +SKIP
+    >>> analyzer = MathematicalAnalyzer(model)  # doctest: +SKIP
+    >>> seen = cache.layers[0].attention  # doctest: +SKIP
+    >>> print(analyzer.analyze_attention_computation(seen.query, seen.key, seen.value))  # doctest: +SKIP
+    >>> gain, bias = model.params["final_norm.gain"], model.params["final_norm.bias"]  # doctest: +SKIP
+    >>> print(analyzer.analyze_layer_norm_statistics(cache.hidden_states[1], gain, bias))  # doctest: +SKIP
+    >>> print(analyzer.analyze_ffn_activation_patterns(input_ids, layer=0))  # doctest: +SKIP
 
     Of a tracked run: ``run = load_run(run_id)``, then ``MathematicalAnalyzer(run.model, run.tokenizer)``.
     """

@@ -138,6 +138,10 @@ def compute_attention_entropy(attention_weights, attention_mask=None, rows=None,
     Arguments and errors as in :func:`attention_rows`. Clark et al., "What Does BERT Look At?", BlackboxNLP 2019;
     Zhai et al., "Stabilizing Transformer Training by Preventing Attention Entropy Collapse", ICML 2023, who follow
     it in training.
+
+    >>> uniform = np.full((1, 1, 4, 4), 0.25)
+    >>> compute_attention_entropy(uniform, share=True)
+    array([1.])
     """
     taken = attention_rows(attention_weights, attention_mask, rows, chosen)
     entropies = _entropies(taken.weights)
@@ -155,6 +159,10 @@ def compute_attention_distance(attention_weights, attention_mask=None, rows=None
 
     Arguments and errors as in :func:`attention_rows`. "Attention distance" of Vig and Belinkov, "Analyzing the
     Structure of Attention in a Transformer Language Model", BlackboxNLP 2019.
+
+    >>> previous = np.eye(4, k=-1)[None, None]
+    >>> compute_attention_distance(previous + np.diag([1.0, 0, 0, 0]))
+    array([0.75])
     """
     taken = attention_rows(attention_weights, attention_mask, rows, chosen)
     columns = np.arange(taken.weights.shape[2])

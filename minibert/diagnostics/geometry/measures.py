@@ -113,6 +113,9 @@ def compute_anisotropy(vectors: np.ndarray) -> float:
 
     0 when directions are spread evenly, 1 when all are the same. Exact over all n (n - 1) ordered pairs, where
     Ethayarajh, "How Contextual are Contextualized Word Representations?", EMNLP 2019, draws pairs at random.
+
+    >>> compute_anisotropy(np.eye(3))
+    0.0
     """
     unit = _unit(token_vectors(vectors, least=2))
     count = len(unit)
@@ -291,8 +294,8 @@ def analyze_representation_geometry(
 ) -> dict[str, RepresentationGeometry]:
     """:func:`compute_representation_geometry` at every place of a network, from the embeddings to the last layer.
 
-    >>> _, cache = model.forward(input_ids)
-    >>> analyze_representation_geometry(cache.hidden_states)["layer_0"].anisotropy
+    >>> _, cache = model.forward(input_ids)  # doctest: +SKIP
+    >>> analyze_representation_geometry(cache.hidden_states)["layer_0"].anisotropy  # doctest: +SKIP
 
     ``hidden_states`` are L + 1 arrays (B, T, D) of a pass over all positions; the other arguments go for all.
     """

@@ -66,7 +66,11 @@ def inner_product(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def group_of(name: str) -> str:
-    """The part of the network that a parameter belongs to: "layer_0" for "layers.0.attention.query.weight"."""
+    """The part of the network that a parameter belongs to: "layer_0" for "layers.0.attention.query.weight".
+
+    >>> group_of("layers.0.attention.query.weight")
+    'layer_0'
+    """
     parts = name.split(".")
     return f"layer_{parts[1]}" if parts[0] == "layers" else parts[0]
 
@@ -111,7 +115,9 @@ def compute_gradient_rms(gradients: Arrays) -> dict[str, float]:
 def analyze_gradient_magnitudes_by_layer(gradients: Arrays) -> dict[str, GradientMagnitude]:
     """Norm, root mean square and largest element of the gradient of every group, in the order of the network.
 
-    >>> analyze_gradient_magnitudes_by_layer(model.backward(dlogits, cache))["layer_0"].root_mean_square
+    >>> magnitudes = analyze_gradient_magnitudes_by_layer({"layers.0.attention.query.weight": np.ones((2, 2))})
+    >>> magnitudes["layer_0"].norm
+    2.0
 
     Raises :class:`MinibertError` without any gradient.
     """
@@ -132,7 +138,7 @@ def analyze_parameter_updates(params_before: Arrays, params_after: Arrays) -> di
 
     ``params_before`` has to be a copy, since a step changes parameters in place:
 
-    >>> before = {name: array.copy() for name, array in model.params.items()}
+    >>> before = {name: array.copy() for name, array in model.params.items()}  # doctest: +SKIP
 
     A ratio about 1e-3 is often called healthy: a heuristic of Karpathy's notes for the course CS231n, "Neural
     Networks Part 3: Learning and Evaluation" (Stanford, 2015), which were about plain gradient descent.

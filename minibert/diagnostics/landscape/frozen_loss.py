@@ -125,7 +125,7 @@ class FrozenLoss:
 
     A context manager:
 
-    >>> with FrozenLoss(model, batch, threads=2) as loss:
+    >>> with FrozenLoss(model, batch, threads=2) as loss:  # doctest: +SKIP
     ...     loss.at_parameters()
     ...     loss.gradients([loss.parameters])
     """

@@ -92,7 +92,11 @@ class Series(NamedTuple):
 
 
 def metric_name(quantity: str, *parts: str) -> str:
-    """``attention_entropy/layer_0/head_1`` of a quantity and the parts of its place."""
+    """``attention_entropy/layer_0/head_1`` of a quantity and the parts of its place.
+
+    >>> metric_name("attention_entropy", layer_name(0), head_name(1))
+    'attention_entropy/layer_0/head_1'
+    """
     return "/".join((quantity, *parts))
 
 

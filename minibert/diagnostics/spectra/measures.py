@@ -86,6 +86,9 @@ def compute_effective_rank(matrix: np.ndarray | Spectrum, centred: bool = False)
     From 1 (rank one) to r (all singular values equal); a zero matrix has 0. Of at least four quantities of this
     name, this is that of Roy and Vetterli, "The effective rank: A measure of effective dimensionality", EUSIPCO
     2007.
+
+    >>> compute_effective_rank(np.eye(4))
+    4.0
     """
     values = _spectrum(matrix, centred).values
     total = values.sum()
@@ -100,6 +103,9 @@ def compute_stable_rank(matrix: np.ndarray | Spectrum, centred: bool = False) ->
 
     From 1 to r, at most the rank, and hardly moved by small singular values. A zero matrix has 0. Rudelson and
     Vershynin, "Sampling from large matrices: An approach through geometric functional analysis", JACM 2007.
+
+    >>> compute_stable_rank(np.diag([2.0, 1.0, 1.0]))
+    1.5
     """
     values = _spectrum(matrix, centred).values
     return float((values**2).sum() / values[0] ** 2) if values[0] else 0.0

@@ -29,7 +29,11 @@ class AlibiPositions(PositionScheme):
 
 
 def alibi_slopes(heads: int) -> np.ndarray:
-    """The slope of every head, (H,): a geometric sequence that ends at 2^-8."""
+    """The slope of every head, (H,): a geometric sequence that ends at 2^-8.
+
+    >>> alibi_slopes(4)
+    array([0.25      , 0.0625    , 0.015625  , 0.00390625])
+    """
     power = 2 ** int(np.log2(heads))
     slopes = 2.0 ** (-8 / power * np.arange(1, power + 1))
     between = 2.0 ** (-4 / power * np.arange(1, 2 * power, 2))
