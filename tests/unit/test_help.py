@@ -12,6 +12,7 @@ from minibert.command_line import doors
 from minibert.command_line.arguments import StoreWords, read_arguments
 from minibert.command_line.completion import completions
 from minibert.command_line.settings import groups
+from minibert.command_line.words import read
 from minibert.config import VARIANTS
 from minibert.errors import MinibertError
 from minibert.run import main
@@ -203,3 +204,13 @@ def test_a_shell_completes_a_subcommand_as_the_first_word_only(capsys, monkeypat
     for line, found in (("minibert in", ["inspect", "init="]), ("minibert run ins", [])):
         monkeypatch.setenv("COMP_LINE", line)
         assert answer(capsys, "-sc", "query=fish")[1].split() == found
+
+
+def test_files_that_options_share_are_offered_nowhere(capsys):
+    offered = [word for group in groups() for word in completions(f"{group}=")]
+    assert not [word for word in offered if "=_" in word or "/_" in word]
+    _, shown, _ = answer(capsys, "--help")
+    assert "_small_sweep" not in shown and "_ladder" not in shown
+    with pytest.raises(MinibertError, match="unknown name '_small_sweep'"):
+        read("+experiment=_small_sweep", False)
+    assert not [value for value in read("model=glob(*)", True).values if "_" in value]
