@@ -16,7 +16,7 @@ from minibert.model.workspace import NEW_ARRAYS
 
 
 class AuxiliaryTask(NamedTuple):
-    """What a head is to answer for the sequences of a pass."""
+    """The questions to an auxiliary head about the sequences of a pass."""
 
     labels: np.ndarray
     """(B, T) ints: 0 or 1 where it is asked, -100 elsewhere"""

@@ -130,7 +130,7 @@ NOT_COMPARED = {
     "name", "segments", "norm", "activation", "position", "output_bias", "dtype",
     "init", "init_gain", "match_feed_forward",
 }  # fmt: skip
-"""Fields of :class:`ModelConfig` that are looked at one by one, or that change nothing in a trained network"""
+"""Fields of :class:`ModelConfig` that are checked one by one, or that change nothing in a trained network"""
 
 
 def is_transposed(name: str) -> bool:

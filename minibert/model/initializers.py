@@ -1,9 +1,9 @@
 """Where parameters start.
 
 Gains are one, biases zero. Tables (embeddings, positions) are truncated normal with ``model.init_scale``. What
-``model.init`` decides is the matrices: each scheme goes by a matrix's shape and its place in the network.
+``model.init`` decides is the matrices: each scheme depends on a matrix's shape and its position in the network.
 
-Every parameter draws from a place of its own in the init stream, keyed by its name, so that a change to one
+Every parameter has its own part of the random stream ``init``, keyed by its name, so that a change to one
 part of a network leaves the start of all others as it was.
 """
 

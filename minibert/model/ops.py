@@ -202,7 +202,7 @@ def dropout(x, mask):
 
 
 def prediction_losses(logits, labels):
-    """-log softmax(logitsᵢ)[labelᵢ] of every row.    logits (R, V), overwritten, labels (R,) ints -> (R,) float64"""
+    """-log softmax(logitsᵢ)[labelᵢ] of every row.    logits (R, V), overwritten, labels (R,) -> (R,) float64"""
     target = logits[np.arange(len(labels)), labels].astype(np.float64)
     largest = logits.max(axis=1, initial=0)
     np.exp(np.subtract(logits, largest[:, None], out=logits), out=logits)

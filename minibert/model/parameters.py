@@ -93,7 +93,7 @@ class Gradients(Parameters):
     """Gradients in the layout of the parameters. Adding to a name accumulates, until :meth:`clear`.
 
     The first addition after ``clear`` writes instead of adding: nothing has to be zeroed first, and a
-    matrix product goes straight to its place. Names that nothing was added to count as zero
+    matrix product is written directly into the gradient. Names that nothing was added to count as zero
     (:meth:`fill_untouched` writes those zeros).
     """
 

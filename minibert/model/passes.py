@@ -101,8 +101,8 @@ class Selection(NamedTuple):
     asked: np.ndarray | None = None
     """(B, T) bool, beside ``predicted``: positions that auxiliary heads are asked about"""
     everywhere: bool = False
-    """Whether the last layer is computed at all positions, even where only some are read. Loss and gradients do not
-    depend on it, except for rounding"""
+    """Whether the last layer is computed at all positions, even where only some are read. Except for rounding,
+    loss and gradients do not depend on it"""
 
     def checked(self, shape: tuple[int, ...]) -> "Selection":
         """The same as a NumPy array. Raises :class:`MinibertError` where ``predicted`` has another shape."""

@@ -1,7 +1,7 @@
-"""Checkpoints: safetensors files that are whole or not there.
+"""Checkpoints: safetensors files that are either complete or absent.
 
 A file is written under a temporary name, flushed to disk and renamed. Nothing in it is code: tensors by name,
-and text. A checksum of all that tells damage when it is read (:mod:`minibert.model.saved`).
+and text. A checksum over all of it shows damage when the file is read (:mod:`minibert.model.saved`).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What watches a training run: its log, and its checkpoints."""
+"""Observers of a training run: its log and its checkpoints."""
 
 import time
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from minibert.training.checkpoints import log_spaced_steps, save_checkpoint
 
 
 class Ended(Exception):
-    """Training ended early on request; everything it did is in the state to resume from."""
+    """Training ended early on request. Everything it did is in the saved state."""
 
 
 class TrainingLog:
     """Observer: every ``training.log_every`` steps, the mean loss since the last time, the rate, norms and speed.
 
-    Where the objective has several tasks, or accuracy is measured for something else, ``train/<task>_loss`` and
-    ``train/<task>_accuracy`` of each; where masking or curriculum change, what they are at; where gradients are
-    clipped, ``train/clipped_share``. At the end, ``memory/<part>_megabytes`` as well.
+    If tasks are measured apart, also ``train/<task>_loss`` and ``train/<task>_accuracy`` of each. If masking or
+    curriculum change during training, their present settings. If gradients are clipped, ``train/clipped_share``.
+    At the end, ``memory/<part>_megabytes``.
     """
 
     def __init__(self, log):

@@ -1,11 +1,12 @@
 """Learning-rate schedules: the factor on the learning rate at a step.
 
 A step's number t is 1 for the first and S for the last. All schedules but the range test warm up linearly, from
-1/W at the first step to 1 at step W, and then follow their name. Adam and its like need the warm-up, since their
-first second moments rest on few gradients.
+1/W at the first step to 1 at step W, and then follow their name. Adam and similar optimizers need the warm-up:
+their first estimates of second moments are means over few gradients.
 
 After the warm-up, step t has the factor that the schedules of ``transformers`` give to its index, t - 1: the step
-after the warm-up has the factor 1, and ``final`` would be reached at step S + 1. So the last step moves something.
+after the warm-up has the factor 1, and ``final`` would be reached at step S + 1. So the last step still changes
+the parameters.
 """
 
 import math
@@ -17,7 +18,7 @@ from minibert.errors import unknown_name
 
 
 def constant(step: int, warmup: int, steps: int, config: ScheduleConfig) -> float:
-    """1: the loss keeps the noise of the full rate to the end. For comparisons at a fixed rate."""
+    """1. The loss keeps the noise of the full rate to the end. For comparisons at a fixed rate."""
     return 1.0
 
 
@@ -58,7 +59,7 @@ def range_test(step: int, warmup: int, steps: int, config: RangeTestConfig) -> f
 
     This is a measurement, not a schedule for training: :mod:`minibert.diagnostics.range_test.measures` reads from
     the losses which rates the network learns with. Smith, "Cyclical Learning Rates for Training Neural Networks",
-    WACV 2017, section 3.3, raises the rate linearly. A geometric rise gives small and large rates equally many steps.
+    WACV 2017, section 3.3, raises the rate linearly. A geometric rise gives small and large rates as many steps.
     """
     return config.start ** (1 - (step - 1) / max(steps - 1, 1))
 

@@ -104,7 +104,7 @@ def length(position_ids, tokens: int) -> int:
 def distances(position_ids, tokens: int, bias) -> np.ndarray:
     """How far key j stands behind query i, p_j - p_i: (1, T, T) where all sequences agree, else (B, T, T).
 
-    In a row packed with several pieces, positions start anew with each, but the distance within a piece is j - i
+    In a row packed with several pieces, positions start at 0 in each, but the distance within a piece is j - i
     as everywhere. Where the mask keeps pieces apart, no other distance matters, and all rows share one table.
     """
     columns = np.arange(tokens)

@@ -1,10 +1,10 @@
 """What a transform is, and how transforms are chained.
 
-A transform is a function on four things, all of which it may change in place: the update on its way from gradient
-to step, the parameters, the state, and what there is to know about the step. Most work element by element: they
-are handed *pieces*, runs of elements so small that gradient, parameters and state stay in the L2 cache through
-the whole chain. Others need a parameter as a whole, for its norm or as a matrix, and are handed it under its
-shape. State is plain data, a dictionary of arrays, so saving and restoring it is nothing special.
+A transform is a function of four things: the update on its way from gradient to step, the parameters, the state,
+and facts about the step. It changes the first three in place. Most transforms work element by element. They get
+*pieces*: runs of elements so small that gradient, parameters and state stay in the L2 cache through the whole
+chain. Others need a parameter as a whole, for its norm or as a matrix, and get it in its shape. State is plain
+data, a dictionary of arrays, so it is saved and restored as parameters are.
 """
 
 from collections.abc import Callable, Mapping

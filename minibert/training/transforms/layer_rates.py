@@ -72,7 +72,7 @@ def scale_by_depth(config: DepthRatesConfig, names) -> Choice:
 
 
 def scale_by_ratio(config: RatioRatesConfig) -> Choice:
-    """u = factor · u, the factor measured anew in every step."""
+    """u = factor · u, the factor measured in every step."""
 
     def update(update, params, state, moment):
         update *= update.dtype.type(ratio_factor(params, update, config))
