@@ -1,4 +1,4 @@
-"""Runs and sweeps in an MLflow store. This room knows no model, and imports MLflow only to open a store."""
+"""Runs and sweeps in an MLflow store. Nothing here needs a model. MLflow is imported only to open a store."""
 
 from minibert.tracking.claims import Claim, claim, find_finished
 from minibert.tracking.provenance import environment

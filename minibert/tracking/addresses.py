@@ -1,4 +1,4 @@
-"""What stores and artifacts are called: SQLite files as SQLAlchemy's addresses, folders as URIs, and back."""
+"""Addresses of stores and artifacts: SQLite files as SQLAlchemy's addresses, folders as URIs, and back."""
 
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
@@ -7,10 +7,10 @@ from minibert.errors import MinibertError
 
 
 def sqlite_address(path: Path) -> str:
-    """The address by which MLflow and SQLAlchemy open the SQLite file at ``path``, whatever characters it has.
+    """The address by which MLflow and SQLAlchemy open the SQLite file at ``path``, with any characters.
 
-    SQLAlchemy percent-decodes a path from 2.1 on. Before, it does not, and takes what follows a question mark for
-    options, so that such a path has to be given as an address of SQLite's own.
+    SQLAlchemy percent-decodes a path since 2.1. Older versions do not, and take the part after a question mark for
+    options, so they need such a path as an address of SQLite itself.
     """
     from sqlalchemy.engine import URL, make_url
 
@@ -27,7 +27,7 @@ def sqlite_address(path: Path) -> str:
 def sqlite_path(address: str) -> Path | None:
     """The file that a SQLite address names, absolute; None for an address of another kind.
 
-    Raises :class:`MinibertError` where it names no file.
+    Raises :class:`MinibertError` if it names no file.
     """
     from sqlalchemy.engine import make_url
 

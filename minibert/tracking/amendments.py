@@ -1,4 +1,4 @@
-"""A run that has ended, opened again to add to what is recorded of it."""
+"""A run that has ended, opened again to add to its record."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from minibert.tracking.store import Store, store_errors
 
 
 class Amendment(Record):
-    """The record of a run that has ended. Its status stays, and nothing recorded is changed."""
+    """The record of a run that has ended. Its status and what is recorded stay as they are."""
 
     def __init__(self, store: Store, id: str):
         """Raises :class:`MinibertError` when there is no such run, or when it has not ended."""
@@ -19,7 +19,7 @@ class Amendment(Record):
         if run.info.status == Status.RUNNING:
             raise MinibertError(
                 f"run={id}: it is still being trained, or was ended by force. "
-                "Wait for its end, or give its command again to let it go on from its checkpoint."
+                "Wait for its end, or give its command again to continue it from its checkpoint."
             )
         left_out = run.data.tags.get(LEFT_OUT, "")
         super().__init__(store, id, run.info.artifact_uri, continued=True, left_out=left_out)
@@ -29,7 +29,7 @@ class Amendment(Record):
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record values at an optimizer step; a point that is recorded already stays as it is.
 
-        What is no number, and a name that MLflow does not take, is left out and reported.
+        A value that is no number, and a name that MLflow refuses, are left out and reported.
         """
         from mlflow.entities import Metric
 

@@ -1,4 +1,4 @@
-"""The files of a run, at the address that the store has of it.
+"""The files of a run, at the address that the store records for it.
 
 MLflow's client remembers for the whole process where the artifacts of a run id are. A store and its copy have the
 same ids, so files on this machine are read and written here, and only remote ones go through the client.
@@ -16,17 +16,17 @@ from minibert.tracking.store import Store, store_errors
 
 
 class Artifacts:
-    """Paths are relative to the run's own folder, with slashes. What goes wrong is a :class:`MinibertError`."""
+    """Paths are relative to the run's own folder, with slashes. Every error is a :class:`MinibertError`."""
 
     def __init__(self, store: Store, run_id: str, address: str):
         self._store = store
         self._run_id = run_id
         self.address = address
         self.folder = local_path(address)
-        """None when they are remote"""
+        """None if they are remote"""
 
     def write(self, path: str, content: bytes) -> None:
-        """Store ``content`` as ``path``, whole or not at all."""
+        """Store ``content`` as ``path``, completely or not at all."""
         with store_errors(self._store.uri, f"store {path}"), tempfile.TemporaryDirectory() as temporary:
             if self.folder is not None:
                 _replace(self._place(path), content)
@@ -49,7 +49,7 @@ class Artifacts:
                 _replace(self._place(folder or "") / source.name, source.read_bytes())
 
     def list(self, folder: str) -> list[str]:
-        """The paths of what is in a folder, sorted; none where there is no such folder."""
+        """The paths of the files in a folder, sorted; none if there is no such folder."""
         with store_errors(self._store.uri, f"list {folder}"):
             if self.folder is None:
                 return sorted(item.path for item in self._store.client.list_artifacts(self._run_id, folder))
@@ -58,14 +58,14 @@ class Artifacts:
             return sorted(path.relative_to(self.folder).as_posix() for path in found if path.suffix != UNFINISHED)
 
     def fetch(self, path: str = "") -> Path:
-        """A file, or everything, on this machine: in place, or downloaded."""
+        """The local path of a file, or of the whole folder; a remote one is downloaded."""
         with store_errors(self._store.uri, f"read {path or f'the artifacts of run {self._run_id}'}"):
             if self.folder is None:
                 return Path(self._store.client.download_artifacts(self._run_id, path))
             return self._place(path)
 
     def remove(self, path: str) -> None:
-        """Delete a file or a folder. Not every remote store can do it: what that raises is raised as it is."""
+        """Delete a file or a folder. Not every remote store supports it; its own exception is raised."""
         if self.folder is None:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -78,7 +78,7 @@ class Artifacts:
 
     def _place(self, path: str) -> Path:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise Refused(f"{path}: lies outside of the run's artifacts. Allowed: a relative path, no '..'.")
+            raise Refused(f"{path}: is outside the artifacts of the run. Allowed: a relative path without '..'.")
         assert self.folder is not None  # only the artifacts on this machine have a place
         return self.folder / path
 

@@ -1,8 +1,8 @@
 """At most one process trains a configuration at a time.
 
-A run that the store calls RUNNING may be long dead: nothing tells the store about a kill -9. A file lock does
-not outlive its process, because the kernel lets go of it, so the lock and not the status says who is alive.
-Processes that share a server may share no file system: among these, a lease says it.
+The process of a run that the store calls RUNNING may have ended: nothing tells the store of a kill -9. The kernel
+releases a file lock when its process ends. So the lock, not the status, says whether a process trains the run.
+Processes that share a server may share no file system; for these, a lease says it.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Claim:
         self.store = store
         self.config_hash = config_hash
         self.lease = lease
-        """None where the lock lies beside the database and is enough"""
+        """None if the lock is beside the database, which is enough"""
         self._lock = lock
 
     def finished_run(self) -> str | None:
@@ -43,11 +43,11 @@ class Claim:
 def claim(store: Store, config_hash: str, on_wait: Callable[[str], None] | None = None) -> Claim:
     """Wait until no other process trains this configuration, then hold the right to it.
 
-    ``on_wait`` is told in a sentence for whom it waits. The lock lies beside the database, and keeps apart all
-    processes of a machine, or of a shared file system with flock. For a server it lies in the local folder, and
-    keeps apart those that use the same one; a lease keeps apart all others.
+    ``on_wait`` gets a sentence that says for which process this one waits. The lock is beside the database. It
+    holds among all processes of a machine, or of a shared file system with flock. For a server it is in the local
+    folder and holds among the processes that use that folder; a lease holds among all others.
 
-    Raises :class:`Interrupted` when this process is asked to end while it waits.
+    Raises :class:`Interrupted` if this process is asked to end while it waits.
     """
     say = on_wait or (lambda sentence: None)
     lock = store.lock(f"{store.experiment_id}-{config_hash[:16]}")

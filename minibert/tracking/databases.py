@@ -1,8 +1,8 @@
-"""The SQLite file of a local store: made, checked, and kept true to where it lies.
+"""The SQLite file of a local store: made, checked, and corrected if it was moved.
 
 MLflow records absolute addresses of artifacts. So that a store can be moved and copied, every experiment has the
-tag ``minibert.home``, the folder of the database when the addresses were true. Where the database lies elsewhere
-now, the addresses below that folder are rewritten to lie below the folder of today.
+tag ``minibert.home``, the folder of the database when the addresses were written. If the database is elsewhere
+now, the addresses below that folder are rewritten to the present folder.
 """
 
 import sqlite3
@@ -34,7 +34,7 @@ def prepare_database(path: Path, artifacts: Path, lock: FileLock) -> None:
 
 
 def check_database(path: Path) -> None:
-    """Prepare an existing store for many processes at once, with addresses that hold where it lies now.
+    """Prepare an existing store for several processes, and correct its addresses if it was moved.
 
     Raises :class:`MinibertError` when it is not the database of a store, ``sqlite3.Error`` when it cannot be read.
     """
@@ -55,7 +55,7 @@ def check_database(path: Path) -> None:
 
 
 def set_location(path: Path, experiment_id: str, location: str) -> None:
-    """Let the artifacts of an experiment's future runs lie at ``location``."""
+    """Set the folder for the artifacts of the future runs of an experiment."""
     with closing(_connect(path)) as connection:
         connection.execute(
             "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (location, int(experiment_id))
@@ -63,16 +63,17 @@ def set_location(path: Path, experiment_id: str, location: str) -> None:
 
 
 def _make(path: Path, artifacts: Path) -> None:
-    """MLflow creates its tables in some 60 migrations, over two seconds, and cannot pick up a half-made database.
+    """Make the tables in a file of another name, and rename it.
 
-    So the tables are made in a file of another name, and a kill in between leaves nothing behind that matters.
+    MLflow creates them by about 60 migrations, in more than two seconds, and cannot continue with an incomplete
+    database. So a process that is killed meanwhile leaves none.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    unfinished.touch()  # where this is not allowed, MLflow would try for a minute and a half
+    unfinished.touch()  # if this is not allowed, MLflow would try for a minute and a half
     SqlAlchemyStore(sqlite_address(unfinished), str(artifacts)).engine.dispose()
     with closing(_connect(unfinished)) as connection:
         _let_read_while_writing(connection)

@@ -1,11 +1,11 @@
-"""Who trains a run of a server: a lease in the run's tags, because hosts that share a server share no file system.
+"""A lease in the tags of a run says which process trains it, if hosts share a server but no file system.
 
 The lease names host and process and has a heartbeat. Tags know no compare-and-set. So who takes a lease writes it,
 waits until any other who saw the run free has written too, and holds it only where its own is still there [1]_.
 A holder looks before every heartbeat whether the lease is still its own.
 
-A lease is stale when its process on this host is gone, when its heartbeat stood still while somebody watched, or
-when it is very old. The clocks of two hosts need not agree: what is watched is that the heartbeat changes.
+A lease is stale if its process on this host is gone, if its heartbeat did not change while a process waited, or if
+it is very old. The clocks of two hosts need not agree, because only changes of the heartbeat count.
 
 .. [1] Lamport, L. (1987). A fast mutual exclusion algorithm. ACM TOCS 5(1), where it is ascribed to M. Fischer.
 """
@@ -33,9 +33,9 @@ from minibert.tracking.store import Store, store_errors
 TAG = "minibert.lease"
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
-"""A heartbeat that has not changed for so long under the eyes of one who waits is none."""
+"""A lease is stale if its heartbeat did not change for so long while a process waited"""
 ABANDONED_SECONDS = 900.0
-"""A heartbeat older than this is none at once, unless clocks are as wrong as that."""
+"""A lease with an older heartbeat is stale at once"""
 SETTLE_SECONDS = 2.0
 """Longer than it takes any process from seeing that a run is free to having written its lease."""
 POLL_SECONDS = 2.0
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class OvertakenError(MinibertError):
-    """Another process has the lease. The run is its to write; ours has to wait for it."""
+    """Another process has the lease and writes the run. This process has to wait."""
 
 
 class Lease:

@@ -1,4 +1,4 @@
-"""A run by the word that a person has for it: its id, the first characters of that, its name, or ``last``."""
+"""Runs found by what a user types: an id, its first characters, a name, or ``last``."""
 
 import re
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from minibert.tracking.retries import patiently
 from minibert.tracking.store import Store, open_existing_store, store_errors
 
 LAST = "last"
-"""The word for the run that was started last."""
+"""The word for the run that was started last"""
 SHORT = 8
-"""As many characters of an id as are printed."""
+"""Characters of an id that are printed"""
 FEWEST = 4
-"""As many as name a run, where no other run's id begins with them."""
+"""Fewest characters of an id that find a run"""
 MOST_LISTED = 10
 
 
 def short_id(run_id: str) -> str:
-    """The first characters of an id, which every command takes in its place."""
+    """The first characters of an id, which every command accepts for it."""
     return run_id[:SHORT]
 
 
@@ -36,10 +36,10 @@ def find_run_id(
 ) -> str:
     """The id of the run, or with ``kind="sweep"`` of the sweep, that ``word`` stands for.
 
-    A name goes before the beginning of an id. ``experiments`` are the ids of those to look in, by default all;
-    a whole id is found anywhere. ``key`` is the setting that the word was given for.
+    A name is tried before the beginning of an id. ``experiments`` are the ids of the experiments to search, by
+    default all; a whole id is found in any. ``key`` is the setting that the word was given for.
 
-    Raises :class:`MinibertError` when there is no such run, or more than one: the message lists them.
+    Raises :class:`MinibertError` if there is no such run, or more than one: the message lists them.
     """
     uri = client.tracking_uri
     with store_errors(uri, f"look up {key}={word}"):

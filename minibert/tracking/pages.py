@@ -1,4 +1,4 @@
-"""What MLflow's own pages show of the experiment, its runs and its sweeps, and where these pages are.
+"""Notes for MLflow's own pages about runs and sweeps, and the addresses of these pages.
 
 MLflow keeps what it shows as tags; a note in Markdown stands above the parameters of a run. It shows a run under
 one parent only, so the note of a sweep links to all of its runs, those that were found finished included.
@@ -21,7 +21,7 @@ WORKFLOW = "workflowType=machine_learning"
 """MLflow's pages are for this or for applications of language models, whose traces a new browser shows first: the
 address decides it, whatever the kind of the experiment"""
 CHARTS = {"held-out loss": LOSS, "training loss": "train/loss", "gradient norm": "gradient_norm/global"}
-"""What a run's note links to, out of some hundred metrics"""
+"""The charts that the note of a run links to, of about a hundred metrics"""
 MOST_ROWS = 40
 """Runs in the table of a sweep's note: MLflow keeps some thousand characters of a tag."""
 SECTIONS = (

@@ -1,4 +1,4 @@
-"""What a result depends on beside its configuration: the code, the packages and the machine."""
+"""What a result depends on besides its configuration: the code, the packages and the machine."""
 
 import getpass
 import os
@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def environment() -> dict[str, str]:
     """Git commit, branch and dirtiness of the running code, package versions, processors and platform, as tags.
 
-    What cannot be found out (no git, an installed wheel instead of a checkout) is ``unknown``.
+    A value that cannot be found (no git, or an installed wheel instead of a checkout) is ``unknown``.
     """
     tags = _git() | {"mlflow.source.name": "minibert", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     tags["version.python"] = platform.python_version()

@@ -1,4 +1,4 @@
-"""What the store does not take for its content is found, left out and reported; everything else is stored."""
+"""Values and names that the store refuses are found, left out and reported; everything else is stored."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,8 @@ _logger = logging.getLogger(__name__)
 
 
 def send(items: Sequence[Item], call: Callable[[Sequence[Item]], Any]) -> list[tuple[Item, str]]:
-    """``call(items)``, and where the store refuses that, each half: what it refuses alone is returned, with why.
+    """``call(items)``; if the store refuses that, each half of them. Returns the items refused alone, with
+    reasons.
 
     MLflow takes a batch as a whole or not at all, and names one culprit at a time. All other errors are raised.
     """
@@ -44,7 +45,7 @@ def as_number(value: Any) -> float:
 
 
 class LeftOut:
-    """What a record has left out: a warning once for every name, and all of them in one tag of the run."""
+    """What was left out of a record: one warning for each name, and all of them in a tag of the run."""
 
     def __init__(self, store: Store, id: str, earlier: str = ""):
         """``earlier`` is the tag as an earlier process has written it."""

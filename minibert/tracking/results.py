@@ -1,4 +1,4 @@
-"""What a run has come to: its loss, what counting words reaches on the same text, and where its figures are."""
+"""The result of a run: its loss, the losses of the baselines on the same text, and where its figures are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Result:
 
 
 def beside(unigram: float | None, bigram: float | None) -> str:
-    """What stands in parentheses behind a loss."""
+    """The baselines, in parentheses, to be put after a loss."""
     baselines = {"unigram": unigram, "bigram": bigram}
     known = [f"{name} {value:.3f}" for name, value in baselines.items() if value is not None]
     return f" ({', '.join(known)})" if known else ""
@@ -53,7 +53,7 @@ def losses(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def read_result(store: Store, run_id: str) -> Result:
-    """What the store has of the end of a run. Raises :class:`MinibertError` when it cannot be read."""
+    """The result of a run, from the store. Raises :class:`MinibertError` when it cannot be read."""
     with store_errors(store.uri, f"read run {run_id}"):
         run = store.client.get_run(run_id)
     artifacts, figures = artifacts_of(store, run_id), None

@@ -118,7 +118,7 @@ class Run(Record):
             return self._send()
 
     def secure(self, ask_store: bool = True) -> None:
-        """Bring all points to safety: into the store, or where it does not take them or is not asked, into a file.
+        """Save all points: in the store or, if it does not take them or is not asked, in a file.
 
         To be called before the state to resume from is written: a resumed run does not log again what that state
         supersedes. Raises :class:`MinibertError` when the file cannot be written.

@@ -1,4 +1,4 @@
-"""Where runs are recorded: an MLflow store, opened so that any number of processes may do so at once.
+"""Where runs are recorded: an MLflow store that any number of processes may open at once.
 
 The default store is one SQLite file, ``<folder>/mlflow.db``, with artifacts under ``<folder>/artifacts/``.
 """
@@ -66,7 +66,7 @@ class Store:
 
 @dataclass(frozen=True)
 class _Place:
-    """What a user's words for a store mean."""
+    """Where the store is that the settings name."""
 
     address: str
     folder: Path
@@ -169,7 +169,7 @@ def _lock(work: Path, database: Path | None, name: str) -> FileLock:
 
 @contextmanager
 def store_errors(uri: str, action: str) -> Iterator[None]:
-    """Whatever goes wrong inside while talking to MLflow becomes one :class:`MinibertError`."""
+    """Within this context, every exception of MLflow becomes one :class:`MinibertError`."""
     try:
         yield
     except MinibertError:
@@ -214,7 +214,7 @@ def _explain_version(uri: str, text: str) -> str:
 
 
 def _quieten() -> None:
-    """No telemetry, no chatter. Everything that MLflow logs as an error it also raises."""
+    """Turn off telemetry and log messages. Whatever MLflow logs as an error, it also raises."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

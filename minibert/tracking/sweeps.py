@@ -24,7 +24,7 @@ PARENT = "mlflow.parentRunId"
 
 @dataclass(frozen=True)
 class Child:
-    """The state of one run of a sweep, as the store has it. Times are in seconds since 1970."""
+    """The state of one run of a sweep in the store. Times are in seconds since 1970."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class Child:
 
     @property
     def config_hash(self) -> str:
-        """What the run is known by."""
+        """The hash that identifies the run."""
         return self.tags.get("minibert.config_hash", self.id)
 
 
@@ -52,7 +52,7 @@ class Sweep(Record):
         self.sweep_hash = sweep_hash
 
     def children(self) -> list[Child]:
-        """The runs of this sweep and where they stand, by name; one query, cheap enough to poll every second."""
+        """The runs of this sweep and their states, by name: one query, cheap enough for every second."""
         return children(self.store, self.sweep_hash)
 
     def newest(self) -> dict[str, Child]:
@@ -60,7 +60,7 @@ class Sweep(Record):
         return {child.config_hash: child for child in sorted(self.children(), key=lambda child: child.started)}
 
     def close(self, child: Child, status: Status, reason: str) -> None:
-        """Close a run whose own process can no longer do so."""
+        """Close a run whose own process has ended without doing so."""
         Record(self.store, child.id, "", continued=True).finish(status, reason)
 
 
@@ -72,7 +72,7 @@ def open_sweep(
     tags: Mapping[str, Any],
     parameters: Mapping[str, Any],
 ) -> Sweep:
-    """Continue the sweep of this hash, whatever became of it, or begin one.
+    """Continue the sweep of this hash, whatever its status, or begin one.
 
     ``planned`` are all of its runs: hash of the configuration -> name.
 

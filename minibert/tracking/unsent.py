@@ -1,7 +1,7 @@
 """Points that a store has not taken yet, in a file beside the state to resume from.
 
-The file is whole or as it was before: it is written under another name, flushed to disk and renamed. It is read
-line by line, and a line that is damaged costs no other one.
+The file is complete or as it was before (:func:`minibert.files.replacing`). It is read line by line, so a damaged
+line does not damage the others.
 """
 
 import json
@@ -17,7 +17,7 @@ LARGEST = 2**63
 
 
 def write_points(path: Path, points: Iterable[Point]) -> None:
-    """Replace the file at ``path`` by these points. Raises :class:`MinibertError` where it cannot be written."""
+    """Replace the file at ``path`` by these points. Raises :class:`MinibertError` if it cannot be written."""
     try:
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(point) + "\n" for point in points)
@@ -29,9 +29,9 @@ def write_points(path: Path, points: Iterable[Point]) -> None:
 
 
 def read_points(path: Path) -> tuple[list[Point], list[int]]:
-    """The points in the file at ``path``, and the numbers of the lines, from 1, that hold none.
+    """The points in the file at ``path``, and the numbers, from 1, of the lines that are damaged.
 
-    No file is no points. A file that cannot be read at all is one line that cannot be read.
+    Without a file there are no points. A file that cannot be read counts as one damaged line.
     """
     try:
         lines = path.read_bytes().splitlines()
