@@ -67,7 +67,7 @@ def _earlier_report(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir():
-        raise MinibertError(f"{folder}: is a file. A report needs a folder: give another name to --output.")
+        raise MinibertError(f"{folder}: is a file. A report needs a folder: give another name, output=FOLDER.")
     present = {path.name for path in folder.iterdir()}
     if MANIFEST in present:
         try:
@@ -75,14 +75,14 @@ def _earlier_report(folder: Path) -> set[str]:
         except (ValueError, TypeError, KeyError):
             raise MinibertError(
                 f"{folder / MANIFEST}: is not the list of a report's files. Remove it, or give another folder to "
-                "--output."
+                "output=FOLDER."
             ) from None
     if present.issuperset(UNLISTED):
         return (UNLISTED | UNLISTED_FIGURES) & present
     if present:
         raise MinibertError(
             f"{folder}: holds files that are of no report ({_listed(present)}), and none of them may be lost. "
-            "Give a new or an empty folder to --output."
+            "Give a new or an empty folder, output=FOLDER."
         )
     return set()
 
@@ -94,7 +94,7 @@ def _swap(made: Path, folder: Path, earlier: set[str]) -> None:
     if foreign := (written & present) - earlier:
         raise MinibertError(
             f"{folder}: {_listed(foreign)} would be replaced, which no report wrote. Move it, or give another "
-            "folder to --output."
+            "folder, output=FOLDER."
         )
     # Listed before and after: whatever ends this in between, all files of both reports are known.
     _list(folder, written | earlier)
@@ -117,7 +117,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise MinibertError(
-            f"{folder}: could not be written ({error.strerror}). Give another folder to --output."
+            f"{folder}: could not be written ({error.strerror}). Give another folder, output=FOLDER."
         ) from error
 
 

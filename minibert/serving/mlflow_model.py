@@ -181,7 +181,7 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[Sequen
     """Chunks of n texts, their ids (n, T), and which of these are tokens, not padding, (n, T) bool."""
     for text in texts:
         if not isinstance(text, str):
-            raise MinibertError(f"texts: got {type(text).__name__}. Allowed: a list of strings.")
+            raise MinibertError(f"texts: {type(text).__name__} was given. Allowed: a list of strings.")
     padding = tokenizer.token_to_id("[PAD]")
     for start in range(0, len(texts), BATCH):
         chunk = texts[start : start + BATCH]
