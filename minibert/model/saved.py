@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         reason = f"no entry {error}" if isinstance(error, KeyError) else error
         raise MinibertError(
             f"The checkpoint {path} is broken, or not one of minibert's ({reason}). "
-            "To start the run again instead of resuming it, delete the file."
+            "Delete it to start the run again instead of resuming it."
         ) from error
 
 

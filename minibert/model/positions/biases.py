@@ -12,9 +12,9 @@ from minibert.model.positions.scheme import Places, PositionScheme, distances, t
 class AlibiPositions(PositionScheme):
     """s_ij = qᵢ · kⱼ / √K - m_h |i - j|: a penalty on distance, with a slope for each head, nothing learned.
 
-    Slopes are 2^(-8/H), 2^(-16/H), ..., 2^-8 for H heads, a power of two; another number of heads takes the slopes
-    of the next smaller power, and fills up with every second slope of twice that power. The paper's networks attend
-    only to earlier tokens; an encoder attends both ways, so the penalty is symmetric here. Any length has its penalties.
+    Slopes are 2^(-8/H), 2^(-16/H), ..., 2^-8 for H heads, a power of two. Another number of heads takes the slopes
+    of the next smaller power, and then every second slope of twice that power. The paper's networks attend only to
+    earlier tokens; an encoder attends both ways, so the penalty is symmetric here. Any length has its penalties.
 
     Press, Smith and Lewis, "Train Short, Test Long: Attention with Linear Biases", ICLR 2022.
     """
