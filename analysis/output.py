@@ -74,7 +74,7 @@ def _earlier_report(folder: Path) -> set[str]:
             return set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]) & present
         except (ValueError, TypeError, KeyError):
             raise MinibertError(
-                f"{folder / MANIFEST}: is not the list of a report's files. Remove it, or give another folder to "
+                f"{folder / MANIFEST}: is not the list of a report's files. Remove it, or give another folder, "
                 "output=FOLDER."
             ) from None
     if present.issuperset(UNLISTED):

@@ -305,7 +305,7 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
     [
         ("config.yaml", lambda content: content[: len(content) // 2], "config.yaml: "),
         ("config.yaml", lambda content: content[: content.index(b"seeds:")], "lacks seeds.dropout"),
-        ("config.yaml", lambda content: b"- a list", "is no configuration of a run"),
+        ("config.yaml", lambda content: b"- a list", "is not the configuration of a run"),
         ("config.yaml", lambda content: b"\xff\xfe", "cannot be read as the configuration"),
         ("config.yaml", lambda content: content.replace(b"layers:", b"layrs:"), "does not know (model.layrs: Key"),
         ("config.yaml", lambda content: content.replace(b"heads: 2", b"heads: two"), "(model.heads: Value"),

@@ -69,7 +69,7 @@ def test_a_report_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
 def test_what_is_no_folder_or_list_is_one_error(tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(MinibertError, match="--output"):
+        with pytest.raises(MinibertError, match="output=FOLDER"):
             write(tmp_path, place, "index.html")
     (tmp_path / "out").mkdir()
     for text in ("", "[1]", "{}", '{"files": 3}'):
