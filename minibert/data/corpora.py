@@ -52,7 +52,8 @@ def load_corpus(config: DataConfig) -> Corpus:
     """Read the corpus that ``config.source`` names.
 
     Documents that are empty, and exact duplicates up to line ends and outer whitespace, are dropped and
-    counted. Raises :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer than two documents.
+    counted. Raises :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer
+    than two documents.
     """
     if config.source not in CORPORA:
         raise unknown_name("data.source", config.source, CORPORA)
@@ -190,7 +191,7 @@ def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
     if config.name in (None, "", MISSING):
         raise MinibertError("data.name: missing. Name the dataset to load: data=hub data.name=owner/dataset.")
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports] (an extra)
     except ImportError as error:
         raise MinibertError(
             f"data=hub: the library 'datasets' cannot be imported ({error}). "
@@ -198,7 +199,8 @@ def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
         ) from error
     if int(datasets.__version__.partition(".")[0]) < 4:
         raise MinibertError(
-            f"data=hub: datasets {datasets.__version__} is installed, which may run code that comes with a dataset. "
+            f"data=hub: datasets {datasets.__version__} is installed, which may run code that comes with a "
+            "dataset. "
             "Allowed: 4 or newer, which never does: pip install -e '.[hub]'."
         )
     revision = f"@{config.revision}" if config.revision else ""

@@ -196,7 +196,7 @@ CURRICULA = {
         config, rarity(sequences, vocabulary), *course
     ),
     "loss": lambda config, sequences, vocabulary, course, probe: LossCurriculum(
-        config, rarity(sequences, vocabulary), *course, probe
+        config, rarity(sequences, vocabulary), *course, probe=probe
     ),
 }
 """The curricula that ``curriculum.name`` can name."""

@@ -115,9 +115,9 @@ class WholeWordMasking(UniformMasking):
     The words stand in one random order and are taken from its front. The word that straddles the rate is taken
     with the probability that makes the mean exact: one of s tokens, of which f fit, with probability f / s. So
     a sequence strays from its rate by less than one word, and not at all on average. A word of many pieces
-    straddles the rate more often and is then mostly left out, so it is chosen less often than a short one: at a rate
-    of 0.15, on the default corpus, words of one piece with probability 0.151, of two 0.145, of three 0.139, of four
-    0.130.
+    straddles the rate more often and is then mostly left out, so it is chosen less often than a short one: at a
+    rate of 0.15, on the default corpus, words of one piece with probability 0.151, of two 0.145, of three 0.139,
+    of four 0.130.
 
     Whole-word masking: the 2019 update of Devlin et al.'s BERT (github.com/google-research/bert).
     """
@@ -205,7 +205,7 @@ def places_of_units(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     next_start = np.full(keys.shape, keys.shape[1])
     next_start[:, :-1] = np.where(begins[:, 1:], place[1:], keys.shape[1])
     end = np.minimum.accumulate(next_start[:, ::-1], axis=1)[:, ::-1]
-    before, size = np.empty((2, *keys.shape), np.int64)
+    before, size = np.empty(keys.shape, np.int64), np.empty(keys.shape, np.int64)
     np.put_along_axis(before, order, start, axis=1)
     np.put_along_axis(size, order, end - start, axis=1)
     return before, size

@@ -80,8 +80,8 @@ def separate(
 ) -> tuple[list[Document], list[Document], float, tuple[str, ...]]:
     """Take documents out of the held-out ones that stand in training by more than the share ``largest``.
 
-    They are trained on instead, beside the text that they repeat. The shares of the others are then measured again,
-    until none is left to move; the one with the least in training always stays.
+    They are trained on instead, beside the text that they repeat. The shares of the others are then measured
+    again, until none is left to move; the one with the least in training always stays.
 
     Returns training and held-out documents, the share of the held-out words that still stand in training, and the
     names of the documents moved.

@@ -108,8 +108,8 @@ def _lost_text(long: int, unknown: int, characters: int, config: DataConfig) -> 
     return (
         f"{(long + unknown) / characters:.1%} of the {characters:,} characters become [UNK] and are lost: "
         f"{long / characters:.1%} in words of more than data.longest_word={config.longest_word} characters, "
-        f"{unknown / characters:.1%} in words with a character outside of the vocabulary. Raise data.longest_word or "
-        "model.vocab_size, or put white space between words."
+        f"{unknown / characters:.1%} in words with a character outside of the vocabulary. Raise data.longest_word "
+        "or model.vocab_size, or put white space between words."
     )
 
 
@@ -166,7 +166,7 @@ def _build(
     lost = Lost()
     train, evaluation = (arrange(encode_documents(tokenizer, split, lost), sequence_length) for split in texts)
     for name, sequences in (("training", train), ("evaluation", evaluation)):
-        tokens = sequences.ordinary.sum()
+        tokens = int(sequences.ordinary.sum())
         if tokens < sequence_length - 2:
             raise _too_little_text(f"data.name={corpus.name}", name, tokens, sequence_length, config, lost)
     if moved:

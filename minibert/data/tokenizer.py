@@ -71,9 +71,9 @@ def train_tokenizer(
 ) -> Tokenizer:
     """A WordPiece tokenizer of at most ``vocab_size`` tokens, fewer where the text does not yield as many.
 
-    The special tokens take the ids 0 to 4. ``strip_accents`` takes accents and all other combining marks away: uncased
-    BERT does both. A word of more than ``longest_word`` characters is one [UNK]. The same texts give the same
-    tokenizer, to the byte.
+    The special tokens take the ids 0 to 4. ``strip_accents`` takes accents and all other combining marks away:
+    uncased BERT does both. A word of more than ``longest_word`` characters is one [UNK]. The same texts give the
+    same tokenizer, to the byte.
     """
     trained = _empty_tokenizer({}, lowercase, strip_accents, longest_word)
     alphabet = _alphabet(texts, trained, largest=(vocab_size - FIRST_ORDINARY) // 2)
@@ -171,8 +171,8 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence, is_pretokenized: bool = 
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str], lost: Lost | None = None) -> list[np.ndarray]:
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
-    A special token that is spelt out in a text is read as the ordinary characters that it consists of. What becomes
-    [UNK] is counted in ``lost``.
+    A special token that is spelt out in a text is read as the ordinary characters that it consists of. What
+    becomes [UNK] is counted in ``lost``.
     """
     encoded = [[np.empty(0, np.int32)] for _ in texts]
     with whole_texts(tokenizer, spelt_out=True):

@@ -1,6 +1,7 @@
 """The batches of a run, put together from what its configuration says of masking, curriculum and objective."""
 
 from functools import partial
+from typing import cast
 
 from minibert.config import Config
 from minibert.data.batches import Batch, Batches, batches_of, frozen_batches
@@ -24,7 +25,8 @@ class OneBatch(Batches):
 
 def build_batches(config: Config, data: PreparedData) -> Batches:
     """The training batches of a run. What of them follows the course of training is in their ``adapting``."""
-    settings, seeds = config.training, config.seeds
+    settings = config.training
+    data_seed, masking_seed = cast(int, config.seeds.data), cast(int, config.seeds.masking)  # set by the plan
     size = data.tokenizer.get_vocab_size()  # a small corpus may fill less than the model's table
     vocabulary = describe_vocabulary(data.tokenizer, data.unigram_counts)
     masking = build_masking(config.masking, size, vocabulary, settings.steps)
@@ -35,13 +37,13 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
         sequences,
         masking=UniformMasking(size, PROBE_RATE, PROBE_RATE),
         batch_size=settings.batch_size,
-        draws=lambda index: generator(seeds.masking, index, 0, 2),
+        draws=lambda index: generator(masking_seed, index, 0, 2),
     )
     curriculum = implement_curriculum_learning(
-        config.curriculum, sequences, vocabulary, settings.batch_size, seeds.data, settings.steps, probe
+        config.curriculum, sequences, vocabulary, settings.batch_size, data_seed, settings.steps, probe
     )
     kind = OneBatch if settings.one_batch else Batches
-    return kind(sequences, masking, settings.batch_size, seeds.data, seeds.masking, curriculum, auxiliary)
+    return kind(sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary)
 
 
 def probe_batch(config: Config, data: PreparedData) -> Batch:
