@@ -138,7 +138,7 @@ def _needs_masked_words(given: str, config: "Config") -> Iterator[str]:
 @joins(CURRICULA)
 @dataclass
 class CurriculumConfig:
-    """In which order sequences are met."""
+    """The order in which sequences are trained on."""
 
     name: str = option("none", CURRICULA)
 
@@ -169,11 +169,11 @@ class LossCurriculumConfig(PacedCurriculumConfig):
 
 @dataclass
 class ObjectiveConfig:
-    """What is learnt: masked words, and beside them the tasks whose weight is not zero."""
+    """What is learned: masked words, and beside them the tasks whose weight is not zero."""
 
     name: str = choice("mlm", "mlm", *TASKS)
     mlm: bool = True
-    """Mask and predict words; without, the tasks below are learnt alone."""
+    """Mask and predict words; without them, the tasks below are learned alone."""
     nsp: float = number(0.0, at_least=0)
     """Weight of: is the second segment of the row a random one?"""
     sop: float = number(0.0, at_least=0)
@@ -256,7 +256,7 @@ class DataConfig:
     evaluation_fraction: float = number(0.05, above=0, below=1)
     """Share of the documents held out for evaluation."""
     largest_overlap: float = number(0.05, at_least=0, at_most=1)
-    """Share of a held-out document's words that may stand, in runs of 50 words, in training documents too. A
+    """Share of a held-out document's words that may also occur, in runs of 50 words, in training documents. A
     document with more is trained on instead; 1 lets every document stay."""
     lowercase: bool = True
     strip_accents: bool = False

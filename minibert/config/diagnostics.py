@@ -1,4 +1,4 @@
-"""The group ``diagnostics``: what is looked at inside a network while it trains, and when."""
+"""The group ``diagnostics``: what is measured inside a network while it trains, and when."""
 
 from dataclasses import dataclass, field
 
@@ -15,8 +15,8 @@ class DiagnosticsConfig:
     figures: list[str] = field(default_factory=list)
     """Rooms whose figures are drawn at the end of a run: ``training``, ``spectra``, ...; ``all`` is every room."""
     per_doubling: int = number(1, at_least=1, at_most=512)
-    """Steps looked at between one power of two and the next, up to step 512."""
+    """Steps at which diagnostics run, between one power of two and the next, up to step 512."""
     every: int = number(500, at_least=1)
-    """Steps between looks after step 512."""
+    """Steps between two runs of the diagnostics after step 512."""
     probe_sequences: int = number(16, at_least=1, at_most=1_048_576)
-    """Held-out sequences, the same in every run, of what needs a pass without dropout over all positions."""
+    """Held-out sequences, the same in every run, for the diagnostics that need a pass without dropout."""

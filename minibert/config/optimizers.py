@@ -141,7 +141,7 @@ class LookaheadConfig(OptimizerConfig):
 @joins(CLIPPINGS)
 @dataclass
 class ClippingConfig:
-    """What keeps a rare large gradient from throwing the parameters far away."""
+    """How a rare large gradient is kept from moving the parameters far away."""
 
     name: str = option("none", CLIPPINGS)
 

@@ -27,7 +27,7 @@ class ScheduleConfig:
     decay: float = number(0.2, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})
     """Share of all steps spent on the decay of ``warmup_stable_decay``."""
     final: float = number(0.0, at_least=0, at_most=1, only_with={"name": FALLING})
-    """The factor that the schedule is on its way to: the last step is one short of it, as in ``transformers``.
+    """The factor that the schedule approaches. The last step is one before it, as in ``transformers``.
     ``inverse_square_root`` never falls below it, ``constant`` stays at 1."""
 
     def problems(self, config: "Config") -> Iterator[str]:
@@ -64,7 +64,7 @@ class TrainingConfig:
     batch_size: int = number(32, at_least=1, at_most=1_048_576)
     """Sequences in one optimizer step."""
     one_batch: bool = False
-    """Train on the first batch over and over: a network that cannot learn it by heart is broken."""
+    """Train on the first batch over and over: a network that cannot overfit it is broken."""
     accumulation: int = number(1, at_least=1)
     """Parts that a batch is computed in, one after the other, to save memory."""
     checkpoint_activations: bool = False
@@ -80,7 +80,7 @@ class TrainingConfig:
     checkpoints_per_doubling: int = number(1, at_least=1, at_most=512)
     """How many of the log-spaced ones there are between one power of two and the next."""
     checkpoint_seconds: float = number(30.0, above=0)
-    """At most this much work is lost by a kill."""
+    """A kill loses at most this much work."""
 
     def problems(self, config: "Config") -> Iterator[str]:
         if config.model.position.has_table and self.sequence_length > config.model.max_length:
