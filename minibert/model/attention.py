@@ -107,9 +107,7 @@ def attention(
     """
     heads, head_size = config.heads, config.hidden_size // config.heads
     tokens = len(x) // batch
-    query_input = x
-    if rows is not None:
-        query_input, places = take_rows(x, rows), places.at(rows)
+    query_input, places = (x, places) if rows is None else (take_rows(x, rows), places.at(rows))
     _, query, key, value = project(x, query_input, batch, rows, prefix, params, config, work)
     asking = query.shape[2]
     query_norm = key_norm = None
