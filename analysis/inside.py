@@ -5,12 +5,12 @@ slices of its loss landscape, which are recorded as arrays. Of every group: mean
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.diagnostics.plotting.series import locate, part_of
 from minibert.errors import MinibertError
 from minibert.tracking import Store
 
@@ -19,11 +19,11 @@ from .runs import TrackedRun, open_record
 from .statistics import Estimate, mean_interval
 
 BY_LAYER = {
-    "inside/attention_rank": r"effective_rank/layers\.(\d+)\.attention\..+",
-    "inside/feed_forward_rank": r"effective_rank/layers\.(\d+)\.feed_forward\..+",
-    "inside/attention_entropy": r"attention_entropy/layer_(\d+)/head_\d+",
+    "inside/attention_rank": ("effective_rank", "attention "),
+    "inside/feed_forward_rank": ("effective_rank", "feed forward "),
+    "inside/attention_entropy": ("attention_entropy", ""),
 }
-"""Quantity -> the metrics that it is the mean of, with their layer"""
+"""Quantity -> the recorded quantity that it is the mean of, and what the kinds of its parts begin with"""
 WHOLE = (
     "effective_rank/embeddings.token.weight", "landscape/random/width", "landscape/random/curvature",
     "landscape/update/width", "landscape/update/curvature",
@@ -56,8 +56,8 @@ class Inside:
 def look_inside(store: Store, groups: tuple[Group, ...]) -> Inside | None:
     """Read what the runs recorded of their insides; None where they recorded nothing."""
     layers = {
-        name: {group.shown: [_layers(run, pattern) for run in group.runs] for group in groups}
-        for name, pattern in BY_LAYER.items()
+        name: {group.shown: [_layers(run, *recorded) for run in group.runs] for group in groups}
+        for name, recorded in BY_LAYER.items()
     }
     means = {
         name: {shown: mean_interval([_mean(run.values()) for run in runs]) for shown, runs in by_group.items()}
@@ -81,12 +81,15 @@ def look_inside(store: Store, groups: tuple[Group, ...]) -> Inside | None:
     return found if found.means or found.slices else None
 
 
-def _layers(run: TrackedRun, pattern: str) -> dict[int, float]:
+def _layers(run: TrackedRun, quantity: str, kind: str) -> dict[int, float]:
     """Layer -> the mean of the metrics that are of it"""
     values: dict[int, list[float]] = {}
     for metric in run.metrics:
-        if match := re.fullmatch(pattern, metric):
-            values.setdefault(int(match[1]), []).append(run.final(metric))
+        if part := part_of(metric, quantity):
+            found = locate(part)
+            of_it = found.kind.startswith(kind) if kind else found.head is not None
+            if found.layer is not None and of_it:
+                values.setdefault(found.layer, []).append(run.final(metric))
     return {layer: _mean(values[layer]) for layer in sorted(values)}
 
 

@@ -1,11 +1,11 @@
 """What the runs of a study recorded of their attention, as arrays."""
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.diagnostics.plotting.series import head_name, layer_name, locate, metric_name, part_of
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 
@@ -17,7 +17,7 @@ PATTERNS = {
     "to_self": "on itself", "to_previous": "on the token before", "to_next": "on the token behind",
     "to_cls": "on [CLS]", "to_sep": "on [SEP]",
 }  # fmt: skip
-HEAD = re.compile(r"attention_entropy_share/layer_(\d+)/head_(\d+)")
+ENTROPY_SHARE = "attention_entropy_share"
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,15 @@ def read_group(store: Store, group: Group) -> list[AttentionRun]:
 
 
 def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
-    places = [tuple(map(int, match.groups())) for match in map(HEAD.fullmatch, run.metrics) if match]
-    if not places or LOSS not in run.curves:
+    parts = [part for metric in run.metrics if (part := part_of(metric, ENTROPY_SHARE))]
+    places = [(found.layer, found.head) for found in map(locate, parts)]
+    measured = [(layer, head) for layer, head in places if layer is not None and head is not None]
+    if not measured or LOSS not in run.curves:
         return None
-    layers, heads = (max(numbers) + 1 for numbers in zip(*places, strict=True))
+    layers, heads = (max(numbers) + 1 for numbers in zip(*measured, strict=True))
     record = open_record(store, run)
-    steps = np.array(sorted(set(record.history("attention_entropy_share/layer_0/head_0")[0])), int)
+    first_head = metric_name(ENTROPY_SHARE, layer_name(0), head_name(0))
+    steps = np.array(sorted(set(record.history(first_head)[0])), int)
 
     def history(metric: str) -> np.ndarray:
         if metric not in run.metrics:
@@ -122,13 +125,16 @@ def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
     def by_head(quantity: str) -> np.ndarray:
         return np.array(
             [
-                [history(f"attention_{quantity}/layer_{layer}/head_{head}") for head in range(heads)]
+                [
+                    history(metric_name(f"attention_{quantity}", layer_name(layer), head_name(head)))
+                    for head in range(heads)
+                ]
                 for layer in range(layers)
             ]
         )
 
-    def by_layer(pattern: str) -> np.ndarray:
-        return np.array([history(pattern.format(layer)) for layer in range(layers)])
+    def by_layer(quantity: str) -> np.ndarray:
+        return np.array([history(metric_name(quantity, layer_name(layer))) for layer in range(layers)])
 
     return AttentionRun(
         run=run,
@@ -136,7 +142,7 @@ def _read(store: Store, run: TrackedRun) -> AttentionRun | None:
         steps=steps,
         entropy_share=by_head("entropy_share"),
         shares={pattern: by_head(pattern) for pattern in PATTERNS},
-        uniform={pattern: by_layer(f"attention_uniform/{pattern}/layer_{{}}") for pattern in PATTERNS},
-        distances=by_layer("head_distance/layer_{}"),
+        uniform={pattern: by_layer(f"attention_uniform/{pattern}") for pattern in PATTERNS},
+        distances=by_layer("head_distance"),
         clusters=history("head_distance/clusters"),
     )
