@@ -23,7 +23,8 @@ IN_TRAINING = (
 @diagnostic("in_training")
 def in_training(caches, gradients, batch):
     size, norm, predictions = measure(caches, gradients, batch)
-    return {"own/size": size, "own/norm": norm, "own/predictions": predictions, "hidden": caches[0].hidden_states[0][0]}
+    hidden = caches[0].hidden_states[0][0]
+    return {"own/size": size, "own/norm": norm, "own/predictions": predictions, "hidden": hidden}
 
 
 @diagnostic("from_the_update")
@@ -45,7 +46,7 @@ def afterwards(caches, gradients, batch):
 
 @pytest.fixture(scope="module")
 def inspected(command, small_settings, empty_database, tmp_path_factory):
-    """A run with a diagnostic of its own, inspected twice afterwards with another: (store, run, what was printed)."""
+    """A run with a diagnostic of its own, inspected twice with another: (store, run, what was printed)."""
     folder = tmp_path_factory.mktemp("inspected")
     shutil.copy(empty_database, folder)
     # Names that nobody else gives: the checkout comes before this folder on the path.

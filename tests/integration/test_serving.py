@@ -312,7 +312,11 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
         ("tokenizer.json", lambda content: content[: len(content) // 2], "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"", "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"{}", "cannot be read as a tokenizer"),
-        ("tokenizer.json", lambda content: content.replace(b'"s"', b'"S"'), "is damaged, or not the tokenizer that run"),
+        (
+            "tokenizer.json",
+            lambda content: content.replace(b'"s"', b'"S"'),
+            "is damaged, or not the tokenizer that run",
+        ),
         ("checkpoints/step_8.safetensors", lambda content: content[:-1] + b"\x00", "does not match its checksum"),
         ("checkpoints/step_abc.safetensors", lambda content: b"", "its name gives no step"),
         ("checkpoints/step_9.safetensors", lambda content: b"", "broken, or not one of minibert's"),

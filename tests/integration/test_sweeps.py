@@ -113,8 +113,10 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest == tags["corpus.hash"][: len(dataset.dataset.digest)]
     expected = [
-        "train/loss", "train/learning_rate", "train/tokens_per_second", "gradient_norm/global", "gradient_norm/layer_0",
-        "eval/loss", "eval/masked_accuracy", "eval/perplexity", "eval/nats_below_unigram", "eval/loss_at_rate/0.40",
+        "train/loss", "train/learning_rate", "train/tokens_per_second",
+        "gradient_norm/global", "gradient_norm/layer_0",
+        "eval/loss", "eval/masked_accuracy", "eval/perplexity", "eval/nats_below_unigram",
+        "eval/loss_at_rate/0.40",
         "baseline/unigram_entropy", "baseline/bigram_cross_entropy", "tokens_seen", "tokens_predicted", "flops",
         "effective_rank/embeddings.token.weight", "effective_rank/layers.1.attention.query.weight",
     ]  # fmt: skip

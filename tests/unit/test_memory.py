@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from minibert.config import Config, ModelConfig, register
-from minibert.config import RelativeConfig
+from minibert.config import Config, ModelConfig, RelativeConfig, register
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.memory import count_parameters, estimate_training_memory, machine_memory

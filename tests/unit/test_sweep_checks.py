@@ -78,7 +78,10 @@ def test_a_tuned_key_and_seeds_of_one_stream_may_be_swept():
         (["study.metric=eval/loss_at_rate/0.41"], "no run records this"),
         (["study.metric=lr_range/suggested_rate"], "schedule=range_test"),
         (["study.metric=stable_rank/head", "diagnostics=off"], "diagnostics=light"),
-        (["study.factor=schedule.warmup", "schedule=linear,cosine", "seed=0,1"], "the same schedule.warmup and seed"),
+        (
+            ["study.factor=schedule.warmup", "schedule=linear,cosine", "seed=0,1"],
+            "the same schedule.warmup and seed",
+        ),
     ],
 )  # fmt: skip
 def test_a_study_that_would_compare_nothing_or_too_much_is_refused(words, said):
