@@ -58,9 +58,13 @@ def enter(module: str, *words: list[str]) -> None:
     interruption.watch()
     try:
         code = run(*words)
+        sys.stdout.flush()
     except interruption.Interrupted as error:
         print(f"ended by {error}", file=sys.stderr)
         code = interruption.exit_code()
+    except BrokenPipeError:  # a reader such as `head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        code = 128 + signal.SIGPIPE
     _leave_on_signal()
     sys.exit(code)
 

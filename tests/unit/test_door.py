@@ -52,3 +52,15 @@ def test_nothing_that_takes_time_is_imported_before_the_door_watches():
     code = f"import sys, minibert.command_line.doors; print(sorted({heavy} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("words", [["run", "--help"], ["inspect", "--help"], ["run", "--help", "model"]])
+def test_a_reader_that_stops_reading_ends_the_command_without_a_traceback(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        [sys.executable, "-m", "minibert", *words], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=300
+    )
+    os.close(writing)
+    assert result.stderr == ""
+    assert result.returncode == 128 + signal.SIGPIPE
