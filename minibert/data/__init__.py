@@ -1,4 +1,4 @@
-"""Text to batches: corpora, tokenizer, packing, masking, order, tasks, and baselines to read a loss against."""
+"""Text to batches: corpora, tokenizer, packing, masking, order, tasks, and baselines for the held-out loss."""
 
 from minibert.data.curriculum import implement_curriculum_learning
 from minibert.data.masking_rates import implement_adaptive_masking

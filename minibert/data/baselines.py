@@ -1,6 +1,6 @@
-"""What a loss means: the cross-entropy that counting words, or pairs of words, would reach on the same text.
+"""Baselines of the held-out loss: the cross-entropy of a unigram and of a bigram model on the same text.
 
-All entropies are in nats per ordinary token: special tokens, [UNK] among them, are never predicted.
+All entropies are in nats per ordinary token. Special tokens, including [UNK], are never predicted.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def log_unigram_frequencies(counts: np.ndarray) -> np.ndarray:
 
 
 def unigram_entropy(counts: np.ndarray) -> float:
-    """H = −Σ p(w) log p(w) of the text counted: what knowing its word frequencies, but no context, reaches."""
+    """H = −Σ p(w) log p(w) of the counted text: the loss of a model that knows its word frequencies alone."""
     frequencies = counts[counts > 0] / counts.sum()
     return float(-(frequencies * np.log(frequencies)).sum())
 
@@ -124,5 +124,5 @@ def _pairs(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
 
 def _discount(counts: np.ndarray) -> float:
     once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
-    # Nothing seen once tells nothing about the unseen; a half keeps every probability above zero all the same.
+    # If nothing occurs once, the formula gives 0, and unseen pairs would have probability zero: use one half.
     return once / (once + 2 * twice) if once else 0.5

@@ -1,6 +1,6 @@
-"""Batches: sequences in an order, with masks. Both follow from the seeds and the step.
+"""Batches: sequences in an order, with masks. The seeds and the step determine both.
 
-Nothing has to be saved, unless masking or curriculum follow the course of training.
+A checkpoint holds no state of the batches, unless the masking or the curriculum adapts during training.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from minibert.randomness import generator
 
 @dataclass(frozen=True)
 class Questions:
-    """What an auxiliary head is asked about a batch."""
+    """The yes-or-no questions about a batch that an auxiliary head answers."""
 
     labels: np.ndarray
     """(B, T) int32: 1 for yes and 0 for no; IGNORED where nothing is asked"""
@@ -33,7 +33,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step, or one part of an evaluation, is computed on."""
+    """The sequences of one step, or of one part of an evaluation."""
 
     input_ids: np.ndarray
     """(B, T) int32, corrupted"""
@@ -51,17 +51,17 @@ class Batch:
     segment_ids: np.ndarray | None = None
     """(B, T): 0 in the first segment of a row, 1 in the second; None where rows have no segments"""
     auxiliary: dict[str, Questions] = field(default_factory=dict)
-    """What the auxiliary heads of the network are asked, by name"""
+    """The questions for the auxiliary heads of the network, by name of the head"""
     settings: dict[str, float] = field(default_factory=dict)
-    """What it was made with, where that changes in the course of training: the metrics to log it as"""
+    """Settings of the batch that change during training, by the name of their metric"""
 
     def part(self, sequences: slice) -> Inputs:
-        """What a pass over some of the sequences reads: a lane's share, for example."""
+        """The inputs of a pass over some of the sequences, such as a lane's."""
         whole = Inputs(self.input_ids, self.attention_mask, self.segment_ids, self.position_ids)
         return whole.part(sequences)
 
     def targets(self, sequences: slice) -> Targets:
-        """What the loss of these sequences is computed on, as their share of the whole batch's."""
+        """The labels of these sequences. Their loss is a share of the loss of the whole batch."""
         tasks = {
             name: AuxiliaryTask(questions.labels[sequences], questions.weight, questions.count)
             for name, questions in self.auxiliary.items()
@@ -80,11 +80,11 @@ class Batch:
 class Batches:
     """The batch of any step as a pure function of the step, so that resuming needs no state.
 
-    The sequences of one epoch after the other, each epoch in its own random order without replacement, form an
-    endless row; step s takes the sequences s·B to s·B + B − 1 of it. Every batch is full; one may straddle epochs.
+    Epochs follow one another without end. Each has its own random order without replacement. Step s takes the
+    sequences s·B to s·B + B − 1 of this order. Every batch is full; a batch may hold sequences of two epochs.
 
-    A curriculum takes the place of this order, auxiliary tasks add questions. What of masking and curriculum
-    follows the course of training is in ``adapting``: these have a state beside the step.
+    A curriculum replaces this order. Auxiliary tasks add questions. A masking or curriculum that adapts during
+    training has a state beside the step, and is listed in ``adapting``.
     """
 
     def __init__(
@@ -127,7 +127,8 @@ class Batches:
 
     @property
     def adapting(self) -> list:
-        """What follows the course of training, for the trainer to tell of it and to keep the state of."""
+        """The masking and the curriculum, if they adapt: the trainer reports its measurements to them and saves
+        their state."""
         return [part for part in (self.masking, self.curriculum) if getattr(part, "state", None)]
 
     def indices(self, step: int) -> np.ndarray:
@@ -149,9 +150,9 @@ def frozen_batches(
 ) -> list[Batch]:
     """The evaluation set: ``count`` sequences spread evenly over all, corrupted 80/10/10, the same for every run.
 
-    A sequence's draws are keyed by (``mask_seed``, its index) alone, whatever ``rate``, ``count`` and
-    ``batch_size`` are; so the masked positions of a lower rate lie inside those of a higher one. Where there are
-    fewer sequences than ``count``, all are taken. The last batch may be smaller.
+    The random numbers of a sequence depend only on ``mask_seed`` and the index of the sequence, not on ``rate``,
+    ``count`` or ``batch_size``. So the masked positions of a lower rate are a subset of those of a higher one. If
+    there are fewer sequences than ``count``, all are taken. The last batch may be smaller.
     """
     count = min(count, len(sequences))
     chosen = (2 * np.arange(count) + 1) * len(sequences) // (2 * count)
@@ -173,7 +174,7 @@ def batches_of(
 
 
 def masked_batch(original: np.ndarray, lengths: np.ndarray, masking: UniformMasking, generators: list) -> Batch:
-    """The batch of (B, T) original ids of which the first ``lengths`` (B,) are not padding, a generator a row."""
+    """The batch of (B, T) original ids with ``lengths`` (B,) tokens that are not padding; one generator a row."""
     input_ids, labels = masking.apply(original, generators)
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
     attention_mask, position_ids = None if real.all() else real, None

@@ -1,4 +1,4 @@
-"""Where text comes from: named sources of documents, checked, freed of duplicates and split by document."""
+"""Sources of text: documents are read, checked, freed of duplicates and split into training and held-out text."""
 
 import glob
 import hashlib
@@ -20,8 +20,7 @@ PATH_ADVICE = "Give a file, a folder or a glob: data.path='books/*.txt'."
 
 @dataclass(frozen=True)
 class Document:
-    """One text, without outer whitespace, its lines ended by \\n. A sequence never spans two documents, nor does a
-    document two splits."""
+    """One text, without outer whitespace; \\n ends its lines. No document is in two splits."""
 
     name: str
     text: str
@@ -34,7 +33,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Distinct, non-empty documents, and what was left out to make them so."""
+    """Distinct, non-empty documents, and how many duplicates and empty documents were left out."""
 
     name: str
     source: str
@@ -45,7 +44,7 @@ class Corpus:
     content_hash: str
     """SHA-256 over the sorted hashes of the documents: neither names nor order of files matter."""
     passed_over: tuple[str, ...] = ()
-    """Files that lie where text was read, but were not read: hidden ones, and those of other endings"""
+    """Files in the same folders that were not read: hidden files, and files with other endings"""
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -92,7 +91,7 @@ def split_documents(corpus: Corpus, evaluation_fraction: float) -> tuple[list[Do
 
 
 def _given(config: DataConfig) -> str:
-    """The setting that a message about the corpus is about."""
+    """The setting that error messages about the corpus name."""
     return {"text": f"data.path={config.path}", "hub": f"data.name={config.name}"}.get(
         config.source, f"data={config.source}"
     )
@@ -116,8 +115,8 @@ def _load_sotu(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
 def _load_text(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
     """A file, or the files that a glob matches; a folder is the glob ``folder/**/*.txt``.
 
-    Links are followed, and a file that is met twice is read once. Hidden files and folders are passed over, and so
-    is what differs from the glob in the case of its ending.
+    Links are followed. A file that is found twice is read once. Hidden files and folders are skipped. A file
+    whose ending differs from the glob's in upper and lower case is skipped as well.
     """
     if not config.path:
         raise MinibertError(f"data.path=null: nothing to read. {PATH_ADVICE}")
@@ -149,11 +148,11 @@ def _load_text(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
 
 
 def _matches(pattern: str, beside: str) -> tuple[list[Path], list[str]]:
-    """The files that a glob matches, each once, and what else ``beside`` matches, hidden files among it."""
+    """The files that a glob matches, each once, and the other files (also hidden) that ``beside`` matches."""
 
     def found(pattern: str, hidden: bool) -> list[Path]:
         matches = map(Path, glob.iglob(pattern, recursive=True, include_hidden=hidden))
-        # A folder that links to one above it would be walked down again and again: each real file counts once.
+        # A folder that links to a folder above it would be searched again and again: each real file counts once.
         once = {os.path.realpath(match): match for match in sorted(matches, reverse=True) if match.is_file()}
         return sorted(once.values())
 
@@ -182,12 +181,12 @@ def read_text(file: Path) -> str:
 
 
 def normalise_line_ends(text: str) -> str:
-    """\\r\\n and \\r become \\n, so that texts that differ in nothing else are the same text."""
+    """\\r\\n and \\r become \\n, so that texts that differ only in line ends are equal."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
-    """A column of what the library ``datasets`` can load: a dataset of the Hugging Face hub or a local folder."""
+    """One column of a dataset that the library ``datasets`` loads from the Hugging Face hub or a local folder."""
     if config.name in (None, "", MISSING):
         raise MinibertError("data.name: missing. Name the dataset to load: data=hub data.name=owner/dataset.")
     try:
@@ -213,7 +212,7 @@ def _load_hub(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
             )
     except MinibertError:
         raise
-    except Exception as error:  # The library lets through whatever its servers, file systems and parsers raise.
+    except Exception as error:  # The library passes on all errors of servers, file systems and parsers.
         reason = str(error).strip().partition("\n")[0]
         raise MinibertError(
             f"data.name={config.name}: split '{config.split}' of {config.name}{revision} cannot be loaded "
@@ -231,7 +230,7 @@ def _is_saved(name: str) -> bool:
 
 
 def _saved_split(config: DataConfig, saved):
-    """The split ``data.split`` of what was saved: a dictionary of splits, or one split alone."""
+    """The split ``data.split`` of a saved dataset, which is a dictionary of splits or one split alone."""
     alone = isinstance(saved.column_names, list | tuple)  # of several splits, a dictionary
     splits = {str(saved.split or "train"): saved} if alone else dict(saved)
     if config.split not in splits:

@@ -1,6 +1,6 @@
-"""In which order sequences are met: easy ones first, and in the end all of them.
+"""Curriculum learning: training begins with the easiest sequences, and ends with all of them.
 
-A score says how hard each sequence is, a pacing function which share of them, the easiest, may be drawn at a step:
+A score states how hard each sequence is. A pacing function gives the share of the easiest ones at each step:
 Platanios et al., "Competence-based Curriculum Learning for Neural Machine Translation", NAACL 2019.
 """
 
@@ -31,20 +31,20 @@ Training Deep Networks", ICML 2019.
 
 
 def walk(first: int, count: int, size: int, order: Callable[[int], np.ndarray]) -> np.ndarray:
-    """(count,) int64: the places ``first`` onwards of an endless row of epochs, ``order(epoch)`` (size,) each."""
+    """(count,) int64: the entries from ``first`` on of the epochs ``order(0)``, ... of (size,) each."""
     epochs, offsets = np.divmod(np.arange(first, first + count), size)
     return np.concatenate([order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)])
 
 
 class Curriculum:
-    """The easiest share c of all sequences, growing in stages, until it is all of them.
+    """Batches are drawn from the easiest share c of the sequences; c grows in stages until it is 1.
 
-    Stage k of K begins at step ⌈k/K · share · steps⌉ and allows the easiest c(k/K) of the sequences, at least a
-    batch of them. Within a stage what is allowed is passed through in epochs, each in an order of its own without
-    replacement; the last stage, k = K, is ordinary training on everything. So no sequence is left out: one epoch
-    after the pacing's end, each has been met. Equally hard sequences stand in random order.
+    Stage k of K begins at step ⌈k/K · share · steps⌉ and allows the easiest c(k/K) of the sequences, at least one
+    batch. Within a stage, epochs pass over the allowed sequences. Each epoch has its own random order without
+    replacement. The last stage, k = K, is ordinary training on all sequences: one epoch after it begins, every
+    sequence has been used. Sequences with equal scores are ranked at random.
 
-    Which sequences a step has follows from the data seed, the step and the scores alone.
+    The sequences of a step depend only on the data seed, the step and the scores.
     """
 
     name = "curriculum"
@@ -78,11 +78,11 @@ class Curriculum:
         return int(np.searchsorted(self.begins, step, side="right")) - 1
 
     def settings(self, step: int) -> dict[str, float]:
-        """What of it changes from step to step, to be logged."""
+        """The values that change from step to step, for the log."""
         return {"curriculum/share": self.allowed[self.stage(step)] / len(self.scores)}
 
     def observe(self, step: int, measured, score) -> None:
-        """Nothing is learnt from training: the scores stand from the start."""
+        """Ignore the measurements: the scores are fixed."""
 
     def restored(self) -> None:
         """``state`` has been filled from a checkpoint."""
@@ -100,12 +100,12 @@ class Curriculum:
 
 
 class LossCurriculum(Curriculum):
-    """Hard is what the network being trained finds hard: its own loss, measured anew as each stage begins.
+    """The score is the loss of the network in training. It is measured again when each stage begins.
 
-    One of every ``stride`` neighbouring sequences is scored, on fixed masks, and stands for all of them, which
-    mostly come from one document. Before the first measurement rarity stands in, which is the loss of an untrained
-    network whose output bias is the log unigram frequencies. The scores are ``state``, which belongs into
-    checkpoints.
+    Of every ``stride`` neighbouring sequences one is scored, on fixed masks. The others take its score: most of
+    them come from the same document. Before the first measurement the score is rarity, which is the loss of an
+    untrained network whose output bias is the log unigram frequencies. The scores are in ``state``, which
+    checkpoints save.
 
     Hacohen & Weinshall, 2019 (self-taught scoring); Kumar et al., "Self-Paced Learning for Latent Variable
     Models", NIPS 2010.
@@ -130,7 +130,7 @@ class LossCurriculum(Curriculum):
         self.restored()
 
     def observe(self, step: int, measured, score) -> None:
-        """Measure the losses where the next step begins a stage that leaves some sequences out.
+        """Measure the losses if the next step begins a stage that leaves some sequences out.
 
         ``score(batches)`` gives the loss of each of their sequences.
         """
@@ -145,10 +145,10 @@ class LossCurriculum(Curriculum):
 
 
 def sentence_length(sequences: Sequences, vocabulary: Vocabulary) -> np.ndarray:
-    """Mean tokens a sentence of every sequence, (S,): full rows differ in that, not in their own length.
+    """Mean number of tokens in a sentence, for every sequence: (S,). (All full rows have the same length.)
 
-    A sentence ends with . ! or ? or several of them, or with its piece of the row. Length as difficulty: Platanios
-    et al., 2019.
+    A sentence ends at one or several of . ! ? or at the end of its piece. Length as difficulty: Platanios et al.,
+    2019.
     """
     ids = sequences.input_ids
     text = sequences.ordinary | (ids == UNK)
@@ -163,7 +163,7 @@ def sentence_length(sequences: Sequences, vocabulary: Vocabulary) -> np.ndarray:
 def rarity(sequences: Sequences, vocabulary: Vocabulary) -> np.ndarray:
     """Mean −log p(w) over the ordinary tokens of every sequence, (S,), in nats, with p of the training text.
 
-    Platanios et al., 2019, who sum instead: a mean leaves length aside.
+    Platanios et al., 2019, take the sum. The mean does not depend on the length.
     """
     surprise = np.where(sequences.ordinary, -log_unigram_frequencies(vocabulary.counts)[sequences.input_ids], 0.0)
     return surprise.sum(axis=1) / np.maximum(sequences.ordinary.sum(axis=1), 1)

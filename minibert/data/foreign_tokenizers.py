@@ -1,7 +1,7 @@
-"""What ``transformers`` says of a tokenizer beside its vocabulary: tokenizer_config.json, and the older files.
+"""The settings that ``transformers`` stores beside a vocabulary: tokenizer_config.json, and the older files.
 
-They decide how the same vocab.txt cuts a text: whether case and accents are kept, whether Chinese characters stand
-alone, and which tokens are found in a text before anything else is done to it.
+They decide how a vocab.txt splits a text: whether case and accents are kept, whether each Chinese character is a
+word, and which added tokens are split off first.
 """
 
 import json
@@ -17,18 +17,18 @@ BERTS = (
     "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer", "LxmertTokenizer", "MobileBertTokenizer",
     "SqueezeBertTokenizer",
 )  # fmt: skip
-"""Classes of that library that cut texts as BERT does; ``Fast`` may stand behind their names"""
+"""Classes of that library that split texts as BERT does; ``Fast`` may follow their names"""
 OF_ANY_KIND = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
 KINDS = ("pad", "unk", "cls", "sep", "mask")
 
 
 def read_settings(folder: Path) -> dict:
-    """The settings in a folder, as tokenizer_config.json has them; empty where there are none.
+    """The settings in a folder, under the keys of tokenizer_config.json; empty if there are none.
 
-    Raises :class:`MinibertError` for a file that is no JSON object.
+    Raises :class:`MinibertError` for a file that is not a JSON object.
     """
     settings = _read_json(folder / "tokenizer_config.json")
-    if "added_tokens_decoder" not in settings:  # they came with it, and are not read where it is
+    if "added_tokens_decoder" not in settings:  # this key replaced the older files
         settings = _read_json(folder / "special_tokens_map.json") | settings
         added = _read_json(folder / "added_tokens.json")
         if added:
@@ -41,7 +41,7 @@ def read_settings(folder: Path) -> dict:
 
 
 def require_bert(settings: dict, path: Path) -> None:
-    """Raises :class:`MinibertError` where ``settings`` say that a vocabulary is not cut as BERT cuts it."""
+    """Raises :class:`MinibertError` if ``settings`` name a tokenizer that does not split texts as BERT does."""
     name = settings.get("tokenizer_class")
     if name is not None and not _is_bert(name) and name not in OF_ANY_KIND:
         raise MinibertError(
@@ -51,16 +51,16 @@ def require_bert(settings: dict, path: Path) -> None:
 
 
 def apply_settings(tokenizer: Tokenizer, settings: dict, path: Path) -> None:
-    """Make the tokenizer of ``path`` cut texts as ``settings`` say.
+    """Make the tokenizer of ``path`` split texts according to ``settings``.
 
-    Raises :class:`MinibertError` for wrong types, for special tokens of other names than BERT's, and for added
-    tokens whose ids cannot be.
+    Raises :class:`MinibertError` for wrong types, for special tokens with other names than BERT's, and for added
+    tokens whose ids differ from the vocabulary's.
     """
     for kind in KINDS:
         given = _content(settings.get(f"{kind}_token"))
         if given not in (None, f"[{kind.upper()}]"):
             raise MinibertError(f"{path}: {kind}_token={given!r}. Allowed: [{kind.upper()}], as BERT has it.")
-    # Of a tokenizer.json, only BERT's own classes change what it says.
+    # A tokenizer.json has its own normaliser. Only BERT's own classes in transformers override it.
     decides = path.suffix == ".txt" or _is_bert(settings.get("tokenizer_class", BERTS[0]))
     if decides and isinstance(tokenizer.normalizer, BertNormalizer):
         tokenizer.normalizer = _normalizer(tokenizer.normalizer, settings, path)
@@ -117,7 +117,7 @@ def _token(given: str | dict) -> AddedToken:
 
 
 def _content(given):
-    """A special token is a text, or an object with it."""
+    """A special token is given as a text, or as an object with the text in it."""
     return given.get("content") if isinstance(given, dict) else given
 
 

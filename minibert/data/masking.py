@@ -1,10 +1,9 @@
-"""Which tokens are predicted, and what the network sees in their place.
+"""Masking: which tokens are predicted, and what replaces them in the input.
 
 Masked language modelling: Devlin et al., "BERT", NAACL 2019. That corruption and prediction are two settings:
 Wettig et al., "Should You Mask 15% in Masked Language Modeling?", EACL 2023.
 
-Here is what a masking chooses; how much of it, where that changes in the course of training, is in
-:mod:`minibert.data.masking_rates`.
+This file chooses the tokens. Rates that change during training are in :mod:`minibert.data.masking_rates`.
 """
 
 from collections.abc import Sequence
@@ -27,14 +26,14 @@ IGNORED = -100
 class UniformMasking:
     """Every ordinary token of a sequence is equally likely to be chosen; special tokens never are.
 
-    Of n ordinary tokens, rate · n are chosen, rounded up or down at random such that the mean is exact: a
-    sequence's count never strays from its rate by a whole token. The tokens stand in one random order, and
-    corruption and prediction each take theirs from its front, so the smaller set lies inside the larger, and with
-    the same draws the set of a lower rate lies inside that of a higher one.
+    Of n ordinary tokens, rate · n are chosen, rounded up or down at random such that the mean is exact. The count
+    in a sequence differs from rate · n by less than one token. The tokens have one random order. Corruption and
+    prediction both take tokens from its front, so the smaller set is a subset of the larger one. With the same
+    random numbers, the set of a lower rate is a subset of that of a higher rate.
     """
 
     vocab_size: int
-    """Random replacements are drawn below it, so it is best the tokenizer's own size."""
+    """Random replacements have ids below it. It should be the size of the tokenizer's vocabulary."""
     corruption_rate: float
     prediction_rate: float
     mask: float = 0.8
@@ -43,14 +42,14 @@ class UniformMasking:
     """Of the corrupted tokens, the share replaced by a uniformly drawn ordinary token; the rest stays."""
 
     draws: ClassVar[int] = 3
-    """Random numbers a token: its order, what replaces it, and by which token."""
+    """Random numbers for each token: its order, the kind of its replacement, and the replacing token."""
 
     def at(self, step: int) -> "UniformMasking":
         """The masking of a step, counted from 0: the same one at every step."""
         return self
 
     def settings(self, step: int) -> dict[str, float]:
-        """What of it changes from step to step, to be logged: nothing."""
+        """The values that change from step to step, for the log: none."""
         return {}
 
     def apply(
@@ -92,12 +91,12 @@ class UniformMasking:
 
 @dataclass(frozen=True)
 class FrequencyMasking(UniformMasking):
-    """Rare words more often: the next token is drawn with probability proportional to (c + 1)^−exponent.
+    """Rare words are chosen more often: each token with probability proportional to (c + 1)^−exponent.
 
     c is how often the word occurs in the training text. An exponent of 0 is uniform masking. Tokens are taken
-    in the order of −log(1 − u) (c + 1)^exponent, u uniform, which amounts to drawing one after the other without
-    replacement: Efraimidis & Spirakis, "Weighted random sampling with a reservoir", 2006. The rate is kept as
-    exactly as in uniform masking. Choosing by the root of a frequency: Mikolov et al., "Distributed
+    in the order of −log(1 − u) (c + 1)^exponent, u uniform. This equals drawing one after the other without
+    replacement: Efraimidis & Spirakis, "Weighted random sampling with a reservoir", 2006. The rate is as exact as
+    in uniform masking. Choosing by the root of a frequency: Mikolov et al., "Distributed
     Representations of Words and Phrases and their Compositionality", NIPS 2013.
     """
 
@@ -110,14 +109,14 @@ class FrequencyMasking(UniformMasking):
 
 @dataclass(frozen=True)
 class WholeWordMasking(UniformMasking):
-    """All pieces of a word together, the words in a random order.
+    """All pieces of a word are chosen together.
 
-    The words stand in one random order and are taken from its front. The word that straddles the rate is taken
-    with the probability that makes the mean exact: one of s tokens, of which f fit, with probability f / s. So
-    a sequence strays from its rate by less than one word, and not at all on average. A word of many pieces
-    straddles the rate more often and is then mostly left out, so it is chosen less often than a short one: at a
-    rate of 0.15, on the default corpus, words of one piece with probability 0.151, of two 0.145, of three 0.139,
-    of four 0.130.
+    The words have one random order, and are taken from its front until the rate is reached. The last word often
+    does not fit whole: if f of its s tokens fit, it is taken with probability f / s, which makes the mean exact.
+    So the count in a sequence differs from the rate by less than one word, and not at all on average. A long word
+    is more often the one that does not fit, so it is chosen less often than a short one. At a rate of 0.15, on the
+    default corpus, a word of one piece is chosen with probability 0.151, of two 0.145, of three 0.139, of four
+    0.130.
 
     Whole-word masking: the 2019 update of Devlin et al.'s BERT (github.com/google-research/bert).
     """
@@ -133,12 +132,12 @@ class WholeWordMasking(UniformMasking):
         return needed < self.corruption_rate * count, needed < self.prediction_rate * count
 
     def unit_keys(self, input_ids, order) -> np.ndarray:
-        """(B, T): what is chosen together has the same key, and the smallest keys are chosen first."""
+        """(B, T): tokens that are chosen together have the same key. The smallest keys are chosen first."""
         first = np.where(self.begins_word(input_ids), np.arange(input_ids.shape[1]), 0)
         return np.take_along_axis(order, np.maximum.accumulate(first, axis=1), axis=1)
 
     def begins_word(self, input_ids) -> np.ndarray:
-        """(B, T) bool. A word that was cut at the start of a row, or of a piece of it, begins there."""
+        """(B, T) bool. The first token of a row or piece begins a word, even if it is the rest of a cut word."""
         begins = ~self.continues[input_ids]
         begins[:, 1:] |= input_ids[:, :-1] < FIRST_ORDINARY
         begins[:, 0] = True
@@ -149,14 +148,14 @@ class WholeWordMasking(UniformMasking):
 class SpanMasking(WholeWordMasking):
     """Spans of whole words, their lengths geometric: P(ℓ) ∝ p (1 − p)^(ℓ−1) for ℓ words up to the longest.
 
-    The words of a sequence stand in one random order; at each in turn a span begins, and takes what earlier spans
-    have left, until the rate is reached. The last span is taken whole or not at all, with the probability that
-    makes the mean exact, as a word is in whole-word masking. No span crosses [SEP].
+    The words of a sequence have one random order. A span begins at each word in this order, and takes the words
+    that earlier spans did not take, until the rate is reached. The last span is taken whole or not at all, with
+    the probability that makes the mean exact, like the last word in whole-word masking. No span crosses [SEP].
 
-    Spans begin at a word and go on behind it, so the first words of a piece, which few spans can reach, are chosen
-    less often and the last ones, where spans are cut short, more often: at a rate of 0.15, on the default corpus,
-    position 1 with probability 0.05, position 5 with 0.13, positions 10 to 59 with 0.15 to 0.16, position 62 with
-    0.17.
+    A span extends to the right of its first word. So the first words of a piece, which few spans can reach, are
+    chosen less often. The last words, where spans are cut short, are chosen more often. At a rate of 0.15, on the
+    default corpus, position 1 is chosen with probability 0.05, position 5 with 0.13, positions 10 to 59 with 0.15
+    to 0.16, position 62 with 0.17.
 
     Joshi et al., "SpanBERT", TACL 2020: p = 0.2 and at most 10 words, 3.8 on average.
     """
@@ -171,7 +170,7 @@ class SpanMasking(WholeWordMasking):
     def unit_keys(self, input_ids, order, length) -> np.ndarray:
         begins = self.begins_word(input_ids)
         word = np.cumsum(begins, axis=1) - 1
-        first = np.argsort(~begins, axis=1, kind="stable")  # where each word begins; behind the last word, rubbish
+        first = np.argsort(~begins, axis=1, kind="stable")  # where each word begins; unused after the last word
         is_word = np.arange(input_ids.shape[1]) <= word[:, -1:]
         special = np.take_along_axis(input_ids, first, axis=1) < FIRST_ORDINARY
         keys = np.where(is_word & ~special, np.take_along_axis(order, first, axis=1), np.inf)
@@ -192,9 +191,9 @@ class SpanMasking(WholeWordMasking):
 
 
 def places_of_units(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For tokens that equal keys bind to units: tokens in the units before one's own, and in one's own unit.
+    """Tokens with equal keys form a unit. For each token: the tokens in earlier units, and those in its own unit.
 
-    (B, T) keys -> (B, T) ints each; a unit stands before another when its key is smaller.
+    (B, T) keys -> (B, T) ints each. A unit is earlier than another if its key is smaller.
     """
     order = keys.argsort(axis=1)
     ordered = np.take_along_axis(keys, order, axis=1)
@@ -214,8 +213,8 @@ def places_of_units(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def build_masking(config: MaskingConfig, vocab_size: int, vocabulary: Vocabulary | None = None, steps: int = 1):
     """The masking that ``config.name`` names. Rates that are not set are ``config.rate``.
 
-    All but uniform masking choose by what the tokens are, which ``vocabulary`` says; ``steps`` are the steps of
-    training that a rate changes over.
+    All maskings except the uniform one need ``vocabulary``, the facts about the tokens. ``steps`` is the number of
+    training steps, over which a scheduled rate changes.
     """
     if config.name not in MASKINGS:
         raise unknown_name("masking.name", config.name, MASKINGS)

@@ -1,6 +1,6 @@
-"""How much is masked, where that changes in the course of training: on a schedule, or following the accuracy.
+"""Masking rates that change during training: by a schedule, or with the accuracy.
 
-Both take a masking with a fixed rate, and are at every step that masking with the step's own rate.
+Both take a masking with a fixed rate, and return that masking with the rate of the step.
 """
 
 import math
@@ -45,13 +45,13 @@ class ScheduledMasking:
 
 
 class AdaptiveMasking:
-    """The rate follows the accuracy: more is masked while the network finds it easy, less while it is hard.
+    """The rate follows the accuracy: it rises while the accuracy is above the target, and falls while it is below.
 
     After every step with accuracy a, the running accuracy ā ← m ā + (1 − m) a, which starts at the target, and the
     rate r ← r + gain · (ā − target), kept between ``lowest`` and ``highest``: integral control, so that the
     accuracy settles at its target wherever a rate within the bounds can bring it there.
 
-    The batches of a run are then no function of the step alone: ``state`` belongs into a checkpoint.
+    The batches then depend on more than the step, so checkpoints save ``state``.
     """
 
     name = "masking"
@@ -75,7 +75,7 @@ class AdaptiveMasking:
         return {"masking/rate": self.rate}
 
     def observe(self, step: int, measured, score) -> None:
-        """Take in what a step measured: ``measured["mlm"]`` is (loss, right predictions, predictions)."""
+        """Use the measurements of a step: ``measured["mlm"]`` is (loss, correct predictions, predictions)."""
         if "mlm" not in measured:  # nothing was predicted
             return
         _, hits, predictions = measured["mlm"]
@@ -87,13 +87,13 @@ class AdaptiveMasking:
         np.clip(rate, config.lowest, config.highest, out=rate)
 
     def restored(self) -> None:
-        """``state`` has been filled from a checkpoint: nothing else follows from it."""
+        """``state`` has been filled from a checkpoint. Nothing else depends on it."""
 
 
 def implement_adaptive_masking(config: AdaptiveMaskingConfig, masking: Any) -> AdaptiveMasking:
-    """Lets the rate of ``masking``, any of those with a fixed rate, follow the running masked accuracy.
+    """Let the rate of ``masking``, which has a fixed rate, follow the running masked accuracy.
 
-    To be handed to the batches, which take their masks from it, and to the trainer, which tells it the accuracy of
-    every step and keeps its state in the checkpoints.
+    Give the result to the batches, which take their masks from it, and to the trainer, which reports the accuracy
+    of every step to it and saves its state in checkpoints.
     """
     return AdaptiveMasking(masking, config)

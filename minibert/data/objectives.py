@@ -1,4 +1,4 @@
-"""What is learnt beside masked words: questions about a row, and about its tokens, with their answers.
+"""Auxiliary tasks beside masked words: questions about a row or about its tokens, with their answers.
 
 =================  =================================================  ===========================================
 task               asked                                              from
@@ -25,8 +25,8 @@ from minibert.data.tokenizer import FIRST_ORDINARY
 class AuxiliaryTasks:
     """Batches with questions: rows of two segments for a pair task, disturbed tokens for a token task.
 
-    All tasks of an objective share a row. Masked words are chosen first; of the other ordinary tokens, a share is
-    replaced and another moved, and what was touched for one token task is not asked about by the other.
+    All tasks of an objective share a row. Masked words are chosen first. Of the other ordinary tokens, a share is
+    replaced and another share is moved. A token that one token task changed is not asked about by the other task.
     """
 
     def __init__(self, config: ObjectiveConfig, sequences: Sequences, counts: np.ndarray):
@@ -34,14 +34,14 @@ class AuxiliaryTasks:
         self.config = config
         self.pairs: Pairs | None = None
         self.sequences = sequences
-        """What batches are drawn from: each row as it would be undisturbed"""
+        """The rows before any token is replaced or moved, and before segments are swapped"""
         if config.nsp or config.sop:
             self.pairs = pair_documents(sequences)
             self.sequences = self.pairs.in_order()
         self._cumulative = np.cumsum(counts) / max(counts.sum(), 1)
 
     def batch(self, indices: np.ndarray, masking, masks: list, draws: list) -> Batch:
-        """The batch of some rows. ``masks`` and ``draws`` hold a generator a row: for masking, and for the rest"""
+        """The batch of some rows. ``masks`` holds a generator a row for masking, ``draws`` one for the rest."""
         config = self.config
         uniforms = np.stack([generator.random(3 + 2 * self.sequences.input_ids.shape[1]) for generator in draws])
         original, lengths, segments, auxiliary = self._rows(indices, uniforms[:, :2])
@@ -62,7 +62,7 @@ class AuxiliaryTasks:
         return replace(batch, input_ids=seen, segment_ids=segments, auxiliary=auxiliary)
 
     def _rows(self, indices, uniforms):
-        """Ids, lengths, segments, and the question at [CLS]: of pairs, half are swapped or mismatched."""
+        """Ids, lengths, segments, and the question at [CLS]. Half of the pairs are swapped or mismatched."""
         if self.pairs is None:
             return self.sequences.input_ids[indices], self.sequences.lengths[indices], None, {}
         yes = uniforms[:, 0] < 0.5
@@ -79,7 +79,7 @@ class AuxiliaryTasks:
     def _disturb(self, seen, untouched, piece, rounding, order, word):
         """Replace and move tokens.  Returns the ids, and which were replaced and which moved, (B, T) bool each.
 
-        The tokens stand in a random ``order``; counts are rounded at random such that their means are exact.
+        The tokens have a random ``order``. Counts are rounded at random such that their means are exact.
         """
         config = self.config
         order = np.where(untouched, order, np.inf)
@@ -97,9 +97,9 @@ class AuxiliaryTasks:
 
 
 def rotate(ids: np.ndarray, moved: np.ndarray, piece: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Each of the ``moved`` tokens takes the place of the next in ``order``, round and round its piece of the row.
+    """Each of the ``moved`` tokens takes the position of the next one in ``order``, cyclically within its piece.
 
-    So all of them move, wherever a piece has two or more; no piece gets a token of another. All arrays are (B, T).
+    So all of them move if their piece has at least two. No piece gets a token of another. All arrays are (B, T).
     """
     key = np.where(moved, piece + np.where(moved, order, 0.0), np.inf)
     source = key.argsort(axis=1)
@@ -119,9 +119,9 @@ def rotate(ids: np.ndarray, moved: np.ndarray, piece: np.ndarray, order: np.ndar
 def add_auxiliary_tasks(
     config: ObjectiveConfig, sequences: Sequences, counts: np.ndarray
 ) -> AuxiliaryTasks | None:
-    """The tasks beside masked words that the objective asks for; None when there are none.
+    """The auxiliary tasks of the objective; None if there are none.
 
-    To be handed to the batches, whose rows it makes and asks about. The network answers with a head for each task
-    (``model.auxiliary_heads``).
+    Give the result to the batches: it makes their rows and questions. The network answers with a head for each
+    task (``model.auxiliary_heads``).
     """
     return AuxiliaryTasks(config, sequences, counts) if config.tasks else None

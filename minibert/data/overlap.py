@@ -1,6 +1,6 @@
-"""Text that stands in two places: found by hashes of runs of tokens, or of words.
+"""Repeated text, found by hashes of runs of tokens or words.
 
-Lee et al., "Deduplicating Training Data Makes Language Models Better", ACL 2022, look at runs of 50.
+Lee et al., "Deduplicating Training Data Makes Language Models Better", ACL 2022, compare runs of 50 tokens.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ def hash_runs(ids: np.ndarray, window: int) -> np.ndarray:
 
 
 def covered_by_runs(starts: np.ndarray, window: int, size: int) -> np.ndarray:
-    """(size,) bool: which of ``size`` places lie in a run of ``window`` that begins at one of ``starts``."""
-    # One more run where it begins, one less behind its end.
+    """(size,) bool: which of ``size`` positions are in a run of ``window`` that begins at one of ``starts``."""
+    # The number of runs rises by one where a run begins, and falls by one after its end.
     change = np.zeros(size + 1, np.int64)
     change[starts] += 1
     change[starts + window] -= 1
@@ -49,10 +49,10 @@ def covered_by_runs(starts: np.ndarray, window: int, size: int) -> np.ndarray:
 def shares_in_training(
     training: Sequence[Document], held_out: Sequence[Document], run: int = RUN
 ) -> tuple[np.ndarray, float]:
-    """How much of held-out documents stands, word for word, in training documents as well.
+    """How much of the held-out documents also occurs, word for word, in training documents.
 
-    Words are what white space separates, without regard to case; those are counted that lie in a run of ``run``
-    words which a training document has too.
+    White space separates words, and case is ignored. A word is counted if it is in a run of ``run`` words that
+    also occurs in a training document.
 
     Returns the share of each held-out document's words, and the share of all their words.
     """
@@ -78,13 +78,13 @@ def shares_in_training(
 def separate(
     training: Sequence[Document], held_out: Sequence[Document], largest: float
 ) -> tuple[list[Document], list[Document], float, tuple[str, ...]]:
-    """Take documents out of the held-out ones that stand in training by more than the share ``largest``.
+    """Move held-out documents to training if more than the share ``largest`` of their words occurs in training.
 
-    They are trained on instead, beside the text that they repeat. The shares of the others are then measured
-    again, until none is left to move; the one with the least in training always stays.
+    The shares of the other documents are then measured again, until no document has to move. The document with the
+    smallest share always stays.
 
-    Returns training and held-out documents, the share of the held-out words that still stand in training, and the
-    names of the documents moved.
+    Returns training and held-out documents, the share of the held-out words that still occur in training, and the
+    names of the moved documents.
     """
     training, held_out, moved = list(training), list(held_out), []
     while True:

@@ -11,8 +11,8 @@ from minibert.data.tokenizer import CLS, FIRST_ORDINARY, PAD, SEP
 class Sequences:
     """Rows of T tokens: one or more pieces [CLS] text [SEP], each from one document, and then [PAD].
 
-    A piece is a sequence of its own that shares a row: no piece looks at another, and each counts its positions
-    from 0 (:meth:`pieces`).
+    The pieces of a row are independent: no piece attends to another, and the positions of each start at 0
+    (:func:`pieces`).
     """
 
     input_ids: np.ndarray
@@ -49,10 +49,10 @@ def positions_within(pieces: np.ndarray) -> np.ndarray:
 
 
 def pack_documents(encoded_documents: list[np.ndarray], sequence_length: int) -> Sequences:
-    """Fill one row after the other with pieces of the documents, in order, so that hardly anything is padding.
+    """Fill one row after the other with pieces of the documents, in order, so that there is little padding.
 
-    A document goes on in the next row where a row ends; the next document begins behind it in the same row, as
-    long as there is room for [CLS], one token and [SEP]. No token is lost and none occurs twice.
+    A document that reaches the end of a row continues in the next row. The next document begins after it in the
+    same row, if there is room for [CLS], one token and [SEP]. No token is lost and none occurs twice.
     """
     least = 3
     rows, lengths, documents = [], [], []
@@ -94,7 +94,7 @@ def cut_documents(encoded_documents: list[np.ndarray], sequence_length: int) -> 
 
     input_ids = np.full((count, sequence_length), PAD, dtype=np.int32)
     input_ids[:, 0] = CLS
-    # In row order, the places between [CLS] and [SEP] take the tokens of the documents one after the other.
+    # In row order, the positions between [CLS] and [SEP] take the tokens of the documents one after the other.
     position = np.arange(sequence_length)
     text = (position >= 1) & (position < lengths[:, None] - 1)
     if count:

@@ -54,7 +54,7 @@ class Pairs:
         return input_ids, ((place > one + 1) & (place <= two + 1)).astype(np.int32)
 
     def from_another_document(self, indices: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        """(B,) ints: for each pair a random one of another document; of its own where there is no other."""
+        """(B,) ints: for each pair a random pair of another document; any pair if there is only one document."""
         start = np.searchsorted(self.documents, self.documents[indices], side="left")
         size = np.searchsorted(self.documents, self.documents[indices], side="right") - start
         others = len(self) - size
@@ -63,10 +63,10 @@ class Pairs:
 
 
 def pair_documents(sequences: Sequences) -> Pairs:
-    """The documents that the rows were made of, cut anew: into stretches that fill a row as two equal halves.
+    """Cut the documents of these rows again, into stretches that fill a row with two equal halves.
 
-    A document's stretches are as equal in length as can be. A stretch of a single token, which has no halves, is
-    left out: there is one only in a document of one token, or in rows that hold no more than two.
+    The stretches of a document are as equal in length as possible. A stretch of one token cannot be halved and is
+    left out. It occurs only in a document of one token, or if a row holds at most two.
     """
     length = sequences.input_ids.shape[1]
     half, documents, texts = (length - 3) // 2, [], []
@@ -84,10 +84,10 @@ def pair_documents(sequences: Sequences) -> Pairs:
 
 
 def join_documents(sequences: Sequences) -> list[np.ndarray]:
-    """The token ids of every document that left any, in order: what packing or cutting took apart, put together.
+    """The token ids of every document that has any, in order. This reverses packing and cutting.
 
-    A row begins with a new document, or with the rest of the one that the row before it ends with; each further
-    piece of a row is a new document.
+    A row begins with a new document, or continues the last document of the row before. Each further piece of a row
+    is a new document.
     """
     ids = sequences.input_ids
     piece = pieces(ids)

@@ -1,6 +1,6 @@
-"""A corpus made ready for training: tokenizer, packed sequences and baselines, computed once and then cached.
+"""A corpus prepared for training: tokenizer, packed sequences and baselines, computed once and then cached.
 
-Every file of the cache, the manifest that holds the baselines too, has a hash that is verified when it is read.
+Every file of the cache has a hash that is verified when the file is read. The manifest holds the baselines.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ from minibert.errors import MinibertError
 from minibert.locks import file_lock, wait_for
 
 FORMAT = 4
-"""Part of the cache key: to be raised whenever the files, or how their contents are computed, change."""
+"""Part of the cache key. Raise it whenever the files, or the computation of their contents, change."""
 
 MUCH = 0.01
-"""Share of the text above which its loss, or its overlap with training, is warned of"""
+"""A warning is given if a larger share of the text than this is lost, or overlaps with training"""
 TOKENIZER, ARRAYS, MANIFEST = "tokenizer.json", "sequences.safetensors", "manifest.json"
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Everything that training and evaluation need to know of a corpus."""
+    """All data of a corpus that training and evaluation need."""
 
     tokenizer: Tokenizer
     train: Sequences
@@ -55,11 +55,11 @@ class PreparedData:
 def prepare_data(
     config: DataConfig, vocab_size: int, sequence_length: int, report: Callable[[str], None] | None = None
 ) -> PreparedData:
-    """Read the corpus, and take what is computed from it out of the cache, or compute and store it.
+    """Read the corpus, and read its prepared data from the cache, or compute and store them.
 
-    Several processes may ask at once: one computes, the others wait for it. A damaged cache is computed again.
-    ``report`` is told in a few words what is being done when it takes long. Raises :class:`MinibertError` for
-    unusable input.
+    Several processes may call this at the same time: one computes, the others wait for it. A damaged cache is
+    computed again. ``report`` receives a short message before each long computation. Raises
+    :class:`MinibertError` for unusable input.
     """
     report = report or (lambda message: None)
     corpus = load_corpus(config)
@@ -92,7 +92,7 @@ def prepare_data(
 
 
 def _warn(statistics: dict, config: DataConfig, report: Callable[[str], None]) -> None:
-    """Say so where much of the text is lost, or much of what is held out is in training too."""
+    """Report if much of the text is lost, or if much of the held-out text also occurs in training."""
     long, unknown = statistics["characters_lost_in_long_words"], statistics["characters_lost_as_unknown"]
     if long + unknown > MUCH * statistics["characters"]:
         report(_lost_text(long, unknown, statistics["characters"], config))
@@ -154,7 +154,7 @@ def _build(
     sequence_length: int,
     report: Callable[[str], None],
 ) -> None:
-    """Compute everything, write it beside ``folder``, and rename, so that ``folder`` is complete or absent."""
+    """Compute and write everything beside ``folder``, then rename it, so that ``folder`` is complete or absent."""
     *splits, overlap, moved = separate(
         *split_documents(corpus, config.evaluation_fraction), config.largest_overlap
     )
@@ -211,12 +211,12 @@ def _build(
             (partial / name).write_bytes(content)
         partial.rename(folder)
     except OSError:
-        shutil.rmtree(partial, ignore_errors=True)  # half of it would take the room that was too little
+        shutil.rmtree(partial, ignore_errors=True)  # the disk may be full: leave no partial files
         raise
 
 
 def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
-    """What is stored in ``folder``; None when it is missing, incomplete or altered."""
+    """The data stored in ``folder``; None if they are missing, incomplete or altered."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         if manifest.pop("sha256") != _digest(manifest):

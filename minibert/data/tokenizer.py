@@ -28,12 +28,12 @@ from minibert.errors import MinibertError
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 FIRST_ORDINARY = len(SPECIAL_TOKENS)
-"""Every id from here on is an ordinary token: one that may be masked, predicted and drawn at random."""
+"""The first id of an ordinary token. Ordinary tokens may be masked, predicted and drawn at random."""
 
 CHARACTERS_AT_ONCE = 1_000_000
-"""Characters given to the library in one call: its intermediate results take some hundred bytes for each."""
+"""Characters given to the library in one call: its intermediate results take about a hundred bytes for each."""
 PIECE = 10_000
-"""Characters of a line that are encoded as one, longer words aside"""
+"""Characters of a piece of a line that is encoded at once; it is longer only if a longer word is in it"""
 
 
 WHITE_SPACE = re.compile(r"[ \t]+")
@@ -41,7 +41,7 @@ WHITE_SPACE = re.compile(r"[ \t]+")
 
 @dataclass
 class Lost:
-    """Characters of text, white space aside, and those of them that became [UNK]: of which nothing is left."""
+    """How many characters of text became [UNK] and so were lost. White space is not counted."""
 
     characters: int = 0
     in_long_words: int = 0
@@ -57,7 +57,7 @@ class Lost:
         """Count a text that was encoded to ``ids``."""
         self.characters += sum(map(len, text.split()))
         if not (ids == UNK).any():
-            return  # offsets, which tell how much an [UNK] stands for, take time: they are asked for only here
+            return  # computing offsets, which tell how long the text of an [UNK] is, would take time
         encoding = tokenizer.encode(text, add_special_tokens=False)
         for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if token == UNK and end - start > tokenizer.model.max_input_chars_per_word:
@@ -69,18 +69,18 @@ class Lost:
 def train_tokenizer(
     texts: Sequence[str], vocab_size: int, lowercase: bool, strip_accents: bool = False, longest_word: int = 100
 ) -> Tokenizer:
-    """A WordPiece tokenizer of at most ``vocab_size`` tokens, fewer where the text does not yield as many.
+    """A WordPiece tokenizer of at most ``vocab_size`` tokens; fewer if the text does not yield so many.
 
-    The special tokens take the ids 0 to 4. ``strip_accents`` takes accents and all other combining marks away:
-    uncased BERT does both. A word of more than ``longest_word`` characters is one [UNK]. The same texts give the
-    same tokenizer, to the byte.
+    The special tokens have the ids 0 to 4. ``strip_accents`` removes accents and all other combining marks.
+    Uncased BERT lower-cases and strips accents. A word of more than ``longest_word`` characters becomes one [UNK].
+    The same texts give the same tokenizer, to the byte.
     """
     trained = _empty_tokenizer({}, lowercase, strip_accents, longest_word)
     alphabet = _alphabet(texts, trained, largest=(vocab_size - FIRST_ORDINARY) // 2)
-    # The trainer numbers the ##-pieces of single characters in the order of a hash map, which is another one each
-    # time, and breaks ties between equally frequent merges by these numbers. Declaring the pieces beforehand, as
-    # if they were special tokens, fixes both; being in the vocabulary, they also make every word of known
-    # characters encodable.
+    # The trainer numbers the ##-pieces of single characters in the order of a hash map, which differs between
+    # calls, and breaks ties between equally frequent merges by these numbers. Declaring the pieces beforehand, as
+    # special tokens, fixes both. It also puts them in the vocabulary, so that every word of known characters can
+    # be encoded.
     continuations = [f"##{character}" for character in alphabet if _continues_words(character, trained)]
     trainer = WordPieceTrainer(
         vocab_size=vocab_size,
@@ -94,10 +94,10 @@ def train_tokenizer(
 
 
 def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
-    """The tokenizer of ``vocab_path`` (:func:`load_tokenizer`), with the size that it has; without a path, one of
-    ``vocab_size`` tokens, trained on the default corpus as a run does it.
+    """The tokenizer of ``vocab_path`` (:func:`load_tokenizer`), which has its own size. Without a path, a
+    tokenizer of ``vocab_size`` tokens, trained on the default corpus as in a run.
 
-    Raises :class:`MinibertError` when the path holds no tokenizer, or the size leaves no room for ordinary tokens.
+    Raises :class:`MinibertError` if the path holds no tokenizer, or the size leaves no room for ordinary tokens.
     """
     if vocab_path is not None:
         return load_tokenizer(vocab_path)
@@ -111,12 +111,12 @@ def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
 
 
 def load_tokenizer(path) -> Tokenizer:
-    """The tokenizer of a tokenizer.json, or BERT's own around a vocab.txt; or of a folder that holds either.
+    """The tokenizer of a tokenizer.json, of a vocab.txt (with BERT's rules), or of a folder with either file.
 
-    What the files of ``transformers`` beside it say is honoured (:mod:`minibert.data.foreign_tokenizers`), but
-    texts are neither padded nor cut, whatever the file asks for.
+    Settings in the files of ``transformers`` beside it are applied (:mod:`minibert.data.foreign_tokenizers`),
+    except padding and truncation: texts are neither padded nor cut.
 
-    Raises :class:`MinibertError` when there is neither, or when it lacks one of BERT's special tokens.
+    Raises :class:`MinibertError` if there is neither file, or if one of BERT's special tokens is missing.
     """
     given = Path(path).expanduser()
     candidates = [given / "tokenizer.json", given / "vocab.txt"] if given.is_dir() else [given]
@@ -140,9 +140,9 @@ def load_tokenizer(path) -> Tokenizer:
 
 @contextmanager
 def whole_texts(tokenizer: Tokenizer, spelt_out: bool) -> Iterator[None]:
-    """Within this context texts are neither padded nor cut; afterwards the tokenizer is as it was.
+    """Within this context the tokenizer neither pads nor cuts texts. Afterwards its settings are restored.
 
-    ``spelt_out``: a special token in a text, such as [MASK], is read as the characters that it consists of.
+    ``spelt_out``: a special token in a text, such as [MASK], is read as ordinary characters.
     """
     spelling, padding, truncation = tokenizer.encode_special_tokens, tokenizer.padding, tokenizer.truncation
     if spelling != spelt_out:
@@ -171,8 +171,8 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence, is_pretokenized: bool = 
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str], lost: Lost | None = None) -> list[np.ndarray]:
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
-    A special token that is spelt out in a text is read as the ordinary characters that it consists of. What
-    becomes [UNK] is counted in ``lost``.
+    A special token that is spelt out in a text is read as ordinary characters. ``lost`` counts the characters that
+    become [UNK].
     """
     encoded = [[np.empty(0, np.int32)] for _ in texts]
     with whole_texts(tokenizer, spelt_out=True):
@@ -203,9 +203,9 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """A text, cut at line breaks, and where a line is long, at other white space.
+    """A text, cut at line breaks, and in long lines at other white space.
 
-    No token spans white space, so pieces give the same ids as the whole, with less memory and on all cores.
+    No token spans white space, so pieces give the same ids as the whole text, with less memory and on all cores.
     """
     for line in text.split("\n"):
         start = 0
@@ -243,7 +243,8 @@ def _around_vocabulary(path: Path, settings: dict) -> Tokenizer:
     tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     vocabulary = {token: index for index, token in enumerate(tokens)}
     _require_special_tokens(path, vocabulary)
-    return _empty_tokenizer(vocabulary, lowercase=True, strip_accents=None)  # accents go with case, unless said
+    # Without a setting of their own, accents are stripped if the text is lower-cased.
+    return _empty_tokenizer(vocabulary, lowercase=True, strip_accents=None)
 
 
 def _require_special_tokens(path: Path, vocabulary: dict[str, int]) -> None:
@@ -253,7 +254,7 @@ def _require_special_tokens(path: Path, vocabulary: dict[str, int]) -> None:
 
 
 def _alphabet(texts: Sequence[str], tokenizer: Tokenizer, largest: int) -> list[str]:
-    """The ``largest`` most frequent characters of the normalised texts, sorted; the rest will be [UNK]."""
+    """The ``largest`` most frequent characters of the normalised texts, sorted. Others become [UNK]."""
     raw = Counter()
     for text in texts:
         raw.update(text)
@@ -266,5 +267,5 @@ def _alphabet(texts: Sequence[str], tokenizer: Tokenizer, largest: int) -> list[
 
 
 def _continues_words(character: str, tokenizer: Tokenizer) -> bool:
-    """Whether the character may stand inside a word: punctuation and Chinese characters stand alone."""
+    """Whether the character may be inside a word: punctuation and Chinese characters are words of their own."""
     return len(tokenizer.pre_tokenizer.pre_tokenize_str("a" + character)) == 1

@@ -1,4 +1,4 @@
-"""The batches of a run, put together from what its configuration says of masking, curriculum and objective."""
+"""The batches of a run, built from the masking, curriculum and objective of its configuration."""
 
 from functools import partial
 from typing import cast
@@ -17,14 +17,14 @@ PROBE_RATE = 0.15
 
 
 class OneBatch(Batches):
-    """The first batch, over and over."""
+    """The first batch at every step."""
 
     def at(self, step: int):
         return super().at(0)
 
 
 def build_batches(config: Config, data: PreparedData) -> Batches:
-    """The training batches of a run. What of them follows the course of training is in their ``adapting``."""
+    """The training batches of a run. A masking or curriculum that adapts is in their ``adapting``."""
     settings = config.training
     data_seed, masking_seed = cast(int, config.seeds.data), cast(int, config.seeds.masking)  # set by the plan
     size = data.tokenizer.get_vocab_size()  # a small corpus may fill less than the model's table
@@ -47,7 +47,7 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
 
 
 def probe_batch(config: Config, data: PreparedData) -> Batch:
-    """The held-out sequences that diagnostics look at, masked as the evaluation masks them."""
+    """The held-out sequences of the diagnostics, masked as in the evaluation."""
     settings, count = config.evaluation, config.diagnostics.probe_sequences
     size = data.tokenizer.get_vocab_size()
     return frozen_batches(data.evaluation, settings.rate, count, count, settings.mask_seed, size)[0]

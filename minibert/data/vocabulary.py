@@ -1,4 +1,4 @@
-"""What the tokens of a vocabulary are: pieces that continue a word, ends of sentences, rare and frequent ones."""
+"""Facts about the tokens of a vocabulary: which continue a word, which end a sentence, how often each occurs."""
 
 from dataclasses import dataclass
 
