@@ -1,4 +1,4 @@
-"""Findings in plain sentences, none stronger than the data."""
+"""Findings in plain sentences. No sentence claims more than the data show."""
 
 from .examination import Examination
 from .findings import BIGRAM, Efficiency, Findings, Group
@@ -27,7 +27,7 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
 
 
 def _comparison(findings: Findings) -> str:
-    """Which value of the factor ends best, and whether the data tell it from the baseline."""
+    """Which value of the factor ends best, and whether the data separate it from the baseline."""
     label, described = findings.study.label, quantity(findings.study.metric)
     if described.higher_is_better is None:
         return _description(findings)
@@ -56,7 +56,7 @@ def _comparison(findings: Findings) -> str:
 
 
 def details(findings: Findings, examination: Examination | None = None) -> list[str]:
-    """What else the data say: the other groups against the baseline, and the cost of reaching the same level."""
+    """Further results: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
         return []
     sentences = [*examination.sentences, _comparison(findings)] if examination else []
@@ -74,7 +74,7 @@ def best_group(findings: Findings) -> Group:
 
 
 def _description(findings: Findings) -> str:
-    """The mean of every group, of a quantity that is no score."""
+    """The mean of every group, for a quantity that is not a score."""
     study, described = findings.study, quantity(findings.study.metric)
     kind = "geometric mean" if described.logarithmic else "mean"
     means = [
@@ -119,7 +119,7 @@ def _comparisons(findings: Findings) -> list[str]:
 
 
 def _beside_bigram(findings: Findings) -> str:
-    """Which groups predict better than a model that knows the word before alone."""
+    """Which groups predict better than a bigram model, which knows only the previous word."""
     level, label = findings.references.get(BIGRAM), findings.study.label
     found = {group.shown: group.mean(BELOW_BIGRAM) for group in findings.groups}
     found = {shown: estimate for shown, estimate in found.items() if estimate.n >= 2}
@@ -141,7 +141,7 @@ def _beside_bigram(findings: Findings) -> str:
 
 
 def _target(findings: Findings, target: float) -> str:
-    """Which runs end at the level that all should reach."""
+    """Which runs end at the target level."""
     study = findings.study
     sign = 1 if quantity(study.metric).higher_is_better else -1
     finals = [run.final(study.metric) for group in findings.groups for run in group.runs]
@@ -157,7 +157,7 @@ def _target(findings: Findings, target: float) -> str:
 
 
 def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
-    """Which group needs least to get to the level, by steps and by predicted tokens."""
+    """Which group needs the fewest steps, and the fewest predicted tokens, to reach the level."""
     metric = findings.study.metric
     full = {
         group.value: group

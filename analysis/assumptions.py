@@ -1,7 +1,7 @@
-"""What a comparison takes for granted, checked on the recorded configurations before anything is averaged.
+"""The assumptions of a comparison, checked on the recorded configurations before anything is averaged.
 
-Runs are averaged over seeds and paired by seed. Both are right only where the runs of one value of the factor
-differ in nothing but their seeds, and where each seed is there once.
+Runs are averaged over seeds and paired by seed. This is valid only if the runs of one value of the factor differ
+only in their seeds, and if each seed occurs once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .runs import TrackedRun
 
 NO_RESULT = ("tracking.", "study.", "data.cache")
-"""Settings that change nothing in what a run computes"""
+"""Settings that do not change the results of a run"""
 CORPUS = ("corpus.hash", "tokenizer.hash")
 CHOICE = "choice."
 """Tags name the option of a group as ``choice.<group>``."""
@@ -52,16 +52,16 @@ def following(factor: str, tuned: str | None, runs: Sequence["TrackedRun"]) -> l
 
 
 def replicate(parameters: Mapping[str, str], *compared: str | None) -> tuple[str, ...]:
-    """What runs are paired by: the seed and those of its streams, less what is itself compared."""
+    """The key that pairs runs: the seed and those of its random streams, without the compared ones."""
     return tuple(f"{key}={parameters[key]}" for key in sorted(parameters) if _is_seed(key) and key not in compared)
 
 
 def _other_factors(
     factor: str, tuned: str | None, swept: Sequence[str], runs: Sequence["TrackedRun"]
 ) -> dict[str, list[str]]:
-    """Key -> values, of what differs between the runs and does not follow the factor and the tuned key.
+    """Key -> values, of the settings that differ between the runs and do not follow the factor and the tuned key.
 
-    A key that has one value wherever these two have theirs follows them: an option's field, or an interpolation.
+    A key follows these two if their values determine its value, such as a field of an option, or an interpolation.
     """
     recorded = [_recorded(run) for run in runs]
     varied = {key: values for key, values in _varied(recorded).items() if key not in (factor, tuned)}
@@ -69,23 +69,23 @@ def _other_factors(
     for settings in recorded:
         at_one_place.setdefault((settings.get(factor), settings.get(tuned or "")), []).append(settings)
     free = {key for found in at_one_place.values() for key in _varied(found)} - {factor, tuned}
-    # While runs are missing, a second swept key can look as if it followed the first.
+    # If runs are missing, a second swept key may seem to follow the first.
     if factor in swept and (tuned is None or tuned in swept):
         free |= {key for key in swept if key in varied}
     return {key: varied[key] for key in swept if key in free} or {key: varied[key] for key in sorted(free)}
 
 
 def _recorded(run: "TrackedRun") -> dict[str, str]:
-    """Settings, the options of groups and what the text was, by name."""
+    """Settings, options of groups and facts about the text, by name."""
     groups = {tag.removeprefix(CHOICE): option for tag, option in run.tags.items() if tag.startswith(CHOICE)}
     return groups | {tag: run.tags[tag] for tag in CORPUS if tag in run.tags} | run.parameters
 
 
 def _varied(recorded: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Key -> values, of what has several and is no seed.
+    """Key -> values, of the settings with several values, without seeds.
 
-    A key that is missing has no value: options differ in their fields, and a run that was killed at once recorded
-    half of its own.
+    A missing key is not a value: options have different fields, and a run that was killed early recorded only a
+    part of its settings.
     """
     found: dict[str, list[str]] = {}
     for settings in recorded:
@@ -100,7 +100,7 @@ def _is_seed(key: str) -> bool:
 
 
 def _refuse_doubles(study: str, compared: tuple[str | None, ...], runs: Iterable["TrackedRun"]) -> None:
-    """A mean counts every run and a pair only one of a seed: they would be of different runs."""
+    """A mean would use both runs of a seed and a pair only one: they would cover different runs."""
     seen: dict[tuple, TrackedRun] = {}
     for run in runs:
         if not run.finished:

@@ -1,4 +1,4 @@
-"""All that the runs of a study show, gathered: findings, the insides of the networks, and its own question."""
+"""The content of a study's report: findings, measurements inside the networks, and the study's own question."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,17 @@ EXAMINATIONS = {"attention_evolution": attention_evolution.examine}
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a report is composed of."""
+    """The parts of a report."""
 
     findings: Findings
     inside: Inside | None = None
-    """What the networks look like inside, where the runs recorded it"""
+    """Measurements inside the networks, if the runs recorded them"""
     examination: Examination | None = None
-    """What the study shows beside final values, where it has a question of its own"""
+    """Results beside final values, if the study has a question of its own"""
 
 
 def gather(store: Store, name: str, sweep_id: str | None = None) -> Evidence:
-    """What the sweep ``sweep_id`` shows, or the last opened one of the study.
+    """The results of the sweep ``sweep_id``, or of the last opened sweep of the study.
 
     Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
     """

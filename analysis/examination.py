@@ -1,4 +1,4 @@
-"""What a study with a question of its own shows."""
+"""The results of a study with a question of its own."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Examination:
     answer: str
     """The paragraph that answers the study's question"""
     sentences: tuple[str, ...]
-    """What else the numbers say. This and the answer are stated where there is more than one seed"""
+    """Further results. They and the answer are stated only if there is more than one seed"""
     tables: tuple[Table, ...]
     figures: dict[str, Drawing]
     """File name -> figure and caption"""

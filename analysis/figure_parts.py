@@ -1,4 +1,4 @@
-"""What the figures of a report have in common beside their style: a colour for each group, intervals, seeds.
+"""Shared parts of the figures of a report: a colour for each group, intervals, seeds.
 
 Figures are drawn without a display and without pyplot's global state.
 """

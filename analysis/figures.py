@@ -1,4 +1,4 @@
-"""The figures of a report: every one names its units and its seeds and draws its interval."""
+"""The figures of a report. Every figure states its units and its seeds, and draws its interval."""
 
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REACH = 0.5
-"""Of the height of an axis: how far beyond it a reference may be and is still drawn"""
+"""A reference line is drawn if it is at most this share of the axis' height beyond the axis"""
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 LINEAR = Quantity("")
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 EARLY = 0.1
-"""Share of the training in which a curve may fall so far that the rest of it would be pressed flat"""
+"""Share of the training in which a curve may fall so far that the rest of it would look flat"""
 
 
 def draw(evidence: Evidence) -> dict[str, "Figure"]:
-    """File name -> figure, for all that there are numbers for; empty without a finished run."""
+    """File name -> figure, for all figures whose numbers are recorded; empty without a finished run."""
     findings, inside, examination = evidence.findings, evidence.inside, evidence.examination
     drawn = {}
     runs = [run for group in findings.groups for run in group.runs]
@@ -181,7 +181,7 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
 def _dots_and_intervals(
     panel: "Axes", findings: Findings, estimates: list[Estimate], seeds: list[dict], described: Quantity = LINEAR
 ) -> None:
-    """Groups side by side at even distances: their values may be names, or crowd on one side of the axis."""
+    """Groups side by side at even distances, because their values may be names or unevenly spaced."""
     panel.set_yscale("log" if described.logarithmic else "linear")
     for index, (estimate, by_seed) in enumerate(zip(estimates, seeds, strict=True)):
         colour = colours(findings)[index]
@@ -213,8 +213,8 @@ def _dots_and_intervals(
 def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
     """Limits around the means, of which ``late`` are those after the first steps.
 
-    An interval of two seeds can be many times as wide as all there is to see, and so can the fall of the first
-    steps: where the others have less than half of the height, the axis begins with them.
+    The interval of two seeds can be many times as wide as the range of the means. So can the fall in the first
+    steps: if the later means would take less than half of the height, the axis covers only them.
     """
     values, late = values[np.isfinite(values)], late[np.isfinite(late)]
     if not values.size:
@@ -228,7 +228,7 @@ def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
 
 
 def _reference_lines(panel: "Axes", findings: Findings) -> None:
-    """References within reach of the data. A far one would press the data flat: the legend says where it is."""
+    """Lines of the references near the data. Only the legend names a distant one: its line would flatten them."""
     low, high = panel.get_ylim()
     for title, value in findings.references.items():
         near = low - REACH * (high - low) <= value <= high + REACH * (high - low)

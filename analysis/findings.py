@@ -1,4 +1,4 @@
-"""What a study shows, as numbers: group means, differences to the baseline, and the cost of reaching a level."""
+"""The results of a study: group means, differences to the baseline, and the cost of reaching a level."""
 
 import math
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Group:
     final: Estimate
     """The study's metric at the end of training; like all estimates on the scale of :meth:`Quantity.scale`."""
     difference: Difference | None
-    """To the baseline, seed by seed; None for the baseline itself and without one."""
+    """Difference to the baseline, seed by seed; None for the baseline itself, and if there is none."""
     adjusted_p: float
-    """Holm's p value over all comparisons with the baseline; NaN where there is no comparison."""
+    """Holm's p value over all comparisons with the baseline; NaN if there is no comparison."""
 
     @property
     def separated(self) -> bool:
-        """Whether the data tell this group from the baseline."""
+        """Whether the data separate this group from the baseline."""
         return self.adjusted_p < SIGNIFICANCE
 
     def mean(self, metric: str) -> Estimate:
@@ -39,13 +39,13 @@ class Group:
 
     @property
     def diverged(self) -> int:
-        """Runs that ended without a finite value of the metric; they are in no mean."""
+        """Number of runs that ended without a finite value of the metric. No mean includes them."""
         return len(self.runs) - self.final.n
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes a group to first reach a level: ``reached`` of ``runs`` runs do, ``axes`` are over those."""
+    """The cost for a group to first reach a level. ``reached`` of ``runs`` runs do; ``axes`` are over these."""
 
     reached: int
     runs: int
@@ -70,7 +70,7 @@ class Findings:
     references: dict[str, float]
     """Losses that need no network: title -> nats."""
     steps: int | None
-    """Where training ended, if it ended at the same step in all finished runs."""
+    """The last step, if it is the same in all finished runs."""
 
     @property
     def baseline(self) -> Group | None:
@@ -82,7 +82,7 @@ class Findings:
 
 
 def find(study: Study) -> Findings:
-    """Work out everything that the report states."""
+    """Compute all numbers that the report states."""
     groups = _groups(study)
     drawn = [run for group in groups for run in group.runs if _has_curve(study, run)]
     ends = {int(run.curves[study.metric].steps[-1]) for run in drawn}
@@ -96,7 +96,7 @@ def find(study: Study) -> Findings:
 
 
 def axis_values(run: TrackedRun, metric: str, axis: str) -> np.ndarray:
-    """What to draw a metric's curve against: the steps (n,), or another metric recorded beside it."""
+    """The x values of a metric's curve: the steps (n,), or another metric recorded beside it."""
     steps = run.curves[metric].steps
     if axis == "step":
         return steps.astype(np.float64)
@@ -162,7 +162,7 @@ def _cost(study: Study, group: Group, level: float) -> Cost:
 
 
 def _references(study: Study) -> dict[str, float]:
-    """The baselines are of the corpus, so any run that recorded them will do; only a loss compares to them."""
+    """The baselines depend only on the corpus, so any run that recorded them is used. Only losses have them."""
     target = {} if study.target is None else {TARGET: study.target}
     if study.metric != "eval/loss":
         return target

@@ -1,4 +1,4 @@
-"""Numbers as the tables and sentences of a report have them."""
+"""Formats of numbers in the tables and sentences of a report."""
 
 import math
 
@@ -7,9 +7,9 @@ from .statistics import Estimate
 
 
 def with_interval(estimate: Estimate, metric: str) -> str:
-    """``5.610 ± 0.030``; ``2.2e-3 [1.9e-3, 2.5e-3]`` on a log scale and where ± would leave what is possible.
+    """``5.610 ± 0.030``; ``2.2e-3 [1.9e-3, 2.5e-3]`` on a log scale, and if ± would include impossible values.
 
-    The mean alone where there is no interval.
+    The mean alone if there is no interval.
     """
     return show_estimate(estimate, quantity(metric))
 
@@ -39,7 +39,7 @@ def with_unit(value: float, described: Quantity) -> str:
 
 
 def unit(described: Quantity) -> str:
-    """The unit as it follows a number, with a space before it; nothing where there is none."""
+    """The unit with a space before it, to follow a number; empty if there is none."""
     return f" {described.unit}" if described.unit else ""
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing beside itself: styles and figures are inside."""
+"""The report as one HTML file, which contains its styles and figures."""
 
 import base64
 import shlex
@@ -21,11 +21,12 @@ CAPTIONS = {
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
     "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and "
     "data.",
-    "inside.png": "Mean over the matrices, or heads, of a layer at the last step that was looked at. Dots: means "
-    "over seeds; bars: 95 % intervals.",
+    "inside.png": "Mean over the matrices, or heads, of a layer at the last measured step. Dots: means over "
+    "seeds; bars: 95 % intervals.",
     "slices.png": "Loss of a few held-out sequences, without dropout, along lines through the trained network. "
     "Lines: means over seeds; bands: 95 % intervals. What looks convex along a line need not be convex.",
-    "efficiency.png": "What it takes to first reach the same level, by linear interpolation between evaluations.",
+    "efficiency.png": "Steps and tokens needed to first reach the same level, by linear interpolation between "
+    "evaluations.",
 }
 
 
@@ -119,7 +120,7 @@ def _missing(findings: Findings) -> str:
     total = len(missing) + len(_finished(findings))
     return (
         f'<div class="warning"><p><strong>{len(missing)} of {total} runs are missing.</strong> '
-        f"Everything here is about the others.</p><ul>{rows}</ul></div>"
+        f"This report covers the other runs.</p><ul>{rows}</ul></div>"
     )
 
 
@@ -127,8 +128,9 @@ def _protocol(findings: Findings) -> str:
     study = findings.study
     return _section(
         "Protocol",
-        f"<p>This command repeats the study; it skips what has finished:</p><pre>{escape(study.command)}</pre>",
-        f"<p>The same report again:</p><pre>python -m minibert.report {escape(shlex.quote(study.name))}</pre>",
+        f"<p>This command repeats the study and skips finished runs:</p><pre>{escape(study.command)}</pre>",
+        "<p>This command writes the report again:</p>"
+        f"<pre>python -m minibert.report {escape(shlex.quote(study.name))}</pre>",
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
         _runs(findings),
@@ -155,7 +157,7 @@ def _runs(findings: Findings) -> str:
         for run in findings.study.runs
     )
     return (
-        "<details><summary>Runs, with their seeds and everything else that they differ in</summary>"
+        "<details><summary>Runs, with their seeds and all other settings that differ</summary>"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'
     )
 

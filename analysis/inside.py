@@ -1,7 +1,7 @@
-"""What the networks of a study's groups look like inside at the end of training, side by side.
+"""Measurements inside the networks of a study's groups at the end of training, side by side.
 
-Of every run: effective rank of its matrices and entropy of its attention, which are recorded as metrics, and
-slices of its loss landscape, which are recorded as arrays. Of every group: means over seeds with their intervals.
+For every run: the effective rank of its matrices and the entropy of its attention, recorded as metrics, and slices
+of its loss landscape, recorded as arrays. For every group: means over seeds with their intervals.
 """
 
 import math
@@ -23,7 +23,7 @@ BY_LAYER = {
     "inside/feed_forward_rank": ("effective_rank", "feed forward "),
     "inside/attention_entropy": ("attention_entropy", ""),
 }
-"""Quantity -> the recorded quantity that it is the mean of, and what the kinds of its parts begin with"""
+"""Quantity -> the recorded quantity that it averages, and the prefix of the kinds that it averages over"""
 WHOLE = (
     "effective_rank/embeddings.token.weight", "landscape/random/width", "landscape/random/curvature",
     "landscape/update/width", "landscape/update/curvature",
@@ -43,7 +43,7 @@ class SliceCurve:
 
 @dataclass(frozen=True)
 class Inside:
-    """Group, as shown -> what its networks look like; quantities that no run recorded are left out."""
+    """Group, as shown -> measurements inside its networks. Quantities that no run recorded are left out."""
 
     means: dict[str, dict[str, Estimate]]
     """Quantity -> group -> mean over its layers and seeds"""
@@ -54,7 +54,7 @@ class Inside:
 
 
 def look_inside(store: Store, groups: tuple[Group, ...]) -> Inside | None:
-    """Read what the runs recorded of their insides; None where they recorded nothing."""
+    """Read these measurements of the runs; None if there are none."""
     layers = {
         name: {group.shown: [_layers(run, *recorded) for run in group.runs] for group in groups}
         for name, recorded in BY_LAYER.items()
@@ -82,7 +82,7 @@ def look_inside(store: Store, groups: tuple[Group, ...]) -> Inside | None:
 
 
 def _layers(run: TrackedRun, quantity: str, kind: str) -> dict[int, float]:
-    """Layer -> the mean of the metrics that are of it"""
+    """Layer -> the mean of its metrics"""
     values: dict[int, list[float]] = {}
     for metric in run.metrics:
         if part := part_of(metric, quantity):
@@ -114,7 +114,7 @@ def _slice(store: Store, group: Group, name: str) -> SliceCurve | None:
 
 
 def _last_arrays(store: Store, run: TrackedRun, name: str) -> Mapping[str, np.ndarray] | None:
-    """None where nothing was recorded, and where it cannot be read: no figure is worth the report."""
+    """The last recorded arrays; None if there are none or they cannot be read, so that a report is still made."""
     try:
         recorded = open_record(store, run).arrays(name)
     except MinibertError:

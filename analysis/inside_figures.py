@@ -1,4 +1,4 @@
-"""The insides of a study's networks in pictures: groups side by side, layer by layer and along lines."""
+"""Figures of the measurements inside a study's networks: groups side by side, by layer and along lines."""
 
 from typing import TYPE_CHECKING
 

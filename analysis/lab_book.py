@@ -1,7 +1,7 @@
-"""Results into the lab book:  python -m analysis.lab_book masking_sweep
+"""Write results to the lab book:  python -m analysis.lab_book masking_sweep
 
-Writes the part of ``experiments/<study>/README.md`` between two markers, and the figures that it shows. What
-people wrote around the markers stays as it is.
+Writes the part of ``experiments/<study>/README.md`` between two markers, and its figures. The text around the
+markers is not changed.
 """
 
 import os
@@ -69,7 +69,7 @@ def write_lab_book(evidence: Evidence, folder: Path) -> Path:
     for name in drawn:
         if (folder / name).exists() and f"]({name})" not in rest:
             raise MinibertError(f"{folder / name}: would be replaced, and is no figure of the results. Move it.")
-    # Whole or not at all: what people wrote around the markers is nowhere else.
+    # The file is replaced as a whole or not at all: the text around the markers has no other copy.
     unfinished = folder / ".README.md"
     unfinished.write_text(f"{before}{BEGIN}\n\n{_results(evidence, list(drawn))}\n{END}{after}", encoding="utf-8")
     os.replace(unfinished, path)
@@ -107,7 +107,7 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
 
 
 def _examination(examination: Examination | None) -> list[str]:
-    """The tables and figures of the study's own question, and what they cannot say."""
+    """The tables and figures of the study's own question, and their limits."""
     if examination is None:
         return []
     figures = [f"![{name}]({name})\n\n{drawing.caption}" for name, drawing in examination.figures.items()]

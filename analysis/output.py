@@ -1,7 +1,7 @@
-"""The folder of a report: nothing is written outside of it, and nothing in it is lost that another wrote.
+"""The folder of a report. Nothing is written outside of it, and no file is lost that another program wrote.
 
-A report is made in a new folder beside its own and moved when it is whole. ``report.json`` lists its files: these
-are what the next report may replace.
+A report is written to a new folder beside its own, and moved when it is complete. ``report.json`` lists its files:
+the next report may replace only these.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from minibert.tracking import Store
 
 MANIFEST = "report.json"
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}
-"""What a report has that was written before there was a list"""
+"""The files of a report without such a list, as earlier versions wrote it"""
 UNLISTED_FIGURES = {
     "lr_range.png", "curves.png", "finals.png", "differences.png", "efficiency.png", "attention_entropy.png",
     "attention_patterns.png", "heads_apart.png", "change_points.png", "timing.png", "one_head.png",
@@ -30,7 +30,7 @@ MOST_NAMED = 5
 
 
 def folder_name(study: str) -> str:
-    """The name of a study's folder: its own, or, where that is no plain name, a like one that no other has."""
+    """The name of a study's folder: the study's name or, if that is not a plain name, a similar unique one."""
     plain = re.sub(r"[^\w.+-]+", "_", study).strip("._")[:LONGEST_NAME]
     if study and plain == study:
         return study
@@ -39,13 +39,13 @@ def folder_name(study: str) -> str:
 
 @contextmanager
 def new_report(store: Store, folder: Path) -> Iterator[Path]:
-    """A new folder to write a report to, whose files take their place in ``folder`` when the block ends.
+    """A new folder to write a report to. When the block ends, its files are moved to ``folder``.
 
-    Of the files that lie there, those of an earlier report go and all others stay. One process at a time may be in
-    the block; where it fails, the earlier report stays as it is.
+    The files of an earlier report there are removed; all other files stay. One process at a time may be in the
+    block. If it fails, the earlier report is not changed.
 
-    Raises :class:`MinibertError` where ``folder`` holds files but no report, where a file of the report would take
-    the place of another's, and where the folder cannot be written.
+    Raises :class:`MinibertError` if ``folder`` holds files but no report, if a file of the report would replace
+    a file of another program, and if the folder cannot be written.
     """
     folder = Path(folder).expanduser().resolve()
     name = f"report-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
@@ -63,7 +63,7 @@ def new_report(store: Store, folder: Path) -> Iterator[Path]:
 
 
 def _earlier_report(folder: Path) -> set[str]:
-    """The files of the report that lies in a folder; none where there is nothing in it."""
+    """The files of the report in a folder; none if the folder is empty."""
     if not folder.exists():
         return set()
     if not folder.is_dir():
@@ -96,7 +96,7 @@ def _swap(made: Path, folder: Path, earlier: set[str]) -> None:
             f"{folder}: {_listed(foreign)} would be replaced, which no report wrote. Move it, or give another "
             "folder, output=FOLDER."
         )
-    # Listed before and after: whatever ends this in between, all files of both reports are known.
+    # Listed before and after: if the process is killed in between, all files of both reports are known.
     _list(folder, written | earlier)
     for name in sorted(written):
         os.replace(made / name, folder / name)

@@ -1,11 +1,11 @@
-"""What the runs of a study have in common, where they differ, and what their results cannot say."""
+"""The settings that the runs of a study share, those that differ, and the limits of the results."""
 
 from .findings import Findings
 from .quantities import quantity
 from .study import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
-"""Settings that change nothing in what a run computes."""
+"""Settings that do not change the results of a run."""
 MOST_NAMED = 6
 ENVIRONMENT = ("git.", "version.", "machine.", "data.")
 
@@ -32,7 +32,7 @@ def environments(study: Study) -> dict[str, str]:
 
 
 def limits(findings: Findings) -> list[str]:
-    """What a reader should keep in mind, as far as the records show it."""
+    """The limits of the results that the records show."""
     study = findings.study
     environment = environments(study)
     counts = {group.final.n for group in findings.groups}
@@ -65,7 +65,7 @@ def limits(findings: Findings) -> list[str]:
 
 
 def _held_fixed(study: Study) -> str:
-    """What :func:`analysis.assumptions.check` found equal in all runs, and what was not."""
+    """A sentence on the settings that are equal in all runs, and those that differ along with the factor."""
     compared = study.factor + (f" and {study.tuned}" if study.tuned else "")
     along = study.following
     other = f"Settings other than {compared}"

@@ -1,4 +1,4 @@
-"""What the recorded numbers are called and measured in, and which way is better."""
+"""Names and units of the recorded numbers, and whether higher or lower is better."""
 
 import math
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ class Quantity:
     unit: str = ""
     decimals: int = 3
     higher_is_better: bool | None = False
-    """None for what describes a run and is no score"""
+    """None for a quantity that describes a run and is not a score"""
     logarithmic: bool = False
     """Positive, over decades: statistics are of its log₁₀, so that means are geometric and differences ratios"""
     least: float = -math.inf
     most: float = math.inf
-    """What no value can be below, or above: an interval ends there"""
+    """The smallest and the largest possible value: intervals end there"""
 
     @property
     def axis_label(self) -> str:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     def scale(self, value: float) -> float:
-        """What statistics are made of: the value itself or its log₁₀; NaN where it has none."""
+        """The number that statistics use: the value itself or its log₁₀; NaN if it has no logarithm."""
         if not self.logarithmic:
             return value
         return math.log10(value) if value > 0 else math.nan
@@ -37,7 +37,7 @@ class Quantity:
         return min(max(low, least), most), min(max(high, least), most)
 
     def show(self, value: float, sign: bool = False) -> str:
-        """The number on the scale of :meth:`scale`, as tables and sentences have it, without its unit.
+        """A number on the scale of :meth:`scale` as text for tables and sentences, without its unit.
 
         With ``sign`` it is a difference: ``+0.120``, or ``×1.32``. ``–`` where there is none.
         """
@@ -53,7 +53,7 @@ class Quantity:
 
 
 def rate(title: str) -> Quantity:
-    """A learning rate: a pure number, of which neither a high nor a low one is good."""
+    """A learning rate: a pure number. Neither a high nor a low one is better."""
     return Quantity(title, decimals=2, higher_is_better=None, logarithmic=True)
 
 
@@ -93,5 +93,5 @@ AXES = {
 
 
 def quantity(metric: str) -> Quantity:
-    """The description of a metric; one that has none is called by its name, and lower counts as better."""
+    """The description of a metric. Without one, its title is its name, and lower counts as better."""
     return QUANTITIES.get(metric) or AXES.get(metric) or Quantity(metric)

@@ -27,7 +27,7 @@ from .output import folder_name, new_report
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, results, tuning
 
-SUMMARY = "Write the report of a sweep from what is recorded of it, finished or not."
+SUMMARY = "Write the report of a sweep, finished or not, from its recorded runs."
 EXAMPLES = {
     "masking_sweep": "the study's newest sweep",
     "masking_sweep sweep=SWEEP_ID output=my_report": "another sweep of it, to a folder of your own",
@@ -77,7 +77,7 @@ def write_report(
         try:
             artifacts_of(store, findings.study.sweep_id).add(made, "report")
         except MinibertError as error:
-            unstored = error  # a report that the store does not take is still worth having
+            unstored = error  # the report is useful even if the store refuses it
     if unstored:
         raise unstored
     return ReportResult(

@@ -15,10 +15,10 @@ RANGE_TEST = "lr_range/"
 """What the metrics of a range test of the learning rate begin with."""
 SMOOTHED = "lr_range/smoothed_loss"
 BELOW_BIGRAM = "eval/nats_below_bigram"
-"""Not recorded, but worked out of what is"""
+"""Not recorded, but computed from recorded metrics"""
 
 LARGEST_STORED = 1e308
-"""SQL knows no infinity: MLflow stores the largest float64 in its place."""
+"""SQL has no infinity: MLflow stores the largest float64 in its place."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TrackedRun:
     reason: str | None
     value: str
     setting: str | None
-    """Its value of the key that is tuned for every value of the factor; None where nothing is tuned."""
+    """Its value of the key that is tuned for every value of the factor; None if nothing is tuned."""
     seed: int | None
     replicate: tuple[str, ...]
     """Its seeds, streams included, less what is compared: runs are paired by it."""
@@ -59,7 +59,7 @@ class TrackedRun:
 
     @property
     def config_hash(self) -> str:
-        """What the run is known by; its name is for people."""
+        """The identifier of the run's configuration; its name is for people."""
         return self.tags.get("minibert.config_hash", self.id)
 
     def final(self, metric: str) -> float:

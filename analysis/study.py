@@ -1,4 +1,4 @@
-"""A tracked sweep with its question: which runs there are, which are compared, and which are missing."""
+"""A tracked sweep with its question: its runs, which of them are compared, and which are missing."""
 
 import json
 import math
@@ -54,9 +54,9 @@ class Study:
 
     @cached_property
     def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
-        """The finished runs of every value, by seed; of a tuned study, those at its best setting.
+        """The finished runs of every value, by seed; in a tuned study, those at its best setting.
 
-        Empty where none has finished.
+        Empty if none has finished.
         """
         return {
             value: next((found[setting] for setting in [self.best[value]] if setting in found), ())
@@ -93,7 +93,7 @@ class Study:
 
     @cached_property
     def missing(self) -> dict[str, str]:
-        """Name -> why, of the runs whose result is not there."""
+        """Name -> reason, of the runs without a result."""
         states = {run.config_hash: _state(run) for run in self.runs}
         names = self.planned | {run.config_hash: run.name for run in self.runs}
         return {name: states.get(key, "never started") for key, name in names.items() if states.get(key) != ""}
@@ -127,7 +127,7 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
     parameters, tags = sweep.data.params, sweep.data.tags
 
     def stated(key: str) -> str | None:
-        # MLflow never changes a parameter: what the last command stated otherwise is in the tags.
+        # MLflow never changes a parameter: tags hold what the last command stated differently.
         value = tags.get(f"study.{key}", parameters.get(f"study.{key}"))
         return None if value == "null" else value
 
@@ -211,7 +211,7 @@ def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str
     try:
         planned = json.loads(artifacts_of(store, sweep_id).fetch(PLANNED).read_text())
     except Exception:
-        # The sweep was killed before it could say, or its artifacts are gone: the runs are still worth a report.
+        # The sweep was killed before it recorded its plan, or its artifacts are lost. Report on its runs.
         return {}
     if planned and isinstance(planned[0], str):  # names alone, from an earlier version
         hashes = {child.name: child.config_hash for child in members}
@@ -233,7 +233,7 @@ def _state(run: TrackedRun) -> str:
     if run.finished:
         return ""
     if run.status == "RUNNING":
-        return "not finished: still running, or killed without a word"
+        return "not finished: still running, or killed without a record of it"
     return f"{run.status.lower()}: {run.reason or 'no reason recorded'}"
 
 

@@ -17,7 +17,7 @@ BESIDE = (
 BESIDE_RANGE_TEST = (
     "lr_range/divergence_rate", "lr_range/lowest_loss_rate", "lr_range/steepest_rate", "lr_range/learning_decades",
 )  # fmt: skip
-"""What the page states beside the study's own metric; a terminal has room for the first of them."""
+"""Metrics that the page states beside the study's own; a terminal shows only the first ones."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Table:
 def results(findings: Findings, most_beside: int | None = None) -> Table:
     """A row a group: final means with intervals, and the paired difference to the baseline.
 
-    Of the metrics that stand beside the study's own, at most ``most_beside``.
+    At most ``most_beside`` further metrics are shown beside the study's own.
     """
     study = findings.study
     described = quantity(study.metric)
@@ -69,7 +69,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
 
 
 def costs(findings: Findings, efficiency: Efficiency) -> Table:
-    """A row a group: what it takes to first reach a level."""
+    """A row a group: the cost of first reaching a level."""
     described = quantity(findings.study.metric)
     columns = (findings.study.label, "runs that get there", *(axis.axis_label for axis in AXES.values()))
     rows = []
@@ -83,7 +83,7 @@ def costs(findings: Findings, efficiency: Efficiency) -> Table:
 
 
 def tuning(findings: Findings) -> Table | None:
-    """Final means at every setting of the tuned key: a row a value of the factor; None where nothing was tuned."""
+    """Final means at every setting of the tuned key: a row a value of the factor; None if nothing was tuned."""
     study = findings.study
     if study.tuned is None:
         return None
@@ -120,7 +120,7 @@ def rate_grid(findings: Findings) -> Table | None:
 
 
 def insides(findings: Findings, inside: Inside | None) -> Table | None:
-    """What the networks look like at the end of training: a row a group; None where nothing was recorded."""
+    """Measurements inside the networks at the end of training: a row a group; None if there are none."""
     if not (inside and inside.means):
         return None
     means = inside.means

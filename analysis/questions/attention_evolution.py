@@ -31,12 +31,12 @@ from .attention_times import (
 
 LIMITS = (
     "Heads of different seeds are not the same head: the heads of a layer are compared by their rank in final "
-    "entropy, and curves of a layer are means over its heads. A head that is chosen for having most of something "
-    "at the end has a little more of it than one that was chosen beforehand.",
-    "Change points are of straight pieces fitted to curves that bend: where a curve bends slowly, the place at "
-    "which its steepest piece begins depends on the scale, which is that of log steps here.",
-    "Intervals of single runs are of the noise around one curve; verdicts come from the spread over seeds alone. "
-    "That attention changes before the loss does not show that it is the cause.",
+    "entropy, and curves of a layer are means over its heads. A head that is chosen for its largest final value "
+    "has a slightly larger value than a head that is chosen beforehand.",
+    "Change points come from straight pieces that are fitted to bending curves. Where a curve bends slowly, the "
+    "step at which its steepest piece begins depends on the scale. The scale here is log steps.",
+    "The interval of a single run describes the noise around one curve. Verdicts use only the spread over seeds. "
+    "If attention changes before the loss, this does not show that it is the cause.",
 )
 CLAUSES = {
     (LEAVES, "before"): "before the loss leaves that level",
@@ -51,7 +51,7 @@ CLAUSES = {
 
 
 def examine(store: Store, findings: Findings) -> Examination | None:
-    """All that the study says of attention; None where no finished run recorded any."""
+    """The study's results on attention; None if no finished run recorded any."""
     read = {group.shown: read_group(store, group) for group in findings.groups}
     timelines = {shown: [timeline(run) for run in runs] for shown, runs in read.items() if runs}
     if not timelines:
@@ -84,8 +84,8 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order], label: str
     return (
         f"{_change(timelines)} Over the {len(orders) // len(moments)} layers of all {label}s, attention begins "
         f"its fastest change {'; '.join(counted)}. This is of one corpus, size and schedule of the learning rate, "
-        f"with {seeds} seeds. Intervals are 95 %, each for itself: they tell {len(told)} of the {len(orders)} "
-        f"orders in time, and {count(left)} of these still when adjusted for all (Holm)."
+        f"with {seeds} seeds. Intervals are 95 %, each for its own comparison: they decide {len(told)} of the "
+        f"{len(orders)} orders in time; after adjustment for all comparisons (Holm), {count(left)}."
     )
 
 
@@ -99,18 +99,18 @@ def description(timelines: dict[str, list[Timeline]], orders: list[Order]) -> li
 
 
 def _change(timelines: dict[str, list[Timeline]]) -> str:
-    """From the first look to the last."""
+    """From the first measured step to the last."""
     runs = {shown: [line.run for line in found] for shown, found in timelines.items()}
     first = min(float(np.nanmin(run.entropy_share[..., 0])) for found in runs.values() for run in found)
     ends = [f"{_share(_sharpest(found))} with {shown}" for shown, found in runs.items()]
     text = (
-        f"At the first look the entropy of every head is at least {math.floor(1000 * first) / 1000:.3f} of that "
-        f"of uniform attention; at the last, that of the sharpest head is {' and '.join(ends)}"
+        f"At the first measured step the entropy of every head is at least {math.floor(1000 * first) / 1000:.3f} "
+        f"of that of uniform attention; at the last, that of the sharpest head is {' and '.join(ends)}"
     )
     groups = {shown: mean_interval([run.clusters[-1] for run in found]) for shown, found in runs.items()}
     if all(estimate.n for estimate in groups.values()):
         formed = [f"{_groups(groups[shown], found[0].heads)} groups with {shown}" for shown, found in runs.items()]
-        text += f", and heads that look alike form {' and '.join(formed)}"
+        text += f", and similar heads form {' and '.join(formed)}"
     return f"{text}."
 
 
@@ -162,18 +162,18 @@ def _layers(found: list[Timeline], orders: list[Order]) -> list[str]:
 
 
 def _end(found: list[Timeline]) -> str:
-    """What attention has become."""
+    """The attention at the end of training."""
     runs = [line.run for line in found]
     text = f"At the end the sharpest head has {_share(_sharpest(runs))} of the maximal entropy"
     places = [run.most_on_a_neighbour() for run in runs]
     share = mean_interval([share for share, _ in places])
     if share.n:
-        text += f", and the head that looks most at one neighbour gives it {_share(share)} of its attention"
+        text += f", and the head that attends most to one neighbour gives it {_share(share)} of its attention"
         where = {layer for _, layer in places}
         text += f" (it is in layer {where.pop()} in every run)" if len(where) == 1 < len(runs) else ""
     groups = mean_interval([run.clusters[-1] for run in runs])
     if groups.n:
-        text += f"; the {runs[0].heads} heads form {_groups(groups, runs[0].heads)} groups that look alike"
+        text += f"; the {runs[0].heads} heads form {_groups(groups, runs[0].heads)} groups of similar heads"
     return f"{text}."
 
 
@@ -192,12 +192,12 @@ def _times(timelines: dict[str, list[Timeline]]) -> Table:
                 )
             )
     note = (
-        f"The loss has left the unigram level where all further evaluations are {MARGIN} nats below the unigram "
-        "entropy. A curve begins its fastest change at the kink where the steepest of the straight pieces begins "
-        f"that are fitted to it over log steps. Its change is that over this piece; below {MARGIN} nats (loss), "
-        f"{ENTROPY.least} (share of the maximal entropy, share of attention) or {DISTANCES.least} nats (heads) it "
-        "does not count. Curves of a layer are means over its heads. Steps are geometric means over the runs "
-        "where it happens, with 95 % t intervals."
+        f"The loss has left the unigram level if all further evaluations are {MARGIN} nats below the unigram "
+        "entropy. Straight pieces are fitted to each curve over log steps: its fastest change begins where the "
+        f"steepest piece begins. The change over this piece counts only if it is at least {MARGIN} nats (loss), "
+        f"{ENTROPY.least} (share of the maximal entropy, share of attention) or {DISTANCES.least} nats (heads). "
+        "Curves of a layer are means over its heads. Steps are geometric means, with 95 % t intervals, over the "
+        "runs in which the event happens."
     )
     return Table("When it happens", ("what", "runs", "optimizer step", "change"), tuple(rows), note)
 
@@ -215,7 +215,7 @@ def _verdicts(orders: list[Order]) -> Table:
     )
     note = (
         "Seed by seed, log₂ of the step at which the layer's entropy begins its fastest change, less log₂ of the "
-        "step of the loss; 95 % t intervals, each for itself. Before, after: the interval is on one side of 0; "
+        "step of the loss; 95 % t intervals, one for each row. Before, after: the interval is on one side of 0; "
         f"with: all of it is within ± {WITHIN}. p (Holm): paired t test, adjusted for all rows."
     )
     columns = ("attention of", "seeds", "doublings after the loss", "p (Holm)", "attention changes")
@@ -229,7 +229,7 @@ def _step(time: Estimate) -> str:
 
 
 def _share(estimate: Estimate, decimals: int = 2) -> str:
-    """``0.57 ± 0.06``, or ``0.04 [0.00, 0.11]`` where ± would leave what a share can be"""
+    """``0.57 ± 0.06``, or ``0.04 [0.00, 0.11]`` if ± would go below 0 or above 1"""
     return show_estimate(estimate, Quantity("", decimals=decimals, least=0, most=1))
 
 

@@ -1,4 +1,4 @@
-"""How attention evolves, in pictures: means over seeds with their intervals, and when what changes."""
+"""Figures of the evolution of attention: means over seeds with their intervals, and the steps of the changes."""
 
 import numpy as np
 
@@ -24,29 +24,29 @@ def draw(timelines: Timelines, label: str) -> dict[str, Drawing]:
     drawn = {
         "attention_entropy.png": Drawing(
             entropy(timelines, label),
-            "How widely heads look: 1 is uniform attention. Colours: the heads of a layer in the order of their "
+            "How widely heads attend: 1 is uniform attention. Colours: the heads of a layer in the order of their "
             f"final entropy, means over seeds; black: mean over heads; bands: 95 % intervals. {MARKED}",
         ),
         "attention_patterns.png": Drawing(
             patterns(timelines, label),
-            "Shares of attention on certain tokens. Thick: in each run, the head of the layer that ends with the "
-            f"most of it, mean over seeds with a 95 % band; thin: mean over heads; grey: uniform. {MARKED}",
+            "Shares of attention on certain tokens. Thick: in each run, the head of the layer with the largest "
+            f"final share, mean over seeds with a 95 % band; thin: mean over heads; grey: uniform. {MARKED}",
         ),
         "heads_apart.png": Drawing(
             heads_apart(timelines, label),
-            "How unlike the heads are on held-out sequences. Left: mean Jensen-Shannon divergence between the "
+            "How different the heads are on held-out sequences. Left: mean Jensen-Shannon divergence between the "
             f"heads of a layer. Right: groups of heads of all layers, joined while within {CLOSE} nats on "
             f"average. Means over seeds, bands: 95 % intervals. {MARKED}",
         ),
         "change_points.png": Drawing(
             change_points(timelines, label),
-            "What the times are read off. Dots: loss, and entropy share of a layer (mean over its heads), "
-            "averaged within eighths of a doubling, a colour a seed; lines: the straight pieces fitted; circles: "
+            "How the times are found. Dots: loss, and entropy share of a layer (mean over its heads), "
+            "averaged within eighths of a doubling, a colour a seed; lines: the fitted straight pieces; circles: "
             "where the steepest begins.",
         ),
         "timing.png": Drawing(
             timing(timelines, label),
-            "When it happens. Dots: seeds, with the interval that the curve of one run allows; diamonds: "
+            "When each event happens. Dots: seeds, with the interval from the curve of one run; diamonds: "
             "geometric means over seeds with 95 % intervals.",
         ),
     }
@@ -159,7 +159,7 @@ def heads_apart(timelines: Timelines, label: str):
         panel.set_ylim(0, min(most, panel.get_ylim()[1]))
         panel.legend(loc="upper left", frameon=False, fontsize=8)
     drawn = "line: mean, band: 95 % interval"
-    figure.suptitle(f"How unlike the heads are, {_seeds(timelines, drawn)}", fontsize=11)
+    figure.suptitle(f"How different the heads are, {_seeds(timelines, drawn)}", fontsize=11)
     return figure
 
 
@@ -261,18 +261,18 @@ def one_head(timelines: Timelines, label: str) -> Drawing | None:
             image = panel.imshow(np.asarray(weights, np.float32), cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, 1))
             panel.set_title(f"step {step:,}", fontsize=10)
         axes[0].set_ylabel(title, fontsize=9)
-    figure.supxlabel("position looked at", fontsize=10)
-    figure.supylabel("position that looks", fontsize=10)
+    figure.supxlabel("position attended to", fontsize=10)
+    figure.supylabel("position that attends", fontsize=10)
     figure.colorbar(image, ax=panels.ravel().tolist(), label=SCALE_LABEL, shrink=0.8)
     return Drawing(
         figure,
-        "One held-out sequence, masked, through the head whose entropy changes most in the first seed of each "
-        f"{label}. It was chosen for that: not every head changes as much.",
+        "One held-out sequence, masked, in the head whose entropy changes most in the first seed of each "
+        f"{label}. Other heads change less.",
     )
 
 
 def doubling_steps(steps, most: int = MAPS) -> list[int]:
-    """Step 0, or the first there is, and those nearest to the last one and to its half, its quarter, ..."""
+    """The first step, and the steps nearest to the last step, its half, its quarter, ..."""
     steps = np.array(sorted(steps))
     wanted = [steps[-1] / 2**n for n in range(most - 1)]
     nearest = {int(steps[np.abs(steps - step).argmin()]) for step in wanted}

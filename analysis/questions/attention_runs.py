@@ -22,18 +22,18 @@ ENTROPY_SHARE = "attention_entropy_share"
 
 @dataclass(frozen=True)
 class AttentionRun:
-    """The attention of one run over n looks, at L layers of H heads. NaN is what was not recorded."""
+    """The attention of one run at n measured steps, in L layers of H heads. NaN: not recorded."""
 
     run: TrackedRun
     record: Record
     steps: np.ndarray
     """(n,)"""
     entropy_share: np.ndarray
-    """(L, H, n), 1 where a head looks at everything alike"""
+    """(L, H, n), 1 for a head that attends to all tokens equally"""
     shares: dict[str, np.ndarray]
     """Pattern -> (L, H, n)"""
     uniform: dict[str, np.ndarray]
-    """Pattern -> (L, n): what uniform attention has"""
+    """Pattern -> (L, n): the share of uniform attention"""
     distances: np.ndarray
     """(L, n): mean Jensen-Shannon divergence between the heads of a layer, in nats"""
     clusters: np.ndarray
@@ -62,7 +62,7 @@ class AttentionRun:
 
     @property
     def neighbours(self) -> np.ndarray:
-        """(L, n): the share of attention on the token before and the token behind, mean over heads"""
+        """(L, n): the share of attention on the token before and the token after, mean over heads"""
         return (self.shares["to_previous"] + self.shares["to_next"]).mean(axis=1)
 
     @property
@@ -76,13 +76,13 @@ class AttentionRun:
         return np.take_along_axis(self.entropy_share, self.ranks[:, :, None], axis=1)
 
     def most(self, pattern: str) -> np.ndarray:
-        """(L, n): of each layer, the head with the largest last share of a pattern"""
+        """(L, n): in each layer, the shares of the head whose last share of a pattern is the largest"""
         shares = self.shares[pattern]
         chosen = np.nan_to_num(shares[:, :, -1], nan=-1).argmax(axis=1)
         return np.take_along_axis(shares, chosen[:, None, None], axis=1)[:, 0]
 
     def most_on_a_neighbour(self) -> tuple[float, int | None]:
-        """The largest last share of attention on the token before, or on that behind, and the layer of its head"""
+        """The largest last share of attention on the token before or after, and the layer of that head"""
         last = np.stack([self.most("to_previous")[:, -1], self.most("to_next")[:, -1]]).max(axis=0)
         if not np.isfinite(last).all():
             return math.nan, None

@@ -1,6 +1,6 @@
-"""When attention and loss change in a run, and which of them is first.
+"""When attention and loss change in a run, and which of them changes first.
 
-A time is a step on a scale of doublings, log₂ s: on it change points are sought, and differences taken.
+A time is log₂ s of a step s, in doublings. Change points and differences are on this scale.
 """
 
 import math
@@ -15,23 +15,23 @@ from .change_points import ChangePoint, find_change_point
 from .curves import binned, first_below
 
 MARGIN = 0.1
-"""Nats below the unigram entropy at which the loss has left its level"""
+"""The loss has left the unigram level if it is this many nats below the unigram entropy"""
 BIN = 1 / 8
-"""Doublings: curves are averaged within, so that early and late steps count alike"""
+"""Doublings: width of the bins that curves are averaged in, so that early and late steps have equal weight"""
 WITHIN = 0.5
-"""Doublings: two times whose difference is surely smaller than this are one"""
+"""Doublings: two times are equal if the whole interval of their difference is within this"""
 LEAVES, FALLS = "loss leaves the unigram level", "loss begins its fastest fall"
 
 
 @dataclass(frozen=True)
 class Sought:
-    """A curve of every layer whose sharpest change is dated."""
+    """A curve of every layer. The time of its fastest change is measured."""
 
     title: str
     curves: Callable[[AttentionRun], np.ndarray]
     """(L, n)"""
     least: float
-    """What it has to change by"""
+    """The smallest change that counts"""
 
     def event(self, layer: int) -> str:
         return f"layer {layer}: {self.title}"
@@ -44,18 +44,18 @@ DISTANCES = Sought("heads begin to come apart fastest", lambda run: run.distance
 
 @dataclass(frozen=True)
 class Event:
-    """What happens once in a run, if it does: otherwise all is NaN."""
+    """An event that happens at most once in a run. If it does not happen, all values are NaN."""
 
     time: float
     low: float
     high: float
-    """Of the interval that the points of the one curve allow"""
+    """Ends of the interval from the noise of this one curve"""
     change: float
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A curve on the scale of doublings, averaged within bins, and where it changes."""
+    """A curve on the scale of doublings, averaged within bins, with its change point."""
 
     times: np.ndarray
     values: np.ndarray
@@ -68,7 +68,7 @@ class Timeline:
 
     run: AttentionRun
     events: dict[str, Event]
-    """:data:`LEAVES`, :data:`FALLS`, and what is sought in every layer, by name"""
+    """:data:`LEAVES`, :data:`FALLS`, and the events of every layer, by name"""
     fits: dict[str, Fit]
     """Of all events that are change points"""
 
@@ -82,13 +82,13 @@ class Order:
     reference: str
     """:data:`LEAVES` or :data:`FALLS`"""
     difference: Difference
-    """Doublings, below 0 where attention is first"""
+    """Doublings; negative if attention changes first"""
     adjusted_p: float
     """Holm's, over all orders; NaN below two seeds"""
 
     @property
     def verdict(self) -> str:
-        """``before`` or ``after`` where the interval is on one side of 0, ``with`` where it is close around it."""
+        """``before`` or ``after`` if the interval is on one side of 0; ``with`` if it is within ± ``WITHIN``."""
         low, high = self.difference.low, self.difference.high
         if not math.isfinite(low + high):
             return "cannot be told"
@@ -98,7 +98,7 @@ class Order:
 
 
 def timeline(run: AttentionRun) -> Timeline:
-    """Date what happens in a run."""
+    """The times of all events of a run."""
     fits = {FALLS: _fit(run.loss.steps, run.loss.values, MARGIN)}
     for sought in (ENTROPY, NEIGHBOURS, DISTANCES):
         for layer, values in enumerate(sought.curves(run)):
@@ -110,7 +110,7 @@ def timeline(run: AttentionRun) -> Timeline:
 
 
 def mean_time(timelines: list[Timeline], event: str) -> Estimate:
-    """Over the runs in which it happens."""
+    """The mean time of an event over the runs in which it happens."""
     return mean_interval([line.events[event].time for line in timelines])
 
 

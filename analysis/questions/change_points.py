@@ -1,7 +1,7 @@
-"""Where a curve leaves its course, and how well its points tell.
+"""Change points of a curve, with intervals.
 
-A curve is taken as straight pieces that meet at *kinks*. How many there are is chosen by what the points can tell;
-the kink that matters is the one at which the steepest piece begins.
+The curve is modelled by straight pieces that meet at *kinks*. An information criterion chooses their number. The
+change point is the kink at which the steepest piece begins.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from minibert.errors import MinibertError
 
 CONFIDENCE = 0.95
 CANDIDATES = 24
-"""Places over the range of x that kinks are looked for at, before the best are refined"""
+"""Number of values of x at which kinks are tried, before the best are refined"""
 STILL = 1e-10
-"""Share of the range of x: kinks that move by less have found their places"""
+"""Share of the range of x: a search ends if no kink moves by more"""
 MOST_SWEEPS = 60
 TRIED = 20
-"""Places on either side of a kink that are tried for its interval"""
+"""Values of x on either side of a kink that are tried for its interval"""
 FEWEST_POINTS = 4
-"""In every piece: fewer are straight, and steep, by accident"""
+"""Points in every piece: fewer can be straight, and steep, by chance"""
 MOST_KINKS = 3
 BISECTIONS = 12
 ROUNDING = 1e-9
-"""Share of the range of y: residuals below it are those of arithmetic"""
+"""Share of the range of y: smaller residuals are rounding errors"""
 MOST_AUTOCORRELATION = 0.9
 
 
@@ -64,7 +64,7 @@ class Pieces:
 
     @property
     def spread(self) -> float:
-        """Mean squared residual, at least that of rounding: where a fit is exact, no residuals tell kinks"""
+        """Mean squared residual, at least that of rounding, so that an exact fit does not give kinks"""
         least = max((ROUNDING * np.ptp(self.y)) ** 2, np.finfo(float).tiny)
         return max(self.residual_sum / len(self.x), least)
 
@@ -72,12 +72,12 @@ class Pieces:
     def effective_points(self) -> float:
         """n (1 - r) / (1 + r), r the correlation of neighbouring residuals, where it is positive.
 
-        Residuals that resemble their neighbours hold less than n points' worth: the variance of a mean of a
-        first-order autoregression, Bayley and Hammersley, "The effective number of independent observations in an
-        autocorrelated time series", 1946.
+        Correlated residuals carry less information than n independent points. The formula is the variance of a
+        mean of a first-order autoregression: Bayley and Hammersley, "The effective number of independent
+        observations in an autocorrelated time series", 1946.
         """
         residuals = self.y - self.at(self.x)
-        size = len(self.x) * self.spread  # of what is straight to rounding, neighbours have nothing in common
+        size = len(self.x) * self.spread  # at least that of rounding: rounding errors are not correlated
         r = np.sum(residuals[1:] * residuals[:-1]) / size
         r = float(np.clip(r, 0.0, MOST_AUTOCORRELATION))
         return len(self.x) * (1 - r) / (1 + r)
@@ -91,32 +91,32 @@ class ChangePoint:
     low: float
     high: float
     change: float
-    """By which y changes over the steepest piece"""
+    """Change of y over the steepest piece"""
     pieces: Pieces
 
 
 def find_change_point(x, y, least_change: float = 0.0) -> ChangePoint | None:
     """The kink at which the steepest of the straight pieces through (x, y) begins.    x, y (n,), x rising
 
-    None where the points tell of no kink, where the steepest piece is the first one, so that the change began
-    before the first point, and where y changes by less than ``least_change`` over it.
+    None if the curve has no kink, if the steepest piece is the first one (the change then began before the first
+    point), and if y changes by less than ``least_change`` over this piece.
 
     The interval is that of all places τ of this kink for which the sum of squared residuals S(τ), over all places
     of the other kinks in their order, stays within
 
         S(τ) ≤ min S · (1 + F₁,ν / ν),    ν = effective points - 2 - 2 K
 
-    F being the 95 % quantile. It is of the noise around one curve: it says nothing about another seed. The share
-    of intervals that hold the place, of 300 curves of 60 points with white noise of deviation σ, is
+    F being the 95 % quantile. It describes the noise around one curve, not the spread over seeds. The share of
+    intervals that contain the true kink, over 300 curves of 60 points with white noise of deviation σ, is
 
         σ                                           0      0.001  0.01   0.03   0.1    0.3
         2 max(0, x - 30) over 0 ... 59              1      0.937  0.960  0.950  0.953  0.940
         a fall by 2 between 4 and 6, over 0 ... 10  1      0.947  0.937  0.950  0.937  0.907
 
-    (``python -m tests.benchmarks.change_points``; two standard errors are 0.025). Where an interval is half as
-    long as the steepest piece itself, as in the last cell, it is somewhat too short.
+    (``python -m tests.benchmarks.change_points``; two standard errors are 0.025). An interval that is half as long
+    as the steepest piece itself, as in the last cell, is slightly too short.
 
-    Pieces are fitted as in :func:`fit_pieces`, which raises :class:`MinibertError` for what is no curve. Lerman,
+    Pieces are fitted as in :func:`fit_pieces`, which raises :class:`MinibertError` for invalid x and y. Lerman,
     "Fitting Segmented Regression Models by Grid Search", 1980; Feder, "The Log Likelihood Ratio in Segmented
     Regression", 1975.
     """
@@ -136,9 +136,9 @@ def fit_pieces(x, y, most_kinks: int = MOST_KINKS) -> Pieces:
         BIC₃(K) = m log(S / n) + (2 + 3 K) log m,    S = Σ (yᵢ - ŷᵢ)²
 
     among K = 0 ... ``most_kinks``; m is the effective number of points, by the residuals with the most kinks.
-    Every piece has four points or more; too few points for a kink get none. Kinks are searched for over a grid,
-    all at once, and then each in turn takes its exact best place until none moves: nothing is drawn at random, and
-    no distance between places tried is left in the residuals. Points that are not finite are left out.
+    Every piece has at least four points; with too few points there is no kink. All kinks are first searched over a
+    grid. Then one kink at a time moves to its exact best position, until none moves. So nothing is random, and the
+    result does not depend on the spacing of the grid. Points that are not finite are left out.
 
     Raises :class:`MinibertError` for arrays of different lengths, for x that does not rise, and for fewer than
     two points. Hudson, "Fitting Segmented Curves Whose Join Points Have to Be Estimated", 1966; the penalty,
@@ -173,7 +173,7 @@ def _criterion(pieces: Pieces, points: float) -> float:
 
 
 def _best_kinks(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray | None:
-    """The best combination of candidates; None where there are too few points for so many pieces."""
+    """The best combination of candidates; None if there are too few points for so many pieces."""
     grid = _candidates(x)
     kinks = _combinations(grid, count)
     kinks = kinks[_enough_points(x, kinks)]
@@ -183,7 +183,7 @@ def _best_kinks(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray | None:
 
 
 def _refined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, fixed: int | None = None) -> np.ndarray:
-    """Move one kink at a time to its best place, and all to where free lines meet, until none moves.
+    """Move one kink at a time to its best position, and all to where separate lines meet, until none moves.
 
     The kink ``fixed`` stays.
     """
@@ -202,10 +202,10 @@ def _refined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, fixed: int | None 
 
 
 def _best_place(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, index: int) -> np.ndarray:
-    """The kinks with one of them where S is least, exactly, while the others stay.
+    """The kinks, with one of them moved exactly to where S is smallest. The others do not move.
 
-    Between two neighbouring points, b max(0, x - τ) is u x + v behind the kink, with b = u and τ = -v / u. So S is
-    least either where free u and v give a τ between the two, or at a point.
+    For a kink between two neighbouring points, b max(0, x - τ) is u x + v after it, with b = u and τ = -v / u. So
+    S is smallest either where free u and v give a τ between the two points, or at a point.
     """
     begin, n = x[0], len(x)  # sums of squares are exact for small x alone
     x, others = x - begin, np.delete(kinks, index) - begin
@@ -237,7 +237,7 @@ def _best_place(x: np.ndarray, y: np.ndarray, kinks: np.ndarray, index: int) -> 
 
 
 def _joined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
-    """The kinks where lines meet that are fitted to each piece for itself, unless that is no better fit."""
+    """The kinks where separately fitted lines meet, if that fits better; otherwise the kinks as given."""
     ends = [0, *np.searchsorted(x, kinks), len(x)]
     lines = np.array([np.polyfit(x[begin:end], y[begin:end], 1) for begin, end in pairwise(ends)])
     slopes, offsets = np.diff(lines, axis=0).T
@@ -250,10 +250,10 @@ def _joined(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
 
 
 def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
-    """All places of one kink that fit nearly as well as the best, from the lowest to the highest."""
+    """The lowest and the highest position of one kink at which the fit is nearly as good as the best."""
     x, y, kinks = pieces.x, pieces.y, pieces.kinks
     grid = _candidates(x)
-    # The best places of the others, which lie between candidates, are among those tried.
+    # The best positions of the others, which lie between candidates, are tried as well.
     others = np.concatenate([_combinations(grid, len(kinks) - 1), np.delete(kinks, index)[None]])
     freedom = pieces.effective_points - 2 - 2 * len(kinks)
     if freedom < 1:
@@ -269,7 +269,7 @@ def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
         shares = np.linspace(1, 0, TRIED + 1)[:-1]  # of the way from the best place to the end
         inside = next((share for share in shares if fits(best + share * (end - best))), 0.0)
         outside = inside + 1 / TRIED
-        while not inside and outside > STILL:  # an interval that is narrower than the distance of two places tried
+        while not inside and outside > STILL:  # the interval is narrower than the spacing of the tried positions
             outside /= 4
             inside = outside if fits(best + outside * (end - best)) else 0.0
             outside = 4 * outside if inside else outside
@@ -281,12 +281,12 @@ def _interval(pieces: Pieces, index: int) -> tuple[float, float]:
 
 
 def _least(x: np.ndarray, y: np.ndarray, place: float, index: int, others: np.ndarray) -> float:
-    """S with kink ``index`` at ``place``, over the places of the others that keep the order."""
+    """The smallest S with kink ``index`` at ``place``, over positions of the others that keep the order."""
     kinks = np.insert(others, index, place, axis=1)
     kinks = kinks[_enough_points(x, kinks)]
     if not len(kinks):
         return np.inf
-    # A single other kink finds its best place from anywhere.
+    # A single other kink reaches its best position from any start.
     start = kinks[np.argmin(_residual_sums(x, y, kinks))] if kinks.shape[1] > 2 else kinks[0]
     return Pieces(x, y, _refined(x, y, start, fixed=index)).residual_sum
 
@@ -296,13 +296,13 @@ def _candidates(x: np.ndarray) -> np.ndarray:
 
 
 def _combinations(grid: np.ndarray, count: int) -> np.ndarray:
-    """(m, count): every choice of so many places of the grid, rising"""
+    """(m, count): every choice of ``count`` values of the grid, rising"""
     chosen = list(combinations(range(len(grid)), count))
     return grid[np.array(chosen, int).reshape(len(chosen), count)]
 
 
 def _enough_points(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
-    """(m, K) -> (m,) whether kinks rise and every piece has its points"""
+    """(m, K) -> (m,): whether the kinks rise and every piece has enough points"""
     until = np.searchsorted(x, kinks)
     zeros = np.zeros((len(kinks), 1), int)
     counts = np.diff(np.concatenate([zeros, until, zeros + len(x)], axis=1), axis=1)
@@ -310,7 +310,7 @@ def _enough_points(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
 
 
 def _residual_sums(x: np.ndarray, y: np.ndarray, kinks: np.ndarray) -> np.ndarray:
-    """S of each combination of kinks (m, K): what the hinges explain of what a line leaves of y    -> (m,)"""
+    """S of each combination of kinks (m, K) -> (m,): residuals of a line, less what the kinks explain of them"""
     places, which = np.unique(kinks, return_inverse=True)
     which = which.reshape(kinks.shape)
     line, _ = np.linalg.qr(_basis(x, np.array([])))

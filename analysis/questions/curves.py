@@ -4,9 +4,9 @@ import numpy as np
 
 
 def first_below(x, y, level: float) -> float:
-    """The x from which on every y is below ``level``, linear between the points around it.
+    """The x after which every y is below ``level``, by linear interpolation.
 
-    NaN where the last y is not below; the first x where all are.
+    NaN if the last y is not below it; the first x if all are.
 
     >>> first_below([0, 10, 20], [4.0, 2.0, 1.0], level=3.0)
     5.0
@@ -27,7 +27,7 @@ def first_below(x, y, level: float) -> float:
 def binned(x, y, width: float) -> tuple[np.ndarray, np.ndarray]:
     """Means of x and y within bins [k · width, (k + 1) · width) of x that hold a finite point.
 
-    Points that crowd on one side of the axis would otherwise have more weight than those on the other.
+    Otherwise the dense part of the x axis would have more weight than the sparse part.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     kept = np.isfinite(x) & np.isfinite(y)

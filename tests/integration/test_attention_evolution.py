@@ -119,7 +119,7 @@ def test_the_order_of_attention_and_loss_is_told_by_the_interval_over_seeds(repo
 def test_answer_and_details_are_made_of_the_numbers(report):
     for expected in (
         "at least 0.99",
-        "heads that look alike form 4.0 ± 0.0 groups with absolute and 4.0 ± 0.0 groups with rope.",
+        "similar heads form 4.0 ± 0.0 groups with absolute and 4.0 ± 0.0 groups with rope.",
         "Over the 4 layers of all position schemes, attention begins its fastest change before the loss leaves "
         "the unigram level in none",
         "before the loss begins its fastest fall in 3, with it in none and after it in none (1 cannot be told)",
