@@ -1,7 +1,6 @@
-"""What flows through a network: the size of every activation, and which feed-forward units are ever active.
+"""Measures of activations: the size of every activation, and which feed-forward units are active.
 
-Whoever wants to see the formulas at work begins with
-:class:`minibert.diagnostics.activations.analyzer.MathematicalAnalyzer`.
+:class:`minibert.diagnostics.activations.analyzer.MathematicalAnalyzer` shows the formulas step by step.
 """
 
 from collections.abc import Iterable, Sequence

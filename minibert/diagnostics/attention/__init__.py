@@ -1,1 +1,1 @@
-"""Where attention goes: entropy, distances, shares, maps and dependencies."""
+"""Attention weights: entropy, distances, shares, maps and dependencies."""

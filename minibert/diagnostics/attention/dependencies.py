@@ -1,4 +1,4 @@
-"""Do heads follow syntax? Attention between words beside the arcs of a dependency treebank.
+"""Attention between words, compared with the arcs of a dependency treebank.
 
 Clark, Khandelwal, Levy and Manning, "What Does BERT Look At? An Analysis of BERT's Attention", BlackboxNLP 2019.
 """
@@ -44,20 +44,20 @@ class DependencyAttention:
     to_head_uniform: float
     """What ``to_head_share`` is under uniform attention"""
     to_dependent_uniform: float
-    """What ``to_dependent_share`` is under uniform attention: other words are of other numbers of tokens"""
+    """What ``to_dependent_share`` is under uniform attention. It differs, because words differ in tokens"""
     offset: int
-    """The one place, counted from each word, where its head is most often: -1 is the word before"""
+    """The most frequent distance from a word to its head: -1 is the word before"""
     offset_accuracy: float
-    """Share of words whose head is there: what an accuracy has to beat"""
+    """Share of words with their head at this distance: the baseline of the accuracies"""
     arcs: int
-    """How many arcs all these are means over"""
+    """Number of arcs in all these means"""
 
 
 def read_conllu(path) -> list[ParsedSentence]:
     """The sentences of a file in CoNLL-U: ten columns a word, split by tabs; an empty line after each sentence.
 
-    Multiword tokens (2-3) and empty nodes (2.1) are left out, and of a relation what comes after a colon.
-    Raises :class:`MinibertError` for a file that cannot be read, and for a line that is no such word.
+    Multiword tokens (2-3), empty nodes (2.1) and the part of a relation after a colon are left out.
+    Raises :class:`MinibertError` for a file that cannot be read, and for a line that is not in this format.
 
     Nivre et al., "Universal Dependencies v2", LREC 2020.
     """
@@ -128,7 +128,7 @@ def compute_dependency_attention(attention_weights, word_of_token, heads, relati
         between = (member / member.sum(axis=1, keepdims=True)) @ weights @ member.T
         word = np.flatnonzero(wanted)
         parent = parents[word]
-        # A word is not its own head: it is no candidate.
+        # A word is never its own head, so it is not a candidate.
         others = np.where(np.eye(len(parents), dtype=bool), -1.0, between)
         sums.append(
             [
@@ -165,9 +165,9 @@ def measure_dependency_attention(model, sentences: Sequence[ParsedSentence], tok
     """:func:`compute_dependency_attention` of every head of a network, on parsed sentences.    -> arrays (L, H)
 
     ``model`` is a MiniBERT, with its ``tokenizer``, or a run of :func:`minibert.load_run`, which has both.
-    Sentences that are longer than ``max_length``, or have a word that the tokenizer makes nothing of, are left
-    out; the network reads one at a time, without dropout. Raises :class:`MinibertError` without a tokenizer, and
-    where no sentence with an arc is left.
+    Sentences that are longer than ``max_length``, or have a word without tokens, are left out. The network reads
+    one sentence at a time, without dropout. Raises :class:`MinibertError` without a tokenizer, and if no sentence
+    with an arc is left.
     """
     model, tokenizer = network_and_tokenizer(model, tokenizer)
     weights, owners, kept = [], [], []

@@ -1,4 +1,4 @@
-"""Pictures of what heads do in the course of training, in numbers."""
+"""Figures of the measures of attention heads over training."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def _plot_patterns(record) -> dict[str, Drawing]:
     shares = {quantity: histories for quantity, histories in shares.items() if histories}
 
     def uniform(quantity: str, layer: int) -> History:
-        # A curve, not a line: which rows and pieces a batch holds moves it, and the heads with it.
+        # A curve, not a constant: it depends on the rows and pieces of the batch, and so do the heads.
         return record.history(metric_name("attention_uniform", quantity, layer_name(layer)))
 
     steps, _ = next(iter(entropy.values()))

@@ -99,7 +99,7 @@ def plot_attention_over_steps(maps: Mapping[int, np.ndarray]) -> "Figure":
     layers, heads = np.shape(maps[steps[0]])[:2]
     tile = 0.72 if layers * heads <= 24 else 0.42
     width, height = tile * len(steps) + 0.8, tile * heads + 1.1
-    # As near to a square as panels of this shape allow.
+    # As close to a square as panels of this shape allow.
     columns = min(range(1, layers + 1), key=lambda count: max(count * width, -(-layers // count) * height))
     rows = -(-layers // columns)
     figure = new_figure(columns * width + 1.2, rows * height)
@@ -189,9 +189,9 @@ def _check_index(name: str, given: int, count: int) -> None:
 
 
 def _scale(weights=None):
-    """From 0 to 1, or to what one in a thousand of the weights is above.
+    """A colour scale from 0 to 1, or to the 99.9th percentile of the weights.
 
-    Most are far below one, and heads that attend to everything would have one colour on an even scale.
+    Most weights are far below 1. On a linear scale, heads that attend to all tokens would have a single colour.
     """
     from matplotlib.colors import PowerNorm
 
@@ -218,7 +218,7 @@ def _lines(panel, weights: np.ndarray, tokens: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgb
 
-    # Weights up to that of uniform attention would be most of the lines, and say nothing.
+    # Weights up to that of uniform attention are left out: they would be most of the lines.
     asking, seen = np.nonzero(weights > 1.5 / len(tokens))
     colours = np.empty((len(asking), 4))
     colours[:, :3] = to_rgb(COLOURS[0])

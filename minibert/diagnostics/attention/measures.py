@@ -13,7 +13,7 @@ from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 
 PATTERNS = ("self", "previous", "next")
-"""Where a row may attend by its own place: at itself, at the position before it, at the one behind it"""
+"""Pattern -> the attended position relative to the row's own: itself, the one before, the one after"""
 CLOSE = 0.05
 """Nats: heads whose mean Jensen-Shannon divergence is below this are one group of :func:`cluster_heads`"""
 
@@ -25,7 +25,7 @@ class AttentionRows:
     weights: np.ndarray
     """(H, N, T): of every head, the weights of N rows over the T positions of their sequence"""
     places: np.ndarray
-    """(N,) ints: at which position of its sequence each row stands"""
+    """(N,) ints: the position of each row in its sequence"""
     visible: np.ndarray
     """(N, T) bool: where each row may attend"""
     input_ids: np.ndarray | None = None
@@ -55,7 +55,7 @@ def attention_rows(
     Parameters
     ----------
     attention_weights : (B, H, R, T), before dropout, where R positions of each sequence ask; or (H, T, T) of one
-        sequence. What is an :class:`AttentionRows` already is given back
+        sequence. An :class:`AttentionRows` is returned as it is
     attention_mask : (B, T) bool, True at real tokens, or (B, T, T) bool, True where i may attend to j (a token
         is real then where any may attend to it); None where every row may attend to every position
     rows : (B, R) ints, which positions ask; None when all do
@@ -224,7 +224,7 @@ def compute_head_distances(attention_weights, attention_mask=None, rows=None, ch
         others = slice(head + 1, None)
         mixed = weights[others] + weights[head]
         mixed *= mixed.dtype.type(0.5)
-        # Rounding may leave a hair less than nothing.
+        # Rounding may give a tiny negative number.
         distances[head, others] = np.maximum(_mean(_entropies(mixed)) - (entropy[others] + entropy[head]) / 2, 0)
     return distances + distances.T
 
@@ -248,8 +248,8 @@ class HeadClusters:
 def cluster_heads(distances, within: float = CLOSE) -> HeadClusters:
     """Group heads by average linkage on the square roots of their Jensen-Shannon divergences (H, H), in nats.
 
-    Two groups are joined as long as the mean root between their heads is at most √``within``. The same matrix
-    gives the same groups. Raises :class:`MinibertError` for what is no such matrix.
+    Two groups are joined if the mean root between their heads is at most √``within``. The same matrix gives the
+    same groups. Raises :class:`MinibertError` for anything but a symmetric matrix of divergences.
     """
     distances = np.asarray(distances, np.float64)
     square = distances.ndim == 2 and distances.shape[0] == distances.shape[1] > 0
@@ -270,7 +270,7 @@ def cluster_heads(distances, within: float = CLOSE) -> HeadClusters:
 
 
 def attention_of_text(model, text: str, tokenizer=None) -> tuple[np.ndarray, list[str]]:
-    """What every head does on a text: weights (L, H, T, T) and the T tokens, [CLS] and [SEP] included.
+    """The attention of every head on a text: weights (L, H, T, T) and the T tokens, with [CLS] and [SEP].
 
     ``model`` is a MiniBERT, with its ``tokenizer``, or a run of :func:`minibert.load_run`, which has both. [MASK]
     in the text is a mask. Raises :class:`MinibertError` without a tokenizer, and for a text that is longer than
@@ -290,7 +290,7 @@ def attention_of_text(model, text: str, tokenizer=None) -> tuple[np.ndarray, lis
 def network_and_tokenizer(model, tokenizer=None):
     """The MiniBERT and the tokenizer of a loaded run, or of a network and its tokenizer.
 
-    Raises :class:`MinibertError` where there is no tokenizer.
+    Raises :class:`MinibertError` if there is no tokenizer.
     """
     tokenizer = getattr(model, "tokenizer", None) if tokenizer is None else tokenizer
     if tokenizer is None:

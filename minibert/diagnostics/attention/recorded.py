@@ -18,7 +18,7 @@ from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.plotting.series import head_name, layer_name, metric_name
 
 COMPARED_ROWS = 256
-"""Rows of the probe that heads are compared on, evenly spaced over its real tokens"""
+"""Largest number of rows of the probe batch on which heads are compared, evenly spaced over its real tokens"""
 LONGEST_MAP = 128
 """Tokens of a sequence whose attention is kept"""
 SPECIAL = {"cls": "[CLS]", "sep": "[SEP]"}
@@ -114,7 +114,7 @@ def _quantities(taken: AttentionRows, tokens: dict[str, int]) -> dict[str, np.nd
 
 
 def _means(taken: AttentionRows, tokens: dict[str, int]) -> dict[str, np.ndarray]:
-    """What is linear in the weights."""
+    """The measures that are linear in the weights."""
     shares = compute_attention_shares(taken, tokens=tokens)
     return {"distance": compute_attention_distance(taken)} | {
         f"to_{name}": values for name, values in shares.items()

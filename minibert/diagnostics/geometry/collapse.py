@@ -1,4 +1,4 @@
-"""Whether a network has come to represent all tokens alike."""
+"""Mode collapse: whether a network represents all tokens alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from minibert.errors import MinibertError
 SPREAD_THRESHOLD = 0.05
 SHARE_THRESHOLD = 0.6
 LEAST = 10
-"""Vectors: the first direction of fewer explains most of their variance whatever they are."""
+"""Smallest number of vectors: with fewer, the first direction always explains most of the variance."""
 NO_VARIANCE = 1e-12
 
 
@@ -22,16 +22,16 @@ class Collapse:
     collapsed: bool
     """Whether the history ends collapsed"""
     began: int | None
-    """The first step of the unbroken stretch of collapsed ones that the history ends with"""
+    """The first step of the last unbroken series of collapsed steps, if the last step is collapsed"""
     kind: str | None
-    """``"point"`` or ``"line"``, what it ends as"""
+    """``"point"`` or ``"line"``: the kind of collapse at the last step"""
     steps: tuple[int, ...]
     spread: np.ndarray
     """(S,): :func:`measure_collapse` at every step"""
     first_direction_share: np.ndarray
     """(S,)"""
     collapsed_steps: tuple[int, ...]
-    """All steps that are collapsed, those that the network recovered from included"""
+    """All collapsed steps, also those from which the network recovered"""
 
 
 def measure_collapse(hidden_states: np.ndarray) -> tuple[float, float]:
@@ -90,8 +90,8 @@ def detect_mode_collapse(
     layer 0 of post-norm, rate 0.03, from step 16 on                  0.25 to 0.79        0.71 to 0.84
     ================================================================  ==================  =============
 
-    The 0.34 and the 0.36 are passed through early, in base's last two layers at steps 8 and 32; at step 300 all
-    three healthy runs have a spread of 0.96 or more and a share of 0.17 or less everywhere.
+    The 0.34 and the 0.36 occur early, in the last two layers of base at steps 8 and 32. At step 300 all three
+    healthy runs have a spread of at least 0.96 and a share of at most 0.17 everywhere.
 
     Parameters
     ----------

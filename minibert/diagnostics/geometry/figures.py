@@ -1,4 +1,4 @@
-"""Pictures of the geometry of hidden states over the course of training."""
+"""Figures of the geometry of hidden states over training."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ COLLAPSE = {
 }
 MOST_MATRICES = 6
 MOST_REFERENCES = 5
-"""Lines of initial values in one panel; with more places, only the first and the last have theirs."""
+"""Largest number of dotted lines in a panel; with more places, only the first and the last have one."""
 LOWEST_STABILITY = -0.5
 """Bars that go further down are cut there, and labelled."""
 History = Mapping[str, tuple[list[int], list[float]]]
@@ -47,8 +47,8 @@ def plot_representation_geometry(record) -> dict[str, Drawing]:
         return {}
     figure = plot_places_over_steps(histories, GEOMETRY)
     caption = (
-        "The cloud of token vectors of held-out text at every place of the network; dotted, its value at "
-        "initialisation. Isotropy is that of vectors scaled to a mean square norm of 1."
+        "Measures of the token vectors of held-out text at every place of the network; dotted, the values at "
+        "initialisation. Isotropy is computed after scaling the vectors to a mean square norm of 1."
     )
     drawn = {"quantities": Drawing(figure, caption)}
     arrays = record.arrays("representation_geometry")
@@ -75,7 +75,7 @@ def plot_similarity(record) -> dict[str, Drawing]:
         histories = {" to ".join(split_pair(pair)): history for pair, history in histories.items()}
         figure = plot_places_over_steps({"cka": histories}, {"cka": "similarity (debiased CKA)"})
         drawn["neighbour_similarity"] = Drawing(
-            figure, "What each layer leaves as it was; dotted, at initialisation."
+            figure, "Similarity of the hidden states before and after each layer; dotted, at initialisation."
         )
     return drawn
 
@@ -107,7 +107,7 @@ def plot_collapse(record) -> dict[str, Drawing]:
         for place, (_, spreads) in histories["spread"].items()
         if is_collapsed(spreads[-1], histories["first_direction_share"][place][1][-1])
     ]
-    caption = "How far tokens are spread around their mean, and how much of that in one direction."
+    caption = "How far tokens are spread around their mean, and the share of this variance in one direction."
     return {
         "mode_collapse": Drawing(figure, f"{caption} Collapsed at the end: {', '.join(collapsed) or 'nothing'}.")
     }
@@ -137,9 +137,9 @@ def plot_stability(record) -> dict[str, Drawing]:
     }
     baseline = [last("stability_baseline", place) for place in places]
     caption = (
-        "What is left of a sentence's mean vector after a change that leaves its meaning, at the end of the run. "
-        "Bars: (cosine − baseline) / (1 − baseline), 1 is unchanged, 0 as far off as another sentence. "
-        "A tokenizer that lower-cases sees no change of case."
+        "How similar a sentence's mean vector stays under a change that keeps the meaning, at the end of the run. "
+        "Bars: (cosine − baseline) / (1 − baseline); 1: unchanged; 0: as different as another sentence. "
+        "With a tokenizer that lower-cases, a change of case has no effect."
     )
     return {"stability": Drawing(plot_representation_stability(places, found, baseline), caption)}
 

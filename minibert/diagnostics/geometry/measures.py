@@ -1,4 +1,4 @@
-"""The shape of the cloud of token vectors: how far apart, in how many directions and of what length they are.
+"""Measures of the geometry of token vectors: their distances, directions, dimension and length.
 
 Vectors are rows, (n, D); hidden states of a batch are (B, T, D). All sums are in float64.
 """
@@ -14,9 +14,9 @@ from minibert.errors import MinibertError
 from minibert.randomness import generator
 
 SAME_POINT = 1e-5
-"""Points nearer to each other than this share of their root mean square norm are one, but for rounding."""
+"""Points that are closer than this share of their root mean square norm are equal up to rounding."""
 ROWS_AT_ONCE = 128
-"""Of the matrix of distances, so many that the processor's cache holds them."""
+"""Rows of the matrix of distances that are computed at once: they fit into the processor's cache."""
 SAME_NORM = 6
 """Decimals to which two norms can be told apart, as a share of their mean."""
 
@@ -147,7 +147,7 @@ def compute_isotropy(vectors: np.ndarray, normalise: bool = True) -> float:
 def compute_intrinsic_dimension(
     vectors: np.ndarray, discard: float = 0.1, most: int = 1000, seed: int = 0
 ) -> float:
-    """The dimension d of the sheet that the points lie on, by TwoNN: the slope of -log(1 - F(μ)) over log μ.
+    """The dimension d of the manifold that the points lie on, by TwoNN: the slope of -log(1 - F(μ)) over log μ.
 
     μᵢ = r₂ / r₁ is the ratio of the distances from point i to its second and to its nearest neighbour. Where the
     density is even on that scale, μ has the distribution F(μ) = 1 - μ⁻ᵈ. The line through the origin is fitted
@@ -244,9 +244,9 @@ def compute_representation_geometry(
     """All measures of this file on the hidden states (B, T, D) of one place in the network.
 
     With ``token_ids``, the intrinsic dimension is that of one vector for each different token, its first. The
-    vectors of a word that recurs are each other's nearest neighbours, and the ratios of distances then tell of
-    such clusters, not of a sheet: after 300 steps, layer 0 of a tiny network has 6 dimensions with all vectors and
-    25 with one a token.
+    vectors of a repeated word are each other's nearest neighbours. The ratios of distances then measure such
+    clusters, not the manifold: after 300 steps, layer 0 of a tiny network has 6 dimensions with all vectors and 25
+    with one vector a token.
 
     Parameters
     ----------
@@ -306,9 +306,9 @@ def analyze_representation_geometry(
 
 
 def _two_nearest(vectors: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Squared distances to the two nearest other points, and whether a point repeats one that stands before it.
+    """Squared distances to the two nearest other points, and whether a point repeats an earlier one.
 
-    Two points repeat each other where their squared distance is at most ``same``.
+    Two points repeat each other if their squared distance is at most ``same``.
     """
     count = len(vectors)
     squares = np.einsum("nd,nd->n", vectors, vectors)

@@ -1,4 +1,4 @@
-"""Small changes to a text that leave its meaning as it is, and sentences to try them on.
+"""Small changes to a text that keep its meaning, and sentences to apply them to.
 
 A change is a function ``(text, random) -> text``; ``random`` is a NumPy generator: the same seed, the same text.
 """
@@ -70,7 +70,7 @@ def make_typos(text: str, random: np.random.Generator) -> str:
         return text
     count = max(1, round(TYPO_RATE * len(words)))
     chosen = np.sort(random.choice(len(words), count, replace=False))
-    for index in reversed(chosen):  # from the end, so that the places of those before stay right
+    for index in reversed(chosen):  # from the end, so that the positions of earlier words stay valid
         match = words[index]
         text = text[: match.start()] + _slip(match.group(), random) + text[match.end() :]
     return text
@@ -82,7 +82,7 @@ def change_case(text: str, random: np.random.Generator) -> str:
 
 
 def replace_synonyms(text: str, random: np.random.Generator) -> str:
-    """Every word that :data:`SYNONYMS` has, by the other; a capital at its start stays one."""
+    """Replace every word in :data:`SYNONYMS` by its synonym. An initial capital is kept."""
 
     def replace(match: re.Match) -> str:
         word = match.group()

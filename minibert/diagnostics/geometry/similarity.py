@@ -1,4 +1,4 @@
-"""How alike two representations of the same tokens are, whatever their axes."""
+"""Similarity of two representations of the same tokens, independent of their axes."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from minibert.diagnostics.geometry.measures import token_vectors
 from minibert.errors import MinibertError
 
 CONSTANT = 1e-12
-"""Where the variance is a smaller share of the mean square than this, all tokens are one, but for rounding."""
+"""If the variance is a smaller share of the mean square than this, all tokens are equal up to rounding."""
 
 
 def compute_linear_cka(first: np.ndarray, second: np.ndarray, debiased: bool = True) -> float:

@@ -1,4 +1,4 @@
-"""How much of a text's representation stays when the text, or the network, is changed a little."""
+"""Stability: how much a text's representation changes under small changes of the text or the network."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ PERTURBATIONS = (*TEXT_CHANGES, DROPOUT)
 """Names of the built-in perturbations: typos, case, synonym, dropout."""
 POOLINGS = ("mean", "first")
 ALL_ALIKE = 1e-6
-"""Where different texts differ by less than this in cosine, nothing can be said of stability."""
+"""If different texts differ by less than this in cosine, stability is undefined."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """What one perturbation leaves of the representations at one place."""
+    """The effect of one perturbation on the representations at one place."""
 
     cosine: float
     """Mean cosine of a text with its perturbed self, over the texts whose tokens changed; 1 where none did"""
@@ -48,7 +48,7 @@ def measure_representation_stability(
     dropout_rate: float = 0.1,
     seed: int = 0,
 ) -> dict[str, dict[str, Stability]]:
-    """What is left of a text's representation when a perturbation leaves its meaning: name -> place -> value.
+    """Stability of texts' representations under perturbations that keep the meaning: name -> place -> value.
 
     For every text, the hidden states of a place are pooled, h = mean over its words' tokens or the first token's,
     before and after the perturbation. The measure is cos(h, h') beside the baseline b of two different texts:
@@ -150,7 +150,7 @@ def _pool(
     real = np.zeros_like(words)
     for row, (ids, are_words) in enumerate(encoded):
         input_ids[row, : len(ids)], words[row, : len(ids)], real[row, : len(ids)] = ids, are_words, True
-    # Scores over the vocabulary are not wanted: one position is scored, while the layers are computed at all.
+    # The scores are not used: the head computes one position, the layers compute all.
     first = np.zeros_like(real)
     first[:, 0] = True
     _, cache = network.forward(

@@ -1,4 +1,4 @@
-"""Directions to walk in from where a network stands, and what a unit of distance along them is."""
+"""Directions in parameter space, and the unit of distance along each."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def choose_parameters(params: Parameters, param_name: str | None = None) -> tupl
     (``layers.0.attention``, ``layers.0``, also written ``layer_0``, ``embeddings``), or a joint block
     (``layers.0.attention.query_key_value.weight``).
 
-    Raises :class:`MinibertError` where nothing is called so.
+    Raises :class:`MinibertError` for an unknown name.
     """
     if param_name is None:
         return tuple(params)
@@ -62,8 +62,8 @@ def normalise_by_filter(direction: Mapping[str, np.ndarray], params: Parameters)
     vector of one token (with tied output weights also what its score is made with), position or distance. Gains
     and biases are not moved. Names that ``direction`` has not stay at zero, as do filters of zeros.
 
-    Without this, a network whose weights are all twice as large, which behind a norm is the same function, would
-    look half as sharp. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
+    Without this, a network with all weights doubled would seem half as sharp, although norms make it the same
+    function. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
     """
     scaled = Parameters(params.layout, "float64")
     for name, array in direction.items():
@@ -77,8 +77,8 @@ def normalise_by_filter(direction: Mapping[str, np.ndarray], params: Parameters)
 def draw_direction(params: Parameters, names: tuple[str, ...], seed: int, number: int) -> np.ndarray:
     """A normally distributed direction in the weights among ``names``, normalised by filter.    Flat float64.
 
-    Draws are keyed by (seed, number, place of the parameter): a direction in one group is the part of the whole
-    network's direction that lies there.
+    The random numbers depend on (seed, number, index of the parameter): a direction in one group is that group's
+    part of the whole network's direction.
 
     Raises :class:`MinibertError` where there are only gains and biases, which such a direction does not move.
     """

@@ -1,4 +1,4 @@
-"""The loss around a network: slices, planes, paths, and how sharply it bends."""
+"""Figures of the loss around a network: slices, planes, paths and sharpness."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,7 +55,7 @@ def plot_loss_slices(landscape: LossLandscape) -> "Figure":
 
 
 def plot_loss_surface(surface: Surface) -> "Figure":
-    """The loss over a plane as contours, with the network's place marked."""
+    """The loss over a plane as contours, with a mark at the network."""
     axes = [f"{each.name.replace('_', ' ')} ({each.unit})" for each in surface.directions]
     return _draw_surface(*surface.distances, surface.losses, *axes)
 
@@ -178,7 +178,7 @@ def draw_sharpness(record) -> dict[str, Drawing]:
 
 @drawing("landscape")
 def draw_updates(record) -> dict[str, Drawing]:
-    """``updates``: would more of each update have been better, or less?"""
+    """``updates``: the loss along each measured update, at multiples of it."""
     recorded = record.arrays("loss_along_update")
     if not recorded:
         return {}

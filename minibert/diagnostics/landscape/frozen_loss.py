@@ -1,7 +1,7 @@
-"""The loss of one batch as a function of the parameters: what a walk through parameter space measures.
+"""The loss of one batch as a function of the parameters.
 
-Masks are those of the batch and dropout is off, so that the function is the same at every point. The network asked
-about is never written to: each thread has a copy of it, and moves the copy.
+Masks are those of the batch and dropout is off, so that the function is the same at every point. The network
+itself is never changed: each thread changes the parameters of a copy.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ PIECE = 8
 
 
 class FrozenBatch(NamedTuple):
-    """What the loss is the loss of."""
+    """The batch on which the loss is computed."""
 
     input_ids: np.ndarray
     """(B, T) ints, corrupted"""
@@ -53,7 +53,7 @@ class FrozenBatch(NamedTuple):
 def freeze(data_batch, sequences: int | None = None) -> FrozenBatch:
     """The first ``sequences`` (None: all) of a batch, or of a pair (input_ids, labels), as copies.
 
-    Of what auxiliary heads are asked nothing is kept: the loss is that of masked tokens.
+    Auxiliary tasks are left out: the loss is that of masked tokens.
 
     Raises :class:`MinibertError` for anything else, for arrays of unequal shapes and where nothing is predicted.
     """
@@ -79,10 +79,10 @@ def freeze(data_batch, sequences: int | None = None) -> FrozenBatch:
 
 
 class _Worker:
-    """A copy of a network that one thread moves about."""
+    """A copy of a network whose parameters one thread changes."""
 
     def __init__(self, model: MiniBERT, dtype: str):
-        # Not a new network of the same configuration: that would draw all of its parameters first.
+        # A new network of the same configuration would first draw all of its parameters at random.
         self.model = copy(model)
         self.model.config = replace(model.config, dtype=dtype)
         self.model.position = build_positions(self.model.config)
@@ -99,7 +99,7 @@ class _Worker:
         total = 0.0
         for piece in pieces:
             self.work.reset()
-            with np.errstate(over="ignore", invalid="ignore"):  # far away, or where training diverged
+            with np.errstate(over="ignore", invalid="ignore"):  # at distant points, or after divergence
                 logits, labels = self.model.score(*piece[:4], position_ids=piece.position_ids, work=self.work)
                 total += float(prediction_losses(logits, labels).sum())
         return total
@@ -120,8 +120,8 @@ class FrozenLoss:
     """L(θ): the mean loss, in nats, over a batch's predictions, without dropout.
 
     Losses are computed in the network's own precision, gradients in float64. Points, and for gradients the pieces
-    of the batch too, are dealt to ``threads`` threads with one BLAS thread each; what comes out does not depend on
-    how many there are, not in its last bit.
+    of the batch too, are distributed over ``threads`` threads with one BLAS thread each. The result does not
+    depend on the number of threads, to the bit.
 
     A context manager:
 

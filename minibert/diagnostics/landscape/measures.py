@@ -16,12 +16,12 @@ BY_FILTER = "size of the weights"
 UNIT_LENGTH = "parameter units"
 UPDATES = "updates"
 RISE = 0.1
-"""Nats: what :attr:`Slice.width` measures the distance to."""
+"""Nats: the rise of the loss at which :attr:`Slice.width` measures the distance."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Where to walk, and how far in the first place."""
+    """A direction in parameter space, with the slope and the curvature of the loss along it."""
 
     name: str
     vector: np.ndarray
@@ -57,15 +57,14 @@ class Slice:
     def width(self) -> float | None:
         """How far from θ the loss has risen by :data:`RISE` nats, as a mean over both sides.
 
-        Between points by a straight line. None where it does not rise so far on either side, and where L(θ) is not
-        finite.
+        Linear between points. None if it does not rise so far on either side, and if L(θ) is not finite.
         """
         found = []
         for sign in (1, -1) if np.isfinite(self.loss) else ():
             side = self.distances * sign > 0
             order = np.argsort(self.distances[side] * sign)
             away = np.concatenate([[0.0], (self.distances[side] * sign)[order]])
-            # Where there is no number, the loss has overflowed.
+            # A NaN means that the loss has overflowed.
             rise = np.nan_to_num(np.concatenate([[0.0], self.losses[side][order] - self.loss]), nan=np.inf)
             above = np.flatnonzero(rise >= RISE)
             if len(above):
@@ -93,7 +92,7 @@ class LossLandscape:
     """What :func:`analyze_loss_landscape` found around θ."""
 
     parameters: tuple[str, ...]
-    """Those that were moved"""
+    """The parameters that were moved"""
     loss: float
     """L(θ), nats a prediction"""
     gradient_norm: float
@@ -114,7 +113,7 @@ class LinearPath:
 
     @property
     def straight_line(self) -> np.ndarray:
-        """(1 - α) L(θ_a) + α L(θ_b), (P,): where the losses would be if they went evenly from end to end."""
+        """(1 - α) L(θ_a) + α L(θ_b), (P,): linear interpolation of the losses at the two ends."""
         return (1 - self.fractions) * self.losses[0] + self.fractions * self.losses[-1]
 
     @property
@@ -153,8 +152,8 @@ def analyze_loss_landscape(
 
     Parameters
     ----------
-    model : left as it is, to the bit: copies are moved about
-    data_batch : a batch, or the pair (input_ids, labels); of auxiliary tasks nothing is seen
+    model : not changed: the parameters of copies are moved
+    data_batch : a batch, or the pair (input_ids, labels); auxiliary tasks are left out
     param_name : what is moved: a parameter, a group or another start of names; None is the whole network
     directions : of the slices, by name.
         ``random_<n>``: the n-th random direction under ``seed``, normalised by filter
@@ -232,8 +231,8 @@ def analyze_linear_path(
     """L((1 - α) θ_a + α θ_b), α from 0 to 1: between initialisation and end, two checkpoints or two seeds.
 
     ``params_a`` and ``params_b`` are networks, their parameters, or flat vectors, in the layout of ``model``,
-    which is left as it is. Two seeds are compared as they stand: units that do the same may have another place,
-    and a barrier need not mean that the networks do different things (Entezari et al., ICLR 2022).
+    which is not changed. Units of two seeds are not matched: units with the same function may have different
+    indices, so a barrier does not show that the networks compute different functions (Entezari et al., ICLR 2022).
 
     Raises :class:`MinibertError` for parameters of another network, fewer than three points and a batch without
     predictions.

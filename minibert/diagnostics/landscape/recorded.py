@@ -23,9 +23,9 @@ from minibert.diagnostics.landscape.sharpness import BlockSharpness, analyze_sha
 from minibert.diagnostics.plotting.series import metric_name
 
 SEQUENCES = 8
-"""Of the probe: what bounds the cost"""
+"""Sequences of the probe batch that are used; their number limits the cost"""
 MORE_SEQUENCES = 16
-"""Where few losses are taken, they can be of more"""
+"""Sequences that are used if few losses are computed"""
 DIRECTIONS = ("random_0", "random_1", "gradient", "eigenvector")
 PLANE = ("random_0", "random_1")
 PROBES = 8
@@ -152,11 +152,11 @@ def initial_to_final_path(model, initial, probe, config):
 def loss_along_update(model, update, probe, config):
     """``landscape/update/change``, ``landscape/update/best_multiple``; losses at multiples of it as arrays.
 
-    The one place where the update is known is the step that makes it.
+    The update is known only in the step that makes it.
     """
     multiples = np.array(MULTIPLES)
     with FrozenLoss(model, probe.batch, config.training.lanes, MORE_SEQUENCES) as loss:
-        losses = losses_along(loss, update.vector, multiples - 1)  # the network is already where it leads
+        losses = losses_along(loss, update.vector, multiples - 1)  # the network already includes the update
     return {
         metric_name("landscape", "update", "change"): losses[MULTIPLES.index(1.0)] - losses[0],
         metric_name("landscape", "update", "best_multiple"): multiples[np.argmin(losses)],

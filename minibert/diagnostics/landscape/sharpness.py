@@ -1,4 +1,4 @@
-"""Curvature of the loss: eigenvalues and trace of its Hessian, which is never written down.
+"""Curvature of the loss: eigenvalues and trace of its Hessian, without computing the whole matrix.
 
 Everything is computed from products H v, and these from differences of exact gradients. The functions take
 ``gradients_at(points) -> gradients`` of flat float64 vectors, so that they serve any loss.
@@ -25,7 +25,7 @@ rounding, 1e-16/ε: for networks here both are far below what a few random probe
 BASIS = 6
 """Lanczos vectors kept, beside two for every eigenvalue wanted: each is as large as the parameters."""
 START, PROBES = 0, 1
-"""Places of the random draws under a seed."""
+"""Keys of the random numbers under a seed."""
 
 
 def compute_hessian_products(
@@ -208,7 +208,7 @@ class Sharpness:
     eigenpairs: Eigenpairs
     """Of all that was chosen, as many as asked for"""
     predictions: int
-    """That the loss is the mean of"""
+    """Number of predictions that the loss averages"""
 
 
 def analyze_sharpness(
@@ -227,7 +227,7 @@ def analyze_sharpness(
 
     Parameters
     ----------
-    model : left as it is, to the bit: copies in float64 are moved about
+    model : not changed: the parameters of copies in float64 are moved
     data_batch : a batch, or the pair (input_ids, labels)
     param_name : a parameter, a group or another start of names; None is the whole network
     eigenvalues : how many of the largest, for the whole choice; groups get one
