@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 
 import pytest
 
@@ -13,8 +14,10 @@ T_1 = 12.706205  # 97.5 % quantile of Student's t, 1 degree of freedom
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return open_store(None, tmp_path_factory.mktemp("mlruns"), "minibert")
+def store(empty_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlruns")
+    shutil.copy(empty_database, folder)
+    return open_store(None, folder, "minibert")
 
 
 def test_a_range_test_whose_loss_explodes_is_finished_with_its_rates_and_its_figure(small_settings, store):

@@ -12,6 +12,7 @@ import csv
 import itertools
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -73,8 +74,10 @@ def track(store, study, finals, failed=(), never=()):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return open_store(None, tmp_path_factory.mktemp("mlruns"), "minibert")
+def store(empty_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlruns")
+    shutil.copy(empty_database, folder)
+    return open_store(None, folder, "minibert")
 
 
 @pytest.fixture(scope="module")

@@ -42,16 +42,9 @@ class Server:
         return call
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("template")
-    open_store(None, folder, "of no test")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
-def store(database, tmp_path):
-    shutil.copy(database, tmp_path / "mlflow.db")
+def store(empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     store = open_store(None, tmp_path, "minibert")
     server = Server(store.client._client)
     return replace(store, client=PatientClient(server)), server

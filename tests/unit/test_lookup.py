@@ -1,5 +1,7 @@
 """A run is found by its id, the first characters of that, its name or ``last``."""
 
+import shutil
+
 import pytest
 
 from minibert.errors import MinibertError
@@ -8,9 +10,11 @@ from minibert.tracking.lookup import find_run_id, short_id
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
+def client(empty_database, tmp_path_factory):
     """A store with two runs of one name, runs with odd names, a sweep, and a run that is no run of minibert's."""
-    store = open_store(None, tmp_path_factory.mktemp("store"), "minibert")
+    folder = tmp_path_factory.mktemp("store")
+    shutil.copy(empty_database, folder)
+    store = open_store(None, folder, "minibert")
     other = store.client.create_experiment("other")
     for started, (name, kind, experiment) in enumerate(
         [

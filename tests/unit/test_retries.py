@@ -1,5 +1,6 @@
 """Which calls to the store are repeated, for how long, and which are not."""
 
+import shutil
 import sqlite3
 
 import pytest
@@ -200,7 +201,8 @@ def test_opening_a_store_fails_at_once_unless_it_was_there_a_moment_ago(waits, t
     assert len(waits) == len(retries.WAITS_SECONDS)
 
 
-def test_two_processes_may_record_one_dataset_at_the_same_moment(waits, tmp_path):
+def test_two_processes_may_record_one_dataset_at_the_same_moment(waits, empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path)
     store = open_store(None, tmp_path, "minibert")
     run, other = (store.client.create_run(store.experiment_id).info.run_id for _ in range(2))
     used = [DatasetInput(Dataset("text", "digest", "minibert", "{}"), [])]
