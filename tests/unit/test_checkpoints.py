@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from support.damage import with_one_flipped_bit
 
 from minibert.errors import MinibertError
 from minibert.model.saved import copy_into, copy_parameters, load_checkpoint
@@ -55,12 +56,8 @@ def tensors() -> dict[str, np.ndarray]:
 def test_a_flipped_bit_in_any_byte_is_told(tmp_path):
     path, about = tmp_path / "x.safetensors", {"progress": {"step": 40, "loss_sum": 1.5}}
     save_checkpoint(path, tensors(), about)
-    whole, read = bytearray(path.read_bytes()), 0
-    for place in range(len(whole)):
-        bit = 1 << place * 5 % 8
-        whole[place] ^= bit
-        path.write_bytes(whole)
-        whole[place] ^= bit
+    read = 0
+    for _ in with_one_flipped_bit(path):
         try:
             loaded, told = load_checkpoint(path)
         except MinibertError as error:

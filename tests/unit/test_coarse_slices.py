@@ -1,14 +1,14 @@
 """The two slices of the loss that every run ends with: along its last update and along a random direction."""
 
-from collections import defaultdict
-
 import numpy as np
 import pytest
+from support.batches import OneBatch
+from support.records import MemoryRecord
+from support.trainers import small_config, small_model, small_trainer
 
 from minibert.config import AdamWConfig, Config, ModelConfig
 from minibert.config.optimizers import LookaheadConfig, SGDConfig
 from minibert.config.training import RangeTestConfig, ScheduleConfig
-from minibert.data.batches import Batch
 from minibert.diagnostics import compute_hessian_products
 from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
@@ -21,48 +21,22 @@ from minibert.diagnostics.landscape.recorded import NEAR, random_slice
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
 
-MODEL = ModelConfig(vocab_size=50, hidden_size=16, layers=1, heads=2, feed_forward_size=24, max_length=12)
+MODEL = small_model(layers=1)
 NAMES = ("random_slice", "update_slice")
 CONSTANT = ScheduleConfig(name="constant", warmup=0.0)
 STEPS = 6
 
 
-class OneBatch:
-    def at(self, step):
-        random = np.random.default_rng(0)
-        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
-
-
-class Memory:
-    def __init__(self):
-        self.points, self.files, self.tags = defaultdict(dict), defaultdict(dict), {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.points[name][step] = value
-
-    def log_arrays(self, name, step, arrays):
-        self.files[name][step] = arrays
-
-    def set_tags(self, tags):
-        self.tags |= tags
-
-    def arrays(self, name):
-        return self.files.get(name, {})
-
-
 def trainer(record, names=NAMES, steps=STEPS, **groups) -> Trainer:
-    config = Config(model=MODEL, **({"schedule": CONSTANT, "optimizer": AdamWConfig(learning_rate=0.01)} | groups))
-    config.seeds.dropout, config.training.steps = 5, steps
+    groups = {"schedule": CONSTANT, "optimizer": AdamWConfig(learning_rate=0.01)} | groups
+    config = small_config(MODEL, steps, **groups)
     diagnostics = Diagnostics(choose(names), (), steps, record)
-    return Trainer(MiniBERT(MODEL, seed=1), OneBatch(), config, (), diagnostics, None, OneBatch().at(0))
+    return small_trainer(config, OneBatch(), diagnostics, probe=OneBatch().at(0))
 
 
 def train(names=NAMES, steps=STEPS, **groups):
     """A short training: the trainer, what was recorded, the parameters before every step and at the end."""
-    record, params = Memory(), []
+    record, params = MemoryRecord(), []
     with trainer(record, names, steps, **groups) as trained:
         trained.train([lambda trainer, _: params.append(trainer.params.vector.copy())])
     return trained, record, params
@@ -115,13 +89,13 @@ def test_an_update_is_scaled_to_the_length_of_a_random_direction():
 def test_both_are_recorded_once_at_the_last_step_around_the_last_network(ended):
     trained, record, _ = ended
     assert record.tags == {}
-    assert set(record.points) >= {"landscape/random/curvature", "landscape/update/curvature"}
-    assert all(list(points) == [STEPS] for points in record.points.values())
+    assert set(record.metrics) >= {"landscape/random/curvature", "landscape/update/curvature"}
+    assert all(list(points) == [STEPS] for points in record.metrics.values())
     with FrozenLoss(trained.model, OneBatch().at(0)) as loss:
         here = loss.at_parameters()
     for name in NAMES:
-        assert list(record.files[name]) == [STEPS]
-        arrays = record.files[name][STEPS]
+        assert list(record.stored[name]) == [STEPS]
+        arrays = record.stored[name][STEPS]
         assert arrays["losses"].shape == arrays["distances"].shape == (11,)
         assert (arrays["distances"][5], arrays["losses"][5]) == (0, here)
 
@@ -129,7 +103,7 @@ def test_both_are_recorded_once_at_the_last_step_around_the_last_network(ended):
 @pytest.mark.parametrize("steps", [STEPS, 1])
 def test_the_update_is_the_last_one(ended, steps):
     trained, record, params = ended if steps == STEPS else train(steps=steps)
-    arrays = record.files["update_slice"][steps]
+    arrays = record.stored["update_slice"][steps]
     direction = scale_to_weights(params[-1] - params[-2], trained.params)
     with FrozenLoss(trained.model, OneBatch().at(0)) as loss:
         for place in (0, 4, 8):
@@ -143,14 +117,14 @@ def test_looking_changes_no_bit_and_twice_is_the_same(ended):
     again, repeated, _ = train()
     blind, _, _ = train(names=())
     assert trained.params.vector.tobytes() == again.params.vector.tobytes() == blind.params.vector.tobytes()
-    assert record.points == repeated.points
+    assert record.metrics == repeated.metrics
     for name in NAMES:
-        assert record.files[name][STEPS]["losses"].tobytes() == repeated.files[name][STEPS]["losses"].tobytes()
+        assert record.stored[name][STEPS]["losses"].tobytes() == repeated.stored[name][STEPS]["losses"].tobytes()
 
 
 def test_a_resumed_run_records_the_same(ended, tmp_path):
     _, whole, _ = ended
-    record = Memory()
+    record = MemoryRecord()
     for left in (2, None):
         with trainer(record) as resumed:
             if left is None:
@@ -160,17 +134,17 @@ def test_a_resumed_run_records_the_same(ended, tmp_path):
                 for _ in range(left):
                     resumed.step()
                 resumed.save(tmp_path / "resume.safetensors")
-    assert record.points == whole.points
+    assert record.metrics == whole.metrics
 
 
 def test_under_lookahead_both_are_recorded():
     _, record, _ = train(optimizer=LookaheadConfig(period=2))
-    assert set(record.files) == set(NAMES) and record.tags == {}
+    assert set(record.stored) == set(NAMES) and record.tags == {}
 
 
 def test_an_update_of_nothing_has_no_line_and_a_tag_says_so():
     _, record, _ = train(optimizer=SGDConfig(learning_rate=1e-60))
-    assert list(record.files) == ["random_slice"]
+    assert list(record.stored) == ["random_slice"]
     assert record.tags == {"diagnostics.update_slice": "left out: the last update changed no parameter"}
     assert "last update is not among" in draw_coarse_slices(record)["coarse_slices"].caption
 
@@ -183,8 +157,8 @@ def test_a_range_test_that_diverges_has_both_at_its_own_end(top):
     )
     end = trained.progress.step
     assert trained.range_test.diverged and end < 80 and record.tags == {}
-    assert {name: list(looks) for name, looks in record.files.items()} == {name: [end] for name in NAMES}
-    assert all(np.isfinite(value) for points in record.points.values() for value in points.values())
+    assert {name: list(looks) for name, looks in record.stored.items()} == {name: [end] for name in NAMES}
+    assert all(np.isfinite(value) for points in record.metrics.values() for value in points.values())
     # Observers see the parameters before the first step and after each; the last step of these updates nothing.
     assert (params[-1] == params[-2]).all() and (params[-2] != params[-3]).any()
 
@@ -207,8 +181,8 @@ def test_the_figure_has_a_line_for_each_and_leaves_out_what_is_no_number(ended):
     _, record, _ = ended
     (panel,) = draw_coarse_slices(record)["coarse_slices"].figure.axes
     assert panel.get_legend_handles_labels()[1] == ["last update", "random direction"]
-    nothing = Memory()
+    nothing = MemoryRecord()
     distances = np.array([*(-distance for distance in reversed(NEAR)), 0.0, *NEAR])
     losses = np.full(11, np.nan)
     nothing.log_arrays("random_slice", 3, {"distances": distances, "losses": losses, "quadratic": losses})
-    assert draw_coarse_slices(nothing) == draw_coarse_slices(Memory()) == {}
+    assert draw_coarse_slices(nothing) == draw_coarse_slices(MemoryRecord()) == {}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.records import MemoryRecord
 
 from minibert.config import Config, ModelConfig
 from minibert.data.batches import Batch
@@ -356,33 +357,6 @@ def test_bad_input_is_one_message_that_says_what_is_allowed(call, message):
 # In training
 
 
-class Collected:
-    """Takes what diagnostics find, and gives it back as a record does."""
-
-    def __init__(self):
-        self.metrics, self.stored, self.tags = {}, {}, {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, {})[step] = value
-
-    def log_arrays(self, name, step, arrays):
-        self.stored.setdefault(name, {})[step] = dict(arrays)
-
-    def set_tags(self, tags):
-        self.tags |= tags
-
-    def history(self, metric):
-        points = self.metrics.get(metric, {})
-        return list(points), list(points.values())
-
-    def metric_names(self, prefix=""):
-        return sorted(name for name in self.metrics if name.startswith(prefix))
-
-    def arrays(self, name):
-        return self.stored.get(name, {})
-
-
 class RandomBatches:
     def __init__(self, vocab_size):
         self.vocab_size = vocab_size
@@ -407,7 +381,7 @@ def recorded():
     config.seeds.dropout, config.training.steps = 5, 2
     counts = np.arange(size)
     counts[:5] = 0
-    record, batches = Collected(), RandomBatches(size)
+    record, batches = MemoryRecord(), RandomBatches(size)
     diagnostics = Diagnostics(choose(NAMES), [0, 1, 2], 2, record)
     data = SimpleNamespace(tokenizer=tokenizer, unigram_counts=counts)
     with Trainer(MiniBERT(config.model, 1), batches, config, (), diagnostics, data, batches.at(99)) as trainer:
@@ -448,4 +422,4 @@ def test_figures_are_drawn_from_what_is_recorded_and_only_then(recorded):
     assert drawn == [
         "quantities", "norm_frequency", "layer_similarity", "neighbour_similarity", "mode_collapse", "stability"
     ]  # fmt: skip
-    assert all(plot(Collected()) == {} for plot in plots)
+    assert all(plot(MemoryRecord()) == {} for plot in plots)

@@ -1,20 +1,21 @@
 """Gradients, updates, their noise and what they do to the loss, against cases worked out by hand."""
 
-from collections import defaultdict
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.batches import RandomBatches
+from support.records import MemoryRecord
+from support.trainers import small_config, small_model, small_trainer
 
-from minibert.config import Config, ModelConfig
+from minibert.config import Config
 from minibert.config.optimizers import (
     AdaptiveClippingConfig,
     ClippingConfig,
     GlobalNormClippingConfig,
     PercentileClippingConfig,
 )
-from minibert.data.batches import Batch
 from minibert.diagnostics import (
     LossComponents,
     analyze_gradient_magnitudes_by_layer,
@@ -304,7 +305,7 @@ class TestLossComponents:
         assert parts.remainder == pytest.approx(0, abs=1e-12)
 
     def test_half_the_step_leaves_an_eighth(self):
-        model = MiniBERT(ModelConfig(**SIZES, dropout=0.0, attention_dropout=0.0, dtype="float64"), seed=1)
+        model = MiniBERT(small_model(dropout=0.0, attention_dropout=0.0, dtype="float64"), seed=1)
         batch = RandomBatches().at(0)
         start = model.params.vector.copy()
         loss, grads = model.loss_and_gradients(batch.input_ids, batch.labels)
@@ -325,45 +326,8 @@ class TestLossComponents:
             compute_loss_components(one, other, one, 1.0, 1.0)
 
 
-SIZES = {
-    "vocab_size": 50, "hidden_size": 16, "layers": 2, "heads": 2, "feed_forward_size": 24, "max_length": 12,
-}  # fmt: skip
-MODEL = ModelConfig(**SIZES, dropout=0.1, attention_dropout=0.1)
+MODEL = small_model(dropout=0.1, attention_dropout=0.1)
 STEPS = 20
-
-
-class RandomBatches:
-    def at(self, step):
-        random = np.random.default_rng(step)
-        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
-
-
-class Memory:
-    """A record that keeps what it is given."""
-
-    def __init__(self):
-        self.points, self.files, self.tags = defaultdict(dict), defaultdict(dict), {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.points[name][step] = value
-
-    def log_arrays(self, name, step, found):
-        self.files[name][step] = dict(found)
-
-    def set_tags(self, tags):
-        self.tags |= tags
-
-    def history(self, metric):
-        return list(self.points[metric]), list(self.points[metric].values())
-
-    def metric_names(self, prefix=""):
-        return sorted(name for name in self.points if name.startswith(prefix))
-
-    def arrays(self, name):
-        return self.files[name]
 
 
 ALL = (
@@ -374,12 +338,11 @@ ALL = (
 
 def run(names=ALL, lanes=2, clipping=None, steps=STEPS, accumulation=1, model=MODEL):
     """Trainer and record of a run that has ended."""
-    config = Config(model=model, clipping=clipping or GlobalNormClippingConfig())
-    config.seeds.dropout, config.training.steps, config.training.lanes = 5, steps, lanes
-    config.training.accumulation = accumulation
-    record = Memory()
+    config = small_config(model, steps, clipping=clipping or GlobalNormClippingConfig())
+    config.training.lanes, config.training.accumulation = lanes, accumulation
+    record = MemoryRecord()
     diagnostics = Diagnostics(choose(names), [0, 1, 2, 10, steps], steps, record)
-    with Trainer(MiniBERT(model, seed=1), RandomBatches(), config, (), diagnostics) as trainer:
+    with small_trainer(config, RandomBatches(), diagnostics) as trainer:
         trainer.train([TrainingLog(record.log)])
     return trainer, record
 
@@ -428,11 +391,12 @@ class TestTraining:
         assert np.abs(remainder).max() < 0.02 * np.abs(measured).max()
         arrays = record.arrays("loss_components")[10]
         assert arrays["groups"].tolist() == ["embeddings", "layer_0", "layer_1", "final_norm", "mlm_head"]
-        assert arrays["curvature"].sum() == pytest.approx(record.points["loss_change/curvature"][10])
+        assert arrays["curvature"].sum() == pytest.approx(record.metrics["loss_change/curvature"][10])
 
     def test_weights_start_where_they_start(self, ended):
         trainer, record = ended
-        distances, angles = (record.points[f"{name}_from_initialisation/global"] for name in ("distance", "angle"))
+        distances = record.metrics["distance_from_initialisation/global"]
+        angles = record.metrics["angle_from_initialisation/global"]
         assert distances[0] == angles[0] == 0
         assert 0 < distances[1] < distances[2] < distances[20]
         initial = MiniBERT(MODEL, seed=1).params.vector.astype(float)
@@ -440,7 +404,7 @@ class TestTraining:
 
     def test_the_noise_is_that_of_the_lanes_own_gradients(self, ended):
         """Without dropout, two halves of three sequences, each with its own passes."""
-        model = ModelConfig(**SIZES, dropout=0.0, attention_dropout=0.0)
+        model = small_model(dropout=0.0, attention_dropout=0.0)
         _, record = run(["gradient_noise"], model=model, steps=1)
         network, batch = MiniBERT(model, seed=1), RandomBatches().at(0)
         halves = [
@@ -451,9 +415,9 @@ class TestTraining:
         sizes = 6 * counts / counts.sum()
         mean = sizes @ halves / 6
         trace = sum(size * ((half - mean) ** 2).sum() for size, half in zip(sizes, halves, strict=True))
-        assert record.points["gradient_noise/trace"][0] == pytest.approx(trace, rel=1e-4)
+        assert record.metrics["gradient_noise/trace"][0] == pytest.approx(trace, rel=1e-4)
         squared_norm = (mean**2).sum() - trace / 6
-        assert record.points["gradient_noise/squared_norm"][0] == pytest.approx(squared_norm, rel=1e-3)
+        assert record.metrics["gradient_noise/squared_norm"][0] == pytest.approx(squared_norm, rel=1e-3)
 
     def test_one_lane_has_no_noise_scale_and_all_else(self):
         _, record = run(lanes=1, steps=2)
@@ -471,7 +435,7 @@ class TestClippedShare:
     def trainer(self, clipping) -> Trainer:
         config = Config(model=MODEL, clipping=clipping)
         config.seeds.dropout = 5
-        return Trainer(MiniBERT(MODEL, seed=1), RandomBatches(), config)
+        return small_trainer(config, RandomBatches())
 
     def test_counts_the_steps_that_were_shrunk(self):
         _, record = run([], clipping=GlobalNormClippingConfig(norm=1e-3))
@@ -535,7 +499,7 @@ class TestFigures:
         assert all(each.figure.axes and each.caption.endswith(".") for each in drawn.values())
 
     def test_of_nothing_none_is_drawn(self):
-        record = Memory()
+        record = MemoryRecord()
         assert draw_gradients(record) == draw_weights(record) == draw_loss_components(record) == {}
 
     def test_the_flow_has_a_place_for_every_part(self):

@@ -1,9 +1,8 @@
 """Directions, curvature and the loss around a network, against cases worked out by hand."""
 
-from collections import defaultdict
-
 import numpy as np
 import pytest
+from support.records import MemoryRecord
 
 from minibert.config import Config, ModelConfig
 from minibert.data.batches import Batch, Questions
@@ -446,33 +445,6 @@ class TestLinearPath:
             analyze_linear_path(MODEL, np.ones(3), MODEL, PAIR)
 
 
-class Memory:
-    """What a run records, in memory."""
-
-    def __init__(self):
-        self.points, self.files, self.tags = defaultdict(dict), defaultdict(dict), {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.points[name][step] = value
-
-    def log_arrays(self, name, step, arrays):
-        self.files[name][step] = arrays
-
-    def set_tags(self, tags):
-        self.tags |= tags
-
-    def history(self, metric):
-        found = self.points.get(metric, {})
-        return list(found), list(found.values())
-
-    def metric_names(self, prefix=""):
-        return sorted(name for name in self.points if name.startswith(prefix))
-
-    def arrays(self, name):
-        return self.files.get(name, {})
-
-
 class RandomBatches:
     """A batch for every step, as :class:`minibert.data.batches.Batches` gives."""
 
@@ -491,7 +463,7 @@ def run(names):
     model = ModelConfig(**SMALL)
     config = Config(model=model)
     config.seeds.dropout, config.training.steps = 5, 3
-    record = Memory()
+    record = MemoryRecord()
     probe = RandomBatches().at(1000)
     diagnostics = Diagnostics(choose(names), [0, 1, 3], 3, record)
     with Trainer(MiniBERT(model, seed=1), RandomBatches(), config, (), diagnostics, None, probe) as trainer:
@@ -533,7 +505,7 @@ class TestTraining:
     def test_the_path_ends_at_the_networks_loss_on_the_probe(self, ended):
         trainer, record = ended
         losses = record.arrays("initial_to_final_path")[3]["losses"]
-        assert losses[-1] == pytest.approx(record.points["landscape/loss"][3], rel=1e-6)
+        assert losses[-1] == pytest.approx(record.metrics["landscape/loss"][3], rel=1e-6)
         batch = RandomBatches().at(1000)
         initial, _ = MiniBERT(trainer.model.config, seed=1).loss_and_gradients(batch.input_ids, batch.labels)
         assert losses[0] == pytest.approx(initial, rel=1e-5)
@@ -543,7 +515,7 @@ class TestTraining:
         looks = record.arrays("loss_along_update")
         assert list(looks) == [0, 1]
         change = looks[1]["losses"][2] - looks[1]["losses"][0]
-        assert record.points["landscape/update/change"][1] == change
+        assert record.metrics["landscape/update/change"][1] == change
 
     def test_nothing_in_training_changes(self, ended):
         alone, _ = run(())
@@ -563,7 +535,7 @@ class TestFigures:
         assert all(each.caption.endswith(".") for each in drawn.values())
 
     def test_without_numbers_there_are_none(self):
-        assert drawn_of(Memory()) == {}
+        assert drawn_of(MemoryRecord()) == {}
 
     def test_of_results_are_drawn_directly(self, around):
         slices = plot_loss_slices(around)

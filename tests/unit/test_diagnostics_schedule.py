@@ -7,10 +7,12 @@ from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
+from support.batches import RandomBatches
+from support.records import MemoryRecord
+from support.trainers import small_config, small_model, small_trainer
 
-from minibert.config import AdamWConfig, Config, DiagnosticsConfig, ModelConfig
+from minibert.config import AdamWConfig, Config, DiagnosticsConfig
 from minibert.config.optimizers import LookaheadConfig
-from minibert.data.batches import Batch
 from minibert.diagnostics.catalogue import (
     built_in,
     check_names,
@@ -28,33 +30,16 @@ from minibert.running.plan import groups, plan
 from minibert.training.snapshots import AfterUpdate, BeforeUpdate, Updated
 from minibert.training.trainer import Trainer
 
-MODEL = ModelConfig(
-    vocab_size=50, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
-    dropout=0.1, attention_dropout=0.1, dtype="float64",
-)  # fmt: skip
+MODEL = small_model(dropout=0.1, attention_dropout=0.1, dtype="float64")
 STEPS = 6
 
 
-class RandomBatches:
-    def at(self, step):
-        random = np.random.default_rng(step)
-        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
-
-
-class Kept:
-    """A record in memory."""
+class Kept(MemoryRecord):
+    """A record that keeps documents and figures too."""
 
     def __init__(self):
-        self.metrics, self.stored, self.tags, self.documents, self.figures = {}, {}, {}, {}, {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, {})[step] = value
-
-    def log_arrays(self, name, step, arrays):
-        self.stored[name, step] = arrays
+        super().__init__()
+        self.documents, self.figures = {}, {}
 
     def log_dict(self, content, path):
         self.documents[path] = content
@@ -62,20 +47,15 @@ class Kept:
     def log_figure(self, figure, path):
         self.figures[path] = figure
 
-    def set_tags(self, tags):
-        self.tags |= tags
-
 
 def train(functions, steps=frozenset(range(STEPS + 1)), lanes=2, **groups):
     """A short training, seen by functions: (parameters at every step, what was recorded, the trainer)."""
-    config = Config(model=MODEL, **groups)
-    config.seeds.dropout, config.training.steps, config.training.lanes = 5, STEPS, lanes
+    config = small_config(MODEL, STEPS, **groups)
+    config.training.lanes = lanes
     chosen = [Diagnostic(name, every, function, frozenset(asks)) for name, every, function, asks in functions]
     record = Kept()
     diagnostics = Diagnostics(chosen, steps, STEPS, record)
-    trainer = Trainer(
-        MiniBERT(MODEL, seed=1), RandomBatches(), config, (), diagnostics, "the data", RandomBatches().at(99)
-    )
+    trainer = small_trainer(config, RandomBatches(), diagnostics, "the data", RandomBatches().at(99))
     params = []
     with trainer:
         trainer.train([lambda trainer, _: params.append(trainer.params.vector.copy())])
@@ -189,7 +169,7 @@ def test_findings_are_recorded_by_their_type():
 
     _, record, _ = train([("mixed", "end", look, ("step",))])
     assert record.metrics == {"number": {STEPS: 0.5}, "zero_dimensional": {STEPS: 2.0}}
-    assert list(record.stored["mixed", STEPS]) == ["array"]
+    assert list(record.stored["mixed"][STEPS]) == ["array"]
     assert record.tags == {"text": "word"}
     assert record.documents == {"list.json": [1]}
 
@@ -265,7 +245,7 @@ def test_a_value_that_cannot_be_recorded_is_left_out_alone_and_reported_once(key
     for step in range(3):
         diagnostics.run_due(SimpleNamespace(step=step), updated=False)
     assert record.metrics == {"before": dict.fromkeys(range(3), 1.0), "after": dict.fromkeys(range(3), 2.0)}
-    assert [list(arrays) for arrays in record.stored.values()] == [["array"]] * 3
+    assert [list(arrays) for looks in record.stored.values() for arrays in looks.values()] == [["array"]] * 3
     assert (record.documents, record.figures) == ({}, {})
     assert list(record.tags) == ["diagnostics.left_out.mixed"]
     assert list(diagnostics.left_out["mixed"]) == [str(key)] and not diagnostics.failed

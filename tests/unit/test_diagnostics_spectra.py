@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.batches import RandomBatches
+from support.records import MemoryRecord
+from support.trainers import small_config, small_model, small_trainer
 
-from minibert import MiniBERT, MinibertError, ModelConfig
-from minibert.config import Config
-from minibert.data.batches import Batch
+from minibert import MiniBERT, MinibertError
 from minibert.diagnostics import (
     compute_condition_number,
     compute_effective_dimensionality,
@@ -28,12 +29,8 @@ from minibert.diagnostics.spectra.figures import (
 )
 from minibert.diagnostics.spectra.measures import QUANTITIES, fit_tail
 from minibert.diagnostics.spectra.recorded import hidden_spectra, weight_spectra
-from minibert.training.trainer import Trainer
 
-MODEL = ModelConfig(
-    vocab_size=40, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
-    dropout=0.1, attention_dropout=0.1,
-)  # fmt: skip
+MODEL = small_model(vocab_size=40, dropout=0.1, attention_dropout=0.1)
 
 
 def planted(values, rows, columns, seed=0):
@@ -189,51 +186,16 @@ def test_hidden_states_are_centred_and_padding_is_left_out():
         np.testing.assert_allclose(found["embeddings"], [3, 1], rtol=1e-6)
 
 
-class Record:
-    """What a run records, in memory."""
-
-    def __init__(self):
-        self.metrics, self.stored, self.tags = {}, {}, {}
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append((step, value))
-
-    def log_arrays(self, name, step, arrays):
-        self.stored.setdefault(name, {})[step] = arrays
-
-    def set_tags(self, tags):
-        self.tags |= tags
-
-    def history(self, metric):
-        return [step for step, _ in self.metrics[metric]], [value for _, value in self.metrics[metric]]
-
-    def metric_names(self, prefix=""):
-        return sorted(name for name in self.metrics if name.startswith(prefix))
-
-    def arrays(self, name):
-        return self.stored.get(name, {})
-
-
-class RandomBatches:
-    def at(self, step):
-        random = np.random.default_rng(step)
-        input_ids = random.integers(5, 40, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
-
-
 NAMES = ("weight_spectra", "hidden_spectra")
 
 
 @pytest.fixture(scope="module")
 def record():
-    config = Config(model=MODEL)
-    config.seeds.dropout, config.training.steps = 5, 2
-    found = Record()
+    config = small_config(MODEL, 2)
+    found = MemoryRecord()
     diagnostics = Diagnostics(choose(NAMES), [0, 1, 2], 2, found)
-    model = MiniBERT(MODEL, seed=1)
-    with Trainer(model, RandomBatches(), config, (), diagnostics, None, RandomBatches().at(99)) as trainer:
+    batches = RandomBatches(40)
+    with small_trainer(config, batches, diagnostics, probe=batches.at(99)) as trainer:
         trainer.train()
     return found
 
@@ -255,7 +217,7 @@ def test_a_run_records_spectra_at_every_look(record):
 
 def test_figures_are_drawn_of_what_is_recorded(record):
     drawings = (plot_weight_spectra, plot_singular_values, plot_hidden_quantities, plot_hidden_spectra)
-    assert all(draw(Record()) == {} for draw in drawings)
+    assert all(draw(MemoryRecord()) == {} for draw in drawings)
     drawn = {name: drawing for draw in drawings for name, drawing in draw(record).items()}
     assert set(drawn) == {*QUANTITIES, "singular_values", "hidden_quantities", "hidden_spectra"}
     titles = [panel.get_title() for panel in drawn["effective_rank"].figure.axes]

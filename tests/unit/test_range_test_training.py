@@ -2,59 +2,40 @@
 
 import math
 
-import numpy as np
 import pytest
+from support.batches import OneBatch
+from support.records import MemoryRecord
+from support.trainers import small_config, small_model, small_trainer
 
-from minibert.config import AdamWConfig, Config, ModelConfig
+from minibert.config import AdamWConfig
 from minibert.config.training import RangeTestConfig, ScheduleConfig
-from minibert.data.batches import Batch
 from minibert.diagnostics.range_test.figures import plot_range_test
 from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
-from minibert.model.bert import MiniBERT
 from minibert.training.observers import TrainingLog
 from minibert.training.progress import EXPLODED
 from minibert.training.trainer import Trainer
 
-MODEL = ModelConfig(vocab_size=50, hidden_size=16, layers=1, heads=2, feed_forward_size=24, max_length=12)
+MODEL = small_model(layers=1)
 STEPS = 80
 RANGE = RangeTestConfig(start=1e-7)
 
 
-class OneBatch:
-    def at(self, step):
-        random = np.random.default_rng(0)
-        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
+class Record(MemoryRecord):
+    """A record whose points may be sent to the store or not."""
 
-
-class Record:
-    """What a run records, in memory."""
-
-    def __init__(self, stored: bool = True):
-        self.metrics: dict[str, dict[int, float]] = {}
-        self.stored = stored
-
-    def log(self, metrics, step):
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, {})[step] = value
-
-    def history(self, metric):
-        points = self.metrics.get(metric, {})
-        return list(points), list(points.values())
-
-    def metric_names(self, prefix=""):
-        return [name for name in self.metrics if name.startswith(prefix)]
+    def __init__(self, sent: bool = True):
+        super().__init__()
+        self.sent = sent
 
     def flush(self):
-        return self.stored
+        return self.sent
 
 
 def trainer(top: float, schedule=RANGE):
-    config = Config(model=MODEL, optimizer=AdamWConfig(learning_rate=top), schedule=schedule)
-    config.seeds.dropout, config.training.steps, config.training.log_every = 5, STEPS, 1
-    return Trainer(MiniBERT(MODEL, seed=1), OneBatch(), config)
+    config = small_config(MODEL, STEPS, optimizer=AdamWConfig(learning_rate=top), schedule=schedule)
+    config.training.log_every = 1
+    return small_trainer(config, OneBatch())
 
 
 def train(top: float, record: Record, schedule=RANGE) -> Trainer:

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from support.batches import RandomBatches
+from support.trainers import small_config, small_model, small_trainer
 
-from minibert.config import AdamWConfig, Config, ModelConfig
+from minibert.config import AdamWConfig
 from minibert.config.optimizers import (
     OPTIMIZERS,
     AdaptiveClippingConfig,
@@ -19,27 +21,13 @@ from minibert.data.batches import Batch
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import load_checkpoint
 from minibert.training.observers import Checkpoints
-from minibert.training.trainer import Trainer
 
-MODEL = ModelConfig(
-    vocab_size=50, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
-    dropout=0.1, attention_dropout=0.1,
-)  # fmt: skip
+MODEL = small_model(dropout=0.1, attention_dropout=0.1)
 STEPS = 10
 
 
-class RandomBatches:
-    def at(self, step):
-        random = np.random.default_rng(step)
-        input_ids = random.integers(5, 50, (6, 12)).astype("int32")
-        labels = np.where(random.random(input_ids.shape) < 0.3, input_ids, -100)
-        return Batch(input_ids, labels, None, input_ids.size, int((labels != -100).sum()))
-
-
 def trainer(steps=STEPS, **groups):
-    config = Config(model=MODEL, **groups)
-    config.seeds.dropout, config.training.steps = 5, steps
-    return Trainer(MiniBERT(MODEL, seed=1), RandomBatches(), config)
+    return small_trainer(small_config(MODEL, steps, **groups), RandomBatches())
 
 
 CASES = {name: {"optimizer": schema()} for name, schema in OPTIMIZERS.items()} | {

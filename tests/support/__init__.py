@@ -1,0 +1,1 @@
+"""What several tests use: small trainers, batches, and records in memory."""
