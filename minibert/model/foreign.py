@@ -198,7 +198,7 @@ def model_config(settings: Mapping, family: Family, dtype: str, segments: int) -
 
 
 def unreadable_settings(settings: Mapping, family: Family) -> list[str]:
-    """What config.json asks for that minibert has not."""
+    """Settings of config.json that minibert does not support."""
     problems = [f"{key}={settings[key]}" for key in OTHER_NETWORKS if settings.get(key)]
     position = settings.get("position_embedding_type") or "absolute"
     if position != "absolute":

@@ -25,7 +25,7 @@ from minibert.model.saved import nonfinite, require_parameters
 POSITIONS = "embeddings.position.weight"
 SEGMENTS = "embeddings.segment.weight"
 LONGEST = 400
-"""Characters of one problem in a message: a setting of a stranger's config.json can be of any length"""
+"""Characters of one problem in a message: a setting in config.json can have any length"""
 
 
 class HasParameters(Protocol):

@@ -5,8 +5,7 @@ import re
 from importlib import import_module
 
 import pytest
-
-from tests.unit.test_floors import MODULES
+from test_floors import MODULES
 
 WITH_EXAMPLES = [name for name, file in MODULES.items() if re.search(r"^ *>>> ", file.read_text(), re.MULTILINE)]
 

@@ -86,9 +86,9 @@ def draw_loss_components(record) -> dict[str, Drawing]:
     return {
         "loss_components": Drawing(
             figure,
-            "What each measured step did to the loss on its own batch. Bars: what the gradient "
-            "promised of each part of the network, what curvature took back, and what these leave out. Marker: "
-            "the change that was measured. Below: how the promise is shared.",
+            "The change of the loss on the step's own batch, by cause. Bars: the first-order change of each part "
+            "of the network, the second-order change by curvature, and the remainder. Marker: the measured "
+            "change. Below: each part's share of the first-order change.",
         )
     }
 

@@ -14,9 +14,9 @@ class LossComponents:
     """
 
     first_order: Mapping[str, float]
-    """g · Δθ of each group: what the gradient promised"""
+    """g · Δθ of each group: the change of first order"""
     curvature: Mapping[str, float]
-    """½ (g' - g) · Δθ of each group: how much of it the change of the gradient on the way took back"""
+    """½ (g' - g) · Δθ of each group: the change of second order, from the change of the gradient over the step"""
     measured: float
     """L(θ + Δθ) - L(θ)"""
 

@@ -39,7 +39,7 @@ def draw_weights(record) -> dict[str, Drawing]:
             "linear",
             np.pi / 2,
             "The angle between every weight and where it started. Dashed: π/2, the angle of independent "
-            "directions, at which nothing is left of the start.",
+            "directions, where the weight no longer resembles its start.",
         ),
     }
     return {name: each for name, each in drawn.items() if each is not None}

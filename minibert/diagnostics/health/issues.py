@@ -59,7 +59,7 @@ class Health:
         return [each for each in self.findings if each.severity != "note"]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data: values that are no number as texts, which JSON has no number for."""
+        """As JSON data. NaN and infinities become texts, because JSON has no number for them."""
         findings = [asdict(each) for each in self.findings]
         for each in findings:
             each["value"] = each["value"] if math.isfinite(each["value"]) else str(each["value"])

@@ -1,4 +1,4 @@
-"""What units and heads say: whether they are dead, saturated or collapsed."""
+"""Checks of units and heads: whether they are dead, saturated or collapsed."""
 
 import numpy as np
 

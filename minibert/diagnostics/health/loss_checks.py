@@ -19,7 +19,7 @@ DIVERGENCE_MARGIN = 0.4
 its warm-up; at ten times its rate it climbs 0.75, SGD at ten times its rate 1.2, and both come down again."""
 OVERFITTING_MARGIN = 0.1
 """Nats that the held-out loss ends above its minimum, while the training loss fell as much. Healthy runs of every
-optimizer end at most 0.013 above; one batch learnt by heart ends 4.0 above."""
+optimizer end at most 0.013 above; overfitting one batch ends 4.0 above."""
 FEWEST_EVALUATIONS = 4
 """Below, the check uses the training loss in place of the held-out one, or neither."""
 
@@ -161,7 +161,7 @@ def check_overfitting(histories: Histories) -> list[Finding]:
             "warning",
             "eval/loss",
             evidence,
-            cause="too little text for so many passes over it: the network learns it by heart.",
+            cause="too little text for so many passes over it: the network overfits it.",
             advice="more text; fewer training.steps; model.dropout=0.1; a larger masking.rate; a smaller model.",
         )
     ]

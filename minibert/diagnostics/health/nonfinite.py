@@ -65,8 +65,8 @@ def locate_nonfinite(model: MiniBERT, batch: Any, dropout_seed: int, step: int) 
     the loss, then every gradient as the backward pass adds to it. What the network writes over (pre-activations,
     the output of a branch) is computed once more from what stands before it.
 
-    Sums are taken in another order than over several lanes. A number at the very edge of float32 (3.4e38) may so
-    stay finite here; then nothing is found.
+    Sums are taken in another order than over several lanes. So a number close to the largest float32
+    (3.4e38) may stay finite here; then nothing is found.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def locate_nonfinite(model: MiniBERT, batch: Any, dropout_seed: int, step: int) 
 def describe(location: NonFiniteLocation | None) -> str:
     """One or two sentences, for the message of a run that had to stop."""
     if location is None:
-        return "Computed once more, the step is finite: it stood at the very edge of what its numbers can hold."
+        return "Computed once more, the step is finite: a number was close to the largest that its type can hold."
     before = location.before
     if before and location.stage == "gradient_norm":
         return (
@@ -298,7 +298,7 @@ def _location(step: int, stage: str, parts: list[Activation]) -> NonFiniteLocati
             finite = source[np.isfinite(source)]
             low, high = ranges.get(name, (np.inf, -np.inf))
             ranges[name] = min(low, finite.min(initial=np.inf)), max(high, finite.max(initial=-np.inf))
-    # Of several, the one with the largest entry: it is the one to blame for an overflow.
+    # Of several, the one with the largest entry: it causes the overflow.
     ranged = [Range(name, float(low), float(high)) for name, (low, high) in ranges.items() if low <= high]
     return NonFiniteLocation(
         step,

@@ -1,4 +1,4 @@
-"""The health of a run: what its text repeats, and at its end what went wrong, if anything did."""
+"""The health of a run: the share of repeated text, and at the end the issues that were found."""
 
 from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.health.detect import detect_training_issues

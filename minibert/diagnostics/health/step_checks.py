@@ -1,12 +1,12 @@
-"""What gradients and updates say: whether they explode or vanish, and whether steps are too large or too small."""
+"""Checks of gradients and updates: whether they explode or vanish, and whether updates are too large or small."""
 
 import numpy as np
 
 from minibert.diagnostics.health.issues import Finding, Histories, History, NotRecordedError, found_at
 
 EXPLODING = 10.0
-"""A gradient norm over the median of all norms before it. Healthy runs stay below 3.3, one batch learnt by heart
-below 4.3; SGD at ten times its rate reaches 11, LAMB at three times its rate 91."""
+"""A gradient norm over the median of all norms before it. Healthy runs stay below 3.3, overfitting one batch
+stays below 4.3; SGD at ten times its rate reaches 11, LAMB at three times its rate 91."""
 VANISHING = 0.005
 """A layer's gradient norm over that of the whole network, median over the last quarter. Healthy runs are above
 0.010: SGD and sinusoidal positions, while still on the unigram level; all others above 0.027. Most networks that a

@@ -6,8 +6,8 @@ Every quantity takes a matrix, or the :class:`Spectrum` of one, so that several 
     compute_effective_rank(spectrum), compute_stable_rank(spectrum)
 
 σ₁ ≥ σ₂ ≥ ... ≥ σᵣ are the singular values, r = min(rows, columns), and λᵢ = σᵢ² the eigenvalues of the Gram
-matrix. Nothing is centred unless ``centred=True`` says so: of weights one asks what they do to a vector, of rows
-of activations how they spread about their mean.
+matrix. Nothing is centred without ``centred=True``: the question about weights is what they do to a vector; the
+question about rows of activations is how they spread around their mean.
 """
 
 from collections.abc import Callable

@@ -48,7 +48,7 @@ class Transform:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A link that is another one for different parameters: (name, parameter) -> a transform, or None for nothing.
+    """A link whose transform depends on the parameter: (name, parameter) -> a transform, or None for no change.
 
     It should give the very same transform wherever it decides alike, so that runs of elements can be long.
     """

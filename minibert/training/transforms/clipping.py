@@ -1,4 +1,4 @@
-"""What is done to a gradient that is too large, before anything else sees it."""
+"""How a gradient that is too large is shrunk, before the optimizer uses it."""
 
 import numpy as np
 
