@@ -7,15 +7,13 @@ from minibert.diagnostics.plotting.panels import (
     AT_START,
     colours_of,
     draw_initial,
-    draw_outside,
     explain_colours,
-    has_room_beside,
-    in_order,
     label_once,
+    panels_by_kind,
     scale_together,
     small_panels,
 )
-from minibert.diagnostics.plotting.series import OUTSIDE, Histories, by_kind, by_layer, locate, read
+from minibert.diagnostics.plotting.series import Histories, by_kind, by_layer, locate, read
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, step_axis
 
 KINDS = (
@@ -102,25 +100,8 @@ def plot_unit_activity(record) -> dict[str, Drawing]:
 
 
 def _panels_by_kind(groups: list[dict[str, Histories]], label: str, by_logarithm: bool):
-    """A panel for each kind of activation, a line for each layer and group; what is of no layer, by name."""
-    kinds = in_order(groups[0], KINDS)
-    figure, panels = small_panels(len(kinds))
-    colours = colours_of(
-        sorted({layer for each in groups[0].values() for layer in each if isinstance(layer, int)})
-    )
-    for kind, panel in zip(kinds, panels, strict=True):
-        found = [group[kind] for group in groups]
-        if kind == OUTSIDE:
-            draw_outside(panel, found, has_room_beside(panels))
-        else:
-            for histories in found:
-                for layer, (steps, values) in histories.items():
-                    panel.plot(steps, values, color=colours[layer], linewidth=1.2)
-                draw_initial(panel, histories, colours)
+    """A panel for each kind of activation, each with its own range of y."""
+    figure, _, panels = panels_by_kind(groups, KINDS, label, "hidden state after the layer", width=1.2)
+    for panel in panels:
         scale_together([panel], by_logarithm)
-        finish(panel, "", "", kind or "hidden state after the layer")
-        step_axis(panel, next(iter(found[0].values()))[0])
-    label_once(figure, panels, "optimizer step", label)
-    if colours:
-        explain_colours(figure, colours, "layer")
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 
 from minibert.diagnostics.plotting.depths import layer_colour
 from minibert.diagnostics.plotting.series import OUTSIDE, Histories, History
-from minibert.diagnostics.plotting.style import COLOURS, new_figure
+from minibert.diagnostics.plotting.style import COLOURS, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -154,3 +154,35 @@ def draw_outside(panel, groups: list[Histories], room_beside: bool) -> None:
 def has_room_beside(panels) -> bool:
     """Whether the last row of panels ends before the last column."""
     return len(panels) > COLUMNS and len(panels) % COLUMNS > 0
+
+
+def layer_colours(kinds: Iterable[Mapping]) -> dict:
+    """A colour for each layer that any of these kinds has; what is of no layer has none."""
+    return colours_of(sorted({layer for each in kinds for layer in each if isinstance(layer, int)}))
+
+
+def panels_by_kind(
+    groups: list[dict[str, Histories]], order: tuple[str, ...], label: str, whole: str = "", width: float = 1.3
+) -> tuple["Figure", list[str], list]:
+    """A panel for each kind, a line for each layer and group; what is of no layer, by name.
+
+    The kind ``""``, a layer as a whole, has the title ``whole``. ``width`` is that of the lines, in points.
+    Returns the figure, the kinds in their order, and their panels, whose values are still to be scaled.
+    """
+    kinds, colours = in_order(groups[0], order), layer_colours(groups[0].values())
+    figure, panels = small_panels(len(kinds))
+    for kind, panel in zip(kinds, panels, strict=True):
+        found = [group[kind] for group in groups]
+        if kind == OUTSIDE:
+            draw_outside(panel, found, has_room_beside(panels))
+        else:
+            for histories in found:
+                for layer, (steps, values) in histories.items():
+                    panel.plot(steps, values, color=colours[layer], linewidth=width)
+                draw_initial(panel, histories, colours)
+        finish(panel, "", "", kind or whole)
+        step_axis(panel, next(iter(found[0].values()))[0])
+    label_once(figure, panels, "optimizer step", label)
+    if colours:
+        explain_colours(figure, colours, "layer")
+    return figure, kinds, panels

@@ -1,7 +1,5 @@
 """Spectra of weights and hidden states over training."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from minibert.diagnostics.engine.registry import drawing
@@ -9,13 +7,14 @@ from minibert.diagnostics.plotting.panels import (
     AT_START,
     colours_of,
     draw_initial,
-    draw_outside,
     explain_colours,
     has_room_beside,
     in_depth,
     in_order,
     label_once,
+    layer_colours,
     name_lines,
+    panels_by_kind,
     scale_together,
     small_panels,
 )
@@ -72,7 +71,7 @@ def plot_singular_values(record) -> dict[str, Drawing]:
     for name in recorded[last]:
         location = locate(name)
         places.setdefault(location.kind, {})[location.key] = name
-    colours = _layer_colours(places)
+    colours = layer_colours(places.values())
     kinds = in_order(places, KINDS)
     figure, panels = small_panels(len(kinds))
     for kind, panel in zip(kinds, panels, strict=True):
@@ -145,21 +144,8 @@ def plot_hidden_spectra(record) -> dict[str, Drawing]:
 
 def _panels_by_kind(histories: dict[str, Histories], label: str, by_logarithm: bool):
     """A panel for each kind of matrix, a line for each layer; what is outside of the layers, by name."""
-    kinds, colours = in_order(histories, KINDS), _layer_colours(histories)
-    figure, panels = small_panels(len(kinds))
-    for kind, panel in zip(kinds, panels, strict=True):
-        if kind == OUTSIDE:
-            draw_outside(panel, [histories[kind]], has_room_beside(panels))
-        else:
-            for layer, (steps, values) in histories[kind].items():
-                panel.plot(steps, values, color=colours[layer], linewidth=1.3)
-            draw_initial(panel, histories[kind], colours)
-        finish(panel, "", "", kind)
-        step_axis(panel, next(iter(histories[kind].values()))[0])
+    figure, kinds, panels = panels_by_kind([histories], KINDS, label)
     _scale(kinds, panels, by_logarithm)
-    label_once(figure, panels, "optimizer step", label)
-    if colours:
-        explain_colours(figure, colours, "layer")
     return figure
 
 
@@ -170,10 +156,6 @@ def _scale(kinds: list[str], panels: list, by_logarithm: bool, span: float | Non
     for panel in panels:
         if panel not in alike:
             scale_together([panel], by_logarithm, span)
-
-
-def _layer_colours(kinds: Mapping[str, Mapping[int | str, object]]) -> dict[int | str, tuple]:
-    return colours_of(sorted({layer for each in kinds.values() for layer in each if isinstance(layer, int)}))
 
 
 def _draw_spectrum(panel, values: np.ndarray | None, colour, **style) -> None:
