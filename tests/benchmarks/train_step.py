@@ -1,17 +1,20 @@
 """``python -m tests.benchmarks.train_step``: one full training step of minibert beside those of others.
 
-Forward, backward, clipping to global norm 1 and AdamW, float32, on the same batches. The contenders take turns
-(:mod:`tests.benchmarks.turns`).
+Forward, backward, clipping to global norm 1 and AdamW, float32, on the same batches; whole recipes of minibert
+stand beside them. The contenders take turns (:mod:`tests.benchmarks.turns`), under the kernels of the environment
+and under those of NumPy's own choice (:mod:`tests.benchmarks.kernels`).
 
     python -m tests.benchmarks.train_step --shape all --dropout 0 0.1 --json results.json
 """
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.kernels import kernel_choices
 from tests.benchmarks.report import (
     Measurement,
     as_json,
@@ -30,15 +33,19 @@ def main(arguments: list[str] | None = None) -> None:
     shapes = list(SHAPES) if "all" in options.shape else options.shape
     about = machine()
     console.print(machine_line(about))
+    choices = kernel_choices()
+    for kernels in choices:
+        console.print(f"{kernels.name} kernels: {kernels.origin}")
     entries = available({name: CONTENDERS[name] for name in options.contenders})
     comparisons = []
-    for shape in shapes:
-        for dropout in options.dropout:
-            title = f"{shape}, dropout {dropout:g}"
-            measured = take_turns(title, entries, SHAPES[shape], dropout, options.steps, options.rounds)
-            if measured:
-                show(shape, dropout, measured)
-                comparisons.append(as_json(shape, dropout, measured))
+    for kernels, shape, dropout in product(choices, shapes, options.dropout):
+        title = f"{kernels.name} kernels, {shape}, dropout {dropout:g}"
+        measured = take_turns(
+            title, entries, SHAPES[shape], dropout, options.steps, options.rounds, kernels.environment
+        )
+        if measured:
+            show(shape, dropout, measured, kernels.name)
+            comparisons.append(as_json(shape, dropout, measured, kernels.name))
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": about, "comparisons": comparisons}, indent=1))
         console.print(f"written to {options.json}")
@@ -56,12 +63,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def show(shape: str, dropout: float, measured: dict[str, Measurement]) -> None:
-    print_table(console, comparison_table(title_of(shape, SHAPES[shape], dropout), SHAPES[shape], measured))
+def show(shape: str, dropout: float, measured: dict[str, Measurement], kernels: str) -> None:
+    title = f"{kernels} kernels, {title_of(shape, SHAPES[shape], dropout)}"
+    print_table(console, comparison_table(title, SHAPES[shape], measured))
     quiet = tell_of_disturbance(measured)
-    found = verdicts(shape, measured)
+    found = verdicts(shape, measured, kernels)
     if found:
-        print_table(console, verdict_table(found, quiet))
+        print_table(console, verdict_table(found, quiet, f"Targets, {kernels} kernels"))
 
 
 if __name__ == "__main__":

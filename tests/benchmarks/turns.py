@@ -6,6 +6,7 @@ threads that wait for each other suffer from them out of proportion.
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -25,23 +26,30 @@ console = open_console()
 
 
 def available(entries: dict[str, Entry]) -> dict[str, Entry]:
-    """Those whose packages are installed; the others are named aloud."""
+    """Those that can take part here; the others are named aloud, with the reason."""
     skipped: dict[str, list[str]] = {}
     for name, entry in entries.items():
-        if entry.missing():
-            skipped.setdefault(", ".join(entry.missing()), []).append(name)
-    for missing, names in skipped.items():
-        reason = f"{missing} not installed (pip install 'minibert[parity]')"
+        if reason := entry.obstacle():
+            skipped.setdefault(reason, []).append(name)
+    for reason, names in skipped.items():
         console.print(f"skipped {'; '.join(names)}: {reason}", style="yellow")
-    return {name: entry for name, entry in entries.items() if not entry.missing()}
+    left_out = {name for names in skipped.values() for name in names}
+    return {name: entry for name, entry in entries.items() if name not in left_out}
 
 
 def take_turns(
-    title: str, entries: dict[str, Entry], shape: Shape, dropout: float, steps: int | None, rounds: int
+    title: str,
+    entries: dict[str, Entry],
+    shape: Shape,
+    dropout: float,
+    steps: int | None,
+    rounds: int,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Measurement]:
     """Let the contenders take turns of ``steps``; one that fails is named aloud and left out.
 
-    Without ``steps``, as many as the first contender takes in two seconds, but 5 at least.
+    Without ``steps``, as many as the first contender takes in two seconds, but 5 at least. Their processes have
+    the ``environment`` given, or this one's.
     """
     shared = Workload(shape, dropout, physical_cores(), draw_batches(shape), parameters=None)
     start = initial_parameters(shape) if any(entry.takes_parameters for entry in entries.values()) else None
@@ -52,7 +60,7 @@ def take_turns(
             workload = replace(shared, parameters=start) if entry.takes_parameters else shared
             try:
                 with console.status(f"{title}: warming {name} up"):
-                    worker = Worker(entry, workload)
+                    worker = Worker(entry, workload, environment)
                     stack.callback(worker.close)
                     turn = worker.steps(WARM_UP - 1)
             except WorkerError as error:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -59,11 +60,13 @@ class Watch:
 class Worker:
     """The benchmark's end of the pipe."""
 
-    def __init__(self, contender: Entry, workload: Workload):
-        """Start the process and wait until its contender stands ready."""
+    def __init__(self, contender: Entry, workload: Workload, environment: Mapping[str, str] | None = None):
+        """Start the process, by default with this one's environment, and wait until its contender stands ready."""
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.worker", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+            [sys.executable, "-m", "tests.benchmarks.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=None if environment is None else dict(environment),
         )
         theirs.close()
         self._usage = psutil.Process(self._process.pid)

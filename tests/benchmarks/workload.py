@@ -56,6 +56,7 @@ class Workload:
 
 
 def model_config(shape: Shape, dropout: float, position: str = "absolute"):
+    """The network that the contenders share, whatever minibert's defaults: pre-norm, learned positions, GELU."""
     from minibert.config import ModelConfig
     from minibert.config.model import POSITIONS
 
@@ -68,6 +69,10 @@ def model_config(shape: Shape, dropout: float, position: str = "absolute"):
         max_length=max(shape.tokens, 128),
         dropout=dropout,
         attention_dropout=dropout,
+        attention="softmax",
+        norm="pre",
+        norm_kind="layer_norm",
+        activation="gelu",
         position=POSITIONS[position](name=position),
     )
 

@@ -1,16 +1,27 @@
 """What the benchmarks work out from what they measured; nothing here is timed."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
+from minibert.command_line.terminal import print_table
+from minibert.config import register
 from minibert.diagnostics.catalogue import names_of_level
 from minibert.diagnostics.engine.dispatch import PASS_AFTER, PROBE_PASS
 from minibert.diagnostics.engine.registry import Diagnostic
+from minibert.running.plan import plan
 from tests.benchmarks.contenders import CONTENDERS, Contender
+from tests.benchmarks.contenders import Entry as ContenderEntry
+from tests.benchmarks.contenders.recipes import sizes
 from tests.benchmarks.diagnostics import Cost, levels_within, sums
+from tests.benchmarks.kernels import CHOOSING, kernel_choices
 from tests.benchmarks.looking import END, HOLDING, LAST_PASS, LOG, REGULAR, Looked, MemoryRecord, count_looks
 from tests.benchmarks.optimizers import IN_TORCH, NAMES, STEP, TORCH, entries_of, share_of_step, typical
+from tests.benchmarks.report import Measurement, comparison_table, verdict_table, verdicts
 from tests.benchmarks.worker import take_steps
+from tests.benchmarks.workload import BASE, SHAPES
 
 
 def diagnostic(name, every, *asks):
@@ -118,3 +129,81 @@ def test_what_a_contender_prepares_is_off_the_clock_and_done_for_every_step(monk
     seconds, losses = take_steps(Slow(), 2)
     assert seconds == [1.25, 1.25]
     assert losses == [101.0, 202.0, 303.0]
+
+
+def chosen_kernels(environment) -> str:
+    return environment.get("OPENBLAS_CORETYPE", "SkylakeX")
+
+
+def test_kernels_of_the_environment_and_of_numpys_own_choice_are_both_measured(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "524288")
+    given, own = kernel_choices(chosen_kernels)
+    assert (given.name, own.name) == ("Haswell", "SkylakeX")
+    assert given.environment["OPENBLAS_L2_SIZE"] == "524288"
+    assert not set(CHOOSING) & set(own.environment)
+
+
+def test_kernels_that_are_numpys_own_choice_as_well_are_measured_once(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
+    (only,) = kernel_choices(chosen_kernels)
+    assert only.name == "SkylakeX" and "as well" in only.origin
+
+
+def test_an_environment_that_names_no_kernels_is_asked_once(monkeypatch):
+    for name in CHOOSING:
+        monkeypatch.delenv(name, raising=False)
+    asked = []
+    (only,) = kernel_choices(lambda environment: asked.append(environment) or "Zen")
+    assert len(asked) == 1 and only.name == "Zen"
+
+
+def test_a_contender_that_cannot_take_part_says_why(monkeypatch):
+    monkeypatch.setattr("tests.benchmarks.contenders.processor_instructions", lambda: {"avx2"})
+    here = ContenderEntry("products", "Products", instruction="avx2")
+    assert here.obstacle() is None
+    assert "no_such_package" in str(ContenderEntry("pytorch", "Eager", ("no_such_package",)).obstacle())
+    assert "avx512_bf16" in str(ContenderEntry("pytorch", "Eager", instruction="avx512_bf16").obstacle())
+    assert "conf/recipe/none.yaml" in str(ContenderEntry("recipes", "Recipe", file="recipe/none.yaml").obstacle())
+
+
+def measured_at(**milliseconds: float) -> dict[str, Measurement]:
+    about = {"memory_imported": 0}
+    return {
+        name.replace("_", "."): Measurement(
+            name.replace("_", "."), about, [[value / 1000] * 3] * 2, [9.0], [0.0, 0.0], peak_memory=1000
+        )
+        for name, value in milliseconds.items()
+    }
+
+
+def test_targets_depend_on_the_kernels_and_each_needs_both_of_its_contenders():
+    measured = measured_at(minibert=50, torch=100, torch_compile=110, sgemm=45, default=60, bert2018=50)
+    of_haswell, of_skylake = (
+        {verdict.what: verdict for verdict in verdicts("base", measured, kernels)}
+        for kernels in ("Haswell", "SkylakeX")
+    )
+    faster = "time / the faster torch (torch)"
+    assert of_haswell[faster].value == pytest.approx(0.5) and of_haswell[faster].met
+    assert not of_skylake[faster].met
+    assert of_haswell["share of the sgemm ceiling"].value == pytest.approx(0.9)
+    assert of_haswell["time of the default recipe / bert2018"].value == pytest.approx(1.2)
+    assert not of_haswell["time of the default recipe / bert2018"].met
+    assert not verdicts("base", measured_at(torch=1, sgemm=1), "Haswell")
+
+
+def test_tables_in_a_pipe_have_all_their_words():
+    measured, pipe = measured_at(minibert=50, torch=100), io.StringIO()
+    console = Console(file=pipe, width=20)
+    print_table(console, comparison_table("base", BASE, measured))
+    print_table(console, verdict_table(verdicts("base", measured, "Haswell"), True, "Targets"))
+    for words in ("contender", "median ms", "minibert / it", "peak MB", "loss 1", "peak memory / torch"):
+        assert words in pipe.getvalue()
+
+
+def test_every_shape_can_be_composed_as_a_recipe():
+    register()
+    for shape in SHAPES.values():
+        config = plan(sizes(shape), multirun=False).jobs[0].config
+        assert config.model.hidden_size == shape.hidden_size
+        assert config.training.sequence_length == shape.tokens

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+
+from minibert.config.shipped import CONF
 
 
 class Contender:
@@ -37,13 +40,34 @@ class Entry:
     """Whether it starts from minibert's initial parameters"""
     options: Mapping[str, object] = field(default_factory=dict)
     """What its builder is told beside the workload"""
+    instruction: str = ""
+    """A set of processor instructions that it is about, as Linux names it; without it, it is left out"""
+    file: str = ""
+    """A file under conf/ that it composes"""
 
     def missing(self) -> list[str]:
         return [package for package in self.needs if find_spec(package) is None]
 
+    def obstacle(self) -> str | None:
+        """Why it cannot take part here, in words; None if it can."""
+        if self.missing():
+            return f"{', '.join(self.missing())} not installed (pip install 'minibert[parity]')"
+        if self.instruction and self.instruction not in processor_instructions():
+            return f"the processor has no {self.instruction}"
+        if self.file and not (CONF / self.file).is_file():
+            return f"there is no conf/{self.file}"
+        return None
+
     def load(self) -> Callable:
         """Import everything that the contender needs, and return what builds it."""
         return partial(getattr(import_module(f"{__name__}.{self.module}"), self.builder), **self.options)
+
+
+def processor_instructions() -> set[str]:
+    """The sets of instructions that the processor has, where Linux tells; else none."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return {word for line in lines if line.startswith("flags") for word in line.split(":", 1)[1].split()}
 
 
 CONTENDERS = {
@@ -53,6 +77,12 @@ CONTENDERS = {
     "torch": Entry("pytorch", "Eager", ("torch",), takes_parameters=True),
     "torch.compile": Entry("pytorch", "Compiled", ("torch",), takes_parameters=True),
     "transformers": Entry("huggingface", "Transformers", ("torch", "transformers")),
+    "torch.bfloat16": Entry(
+        "pytorch", "CompiledBfloat16", ("torch",), takes_parameters=True, instruction="avx512_bf16"
+    ),
     "sgemm": Entry("products", "Products"),
+    "default": Entry("recipes", "Recipe"),
+    "bert2018": Entry("recipes", "Recipe", options={"words": ("+recipe=bert2018",)}, file="recipe/bert2018.yaml"),
 }
-"""minibert: the bare step, the step with checkpointed activations, and the step of a tracked run."""
+"""minibert: the bare step, the step with checkpointed activations, and the step of a tracked run. sgemm: a step's
+products alone. default and bert2018: recipes as they are, of which another is one more line."""

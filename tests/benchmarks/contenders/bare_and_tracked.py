@@ -8,6 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from minibert.config import Config, SeedsConfig, TrainingConfig
+from minibert.config.optimizers import AdamWConfig, GlobalNormClippingConfig
 from minibert.data.batches import Batch
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
@@ -37,6 +38,8 @@ class Bare(Contender):
         shape = workload.shape
         config = Config(
             model=model_config(shape, workload.dropout, position),
+            optimizer=AdamWConfig(),
+            clipping=GlobalNormClippingConfig(),
             training=TrainingConfig(
                 steps=100_000,
                 batch_size=shape.sequences,

@@ -97,6 +97,20 @@ class Compiled(Eager):
         self.compute_loss = torch.compile(self.network)
 
 
+class CompiledBfloat16(Compiled):
+    """The same under ``torch.compile`` and autocast: products of bfloat16 numbers, parameters in float32."""
+
+    def __init__(self, workload: Workload):
+        super().__init__(workload)
+        compiled = self.compute_loss
+
+        def compute_loss(*batch):
+            with torch.autocast("cpu", torch.bfloat16):
+                return compiled(*batch)
+
+        self.compute_loss = compute_loss
+
+
 def fused_adamw(network: nn.Module) -> torch.optim.Optimizer:
     """minibert's default optimizer: matrices decay, gains and biases do not."""
     parameters = list(network.parameters())
