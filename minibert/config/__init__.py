@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from minibert.config.averaging import AVERAGINGS
 from minibert.config.checks import validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
@@ -69,6 +70,7 @@ VARIANTS = {
     "optimizer": OPTIMIZERS,
     "clipping": CLIPPINGS,
     "layer_rates": LAYER_RATES,
+    "averaging": AVERAGINGS,
     "masking": MASKINGS,
     "curriculum": CURRICULA,
     "position": POSITIONS,

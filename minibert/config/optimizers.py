@@ -128,7 +128,7 @@ class LookaheadConfig(OptimizerConfig):
 
     name: str = choice("lookahead")
     period: int = number(5, at_least=1)
-    """Steps of the inner optimizer from one move of the slow weights to the next."""
+    """Steps of the inner optimizer from one move of the slow weights to the next. The last step always has one."""
     slow_rate: float = number(0.5, above=0, at_most=1)
     """The share of the way to the fast weights that the slow ones go."""
     inner: OptimizerConfig = field(default_factory=AdamWConfig)

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from minibert.config.averaging import AveragingConfig
 from minibert.config.data import CurriculumConfig, DataConfig, MaskingConfig, ObjectiveConfig
 from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.fields import choice, number
@@ -112,6 +113,7 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     clipping: ClippingConfig = field(default_factory=GlobalNormClippingConfig)
     layer_rates: LayerRatesConfig = field(default_factory=LayerRatesConfig)
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)

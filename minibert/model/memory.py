@@ -50,9 +50,9 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
     model, training = config.model, config.training
     item = np.dtype(model.dtype).itemsize
     parameters = count_parameters(model) * item
-    optimizer, slow = config.optimizer, 0
+    optimizer, evaluated = config.optimizer, int(config.averaging.name != "none")
     if isinstance(optimizer, LookaheadConfig):
-        optimizer, slow = optimizer.inner, 1
+        optimizer, evaluated = optimizer.inner, 1
     sequences = -(-training.batch_size // training.accumulation)
     rows = sequences * training.sequence_length
     wide = 11 if model.dropout else 9
@@ -65,7 +65,7 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
     return {
         "parameters": parameters,
         "gradients": parameters * training.lanes,
-        "optimizer_state": parameters * (STATE_VECTORS.get(optimizer.name, 2) + slow),
+        "optimizer_state": parameters * (STATE_VECTORS.get(optimizer.name, 2) + evaluated),
         "activations": layer * (1 if training.checkpoint_activations else model.layers) * item,
         "scores": int(max(rows * rate * 2, scored) * model.vocab_size * item),
     }

@@ -4,8 +4,8 @@ The diagnostics of a checkpoint of step s get the same batch and the same dropou
 with from there. So the values are, bit for bit, those that the run would have recorded with the diagnostic on.
 
 Three limits. A diagnostic that needs the optimizer's update cannot be computed afterwards. A run with Lookahead
-keeps its slow weights, and the diagnostics are of these. Masking and curricula that change during training are
-taken as they are at the start of a run.
+keeps its slow weights, one with averaging the average, and the diagnostics are of these. Masking and curricula
+that change during training are taken as they are at the start of a run.
 """
 
 from dataclasses import dataclass, replace

@@ -41,6 +41,7 @@ from minibert.training.transforms import (
     scale_by_parameter_size,
     scale_by_trust_ratio,
 )
+from minibert.training.transforms.averaging import averaged_weights, build_averaging
 from minibert.training.transforms.chains import State, transforms_of
 from minibert.training.transforms.elements import SLOW_WEIGHTS
 
@@ -92,14 +93,15 @@ OPTIMIZERS = {"adamw": adamw, "lion": lion, "sgd": sgd, "lamb": lamb, "adafactor
 def build_chain(config: Config, names: Iterable[str]) -> Chain:
     """Everything between a gradient and new parameters, which have these names:
 
-        clipping, optimizer, layer-wise rates, learning rate, addition, and lookahead where it wraps the optimizer
+        clipping, optimizer, layer-wise rates, learning rate, addition, lookahead where it wraps the optimizer,
+        and the average of the weights
 
     Raises :class:`MinibertError` for an unknown name, and for Lookahead within Lookahead.
     """
     optimizer, slow = config.optimizer, ()
     if optimizer.name == "lookahead":
         wrapper = cast(LookaheadConfig, optimizer)
-        slow = (lookahead(wrapper.period, wrapper.slow_rate),)
+        slow = (lookahead(wrapper.period, wrapper.slow_rate, config.training.steps),)
         optimizer = wrapper.inner
         if optimizer.name == "lookahead":
             raise MinibertError(f"optimizer.inner=lookahead: wraps itself. Allowed: {', '.join(OPTIMIZERS)}.")
@@ -110,6 +112,7 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
         scale_by_learning_rate(),
         add_to_parameters(),
         slow,
+        build_averaging(config.averaging, config.training.steps),
     )
 
 
@@ -178,10 +181,9 @@ class Optimizer:
             pass
 
     def evaluated(self, params: Parameters) -> Parameters:
-        """What is evaluated in the parameters' place: they themselves, or Lookahead's slow weights."""
-        if SLOW_WEIGHTS not in self.state:
-            return params
-        return Parameters(self.layout, vector=self.state[SLOW_WEIGHTS])
+        """What is evaluated: the parameters themselves, their average over steps, or Lookahead's slow weights."""
+        vector = self.state.get(SLOW_WEIGHTS, averaged_weights(self.state))
+        return params if vector is None else Parameters(self.layout, vector=vector)
 
     def _add_vectors_and_shared(self, transforms: tuple[Transform, ...], params: Parameters) -> None:
         for transform in transforms:

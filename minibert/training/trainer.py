@@ -133,8 +133,8 @@ class Trainer:
     def evaluation_parameters(self) -> Iterator[None]:
         """Within this context the model has the parameters that it is evaluated with.
 
-        Under Lookahead these are the slow weights, otherwise the trained ones. Nothing is copied, and no step may
-        be taken within.
+        Under Lookahead these are the slow weights, with ``averaging`` the average over steps, otherwise the
+        trained ones. Nothing is copied, and no step may be taken within.
         """
         self.model.params = self.optimizer.evaluated(self.params)
         try:

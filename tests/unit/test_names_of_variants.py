@@ -16,6 +16,7 @@ from minibert.model.ops import ACTIVATIONS
 from minibert.model.positions import POSITIONS
 from minibert.training.optimizers import OPTIMIZERS
 from minibert.training.schedules import SCHEDULES
+from minibert.training.transforms.averaging import AVERAGINGS
 from minibert.training.transforms.clipping import CLIPPED_SHARES, CLIPPINGS
 from minibert.training.transforms.layer_rates import LAYER_RATES
 
@@ -25,6 +26,7 @@ from minibert.training.transforms.layer_rates import LAYER_RATES
     [
         ("schedule", SCHEDULES), ("optimizer", {*OPTIMIZERS, "lookahead"}), ("clipping", CLIPPINGS),
         ("clipping", CLIPPED_SHARES), ("layer_rates", LAYER_RATES), ("masking", MASKINGS), ("position", POSITIONS),
+        ("averaging", AVERAGINGS),
     ],
 )  # fmt: skip
 def test_the_options_of_a_group_are_those_that_its_room_implements(group, implementations):

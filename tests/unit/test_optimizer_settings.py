@@ -1,4 +1,4 @@
-"""The groups optimizer, clipping and layer_rates on the command line, and back from what a run recorded."""
+"""The groups optimizer, clipping, layer_rates and averaging: on the command line, and back from a record."""
 
 from dataclasses import asdict
 
@@ -9,7 +9,7 @@ from minibert.config.optimizers import LionConfig, LookaheadConfig, MuonConfig
 from minibert.errors import MinibertError
 from minibert.running.plan import groups, plan
 
-GROUPS = ("optimizer", "clipping", "layer_rates")
+GROUPS = ("optimizer", "clipping", "layer_rates", "averaging")
 
 
 def compose(*words):
@@ -69,6 +69,9 @@ def test_a_recorded_configuration_comes_back_with_its_types(words):
         (["clipping=percentile", "clipping.percentile=0"], r"clipping\.percentile=0.*above 0"),
         (["optimizer=muon", "optimizer.momentum=1"], r"optimizer\.momentum=1.*below 1"),
         (["optimizer=lookahead", "optimizer.slow_rate=1.5"], r"optimizer\.slow_rate=1\.5.*at most 1"),
+        (["averaging=ema", "averaging.half_life=0"], r"averaging\.half_life=0.*above 0"),
+        (["averaging=last", "averaging.share=1.5"], r"averaging\.share=1\.5.*at most 1"),
+        (["averaging=ema", "optimizer=lookahead"], "averaging=ema with optimizer=lookahead.*averaging=none"),
         (["optimizer=lookahead", "optimizer.inner.beta1=1.5"], r"optimizer\.inner\.beta1=1\.5.*below 1"),
     ],
 )

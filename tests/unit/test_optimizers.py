@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.config import AdamWConfig, Config
+from minibert.config import AdamWConfig, Config, TrainingConfig
 from minibert.config.optimizers import (
     OPTIMIZERS,
     AdafactorConfig,
@@ -21,11 +21,11 @@ from minibert.training.optimizers import Optimizer, build_chain
 class Descent:
     """Parameters of the given shapes in float64, and an optimizer on them without clipping."""
 
-    def __init__(self, config, start, **shapes):
+    def __init__(self, config, start, steps=2000, **shapes):
         blocks = [Block(name.replace("_", "."), shape) for name, shape in shapes.items()]
         self.params = Parameters(Layout(blocks), "float64")
         self.params.vector[...] = start
-        settings = Config(optimizer=config, clipping=ClippingConfig())
+        settings = Config(optimizer=config, clipping=ClippingConfig(), training=TrainingConfig(steps=steps))
         self.optimizer = Optimizer(build_chain(settings, tuple(self.params)), self.params)
         self.rate = config.learning_rate
         self.steps = 0
@@ -190,6 +190,17 @@ def test_lookahead_goes_two_steps_forward_and_one_back():
         slow.append(descent.optimizer.evaluated(descent.params).vector.item())
     assert fast == [2.0, 2.0, 1.0, 1.0]
     assert slow == [3.0, 2.0, 2.0, 1.0]
+
+
+def test_the_last_step_moves_the_slow_weights_whatever_the_number_of_steps():
+    """Slope 1, η = 1, k = 3, α = ½, of 5 steps: 3 → 2 → 1 → 0, slow 1½; then 1½ → ½ → -½, slow 1½ + ½ (-2) = ½."""
+    config = LookaheadConfig(
+        learning_rate=1.0, period=3, slow_rate=0.5, inner=SGDConfig(momentum=0.0, weight_decay=0.0)
+    )
+    descent = Descent(config, 3.0, steps=5, a_weight=(1,))
+    fast = [descent.step(1.0).item() for _ in range(5)]
+    assert fast == [2.0, 1.0, 1.5, 0.5, 0.5]
+    assert descent.optimizer.evaluated(descent.params).vector.item() == 0.5
 
 
 def test_lookahead_keeps_the_inner_momentum_through_a_move():

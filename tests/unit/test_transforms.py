@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minibert.config import AdamWConfig, Config
+from minibert.config.averaging import AVERAGINGS
 from minibert.config.optimizers import CLIPPINGS, OPTIMIZERS, LookaheadConfig
 from minibert.errors import MinibertError
 from minibert.model.parameters import Block, Layout, Parameters
@@ -42,6 +43,7 @@ def every_variant():
     settings = {name: {"optimizer": schema()} for name, schema in OPTIMIZERS.items()}
     settings |= {f"lookahead({n})": {"optimizer": LookaheadConfig(inner=s())} for n, s in OPTIMIZERS.items()}
     settings |= {f"clipping {name}": {"clipping": schema()} for name, schema in CLIPPINGS.items()}
+    settings |= {f"averaging {name}": {"averaging": schema()} for name, schema in AVERAGINGS.items()}
     del settings["lookahead(lookahead)"]
     return pytest.mark.parametrize("settings", settings.values(), ids=settings)
 
@@ -121,7 +123,7 @@ def test_parameters_keep_their_type(settings):
         optimizer = build(params, **settings)
         take_steps(optimizer, params, 1, 2)
         assert np.isfinite(params.vector).all()
-        small = {"recent_norms", "largest_norm"}
+        small = {"recent_norms", "largest_norm", "averaged_steps"}
         assert {array.dtype.name for name, array in optimizer.state.items() if name not in small} <= {dtype}
 
 

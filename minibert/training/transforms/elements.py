@@ -114,17 +114,18 @@ def add_to_parameters() -> Transform:
     return Transform(update)
 
 
-def lookahead(period: int, slow_rate: float) -> Transform:
+def lookahead(period: int, slow_rate: float, steps: int) -> Transform:
     """Every k steps φ = φ + α (θ - φ), then θ = φ: slow weights φ behind the fast ones θ. Stands last in a chain.
 
-    The slow weights start where the fast ones start. They are what is evaluated; in between two moves they lag
-    behind, so that a number of steps that k does not divide leaves its last steps out. The inner optimizer
-    keeps its state through a move.  Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS
-    2019.
+    The slow weights start where the fast ones start. They are what is evaluated, at any step as they stand there.
+    The last of all ``steps`` ends with a move too, also where k does not divide their number, so that none is
+    lost. The inner optimizer keeps its state through a move.
+
+    Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019.
     """
 
     def update(update, params, state, moment):
-        if moment.step % period:
+        if moment.step % period and moment.step != steps:
             return
         slow = state[SLOW_WEIGHTS]
         np.subtract(params, slow, out=update)
