@@ -111,10 +111,12 @@ class AdafactorConfig(OptimizerConfig):
 @joins(OPTIMIZERS)
 @dataclass
 class MuonConfig(AdamWConfig):
-    """The matrices of the layers by Muon; embeddings, gains and biases by AdamW, at the same rate."""
+    """The matrices of the layers by Muon; embeddings, classifiers, gains and biases by AdamW."""
 
     name: str = choice("muon")
     learning_rate: float = positive(3e-3)
+    adamw_learning_rate: float | None = number(None, above=0)
+    """The peak of the schedule for what AdamW moves; null is ``learning_rate``."""
     momentum: float = memory(0.95)
     nesterov: bool = True
     iterations: int = number(5, at_least=1, at_most=1000)

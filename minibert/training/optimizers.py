@@ -32,6 +32,7 @@ from minibert.training.transforms import (
     chain,
     clip_by_root_mean_square,
     lookahead,
+    scale_by,
     scale_by_adafactor,
     scale_by_adam,
     scale_by_learning_rate,
@@ -77,7 +78,11 @@ def muon(config: MuonConfig) -> Chain:
     for_matrices = scale_by_muon(config.momentum, config.nesterov, config.iterations)
     for_others = scale_by_adam(config.beta1, config.beta2, config.epsilon)
     choice = Choice(lambda name, parameter: for_matrices if is_hidden_matrix(name, parameter) else for_others)
-    return chain(choice, add_decayed_weights(config.weight_decay))
+    own_rate = ()
+    if config.adamw_learning_rate not in (None, config.learning_rate):
+        scale = scale_by(config.adamw_learning_rate / config.learning_rate)
+        own_rate = (Choice(lambda name, parameter: None if is_hidden_matrix(name, parameter) else scale),)
+    return chain(choice, add_decayed_weights(config.weight_decay), own_rate)
 
 
 def is_hidden_matrix(name: str, parameter: np.ndarray) -> bool:

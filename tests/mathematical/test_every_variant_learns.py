@@ -14,6 +14,7 @@ from minibert.config import (
     RelativeConfig,
     RopeConfig,
 )
+from minibert.config.averaging import EMAConfig, LastConfig
 from minibert.config.optimizers import (
     OPTIMIZERS,
     AdaptiveClippingConfig,
@@ -95,6 +96,8 @@ VARIANTS = {
     "no clipping": {"clipping": ClippingConfig()},
     "adaptive clipping": {"clipping": AdaptiveClippingConfig()},
     "percentile clipping": {"clipping": PercentileClippingConfig()},
+    "ema": {"averaging": EMAConfig()},
+    "last": {"averaging": LastConfig()},
     "depth": {"layer_rates": DepthRatesConfig()},
     "ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
     **{name: model(auxiliary_heads=[name]) for name in ("nsp", "sop", "token_order", "replaced_token")},

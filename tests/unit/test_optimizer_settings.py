@@ -28,6 +28,12 @@ def test_lookahead_wraps_the_optimizer_named_and_takes_its_rate():
     assert optimizer == LookaheadConfig(learning_rate=LionConfig().learning_rate, inner=LionConfig(beta1=0.8))
 
 
+def test_muon_names_a_rate_for_what_adamw_moves_also_within_lookahead():
+    words = "optimizer=lookahead", "optimizer/inner=muon", "optimizer.inner.adamw_learning_rate=0.5"
+    assert compose(*words).optimizer.inner == MuonConfig(adamw_learning_rate=0.5)
+    assert compose("optimizer=muon").optimizer.adamw_learning_rate is None
+
+
 @pytest.mark.parametrize("key", ["optimizer.learning_rate", "optimizer.inner.learning_rate"])
 def test_lookahead_has_one_learning_rate_under_two_names(key):
     optimizer = compose("optimizer=lookahead", "optimizer/inner=muon", f"{key}=0.5").optimizer
@@ -67,6 +73,7 @@ def test_a_recorded_configuration_comes_back_with_its_types(words):
         (["optimizer=lion", "optimizer.epsilon=1"], r"optimizer\.epsilon.*Allowed: optimizer\.name"),
         (["clipping=none", "clipping.norm=1"], r"unknown key 'clipping\.norm'"),
         (["clipping=percentile", "clipping.percentile=0"], r"clipping\.percentile=0.*above 0"),
+        (["optimizer=muon", "optimizer.adamw_learning_rate=0"], r"adamw_learning_rate=0.*above 0"),
         (["optimizer=muon", "optimizer.momentum=1"], r"optimizer\.momentum=1.*below 1"),
         (["optimizer=lookahead", "optimizer.slow_rate=1.5"], r"optimizer\.slow_rate=1\.5.*at most 1"),
         (["averaging=ema", "averaging.half_life=0"], r"averaging\.half_life=0.*above 0"),

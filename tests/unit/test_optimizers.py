@@ -178,6 +178,19 @@ def test_muon_leaves_embeddings_and_biases_to_adamw():
         assert same == (name != "layers.0.weight"), name
 
 
+def test_muon_gives_what_adamw_moves_a_rate_of_its_own():
+    """At 0.1 and 0.3 the matrix moves as at 0.1 alone, the others as under AdamW at 0.3, each with its decay."""
+    shapes = {"embeddings_token_weight": (3, 2), "layers_0_weight": (2, 2), "layers_0_bias": (2,)}
+    both = Descent(MuonConfig(learning_rate=0.1, adamw_learning_rate=0.3, weight_decay=0.5), 1.0, **shapes)
+    muon = Descent(MuonConfig(learning_rate=0.1, weight_decay=0.5), 1.0, **shapes)
+    adamw = Descent(AdamWConfig(learning_rate=0.3, weight_decay=0.5), 1.0, **shapes)
+    for gradient in np.random.default_rng(0).normal(size=(3, 12)):
+        both.step(gradient), muon.step(gradient), adamw.step(gradient)
+    for name in both.params:
+        expected = muon if name == "layers.0.weight" else adamw
+        assert both.params[name] == pytest.approx(expected.params[name], abs=1e-14)
+
+
 def test_lookahead_goes_two_steps_forward_and_one_back():
     """Slope 1, η = 1, k = 2, α = ½: fast 3 → 2 → 1, slow 3 + ½ (1 - 3) = 2; then 2 → 1 → 0, slow 1."""
     config = LookaheadConfig(

@@ -13,6 +13,7 @@ from minibert.training.transforms.elements import (
     add_decayed_weights,
     add_to_parameters,
     lookahead,
+    scale_by,
     scale_by_adam,
     scale_by_learning_rate,
     scale_by_lion,
@@ -31,6 +32,6 @@ from minibert.training.transforms.matrices import (
 __all__ = [
     "Chain", "Choice", "Moment", "Transform", "add_decayed_weights", "add_to_parameters", "build_clipping",
     "build_layer_rates", "chain", "clip_by_root_mean_square", "compute_layer_wise_learning_rates", "lookahead",
-    "only_weights", "orthogonalise", "scale_by_adafactor", "scale_by_adam", "scale_by_learning_rate",
+    "only_weights", "orthogonalise", "scale_by", "scale_by_adafactor", "scale_by_adam", "scale_by_learning_rate",
     "scale_by_lion", "scale_by_momentum", "scale_by_muon", "scale_by_parameter_size", "scale_by_trust_ratio",
 ]  # fmt: skip

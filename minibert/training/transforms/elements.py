@@ -96,6 +96,15 @@ def add_decayed_weights(decay: float) -> Choice:
     return only_weights(Transform(update))
 
 
+def scale_by(factor: float) -> Transform:
+    """u = factor · u"""
+
+    def update(update, params, state, moment):
+        update *= update.dtype.type(factor)
+
+    return Transform(update)
+
+
 def scale_by_learning_rate() -> Transform:
     """u = -η u, with the scheduled rate: what is added to the parameters."""
 

@@ -8,6 +8,7 @@ import numpy as np
 from minibert.config.optimizers import DepthRatesConfig, LayerRatesConfig, RatioRatesConfig
 from minibert.errors import MinibertError, unknown_name
 from minibert.training.transforms.chains import Chain, Choice, Transform, norm, only_weights
+from minibert.training.transforms.elements import scale_by
 
 
 def compute_layer_wise_learning_rates(
@@ -67,7 +68,7 @@ def ratio_factor(weight: np.ndarray, update: np.ndarray, config: RatioRatesConfi
 def scale_by_depth(config: DepthRatesConfig, names) -> Choice:
     """u = factor · u, the factor following from the name."""
     factors = compute_layer_wise_learning_rates(config, 1.0, dict.fromkeys(names))
-    transforms = {factor: _scale(factor) for factor in set(factors.values())}
+    transforms = {factor: scale_by(factor) for factor in set(factors.values())}
     return Choice(lambda name, _: transforms[factors[name]])
 
 
@@ -78,13 +79,6 @@ def scale_by_ratio(config: RatioRatesConfig) -> Choice:
         update *= update.dtype.type(ratio_factor(params, update, config))
 
     return only_weights(Transform(update, whole=True))
-
-
-def _scale(factor: float) -> Transform:
-    def update(update, params, state, moment):
-        update *= update.dtype.type(factor)
-
-    return Transform(update)
 
 
 LAYER_RATES = {
