@@ -31,6 +31,8 @@ class EvaluationConfig:
     sequences: int = number(256, at_least=1)
     """How many held-out sequences are scored; all of them where there are fewer."""
     batch_size: int = number(32, at_least=1, at_most=1_048_576)
+    documents: str = choice("all", "all", "development", "test")
+    """Held-out documents that are scored: choose settings on one half, and report on the other."""
     rate: float = number(0.15, above=0, below=1)
     """Masking rate of the frozen set that every run is scored on."""
     rates: list[float] = field(default_factory=lambda: [0.15, 0.25, 0.40, 0.60, 0.80])

@@ -36,6 +36,19 @@ class Sequences:
         return int(self.lengths.sum()) - 2 * int((self.input_ids == CLS).sum())
 
 
+def documents_part(sequences: Sequences, part: str) -> Sequences:
+    """The rows of every second document: of the first, third, … for ``development``, of the others for ``test``.
+
+    Rows that hold text of both kinds are in neither. ``all`` gives everything.
+    """
+    if part == "all":
+        return sequences
+    last = sequences.documents + np.maximum((sequences.input_ids == CLS).sum(axis=1) - 1, 0)
+    wanted = {"development": 0, "test": 1}[part]
+    kept = (sequences.documents % 2 == wanted) & (last == sequences.documents)
+    return Sequences(sequences.input_ids[kept], sequences.lengths[kept], sequences.documents[kept])
+
+
 def pieces(input_ids: np.ndarray) -> np.ndarray:
     """Which piece of its row each token is in: 1, 2, ...    (B, T) original ids -> (B, T)"""
     return np.cumsum(input_ids == CLS, axis=1)

@@ -25,7 +25,7 @@ from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_toke
 from minibert.errors import MinibertError
 from minibert.locks import file_lock, wait_for
 
-FORMAT = 4
+FORMAT = 5
 """Part of the cache key. Raise it whenever the files, or the computation of their contents, change."""
 
 MUCH = 0.01
@@ -185,6 +185,7 @@ def _build(
         "padding_share": float((train.input_ids == PAD).mean()),
         "train_tokens": train.text_tokens,
         "evaluation_tokens": evaluation.text_tokens,
+        "evaluation_bytes": sum(len(text.encode()) for text in texts[1]),
         "vocabulary": tokenizer.get_vocab_size(),
         "unknown_share": float((evaluation.input_ids == UNK).sum() / evaluation.text_tokens),
         "characters": lost.characters,

@@ -1,9 +1,12 @@
 """How well a model predicts masked tokens: on frozen masks, the same for every run."""
 
+import math
+
 import numpy as np
 
 from minibert.config import EvaluationConfig
 from minibert.data.batches import Batch, frozen_batches
+from minibert.data.packing import documents_part
 from minibert.data.prepared import PreparedData
 from minibert.errors import MinibertError
 from minibert.model.ops import cross_entropy
@@ -57,8 +60,10 @@ def rate_metric(rate: float) -> str:
 class IntrinsicEvaluation:
     """Observer: the frozen masks every ``evaluation.every`` steps, the grid of rates at the end.
 
-    Logs ``eval/loss``, ``eval/masked_accuracy``, ``eval/perplexity`` and ``eval/nats_below_unigram``, the
-    distance of the loss to the unigram entropy of the held-out text; at the end ``eval/loss_at_rate/R``.
+    Logs ``eval/loss``, ``eval/masked_accuracy``, ``eval/perplexity``, ``eval/bits_per_byte`` (the loss of a token
+    over ln 2 and over the mean bytes of a token of the held-out text: the same unit whatever the vocabulary), and
+    ``eval/nats_below_unigram``, the distance of the loss to the unigram entropy of the held-out text; at the end
+    ``eval/loss_at_rate/R``.
 
     Raises :class:`MinibertError` for a rate at which no held-out token is predicted.
     """
@@ -67,10 +72,17 @@ class IntrinsicEvaluation:
         self.config = config
         self.log = log
         self.unigram_entropy = data.statistics["unigram_entropy"]
+        self.bits_of_a_nat = data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)
+        self._sequences = documents_part(data.evaluation, config.documents)
+        if not len(self._sequences):
+            raise MinibertError(
+                f"evaluation.documents={config.documents}: none of the held-out sequences is of such a document "
+                "alone. Allowed: evaluation.documents=all, or a larger data.evaluation_fraction."
+            )
         # All masks are made before training, so that a rate that predicts nothing costs no training.
-        self._batches = self._frozen("rate", config.rate, data, vocab_size)
+        self._batches = self._frozen("rate", config.rate, vocab_size)
         self._grid = {
-            rate_metric(rate): self._frozen(f"rates[{index}]", rate, data, vocab_size)
+            rate_metric(rate): self._frozen(f"rates[{index}]", rate, vocab_size)
             for index, rate in enumerate(config.rates)
         }
         self.latest: dict[str, float] = {}
@@ -81,6 +93,7 @@ class IntrinsicEvaluation:
             return
         scores = evaluate(trainer.lanes, self._batches)
         scores["nats_below_unigram"] = self.unigram_entropy - scores["loss"]
+        scores["bits_per_byte"] = scores["loss"] * self.bits_of_a_nat
         self.latest = {f"eval/{name}": value for name, value in scores.items()}
         counts = {
             name: getattr(progress, name) for name in ("tokens_seen", "tokens_predicted", "flops", "seconds")
@@ -90,10 +103,10 @@ class IntrinsicEvaluation:
             grid = {name: evaluate(trainer.lanes, batches)["loss"] for name, batches in self._grid.items()}
             self.log(grid, progress.step)
 
-    def _frozen(self, key: str, rate: float, data: PreparedData, vocab_size: int) -> list[Batch]:
+    def _frozen(self, key: str, rate: float, vocab_size: int) -> list[Batch]:
         config = self.config
         batches = frozen_batches(
-            data.evaluation, rate, config.sequences, config.batch_size, config.mask_seed, vocab_size
+            self._sequences, rate, config.sequences, config.batch_size, config.mask_seed, vocab_size
         )
         if not any(batch.predictions for batch in batches):
             tokens = sum(batch.tokens for batch in batches)

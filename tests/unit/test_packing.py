@@ -3,7 +3,7 @@
 import numpy as np
 
 from minibert.data.batches import frozen_batches
-from minibert.data.packing import cut_documents, pack_documents, pieces, positions_within
+from minibert.data.packing import cut_documents, documents_part, pack_documents, pieces, positions_within
 from minibert.data.tokenizer import CLS, PAD, SEP
 
 
@@ -99,3 +99,16 @@ def test_a_packed_batch_has_attention_within_pieces_only():
     assert look[:5, :5].all() and look[5:, 5:].all()
     assert not look[:5, 5:].any() and not look[5:, :5].any()
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2]]
+
+
+def test_the_halves_of_the_held_out_documents_share_none_and_leave_out_only_rows_of_both():
+    documents = [np.arange(5, 5 + length) for length in (20, 7, 9, 30, 3)]
+    packed = pack_documents(documents, 12)
+    halves = {part: documents_part(packed, part) for part in ("development", "test")}
+    for part, parity in (("development", 0), ("test", 1)):
+        assert len(halves[part]) and set(halves[part].documents % 2) == {parity}
+        for row, document in zip(halves[part].input_ids, halves[part].documents, strict=True):
+            assert set(row[row >= 5]) <= set(documents[document])
+    mixed = [row for row, ids in enumerate(packed.input_ids) if (ids == CLS).sum() > 1]
+    assert len(halves["development"]) + len(halves["test"]) == len(packed) - len(mixed)
+    assert documents_part(packed, "all") is packed
