@@ -32,6 +32,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.settings import Setting, groups, settings, unknown_key
+from minibert.config.shipped import OVERLAYS
 from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
@@ -65,8 +66,7 @@ class Word:
 
     def at(self, value: str) -> str:
         """The word with one of its values, for Hydra."""
-        # An experiment is not in the list of defaults, so Hydra requires a plus before it.
-        return f"{'+' if self.key == 'experiment' else ''}{self.key}={value}"
+        return f"{'+' if self.key in OVERLAYS else ''}{self.key}={value}"
 
     def __str__(self) -> str:
         return self.at(",".join(self.values))

@@ -29,14 +29,15 @@ from minibert.config.optimizers import (
     OptimizerConfig,
 )
 from minibert.config.positions import POSITIONS, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
-from minibert.config.run import Config, EvaluationConfig, SeedsConfig, StudyConfig, TrackingConfig
-from minibert.config.shipped import CONF, PACKAGE, shipped_options, stated_values
+from minibert.config.run import Config, EvaluationConfig, RecipeConfig, SeedsConfig, StudyConfig, TrackingConfig
+from minibert.config.shipped import CONF, OVERLAYS, PACKAGE, shipped_options, stated_values
 from minibert.config.training import SCHEDULES, ScheduleConfig, TrainingConfig
 from minibert.errors import MinibertError, unknown_name
 from minibert.randomness import derive_seeds
 
 __all__ = [
     "CONF",
+    "OVERLAYS",
     "ROOT",
     "VARIANTS",
     "AdamWConfig",
@@ -48,6 +49,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "PositionConfig",
+    "RecipeConfig",
     "RelativeBiasConfig",
     "RelativeConfig",
     "RopeConfig",

@@ -110,6 +110,13 @@ class StudyConfig:
 
 
 @dataclass
+class RecipeConfig:
+    """The recipe that was laid over the settings. A label: it lets a sweep compare whole recipes."""
+
+    name: str = "default"
+
+
+@dataclass
 class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
@@ -126,6 +133,7 @@ class Config:
     diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
     seed: int = number(0, at_least=0, at_most=LARGEST_SEED)
     seeds: SeedsConfig = field(default_factory=SeedsConfig)
 

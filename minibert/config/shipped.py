@@ -10,6 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
+OVERLAYS = ("experiment", "recipe")
+"""Groups whose options are laid over all others. They are not in the list of defaults, so Hydra requires a plus
+before them."""
+
 
 def shipped_options(group: str = "") -> dict[str, Path]:
     """The options of a group with their files: ``base`` and ``ladder/m`` of ``model``. By default, of all groups.

@@ -72,7 +72,9 @@ class IntrinsicEvaluation:
         self.config = config
         self.log = log
         self.unigram_entropy = data.statistics["unigram_entropy"]
-        self.bits_of_a_nat = data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)
+        self.bits_of_a_nat = (
+            data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)
+        )
         self._sequences = documents_part(data.evaluation, config.documents)
         if not len(self._sequences):
             raise MinibertError(

@@ -12,7 +12,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from minibert.config import CONF, Config
+from minibert.config import CONF, OVERLAYS, Config
 from minibert.randomness import derive_seeds
 
 SEPARATOR = " · "
@@ -65,8 +65,7 @@ def _defaults(choices: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dic
     plain = OmegaConf.load(CONF / "config.yaml").defaults
     entries = [entry for entry in plain if not isinstance(entry, str)]
     default_choices = {group: str(option) for entry in entries for group, option in entry.items()}
-    # An experiment is not in the list of defaults, so Hydra requires a plus before it.
-    words = [f"+{group}={option}" if group == "experiment" else f"{group}={option}" for group, option in choices]
+    words = [f"+{group}={option}" if group in OVERLAYS else f"{group}={option}" for group, option in choices]
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         composed = compose(config_name="config", overrides=words)
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)

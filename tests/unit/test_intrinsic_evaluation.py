@@ -11,7 +11,9 @@ from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation, rate_metric
 
 SEQUENCES = Sequences(np.tile(np.r_[2, 5:19, 3].astype(np.int32), (4, 1)), np.full(4, 16, np.int32), np.arange(4))
-DATA = SimpleNamespace(evaluation=SEQUENCES, statistics={"unigram_entropy": 3.0, "evaluation_tokens": 56, "evaluation_bytes": 224})
+DATA = SimpleNamespace(
+    evaluation=SEQUENCES, statistics={"unigram_entropy": 3.0, "evaluation_tokens": 56, "evaluation_bytes": 224}
+)
 
 
 def test_the_metric_of_a_rate_tells_it_from_every_other():

@@ -1,0 +1,148 @@
+"""``python -m tests.benchmarks.ten_minutes``: how low the held-out loss gets in equal time, here and elsewhere.
+
+minibert's default recipe and its ``+recipe=bert2018`` beside BERT and ModernBERT of ``transformers`` under its
+``Trainer``, each of these at the best of three learning rates. First all take turns for their pace, seconds a step. Then each
+trains for as many steps as fit into the minutes at its pace, with a schedule of that length, and the default also
+for a tenth of them. The seconds of a curve are steps times pace, so other work on the machine during a training
+does not count; during the measurement of the pace it does, and is told.
+
+    python -m tests.benchmarks.ten_minutes --minutes 1
+
+What is done is kept in ``--folder``; the same command goes on where it was stopped.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psutil
+from rich.table import Table
+
+from minibert.command_line.terminal import print_table
+from minibert.files import replacing
+from tests.benchmarks.trainings import Trained, Training, run
+from tests.benchmarks.trainings.comparison import Curve, draw, first_below, summary
+from tests.benchmarks.turns import console
+
+WARM_UP, TURN = 4, 16
+"""Steps of a turn off the clock, and in all"""
+QUIET = 0.1
+"""Share of the machine that other processes may take while the pace is measured"""
+CONTENDERS = {
+    "minibert": Training("minibert", 0),
+    "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018",)),
+    "transformers BERT": Training("bert", 0),
+    "transformers ModernBERT": Training("modernbert", 0),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    cache = str(options.folder / "cache")
+    contenders = {name: replace(CONTENDERS[name], cache=cache) for name in options.contenders}
+    paces = pace(contenders, options.folder / "pace.json", options.rounds)
+    curves = []
+    for name, training in contenders.items():
+        shares = (1.0, 0.1) if name == "minibert" else (1.0,)
+        rates = options.rates if training.kind != "minibert" else [0.0]
+        for share in shares:
+            for rate in rates:
+                for seed in range(options.seeds if training.kind == "minibert" else 1):
+                    steps = max(round(options.minutes * share * 60 / paces[name]), 1)
+                    every = max(steps // options.points, 1)
+                    wanted = replace(training, steps=steps, every=every, learning_rate=rate, seed=seed)
+                    title = f"{name}, {options.minutes * share:g} min" + (f", rate {rate:g}" if rate else "")
+                    with console.status(f"{title}, seed {seed}: {steps} steps"):
+                        trained = remembered(wanted, options.folder)
+                    curves.append(Curve(name, share, rate, seed, paces[name], trained))
+    rows = summary(curves)
+    table = Table(title=f"Held-out loss after {options.minutes:g} minutes, and how soon minibert is there")
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "trained" else "right")
+    for row in rows:
+        table.add_row(*row.values())
+    print_table(console, table)
+    target(curves)
+    draw(curves, options.folder / "curves.png")
+    console.print(f"written to {options.folder}: results.json, curves.png")
+    store(options.folder / "results.json", [asdict(curve) for curve in curves])
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.ten_minutes", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3], help="of the others")
+    parser.add_argument("--seeds", type=int, default=1, help="of minibert's trainings")
+    parser.add_argument("--rounds", type=int, default=5, help="turns in which the pace is measured")
+    parser.add_argument("--points", type=int, default=40, help="of a curve")
+    parser.add_argument("--folder", type=Path, default=Path("mlruns/ten_minutes"))
+    return parser.parse_args(arguments)
+
+
+def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, float]:
+    """Seconds a step of each contender: medians over turns, or what an earlier call measured here."""
+    known: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
+    missing = {name: training for name, training in contenders.items() if name not in known}
+    seconds: dict[str, list[float]] = {name: [] for name in missing}
+    others: dict[str, list[float]] = {name: [] for name in missing}
+    for number in range(rounds):
+        for name, training in missing.items():
+            with console.status(f"pace, round {number + 1} of {rounds}: {name}"):
+                before = psutil.cpu_times_percent(interval=1.0)
+                others[name].append(1 - before.idle / 100)
+                seconds[name] += run(replace(training, steps=TURN, every=0)).seconds[WARM_UP:]
+    for name in missing:
+        known[name] = {"seconds": statistics.median(seconds[name]), "others": max(others[name])}
+    if missing:
+        store(file, known)
+    busiest = max(known[name]["others"] for name in contenders)
+    if busiest > QUIET:
+        console.print(f"not a quiet machine: up to {busiest:.0%} busy when the pace was measured", style="yellow")
+    return {name: known[name]["seconds"] for name in contenders}
+
+
+def remembered(training: Training, folder: Path) -> Trained:
+    """What the training gave, now or in an earlier call."""
+    about = asdict(training)
+    key = "-".join(str(about[name]) for name in ("kind", "steps", "learning_rate", "seed"))
+    file = folder / f"{key}{''.join(training.words).replace('/', '_')}.json"
+    if file.exists():
+        stored = json.loads(file.read_text())
+        if stored.pop("training") == json.loads(json.dumps(about)):
+            return Trained(**stored)
+    trained = run(training)
+    store(file, {"training": about, **vars(trained)})
+    return trained
+
+
+def store(file: Path, content) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(content))
+
+
+def target(curves: list[Curve]) -> None:
+    """The ratio in time to every other contender: its minutes over minibert's to the same loss."""
+    own = [curve for curve in curves if curve.name == "minibert"]
+    best: dict[str, Curve] = {}
+    for curve in curves:
+        if curve.name != "minibert":
+            best[curve.name] = min(best.get(curve.name, curve), curve, key=lambda each: each.final)
+    for name, curve in best.items():
+        soonest = first_below(own, curve.final)
+        if soonest is None:
+            console.print(f"{name}: minibert does not reach its {curve.final:.3f} nats")
+        else:
+            console.print(
+                f"{name}: {curve.seconds[-1] / soonest:.1f} times as long as minibert to {curve.final:.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
