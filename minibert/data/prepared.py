@@ -53,16 +53,21 @@ class PreparedData:
 
 
 def prepare_data(
-    config: DataConfig, vocab_size: int, sequence_length: int, report: Callable[[str], None] | None = None
+    config: DataConfig,
+    vocab_size: int,
+    sequence_length: int,
+    report: Callable[[str], None] | None = None,
+    corpus: Corpus | None = None,
 ) -> PreparedData:
     """Read the corpus, and read its prepared data from the cache, or compute and store them.
 
     Several processes may call this at the same time: one computes, the others wait for it. A damaged cache is
-    computed again. ``report`` receives a short message before each long computation. Raises
+    computed again. ``report`` receives a short message before each long computation. ``corpus`` is what
+    :func:`load_corpus` gives for ``config``, if it was read already. Raises
     :class:`MinibertError` for unusable input.
     """
     report = report or (lambda message: None)
-    corpus = load_corpus(config)
+    corpus = corpus or load_corpus(config)
     folder = Path(config.cache).expanduser() / cache_key(config, corpus, vocab_size, sequence_length)
     if corpus.passed_over:
         report(
@@ -124,6 +129,10 @@ def _too_little_text(
     )
 
 
+def _repeating(count: int) -> str:
+    return "1 held-out document repeats" if count == 1 else f"{count} held-out documents repeat"
+
+
 def _listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -171,8 +180,8 @@ def _build(
             raise _too_little_text(f"data.name={corpus.name}", name, tokens, sequence_length, config, lost)
     if moved:
         report(
-            f"{len(moved)} held-out documents repeat training documents by more than data.largest_overlap="
-            f"{config.largest_overlap} and are trained on instead: {_listed(moved)}"
+            f"{_repeating(len(moved))} training documents by more than data.largest_overlap="
+            f"{config.largest_overlap}. Training takes: {_listed(moved)}"
         )
     report("measuring the baselines")
     train_counts = baselines.unigram_counts(train, vocab_size)

@@ -6,7 +6,6 @@ come from (:mod:`minibert.model.workspace`).
 """
 
 import numpy as np
-from scipy.special import erf
 
 from minibert.model.workspace import NEW_ARRAYS
 
@@ -94,6 +93,8 @@ def gelu(x, y, scratch):
     Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
     """
     if x.dtype == np.float64:
+        from scipy.special import erf  # here, because training in float32 does without it
+
         cumulative = 0.5 * (1 + erf(x / np.sqrt(2)))
         np.multiply(x, cumulative, out=y)
         np.add(cumulative, x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi), out=x)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,8 @@ class Gradients(Parameters):
         """
         if self._is_first(name):
             self[name] = 0
+        from scipy.sparse import csr_array  # here, because a command that trains nothing does without it
+
         distinct, inverse = np.unique(rows, return_inverse=True)
         ones = np.ones(len(rows), values.dtype)
         summing = csr_array((ones, (inverse, np.arange(len(rows)))), shape=(len(distinct), len(rows)))

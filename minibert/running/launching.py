@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
-from joblib.externals.loky import process_executor
 
 from minibert.config import CONF
 from minibert.errors import MinibertError
@@ -63,6 +62,8 @@ def watched_workers() -> Iterator[dict[int, str]]:
 
     When one dies, joblib ends the others. Its error says how the first one ended, but not which one that was.
     """
+    from joblib.externals.loky import process_executor  # here, because a single run does without it
+
     died: dict[int, str] = {}
     original: Callable | None = getattr(process_executor, "get_exitcodes_terminated_worker", None)
     if original is None:  # joblib does not promise this name; without it, all runs of a sweep are told alike
@@ -94,6 +95,8 @@ def describe_end(exit_code: int) -> str:
 
 
 def _describe(error: Exception) -> str:
+    from joblib.externals.loky import process_executor
+
     if isinstance(error, process_executor.TerminatedWorkerError):
         codes = re.findall(r"\w+\((-?\d+)\)", str(error))
         how = ", ".join(dict.fromkeys(describe_end(int(code)) for code in codes)) or "ended for an unknown reason"

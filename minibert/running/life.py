@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from minibert import interruption
 from minibert.config import Config, config_hash, register, resolve
 from minibert.data.baselines import log_unigram_frequencies
+from minibert.data.corpora import Corpus, load_corpus
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.catalogue import choose, drawings
@@ -34,10 +35,11 @@ from minibert.running.plan import Job
 from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.claims import Claim, claim
+from minibert.tracking.finished import look_up_finished
 from minibert.tracking.leases import OvertakenError
 from minibert.tracking.pages import describe_run
 from minibert.tracking.provenance import environment
-from minibert.tracking.results import read_result
+from minibert.tracking.results import Result, read_result
 from minibert.tracking.retries import at_once
 from minibert.tracking.runs import Run, start_run
 from minibert.tracking.status import Status
@@ -58,6 +60,8 @@ class Outcome:
     status: Status
     reason: str | None = None
     store: Store | None = None
+    result: Result | None = None
+    """Of a run that was found, if it is known already"""
 
 
 def job(composed) -> None:
@@ -73,8 +77,13 @@ def job(composed) -> None:
 def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
     """Train one run, from its claim to its end in the store. Errors become its outcome."""
     try:
-        data = prepare(config, display)
-        tracking = config.tracking
+        tracking, corpus = config.tracking, load_corpus(config.data)
+        if not (tracking.parent_run or tracking.rerun):
+            run_hash = config_hash(config, corpus.content_hash)
+            if known := look_up_finished(tracking.uri, tracking.folder, tracking.experiment, run_hash):
+                store, result = known
+                return Outcome(result.run_id, Status.FOUND, store=store, result=result)
+        data = prepare(config, display, corpus)
         in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
         store = open_store(tracking.uri, tracking.folder, tracking.experiment, patient=in_sweep)
         name = run_name(config, choices, tracking.sweep_keys)
@@ -94,8 +103,9 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
         return Outcome(None, Status.FAILED, str(error))
 
 
-def prepare(config: Config, display: Display) -> PreparedData:
-    return prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
+def prepare(config: Config, display: Display, corpus: Corpus | None = None) -> PreparedData:
+    sizes = config.model.vocab_size, config.training.sequence_length
+    return prepare_data(config.data, *sizes, display.note, corpus)
 
 
 def _record(

@@ -153,7 +153,7 @@ class Display:
         if not outcome.run_id:
             return
         try:
-            result = read_result(outcome.store, outcome.run_id)
+            result = outcome.result or read_result(outcome.store, outcome.run_id)
             self.console.print(result.line())
             if result.stays_above_bigram:
                 self.note(HINT)

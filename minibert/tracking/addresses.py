@@ -1,9 +1,13 @@
 """Addresses of stores and artifacts: SQLite files as SQLAlchemy's addresses, folders as URIs, and back."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
 
 from minibert.errors import MinibertError
+
+PLAIN = re.compile(r"/[\w/.-]+", re.ASCII)
+"""Absolute paths that every version of SQLAlchemy takes as they are"""
 
 
 def sqlite_address(path: Path) -> str:
@@ -12,6 +16,8 @@ def sqlite_address(path: Path) -> str:
     SQLAlchemy percent-decodes a path since 2.1. Older versions do not, and take the part after a question mark for
     options, so they need such a path as an address of SQLite itself.
     """
+    if PLAIN.fullmatch(str(path)):
+        return f"sqlite:///{path}"
     from sqlalchemy.engine import URL, make_url
 
     # MLflow makes the parent folder of what follows "sqlite:///", without decoding it; it makes none where the

@@ -54,6 +54,13 @@ def check_database(path: Path) -> None:
         _follow_move(connection, path)
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection to an existing file that cannot change it."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+
+
 def set_location(path: Path, experiment_id: str, location: str) -> None:
     """Set the folder for the artifacts of the future runs of an experiment."""
     with closing(_connect(path)) as connection:

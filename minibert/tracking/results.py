@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.lookup import short_id
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
@@ -56,7 +56,15 @@ def read_result(store: Store, run_id: str) -> Result:
     """The result of a run, from the store. Raises :class:`MinibertError` when it cannot be read."""
     with store_errors(store.uri, f"read run {run_id}"):
         run = store.client.get_run(run_id)
-    artifacts, figures = artifacts_of(store, run_id), None
+    info = run.info
+    return make_result(store, run_id, info.run_name, Status(info.status), run.data.metrics, info.artifact_uri)
+
+
+def make_result(
+    store: Store, run_id: str, name: str, status: Status, metrics: Mapping[str, float], address: str
+) -> Result:
+    """The result of a run from what is recorded of it; ``address`` is that of its artifacts."""
+    artifacts, figures = Artifacts(store, run_id, address), None
     if FIGURES in artifacts.list("figures"):
         figures = str(artifacts.folder / FIGURES) if artifacts.folder else f"its artifact {FIGURES}"
-    return Result(run_id, run.info.run_name, Status(run.info.status), figures=figures, **losses(run.data.metrics))
+    return Result(run_id, name, status, figures=figures, **losses(metrics))

@@ -52,6 +52,16 @@ class PatientClient:
         return functools.partial(patiently, functools.partial(_whole, found))
 
 
+class Unopened:
+    """A client that is made when it is first asked for something."""
+
+    def __init__(self, make: Callable):
+        self._make = functools.cache(make)
+
+    def __getattr__(self, name: str):
+        return getattr(self._make(), name)
+
+
 def _whole(call: Callable, *arguments, **options):
     """The call, torn by no signal: one that comes meanwhile raises after it."""
     with interruption.shielded():

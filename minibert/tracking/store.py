@@ -20,7 +20,7 @@ from minibert.errors import MinibertError, Refused, sentence, unknown_name
 from minibert.locks import file_lock, wait_for
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
 from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
-from minibert.tracking.retries import PatientClient, at_once, is_refusal, patiently
+from minibert.tracking.retries import PatientClient, Unopened, at_once, is_refusal, patiently
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 DATABASE = "mlflow.db"
@@ -65,7 +65,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where the store is that the settings name."""
 
     address: str
@@ -85,7 +85,7 @@ def open_store(uri: str | None, folder: Path | str, experiment: str, patient: bo
 
     Raises :class:`MinibertError` when the store cannot be reached or read, or the experiment was deleted.
     """
-    place = _find_place(uri, folder)
+    place = find_place(uri, folder)
     with store_errors(place.address, "open it"):
         if patient:
             return patiently(_open, place, experiment)
@@ -101,7 +101,7 @@ def open_existing_store(
     Without ``experiment``, only what is asked for by its id can be read. Raises :class:`MinibertError` when there
     is no such store or experiment.
     """
-    place = _find_place(uri, folder)
+    place = find_place(uri, folder)
     if place.database is not None and not place.database.exists():
         raise MinibertError(
             f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder "
@@ -119,12 +119,24 @@ def open_existing_store(
         return Store(client, found.experiment_id, place.address, place.folder, place.database)
 
 
+def unopened_store(place: "Place", experiment_id: str) -> Store:
+    """The store at a place that was looked at. MLflow is imported when its client is first asked for something."""
+    return Store(
+        PatientClient(Unopened(lambda: _mlflow_client(place))),
+        experiment_id,
+        place.address,
+        place.folder,
+        place.database,
+    )
+
+
 def store_address(uri: str | None, folder: Path | str) -> str:
     """The address that MLflow opens the store by."""
-    return _find_place(uri, folder).address
+    return find_place(uri, folder).address
 
 
-def _find_place(uri: str | None, folder: Path | str | None) -> _Place:
+def find_place(uri: str | None, folder: Path | str | None) -> Place:
+    """Where the store is. Raises :class:`MinibertError` for an empty address, and for one that names no file."""
     database = None
     if uri is not None and not urlparse(uri).scheme and (given_folder("tracking.uri", uri) / DATABASE).exists():
         uri, folder = None, uri
@@ -137,11 +149,11 @@ def _find_place(uri: str | None, folder: Path | str | None) -> _Place:
     if uri is None:
         database = (folder / DATABASE).resolve()
     elif database is None or "?" in uri:  # an address with options, such as ?timeout=5, stays as it is given
-        return _Place(uri, folder, database)
-    return _Place(sqlite_address(database), folder, database)
+        return Place(uri, folder, database)
+    return Place(sqlite_address(database), folder, database)
 
 
-def _open(place: _Place, experiment: str) -> Store:
+def _open(place: Place, experiment: str) -> Store:
     work = (place.database.parent if place.database else place.folder) / "work"
     lock = _lock(work, place.database, "store")
     client = _client(place, lock)
@@ -150,16 +162,21 @@ def _open(place: _Place, experiment: str) -> Store:
     return Store(client, experiment_id, place.address, place.folder, place.database)
 
 
-def _client(place: _Place, lock: FileLock | None = None) -> PatientClient:
+def _client(place: Place, lock: FileLock | None = None) -> PatientClient:
     """MLflow's client for a store. A missing database is made under ``lock``, where that is given."""
     _quieten()
-    from mlflow import MlflowClient
-
     if place.database is not None and lock is not None:
         prepare_database(place.database, place.artifacts, lock)
     elif place.database is not None:
         check_database(place.database)
-    return PatientClient(MlflowClient(tracking_uri=place.address))
+    return PatientClient(_mlflow_client(place))
+
+
+def _mlflow_client(place: Place):
+    _quieten()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=place.address)
 
 
 def _lock(work: Path, database: Path | None, name: str) -> FileLock:
@@ -229,7 +246,7 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _experiment_id(client: PatientClient, place: _Place, name: str) -> str:
+def _experiment_id(client: PatientClient, place: Place, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = None if is_server(place.address) else place.artifacts.as_uri()

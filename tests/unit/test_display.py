@@ -110,7 +110,7 @@ def test_one_line_says_what_came_of_a_run_with_a_hint_above_bigrams(monkeypatch,
     result = Result("0123abcd" * 4, "a [name]", "FINISHED", loss, 6.123, bigram, "/tmp/[b]/index.html")
     monkeypatch.setattr(display_module, "read_result", lambda store, run_id: result)
     store = SimpleNamespace(uri="sqlite:///x", experiment_id="1")
-    Display().end(SimpleNamespace(status="FINISHED", run_id=result.run_id, reason=None, store=store))
+    Display().end(SimpleNamespace(status="FINISHED", run_id=result.run_id, reason=None, store=store, result=None))
     first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("run 0123abcd finished")
     assert first.endswith("figures in /tmp/[b]/index.html")

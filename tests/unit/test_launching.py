@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from minibert.errors import MinibertError
@@ -63,10 +64,10 @@ def test_hydras_exit_code_is_passed_on(monkeypatch, code, expected):
 def test_the_workers_that_died_are_told_from_those_that_the_launcher_ends():
     died, ended = SimpleNamespace(pid=7, exitcode=-9), SimpleNamespace(pid=8, exitcode=None)
     with watched_workers() as workers:
-        text = launching.process_executor.get_exitcodes_terminated_worker({7: died, 8: ended})
+        text = process_executor.get_exitcodes_terminated_worker({7: died, 8: ended})
     assert "SIGKILL(-9)" in text
     assert workers == {7: "killed by SIGKILL (out of memory?)"}
-    assert launching.process_executor.get_exitcodes_terminated_worker.__module__.startswith("joblib")
+    assert process_executor.get_exitcodes_terminated_worker.__module__.startswith("joblib")
 
 
 def test_hydra_gets_its_words_and_the_arguments_of_the_process_stay(monkeypatch):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from minibert.diagnostics.plotting.series import place_names
 from minibert.errors import MinibertError
@@ -228,10 +227,16 @@ def compute_norm_frequency_correlation(vectors: np.ndarray, token_ids: np.ndarra
 
 def correlate_norms(norms: np.ndarray, frequencies: np.ndarray) -> float:
     """Spearman's ρ of norms (m,) with frequencies (m,), as :func:`compute_norm_frequency_correlation` takes it."""
-    ranks = rankdata(np.round(norms / (norms.mean() or 1), SAME_NORM)), rankdata(frequencies)
+    ranks = _ranks(np.round(norms / (norms.mean() or 1), SAME_NORM)), _ranks(frequencies)
     first, second = (rank - rank.mean() for rank in ranks)
     size = np.sqrt((first @ first) * (second @ second))
     return float(first @ second / size) if size else 0.0
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, equal values at the mean of theirs, as ``scipy.stats.rankdata`` gives them."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def compute_representation_geometry(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from minibert.diagnostics.landscape.directions import choose_parameters, display_name, indices_of
 from minibert.diagnostics.landscape.frozen_loss import FrozenLoss
@@ -110,6 +109,8 @@ def compute_top_eigenvalues(
         hessian = np.array(multiply(list(np.eye(size))))
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
     else:
+        from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
         # SciPy's stubs know neither the function LinearOperator(shape, matvec) nor a tolerance that is no integer.
         make_operator, find = cast(Any, LinearOperator), cast(Any, eigsh)
         operator = make_operator((size, size), matvec=lambda vector: multiply([vector])[0], dtype=np.float64)

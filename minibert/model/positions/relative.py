@@ -1,7 +1,6 @@
 """A vector for every distance, beside every key and every value."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from minibert.model.parameters import Block
 from minibert.model.positions.scheme import (
@@ -99,6 +98,8 @@ class SparseOrder:
     """Spreading and gathering for any distances: products with a sparse matrix of ones, and with its transpose."""
 
     def __init__(self, index: np.ndarray, batch: int, config):
+        from scipy.sparse import csr_array  # here, because most networks do without it
+
         distinct = 2 * config.position.distance + 1
         asking = index.shape[1]
         queries = batch * config.heads * asking

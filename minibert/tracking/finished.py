@@ -1,0 +1,77 @@
+"""A finished run, found in the SQLite file of a local store by reading alone.
+
+To import MLflow takes longer than everything else that is done for a run that was trained before. So some of its
+tables are read directly: ``experiments`` and ``runs``, with their tags, and ``latest_metrics``. Where anything is
+not as expected (another revision of the tables, an experiment that needs a change, a damaged file), nothing is
+found here, and MLflow is asked, whose answers and errors count.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from minibert.errors import MinibertError
+from minibert.tracking.databases import check_database, read_only
+from minibert.tracking.results import Result, make_result
+from minibert.tracking.status import Status
+from minibert.tracking.store import SHOWN, Store, find_place, unopened_store
+
+REVISIONS = ("dc11669786a5",)
+"""Revisions of MLflow's tables, as its Alembic migrations count them, that are read here: that of MLflow 3.17"""
+EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = ?"
+NEWEST_FINISHED = (
+    "SELECT runs.run_uuid, runs.name, runs.artifact_uri FROM runs "
+    "JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'minibert.config_hash' AND tags.value = ? "
+    "WHERE runs.experiment_id = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active' "
+    "ORDER BY runs.start_time DESC, runs.run_uuid LIMIT 1"
+)
+
+
+def look_up_finished(
+    uri: str | None, folder: Path | str, experiment: str, config_hash: str
+) -> tuple[Store, Result] | None:
+    """The newest FINISHED run of this configuration, and the store that it is in.
+
+    None if there is none, or if only MLflow can tell.
+    """
+    try:
+        place = find_place(uri, folder)
+        if place.database is None or not place.database.exists():
+            return None
+        check_database(place.database)
+        with closing(read_only(place.database)) as connection:
+            experiment_id = _experiment_id(connection, experiment)
+            row = experiment_id and connection.execute(NEWEST_FINISHED, (config_hash, experiment_id)).fetchone()
+            if not row:
+                return None
+            run_id, name, address = row
+            store = unopened_store(place, str(experiment_id))
+            return store, make_result(store, run_id, name, Status.FINISHED, _metrics(connection, run_id), address)
+    except (MinibertError, sqlite3.Error):
+        return None
+
+
+def _experiment_id(connection: sqlite3.Connection, name: str) -> int | None:
+    """The id of an experiment that can be used as it is."""
+    if connection.execute("SELECT version_num FROM alembic_version").fetchall() not in [
+        [(it,)] for it in REVISIONS
+    ]:
+        return None
+    found = connection.execute(EXPERIMENT, (name,)).fetchall()
+    if len(found) != 1:
+        return None
+    experiment_id, stage, location = found[0]
+    tags = {
+        key
+        for (key,) in connection.execute(
+            "SELECT key FROM experiment_tags WHERE experiment_id = ?", (experiment_id,)
+        )
+    }
+    usable = stage == "active" and not str(location).startswith("mlflow-artifacts:") and tags >= SHOWN.keys()
+    return experiment_id if usable else None
+
+
+def _metrics(connection: sqlite3.Connection, run_id: str) -> dict[str, float]:
+    """The last value of every metric."""
+    query = "SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid = ?"
+    return {key: float("nan") if is_nan else value for key, value, is_nan in connection.execute(query, (run_id,))}
