@@ -71,24 +71,21 @@ def relu(x, y, scratch):
     np.greater(x, 0, out=x)
 
 
-LOGIT_OF_NORMAL = (
-    7.97884941e-1,
-    3.63330845e-2,
-    -3.25948379e-5,
-    -5.53062590e-5,
-    3.96475776e-6,
-    -1.32264510e-7,
-    1.75620632e-9,
-)
-"""Coefficients in x² of P, with Φ(x) = (1 + tanh(x P(x²))) / 2 up to 3e-8: fitted by weighted least squares to
-½ log(Φ/(1-Φ)) / x on 0 < x < 5.6, the weights driven towards the smallest maximum error (Lawson's method)."""
+MILLS_SHIFT = 3.003126925
+MILLS = (0.311011917, 0.498099474, -0.192271147, 0.909680760, -0.273207094)
+"""(1 - Φ(a)) / φ(a) = k (m_1 + k (m_2 + ...)) with k = s / (a + s), for a ≥ 0; s the shift. Fitted for the
+smallest maximum error of 1 - Φ(a), 9e-8, by least squares whose weights are driven towards it (Lawson's method).
+The form is that of Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, 26.2.17."""
+SIGN = np.int32(-(2**31))
+"""The bit of a float32 number that holds its sign"""
 
 
 def gelu(x, y, scratch):
     """y = x Φ(x), slope = Φ(x) + x φ(x), with Φ and φ the normal distribution and its density.
 
-    In float64 Φ(x) = (1 + erf(x/√2)) / 2. In float32 it is (1 + tanh(x P(x²))) / 2 with a polynomial P, off by at
-    most 1e-7, which is the rounding of float32, and at a fifth of the time of an exact erf.
+    In float64 Φ(x) = (1 + erf(x/√2)) / 2. In float32, with q = φ(x) k (m_1 + k (m_2 + ...)) and k = s / (|x| + s),
+    it is ½ + sign(x) (½ - q), off by at most 1e-7, which is the rounding of float32. One exponential serves y and
+    slope: this takes 0.6 of the time of a tanh of a polynomial for Φ and an exponential for φ.
 
     Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
     """
@@ -99,24 +96,26 @@ def gelu(x, y, scratch):
         np.multiply(x, cumulative, out=y)
         np.add(cumulative, x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi), out=x)
         return
-    square, cumulative = scratch
+    k, density = scratch
     kind = x.dtype.type
-    *low, high = (kind(coefficient) for coefficient in LOGIT_OF_NORMAL)
-    np.multiply(x, x, out=square)
-    np.minimum(square, kind(400), out=square)  # far outside tanh is 1 anyway; P must not overflow there
-    np.multiply(square, high, out=cumulative)
-    for coefficient in low[:0:-1]:
-        cumulative += coefficient
-        cumulative *= square
-    cumulative += low[0]
-    cumulative *= x
-    np.tanh(cumulative, out=cumulative)
-    cumulative += 1
-    cumulative *= kind(0.5)
-    np.multiply(x, cumulative, out=y)
-    square *= kind(-0.5)
-    density = np.exp(square, out=square)
+    np.multiply(x, x, out=density)
+    density *= kind(-0.5)
+    np.exp(density, out=density)
     density *= kind(1 / np.sqrt(2 * np.pi))
+    np.abs(x, out=k)
+    k += kind(MILLS_SHIFT)
+    np.divide(kind(MILLS_SHIFT), k, out=k)
+    *others, last = (kind(coefficient) for coefficient in MILLS)
+    np.multiply(k, last, out=y)
+    for coefficient in reversed(others):
+        y += coefficient
+        y *= k
+    y *= density
+    half_less_q = np.subtract(kind(0.5), y, out=y).view(np.int32)
+    sign = np.bitwise_and(x.view(np.int32), SIGN, out=k.view(np.int32))
+    np.bitwise_xor(half_less_q, sign, out=sign)  # copysign, which takes more than twice as long
+    cumulative = np.add(k, kind(0.5), out=k)
+    np.multiply(x, cumulative, out=y)
     x *= density
     x += cumulative
 

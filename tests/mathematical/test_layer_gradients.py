@@ -165,6 +165,14 @@ def test_an_activation_of_more_than_one_block_has_the_slope_of_each_element():
     np.testing.assert_allclose(slope, (above - below) / (2 * step), atol=1e-8)
 
 
+def test_the_fast_gelu_of_float32_is_that_of_float64_up_to_rounding():
+    x = np.concatenate([np.linspace(-12, 12, 20001), [0.0, -0.0, 1e-30, -1e-30, 40.0, -40.0]])
+    exact, exact_slope = activation(x.copy(), "gelu")
+    fast, slope = activation(x.astype(np.float32), "gelu")
+    np.testing.assert_allclose(fast, exact, rtol=2e-7, atol=4e-7)
+    np.testing.assert_allclose(slope, exact_slope, rtol=0, atol=4e-7)
+
+
 def test_dropout():
     x = normal(3, 4)
     mask = np.where(np.random.default_rng(0).random((3, 4)) < 0.5, 0.0, 2.0)
