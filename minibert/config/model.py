@@ -26,12 +26,30 @@ class ModelConfig:
     """Rate on the attention weights, rounded to 1/256."""
     attention: str = choice("softmax", "softmax", "gated")
     """``gated``: a sigmoid gate for each head on what attention gives."""
+    attention_window: int | None = number(None, at_least=1, at_most=2_097_152)
+    """In local layers a position sees those at most half of this away; null: every layer is global."""
+    global_every: int = number(3, at_least=0, at_most=1000, only_with={"attention_window": True})
+    """Every how many layers, from the first on, one is global; 0: none is."""
     qk_norm: bool = False
     """Normalise every head's queries and keys."""
     norm: str = choice("pre", "pre", "post")
     """Where norms stand: before each branch, or after each sum."""
     norm_kind: str = choice("layer_norm", "layer_norm", "rms_norm")
     norm_epsilon: float = number(1e-12, above=0)
+    embedding_norm: bool = setting(False, only_with={"norm": ("pre",)})
+    """Normalise the embeddings, as networks with ``norm: post`` always do."""
+    first_attention_norm: bool = setting(True, only_with={"norm": ("pre",)})
+    """Whether the attention of the first layer, too, has a norm before it."""
+    attention_bias: bool = True
+    """Biases of queries, keys, values and of attention's output."""
+    feed_forward_bias: bool = True
+    norm_bias: bool = setting(True, only_with={"norm_kind": ("layer_norm",)})
+    head_bias: bool = True
+    """The bias of the MLM head's transform."""
+    decoder_bias: bool = True
+    """The bias on the scores over the vocabulary."""
+    tie_word_embeddings: bool = True
+    """Score with the token embeddings; false: with weights of their own."""
     activation: str = choice("gelu", "relu", "gelu", "gelu_tanh", "swiglu", "geglu")
     match_feed_forward: bool = setting(False, only_with={"activation": ("swiglu", "geglu")})
     """``swiglu`` and ``geglu`` have a third matrix: shrink the inner size, so that there are as many parameters as
@@ -44,7 +62,8 @@ class ModelConfig:
     init_gain: float = number(1.0, above=0)
     """A factor on all matrices of layers and head."""
     output_bias: str = choice("unigram", "unigram", "zero")
-    """What the MLM output bias starts at: log unigram frequencies of the training split, or zero."""
+    """What the bias on the scores starts at, where there is one: log unigram frequencies of the training split, or
+    zero."""
     auxiliary_heads: list[str] = field(default_factory=list)
     """Heads beside the MLM head. A run has those that its ``objective`` asks for: they are not to be set."""
     dtype: str = choice("float32", "float32", "float64")

@@ -88,11 +88,18 @@ class RopeConfig(PositionConfig):
     name: str = choice("rope")
     base: float = number(10000.0, above=1)
     """The slowest pair of entries turns by about 1/base a position; the fastest, always by 1."""
+    local_base: float | None = number(None, above=1)
+    """The base in local layers (``model.attention_window``); null: that of all."""
     fraction: float = number(1.0, above=0, at_most=1)
     """Share of a head's entries that turn."""
 
     def problems(self, model: "ModelConfig") -> Iterator[str]:
         head_size = model.hidden_size // model.heads
+        if self.local_base is not None and model.attention_window is None:
+            yield (
+                f"model.position.local_base={self.local_base}: without model.attention_window every layer "
+                "is global. Allowed: attention=local, or no local_base."
+            )
         if head_size % 2:
             yield (
                 f"position=rope: turns pairs of a head's entries, and model.hidden_size={model.hidden_size} / "

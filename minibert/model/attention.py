@@ -11,7 +11,7 @@ from minibert.config import ModelConfig
 from minibert.model.gating import gate_blocks, gate_heads, gate_heads_backward
 from minibert.model.norms import RMSNormCache, rms_norm, rms_norm_backward
 from minibert.model.ops import dropout, linear, linear_backward, softmax, softmax_backward
-from minibert.model.parameters import Block
+from minibert.model.parameters import Block, linear_blocks
 from minibert.model.positions import NOWHERE, Places, PositionScheme
 from minibert.model.projections import (
     empty_projections,
@@ -62,8 +62,7 @@ def attention_blocks(prefix: str, config: ModelConfig, position: PositionScheme)
     normalised = ("query", "key") if config.qk_norm else ()
     return [
         *projection_blocks(prefix, config),
-        Block(f"{prefix}.output.weight", (size, size)),
-        Block(f"{prefix}.output.bias", (size,)),
+        *linear_blocks(f"{prefix}.output", size, size, config.attention_bias),
         *gate_blocks(prefix, config),
         *(Block(f"{prefix}.{name}_norm.gain", (size // config.heads,)) for name in normalised),
         *position.layer_blocks(prefix, config),
@@ -134,7 +133,7 @@ def attention(
     weights_by_distance = places.add_to_context(context.transpose(0, 2, 1, 3), dropped, prefix, params)
     context = context.reshape(batch * asking, heads * head_size)
     gated_context, gate = gate_heads(context, query_input, prefix, params, config, work)
-    y, _ = linear(gated_context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"], work)
+    y, _ = linear(gated_context, params[f"{prefix}.output.weight"], params.get(f"{prefix}.output.bias"), work)
     return y, AttentionCache(
         x,
         rows,

@@ -29,6 +29,7 @@ from minibert.model.passes import (
 )
 from minibert.model.positions import build_positions
 from minibert.model.pretrained import load_pretrained, save_pretrained
+from minibert.model.windows import is_local, windowed
 from minibert.model.workspace import NEW_ARRAYS
 
 __all__ = ["IGNORED", "ForwardCache", "MiniBERT"]
@@ -56,7 +57,7 @@ class MiniBERT:
         blocks += auxiliary_head_blocks(config)
         self.params = Parameters(Layout(blocks), config.dtype)
         initialize(self.params, config, seed)
-        if log_frequencies is not None and config.output_bias == "unigram":
+        if log_frequencies is not None and config.decoder_bias and config.output_bias == "unigram":
             self.params["mlm_head.bias"] = log_frequencies
 
     @classmethod
@@ -114,6 +115,12 @@ class MiniBERT:
         batch, tokens = inputs.ids.shape
         bias = attention_bias(inputs.mask, config.dtype)
         places = self.position.places(inputs.positions, batch, tokens, bias, params)
+        seen = [(bias, places)] * config.layers
+        if config.attention_window is not None:
+            mask = windowed(inputs.mask, inputs.positions, tokens, bias, config)
+            turned = self.position.local_places(places, inputs.positions, tokens)
+            local = attention_bias(mask, config.dtype), turned
+            seen = [local if is_local(index, config) else seen[index] for index in range(config.layers)]
         selection = selection.checked((batch, tokens))
         rows, chosen = None, selection.read
         if chosen is not None and not selection.everywhere:
@@ -121,7 +128,7 @@ class MiniBERT:
 
         x, embeddings_cache = embeddings(inputs, params, config, self.position, how.masks, work)
         hidden_states, layers = [x.reshape(batch, tokens, -1)], []
-        for index in range(config.layers):
+        for index, (bias, places) in enumerate(seen):
             asking = rows if index == config.layers - 1 else None
             compute = partial(layer, x, batch, f"layers.{index}", params, config, bias, asking, places=places)
             if how.checkpoint_activations:

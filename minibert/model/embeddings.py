@@ -21,7 +21,7 @@ class EmbeddingsCache(NamedTuple):
     position_ids: np.ndarray | None
     """(B, T); None where they are 0 to T - 1 in every row"""
     norm: NormCache | None
-    """None in pre-norm networks"""
+    """None where the sum is not normalised"""
     dropout: np.ndarray | None
     """(B, T, D) mask"""
 
@@ -31,15 +31,22 @@ def embeddings_blocks(config: ModelConfig, position) -> list[Block]:
     blocks = [Block("embeddings.token.weight", (config.vocab_size, size)), *position.blocks(config)]
     if config.segments:
         blocks.append(Block("embeddings.segment.weight", (config.segments, size)))
-    if config.norm == "post":
+    if has_embedding_norm(config):
         blocks += norm_blocks("embeddings.norm", config)
     return blocks
+
+
+def has_embedding_norm(config: ModelConfig) -> bool:
+    return config.norm == "post" or config.embedding_norm
 
 
 def embeddings(inputs: Inputs, params, config: ModelConfig, position, masks=None, work=NEW_ARRAYS):
     """x = dropout(norm(E[ids] + P + S[segments])).    ids (B, T) -> x (N, D)
 
-    In post-norm networks the sum is normalised, as every later one is; in pre-norm networks it is not.
+    In post-norm networks the sum is normalised, as every later one is. In pre-norm networks it is not, unless
+    ``model.embedding_norm`` says so, as in ESM-1b and in ModernBERT. ModernBERT's first attention has no norm of
+    its own then (``model.first_attention_norm``): what it reads is normalised already. Rives et al., PNAS 2021;
+    Warner et al., "Smarter, Better, Faster, Longer", 2024.
     """
     input_ids, segment_ids, position_ids = inputs.ids, inputs.segments, inputs.positions
     batch, tokens = input_ids.shape
@@ -55,7 +62,7 @@ def embeddings(inputs: Inputs, params, config: ModelConfig, position, masks=None
     elif segment_ids is not None:
         raise MinibertError("segment_ids were given to a model without segment embeddings: set model.segments=2.")
     x, norm_cache = x.reshape(batch * tokens, -1), None
-    if config.norm == "post":
+    if has_embedding_norm(config):
         x, norm_cache = norm(x, "embeddings.norm", params, config, work)
     mask = masks and masks.draw(config.dropout, (batch, tokens, x.shape[1]), x.dtype, work)
     dropout(x.reshape(batch, tokens, -1), mask)

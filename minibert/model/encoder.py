@@ -21,7 +21,8 @@ from minibert.model.workspace import NEW_ARRAYS
 
 class LayerCache(NamedTuple):
     attention: AttentionCache
-    attention_norm: NormCache
+    attention_norm: Any
+    """A :data:`NormCache`; None where the first attention reads the embeddings as they are"""
     attention_dropout: np.ndarray | None
     """(B·R, D) mask on the branch"""
     feed_forward: FeedForwardCache
@@ -34,7 +35,9 @@ def encoder_blocks(config: ModelConfig, position: PositionScheme) -> list[Block]
     blocks = []
     for index in range(config.layers):
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
-        blocks += attention_blocks(attend, config, position) + norm_blocks(f"{attend}.norm", config)
+        blocks += attention_blocks(attend, config, position)
+        if index or config.norm == "post" or config.first_attention_norm:
+            blocks += norm_blocks(f"{attend}.norm", config)
         blocks += feed_forward_blocks(feed, config) + norm_blocks(f"{feed}.norm", config)
     return blocks + (norm_blocks("final_norm", config) if config.norm == "pre" else [])
 
@@ -63,7 +66,7 @@ def layer(
     feed_forward_norm: Any = None
 
     branch = x
-    if pre:
+    if pre and f"{attend}.norm.gain" in params:
         branch, attention_norm = norm(x, f"{attend}.norm", params, config, work)
     y, attention_cache = attention(branch, batch, attend, params, config, bias, rows, masks, work, places)
     attention_dropout = _drop(y, batch, len(x) // batch, rows, masks, config.dropout, work)
@@ -110,7 +113,7 @@ def layer_backward(dz, cache: LayerCache, batch, prefix, params, config: ModelCo
         dy = norm_backward(dy, cache.attention_norm, f"{attend}.norm", params, grads, work)
     dbranch = _undrop(dy, cache.attention_dropout, work)
     dbranch = attention_backward(dbranch, cache.attention, batch, attend, params, grads, work)
-    if pre:
+    if pre and cache.attention_norm is not None:
         dbranch = norm_backward(dbranch, cache.attention_norm, f"{attend}.norm", params, grads, work)
     if cache.attention.rows is None:
         dbranch += dy

@@ -6,7 +6,7 @@ import numpy as np
 
 from minibert.config import ModelConfig
 from minibert.model.ops import activation, activation_backward, linear, linear_backward
-from minibert.model.parameters import Block
+from minibert.model.parameters import Block, linear_blocks
 from minibert.model.workspace import NEW_ARRAYS
 
 GATED = {"swiglu": "silu", "geglu": "gelu"}
@@ -27,14 +27,11 @@ class FeedForwardCache(NamedTuple):
 
 
 def feed_forward_blocks(prefix: str, config: ModelConfig) -> list[Block]:
-    hidden, inner = config.hidden_size, inner_size(config)
-    gate = [Block(f"{prefix}.gate.weight", (hidden, inner)), Block(f"{prefix}.gate.bias", (inner,))]
+    hidden, inner, bias = config.hidden_size, inner_size(config), config.feed_forward_bias
     return [
-        *(gate if config.activation in GATED else []),
-        Block(f"{prefix}.in.weight", (hidden, inner)),
-        Block(f"{prefix}.in.bias", (inner,)),
-        Block(f"{prefix}.out.weight", (inner, hidden)),
-        Block(f"{prefix}.out.bias", (hidden,)),
+        *(linear_blocks(f"{prefix}.gate", hidden, inner, bias) if config.activation in GATED else []),
+        *linear_blocks(f"{prefix}.in", hidden, inner, bias),
+        *linear_blocks(f"{prefix}.out", inner, hidden, bias),
     ]
 
 
@@ -57,18 +54,19 @@ def head_activation(config: ModelConfig) -> str:
 def feed_forward(x, prefix, params, config: ModelConfig, work=NEW_ARRAYS):
     """y = f(x W_in + b_in) W_out + b_out; gated, y = (f(x W_gate + b_gate) · (x W_in + b_in)) W_out + b_out.
 
-    x (N, D) -> y (N, D).  Gated: Shazeer, "GLU Variants Improve Transformer", 2020, who leaves the biases out.
+    x (N, D) -> y (N, D).  Gated: Shazeer, "GLU Variants Improve Transformer", 2020, who leaves the biases
+    out, as ``model.feed_forward_bias=false`` does.
     """
-    inner, _ = linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"], work)
+    inner, _ = linear(x, params[f"{prefix}.in.weight"], params.get(f"{prefix}.in.bias"), work)
     gate = value = None
     if config.activation in GATED:
-        pre_gate, _ = linear(x, params[f"{prefix}.gate.weight"], params[f"{prefix}.gate.bias"], work)
+        pre_gate, _ = linear(x, params[f"{prefix}.gate.weight"], params.get(f"{prefix}.gate.bias"), work)
         gate, slope = activation(pre_gate, GATED[config.activation], work)
         value = inner
         active = np.multiply(gate, value, out=work.empty(value.shape, value.dtype))
     else:
         active, slope = activation(inner, config.activation, work)
-    y, _ = linear(active, params[f"{prefix}.out.weight"], params[f"{prefix}.out.bias"], work)
+    y, _ = linear(active, params[f"{prefix}.out.weight"], params.get(f"{prefix}.out.bias"), work)
     return y, FeedForwardCache(x, active, slope, gate, value)
 
 

@@ -8,7 +8,7 @@ from minibert.config import ModelConfig
 from minibert.model.feed_forward import head_activation
 from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
 from minibert.model.ops import activation, activation_backward, column_sums, linear, linear_backward
-from minibert.model.parameters import Block
+from minibert.model.parameters import Block, linear_blocks
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -19,16 +19,16 @@ class HeadCache(NamedTuple):
     """(P, D): slope of the activation"""
     norm: NormCache
     transformed: np.ndarray
-    """(P, D): what is compared with the token embeddings"""
+    """(P, D): what is compared with the token embeddings, or with output weights of their own"""
 
 
 def mlm_head_blocks(config: ModelConfig) -> list[Block]:
     size = config.hidden_size
     return [
-        Block("mlm_head.transform.weight", (size, size)),
-        Block("mlm_head.transform.bias", (size,)),
+        *linear_blocks("mlm_head.transform", size, size, config.head_bias),
         *norm_blocks("mlm_head.norm", config),
-        Block("mlm_head.bias", (config.vocab_size,)),
+        *([] if config.tie_word_embeddings else [Block("mlm_head.weight", (size, config.vocab_size))]),
+        *([Block("mlm_head.bias", (config.vocab_size,))] if config.decoder_bias else []),
     ]
 
 
@@ -43,24 +43,35 @@ def predicted_rows(predicted):
     return rows, np.take_along_axis(predicted, rows, axis=1)
 
 
+def output_weight(params):
+    """(D, V): U, or the transpose of the token embeddings where these are used for both"""
+    return params["mlm_head.weight"] if "mlm_head.weight" in params else params["embeddings.token.weight"].T
+
+
 def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS):
     """logits = norm(f(x W + b)) Eᵀ + c, E the token embeddings: the output weights are tied to them.
 
-    x (P, D) -> logits (P, V).  Devlin et al., 2019; tying: Press and Wolf, EACL 2017.
+    Untied, logits = norm(f(x W + b)) U + c with U (D, V), ``mlm_head.weight``, a matrix of its own.
+
+    x (P, D) -> logits (P, V).  Devlin et al., 2019; tied: Press and Wolf, EACL 2017; untied: Chung et al.,
+    "Rethinking Embedding Coupling in Pre-trained Language Models", ICLR 2021.
     """
-    hidden, _ = linear(x, params["mlm_head.transform.weight"], params["mlm_head.transform.bias"], work)
+    hidden, _ = linear(x, params["mlm_head.transform.weight"], params.get("mlm_head.transform.bias"), work)
     active, slope = activation(hidden, head_activation(config), work)
     transformed, norm_cache = norm(active, "mlm_head.norm", params, config, work)
-    logits, _ = linear(transformed, params["embeddings.token.weight"].T, params["mlm_head.bias"], work)
+    logits, _ = linear(transformed, output_weight(params), params.get("mlm_head.bias"), work)
     return logits, HeadCache(x, slope, norm_cache, transformed)
 
 
 def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS):
-    """dE += dlogitsᵀ h, dc += Σ dlogits, and back through norm, activation and transform"""
-    grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)
-    grads.add("mlm_head.bias", column_sums(dlogits))
-    table = params["embeddings.token.weight"]
-    dx = np.matmul(dlogits, table, out=work.empty(cache.transformed.shape, dlogits.dtype))
+    """dE += dlogitsᵀ h, or dU += hᵀ dlogits; dc += Σ dlogits, and back through norm, activation and transform"""
+    if "mlm_head.weight" in params:
+        grads.add_product("mlm_head.weight", cache.transformed.T, dlogits)
+    else:
+        grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)
+    if "mlm_head.bias" in params:
+        grads.add("mlm_head.bias", column_sums(dlogits))
+    dx = np.matmul(dlogits, output_weight(params).T, out=work.empty(cache.transformed.shape, dlogits.dtype))
     dx = norm_backward(dx, cache.norm, "mlm_head.norm", params, grads, work)
     dx = activation_backward(dx, cache.slope)
     return linear_backward(dx, cache.input, "mlm_head.transform", params, grads, work)

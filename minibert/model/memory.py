@@ -36,6 +36,7 @@ def count_parameters(config: ModelConfig) -> int:
     layer = 4 * hidden**2 + matrices * hidden * inner
     if isinstance(config.position, RelativeConfig):
         layer += (2 * config.position.distance + 1) * (hidden // config.heads) * 2
+    tables += 0 if config.tie_word_embeddings else config.vocab_size
     return tables * hidden + config.layers * layer + hidden**2 + config.vocab_size
 
 

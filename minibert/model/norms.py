@@ -33,6 +33,8 @@ NormCache = LayerNormCache | RMSNormCache
 def layer_norm(x, gain, bias, epsilon, work=NEW_ARRAYS):
     """y = x̂ · g + b with x̂ = (x - mean(x)) / sqrt(var(x) + ε), over the last axis.    (N, D) -> (N, D)
 
+    Where the bias is None, y = x̂ · g: the next matrix's own bias could take its place.
+
     Ba, Kiros and Hinton, "Layer Normalization", 2016.
     """
     size = x.shape[1]
@@ -42,20 +44,23 @@ def layer_norm(x, gain, bias, epsilon, work=NEW_ARRAYS):
     inverse_deviation = (1 / np.sqrt(variance + x.dtype.type(epsilon)))[:, None]
     normalized *= inverse_deviation
     y = np.multiply(normalized, gain, out=work.empty(x.shape, x.dtype))
-    y += bias
+    if bias is not None:
+        y += bias
     return y, LayerNormCache(normalized, inverse_deviation)
 
 
 def layer_norm_backward(dy, cache, gain, grads, gain_name, bias_name, work=NEW_ARRAYS):
     """dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / σ with dx̂ = dy · g;  dg += Σₙ dy · x̂, db += Σₙ dy
 
-    The gain stands inside both means: a version with the gain outside is right only while all gains are 1.
+    Without a bias, ``bias_name`` is None. The gain stands inside both means: a version with the gain outside is
+    right only while all gains are 1.
     """
     normalized, inverse_deviation = cache
     size = dy.shape[1]
     product = np.multiply(dy, normalized, out=work.empty(dy.shape, dy.dtype))
     grads.add(gain_name, column_sums(product))
-    grads.add(bias_name, column_sums(dy))
+    if bias_name is not None:
+        grads.add(bias_name, column_sums(dy))
     mean_dx_hat = dy @ (gain / size)
     mean_product = product @ (gain / size)
     dx = np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))
@@ -95,15 +100,15 @@ def rms_norm_backward(dy, cache, gain, grads, gain_name, work=NEW_ARRAYS):
 
 def norm_blocks(name: str, config: ModelConfig) -> list[Block]:
     """The parameters of the network's kind of norm."""
-    gain = [Block(f"{name}.gain", (config.hidden_size,))]
-    return gain if config.norm_kind == "rms_norm" else [*gain, Block(f"{name}.bias", (config.hidden_size,))]
+    gain, bias = (Block(f"{name}.{part}", (config.hidden_size,)) for part in ("gain", "bias"))
+    return [gain, bias] if config.norm_kind == "layer_norm" and config.norm_bias else [gain]
 
 
 def norm(x, name: str, params, config: ModelConfig, work=NEW_ARRAYS):
     """The network's kind of norm, with the parameters ``name``.    (N, D) -> (N, D)"""
     if config.norm_kind == "rms_norm":
         return rms_norm(x, params[f"{name}.gain"], config.norm_epsilon, work)
-    return layer_norm(x, params[f"{name}.gain"], params[f"{name}.bias"], config.norm_epsilon, work)
+    return layer_norm(x, params[f"{name}.gain"], params.get(f"{name}.bias"), config.norm_epsilon, work)
 
 
 def norm_backward(dx, cache: NormCache, name: str, params, grads, work=NEW_ARRAYS):
@@ -111,4 +116,5 @@ def norm_backward(dx, cache: NormCache, name: str, params, grads, work=NEW_ARRAY
     gain, gain_name = params[f"{name}.gain"], f"{name}.gain"
     if isinstance(cache, RMSNormCache):
         return rms_norm_backward(dx, cache, gain, grads, gain_name, work)
-    return layer_norm_backward(dx, cache, gain, grads, gain_name, f"{name}.bias", work)
+    bias_name = f"{name}.bias" if f"{name}.bias" in params else None
+    return layer_norm_backward(dx, cache, gain, grads, gain_name, bias_name, work)

@@ -15,16 +15,18 @@ but every pass hands the interpreter lock from lane to lane: with two lanes, 163
 
 
 def linear(x, weight, bias, work=NEW_ARRAYS):
-    """y = x W + b.    x (N, in), W (in, out), b (out,) -> y (N, out)"""
+    """y = x W + b, or y = x W where the bias is None.    x (N, in), W (in, out), b (out,) -> y (N, out)"""
     y = np.matmul(x, weight, out=work.empty((len(x), weight.shape[1]), x.dtype))
-    y += bias
+    if bias is not None:
+        y += bias
     return y, x
 
 
 def linear_backward(dy, x, name, params, grads, work=NEW_ARRAYS):
     """dx = dy Wᵀ, dW += xᵀ dy, db += Σₙ dy, with W and b the parameters ``<name>.weight`` and ``<name>.bias``"""
     grads.add_product(f"{name}.weight", x.T, dy)
-    grads.add(f"{name}.bias", column_sums(dy))
+    if f"{name}.bias" in params:
+        grads.add(f"{name}.bias", column_sums(dy))
     return np.matmul(dy, params[f"{name}.weight"].T, out=work.empty(x.shape, x.dtype))
 
 

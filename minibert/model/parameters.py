@@ -26,6 +26,14 @@ class Block:
         return self.parts or (self.name,)
 
 
+def linear_blocks(
+    name: str, inputs: int, outputs: int, bias: bool = True, parts: tuple[str, ...] = ()
+) -> list[Block]:
+    """The parameters of y = x W + b, or of y = x W; ``parts`` are the names that share them side by side."""
+    weight = Block(f"{name}.weight", (inputs, outputs), tuple(f"{part}.weight" for part in parts))
+    return [weight, Block(f"{name}.bias", (outputs,), tuple(f"{part}.bias" for part in parts))][: 1 + bias]
+
+
 class Layout:
     """Where each name stands in the vector: the same for parameters, gradients and optimizer state."""
 

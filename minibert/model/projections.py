@@ -10,7 +10,7 @@ import numpy as np
 
 from minibert.config import ModelConfig
 from minibert.model.ops import column_sums, linear, linear_backward
-from minibert.model.parameters import Block
+from minibert.model.parameters import Block, linear_blocks
 from minibert.model.workspace import NEW_ARRAYS
 
 THREE = ("query", "key", "value")
@@ -30,11 +30,8 @@ class Projections(NamedTuple):
 
 
 def projection_blocks(prefix: str, config: ModelConfig) -> list[Block]:
-    size, joint = config.hidden_size, f"{prefix}.query_key_value"
-    return [
-        Block(f"{joint}.weight", (size, 3 * size), tuple(f"{prefix}.{name}.weight" for name in THREE)),
-        Block(f"{joint}.bias", (3 * size,), tuple(f"{prefix}.{name}.bias" for name in THREE)),
-    ]
+    size, parts = config.hidden_size, tuple(f"{prefix}.{name}" for name in THREE)
+    return linear_blocks(f"{prefix}.query_key_value", size, 3 * size, config.attention_bias, parts)
 
 
 def project(x, query_input, batch, rows, prefix, params, config: ModelConfig, work=NEW_ARRAYS) -> Projections:
@@ -42,13 +39,13 @@ def project(x, query_input, batch, rows, prefix, params, config: ModelConfig, wo
 
     x (B·T, D), query_input (B·R, D), rows (B, R) or None where all ask and query_input is x.
     """
-    weight, bias = params[f"{prefix}.query_key_value.weight"], params[f"{prefix}.query_key_value.bias"]
+    weight, bias = params[f"{prefix}.query_key_value.weight"], params.get(f"{prefix}.query_key_value.bias")
     if rows is None:
         arrays = (linear(x, weight, bias, work)[0],)
     else:
         size = config.hidden_size
-        query, _ = linear(query_input, params[f"{prefix}.query.weight"], params[f"{prefix}.query.bias"], work)
-        key_value, _ = linear(x, weight[:, size:], bias[size:], work)
+        query, _ = linear(query_input, weight[:, :size], None if bias is None else bias[:size], work)
+        key_value, _ = linear(x, weight[:, size:], None if bias is None else bias[size:], work)
         arrays = (query, key_value)
     return _by_head(arrays, batch, config.heads)
 
@@ -80,7 +77,8 @@ def project_backward(
     size = dquery.shape[1]
     for name, dvectors in (("key", dkey_value[:, :size]), ("value", dkey_value[:, size:])):
         grads.add_product(f"{prefix}.{name}.weight", x.T, dvectors)
-        grads.add(f"{prefix}.{name}.bias", column_sums(dvectors))
+        if f"{prefix}.{name}.bias" in params:
+            grads.add(f"{prefix}.{name}.bias", column_sums(dvectors))
     dx = np.matmul(dkey_value, params[f"{joint}.weight"][:, size:].T, out=work.empty(x.shape, x.dtype))
     dquery_input = linear_backward(dquery, query_input, f"{prefix}.query", params, grads, work)
     if dquery_more is not None:

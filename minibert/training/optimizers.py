@@ -87,7 +87,7 @@ def muon(config: MuonConfig) -> Chain:
 
 def is_hidden_matrix(name: str, parameter: np.ndarray) -> bool:
     """Whether a parameter maps hidden states to hidden states, as neither tables to look up nor classifiers do."""
-    is_classifier = name.endswith("_head.out.weight")
+    is_classifier = name.endswith("_head.out.weight") or name == "mlm_head.weight"
     return name.endswith(".weight") and parameter.ndim == 2 and not (is_table(name) or is_classifier)
 
 

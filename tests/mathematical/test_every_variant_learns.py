@@ -81,6 +81,12 @@ VARIANTS = {
     **{name: model(activation=name) for name in ("relu", "gelu_tanh", "swiglu", "geglu")},
     "post": model(norm="post"),
     "pre_rms": model(norm_kind="rms_norm"),
+    "pre_embeddings": model(embedding_norm=True, first_attention_norm=False),
+    "biases_none": model(
+        attention_bias=False, feed_forward_bias=False, norm_bias=False, head_bias=False, decoder_bias=False
+    ),
+    "untied": model(tie_word_embeddings=False),
+    "local": model(attention_window=4, global_every=2, position=RopeConfig(local_base=100.0)),
     "post_rms": model(norm="post", norm_kind="rms_norm"),
     **{name: model(init=name) for name in ("xavier", "kaiming", "orthogonal", "small", "zero_residual")},
     **{

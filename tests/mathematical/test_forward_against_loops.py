@@ -34,6 +34,7 @@ def add(x, y):
 def loop_layer_norm(x, gain, bias, epsilon):
     mean = sum(x) / len(x)
     variance = sum((value - mean) ** 2 for value in x) / len(x)
+    bias = [0.0] * len(x) if bias is None else bias
     return [(x[d] - mean) / math.sqrt(variance + epsilon) * gain[d] + bias[d] for d in range(len(x))]
 
 
@@ -47,6 +48,7 @@ def loop_sigmoid(x):
 
 
 def loop_linear(x, weight, bias):
+    bias = [0.0] * weight.shape[1] if bias is None else bias
     return [sum(x[d] * weight[d, e] for d in range(len(x))) + bias[e] for e in range(len(bias))]
 
 
@@ -63,8 +65,11 @@ def loop_activation(name, x):
 class LoopOrder:
     """What a position scheme changes, for one vector or one pair of positions at a time."""
 
-    def __init__(self, position, params, heads):
+    def __init__(self, position, params, heads, local=False):
         self.position, self.params, self.heads = position, params, heads
+        self.base = getattr(position, "base", None)
+        if local and getattr(position, "local_base", None) is not None:
+            self.base = position.local_base
 
     def turned(self, vector, i):
         """One head's query or key at position i: entries 2p and 2p + 1 turn by the angle i · base^(-p / pairs)."""
@@ -72,7 +77,7 @@ class LoopOrder:
             return vector
         turned, pairs = list(vector), int(len(vector) * self.position.fraction) // 2
         for p in range(pairs):
-            angle = i * self.position.base ** (-p / pairs)
+            angle = i * self.base ** (-p / pairs)
             a, b = vector[2 * p], vector[2 * p + 1]
             turned[2 * p] = a * math.cos(angle) - b * math.sin(angle)
             turned[2 * p + 1] = a * math.sin(angle) + b * math.cos(angle)
@@ -107,7 +112,7 @@ class LoopOrder:
 def loop_attention(sequence, may_look, prefix, params, config, order):
     """One sequence, a list of vectors. Position i averages the values of the j that it may look at."""
     query, key, value = (
-        [loop_linear(x, params[f"{prefix}.{name}.weight"], params[f"{prefix}.{name}.bias"]) for x in sequence]
+        [loop_linear(x, params[f"{prefix}.{name}.weight"], params.get(f"{prefix}.{name}.bias")) for x in sequence]
         for name in ("query", "key", "value")
     )
     heads, head_size = config.heads, config.hidden_size // config.heads
@@ -137,18 +142,19 @@ def loop_attention(sequence, may_look, prefix, params, config, order):
                 gate = loop_sigmoid(loop_linear(sequence[i], gate_weight, gate_bias)[h])
             for d in range(head_size):
                 context.append(gate * sum(exponentials[j] / total * values[j][d] for j in exponentials))
-        attended.append(loop_linear(context, params[f"{prefix}.output.weight"], params[f"{prefix}.output.bias"]))
+        weight, bias = params[f"{prefix}.output.weight"], params.get(f"{prefix}.output.bias")
+        attended.append(loop_linear(context, weight, bias))
     return attended
 
 
 def loop_feed_forward(x, prefix, params, activation_name):
-    inner = loop_linear(x, params[f"{prefix}.in.weight"], params[f"{prefix}.in.bias"])
+    inner = loop_linear(x, params[f"{prefix}.in.weight"], params.get(f"{prefix}.in.bias"))
     if activation_name in ("swiglu", "geglu"):
-        gate = loop_linear(x, params[f"{prefix}.gate.weight"], params[f"{prefix}.gate.bias"])
+        gate = loop_linear(x, params[f"{prefix}.gate.weight"], params.get(f"{prefix}.gate.bias"))
         active = [loop_activation(activation_name, gate[f]) * inner[f] for f in range(len(inner))]
     else:
         active = [loop_activation(activation_name, value) for value in inner]
-    return loop_linear(active, params[f"{prefix}.out.weight"], params[f"{prefix}.out.bias"])
+    return loop_linear(active, params[f"{prefix}.out.weight"], params.get(f"{prefix}.out.bias"))
 
 
 def loop_model(input_ids, segment_ids, may_look, params, config):
@@ -157,16 +163,16 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     def norm(x, name):
         if config.norm_kind == "rms_norm":
             return loop_rms_norm(x, params[f"{name}.gain"], config.norm_epsilon)
-        return loop_layer_norm(x, params[f"{name}.gain"], params[f"{name}.bias"], config.norm_epsilon)
+        return loop_layer_norm(x, params[f"{name}.gain"], params.get(f"{name}.bias"), config.norm_epsilon)
 
     def residual_block(sequence, branch, name):
         if config.norm == "pre":
-            changes = branch([norm(x, name) for x in sequence])
+            bare = name == "layers.0.attention.norm" and not config.first_attention_norm
+            changes = branch([x if bare else norm(x, name) for x in sequence])
             return [add(x, change) for x, change in zip(sequence, changes, strict=True)]
         return [norm(add(x, change), name) for x, change in zip(sequence, branch(sequence), strict=True)]
 
     token, segment = (params[f"embeddings.{name}.weight"] for name in ("token", "segment"))
-    order = LoopOrder(config.position, params, config.heads)
     sequence = []
     for t in range(len(input_ids)):
         summed = add(token[input_ids[t]], segment[segment_ids[t]])
@@ -177,12 +183,19 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
             angles = [t / 10000 ** (2 * (d // 2) / size) for d in range(size)]
             waves = [math.cos(angle) if d % 2 else math.sin(angle) for d, angle in enumerate(angles)]
             summed = add(summed, [config.init_scale * wave for wave in waves])
-        sequence.append(norm(summed, "embeddings.norm") if config.norm == "post" else summed)
+        normed = config.norm == "post" or config.embedding_norm
+        sequence.append(norm(summed, "embeddings.norm") if normed else summed)
     for index in range(config.layers):
+        local = config.attention_window is not None and (config.global_every == 0 or index % config.global_every)
+        order, allowed = LoopOrder(config.position, params, config.heads, local), may_look.copy()
+        for i in range(len(sequence)):
+            for j in range(len(sequence)):
+                if local and abs(i - j) > config.attention_window / 2:
+                    allowed[i, j] = False
         attend, feed = f"layers.{index}.attention", f"layers.{index}.feed_forward"
 
-        def attention_branch(xs, prefix=attend):
-            return loop_attention(xs, may_look, prefix, params, config, order)
+        def attention_branch(xs, prefix=attend, allowed=allowed, order=order):
+            return loop_attention(xs, allowed, prefix, params, config, order)
 
         def feed_forward_branch(xs, prefix=feed):
             return [loop_feed_forward(x, prefix, params, config.activation) for x in xs]
@@ -193,9 +206,10 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     for x in sequence:
         if config.norm == "pre":
             x = norm(x, "final_norm")
-        x = loop_linear(x, params["mlm_head.transform.weight"], params["mlm_head.transform.bias"])
+        x = loop_linear(x, params["mlm_head.transform.weight"], params.get("mlm_head.transform.bias"))
         x = norm([loop_activation(config.activation, value) for value in x], "mlm_head.norm")
-        logits.append(loop_linear(x, token.T, params["mlm_head.bias"]))
+        output = token.T if config.tie_word_embeddings else params["mlm_head.weight"]
+        logits.append(loop_linear(x, output, params.get("mlm_head.bias")))
     return np.array(logits)
 
 
@@ -247,6 +261,11 @@ def test_logits_of_every_position_scheme_equal_the_textbook_formulas(position):
         {"norm_kind": "rms_norm"}, {"norm_kind": "rms_norm", "norm": "post"}, {"activation": "swiglu"},
         {"activation": "geglu", "match_feed_forward": True}, {"attention": "gated"}, {"qk_norm": True},
         {"qk_norm": True, "attention": "gated", "position": RopeConfig(base=20.0), "hidden_size": 8},
+        {"attention_bias": False}, {"feed_forward_bias": False, "activation": "swiglu"}, {"norm_bias": False},
+        {"head_bias": False, "norm": "post"}, {"decoder_bias": False}, {"tie_word_embeddings": False},
+        {"embedding_norm": True}, {"embedding_norm": True, "first_attention_norm": False},
+        {"attention_window": 2, "layers": 3, "global_every": 2}, {"attention_window": 5, "global_every": 0},
+        {"attention_window": 2, "position": RopeConfig(base=20.0, local_base=3.0), "hidden_size": 8},
     ],
     ids=str,
 )  # fmt: skip

@@ -19,9 +19,18 @@ SCHEMES = [
     RopeConfig(base=50.0), PositionConfig("alibi"), PositionConfig("none"),
 ]  # fmt: skip
 """All but ``absolute``, which the other tests are about"""
+UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": False, "head_bias": False}
+EMBEDDED = {"embedding_norm": True, "first_attention_norm": False}
 PARTS = [
     {"norm": "pre", "norm_kind": "rms_norm"}, {"norm": "post", "norm_kind": "rms_norm"}, {"activation": "swiglu"},
     {"activation": "geglu", "match_feed_forward": True}, {"attention": "gated"}, {"qk_norm": True},
+    UNBIASED, UNBIASED | {"norm": "post", "decoder_bias": False}, {"tie_word_embeddings": False},
+    {"embedding_norm": True}, EMBEDDED, {"attention_window": 2, "global_every": 2},
+    {"attention_window": 3, "global_every": 0, "attention": "gated"},
+    UNBIASED | EMBEDDED | {
+        "activation": "geglu", "tie_word_embeddings": False, "attention_window": 4, "global_every": 2,
+        "hidden_size": 8, "position": RopeConfig(base=50.0, local_base=7.0),
+    },
     {
         "norm": "post", "norm_kind": "rms_norm", "activation": "swiglu", "attention": "gated", "qk_norm": True,
         "position": RelativeConfig(distance=2), "segments": 0,

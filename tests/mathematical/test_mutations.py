@@ -51,6 +51,11 @@ GATES = {"kind": "gated", "qk_norm": False, "scheme": "none", "mask": "none", "r
 NORMED_KEYS = GATES | {"kind": "softmax", "qk_norm": True}
 RMS_NORM, ROWS_OF_NORM = "norms:rms_norm_backward", {"epsilon": 0.1, "shape": (4, layers.HIDDEN)}
 PARTS_OF_ATTENTION = layers.test_attention_with_gates_and_normalised_queries_and_keys
+OTHER_PARTS, PARTS_IN_LOOPS = (
+    whole.test_loss_and_gradients_of_other_parts,
+    loops.test_logits_of_other_parts_equal_the_textbook_formulas,
+)
+WINDOW = {"fields": {"attention_window": 2, "layers": 3, "global_every": 2}}
 IN_LOOPS = loops.test_logits_of_every_position_scheme_equal_the_textbook_formulas
 
 GAIN_OUTSIDE = {
@@ -296,6 +301,44 @@ MUTATIONS = [
         "final norm's backward pass left out", "encoder:final_norm_backward",
         {"dx if cache is None else": "dx if True else"},
         layers.test_final_norm, {"norm": "pre", "kind": "layer_norm"},
+    ),
+    # what a network may leave out, and local layers
+    Mutation(
+        "attention norm of every layer left out of the backward pass, not the first's alone", LAYER,
+        {"if pre and cache.attention_norm is not None:": "if False:"},
+        OTHER_PARTS, {"fields": whole.EMBEDDED, "dropout": 0.0},
+    ),
+    Mutation(
+        "norm on the embeddings of a pre-norm network: backward pass left out", "embeddings:embeddings_backward",
+        {"if cache.norm is not None:": "if False:"}, OTHER_PARTS, {"fields": whole.EMBEDDED, "dropout": 0.0},
+    ),
+    Mutation(
+        "untied weights: the embeddings in the head's backward pass", "heads:mlm_head_backward",
+        {"output_weight(params).T": 'params["embeddings.token.weight"]'},
+        OTHER_PARTS, {"fields": {"tie_word_embeddings": False}, "dropout": 0.0},
+    ),
+    Mutation(
+        "untied weights: gradient given to the embeddings", "heads:mlm_head_backward",
+        {'if "mlm_head.weight" in params:': "if False:"},
+        OTHER_PARTS, {"fields": {"tie_word_embeddings": False}, "dropout": 0.0},
+    ),
+    Mutation(
+        "window of twice the width", "windows:windowed",
+        {"config.attention_window // 2": "config.attention_window"},
+        PARTS_IN_LOOPS, WINDOW,
+    ),
+    Mutation(
+        "window in the global layers", "windows:is_local", {"index % every > 0": "index % every == 0"},
+        PARTS_IN_LOOPS, WINDOW,
+    ),
+    Mutation(
+        "mask forgotten inside the window", "windows:windowed", {"if attention_mask is None:": "if True:"},
+        PARTS_IN_LOOPS, WINDOW,
+    ),
+    Mutation(
+        "base of the local layers forgotten", "positions.rotary:RotaryPositions.local_places",
+        {"base is None": "True"}, PARTS_IN_LOOPS,
+        {"fields": {"attention_window": 2, "position": RopeConfig(base=20.0, local_base=3.0), "hidden_size": 8}},
     ),
     # embeddings and tied weights
     Mutation(

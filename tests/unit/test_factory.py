@@ -81,6 +81,11 @@ def test_rungs_of_the_ladder_grow_from_a_fifth_of_a_million_to_twenty_million_pa
         (["norm=post_rms"], {"norm": "post", "norm_kind": "rms_norm"}),
         (["init=orthogonal", "model.init_gain=0.5"], {"init": "orthogonal", "init_gain": 0.5}),
         (["position=rope", "model.position.base=500"], {"position": RopeConfig(base=500.0)}),
+        (["norm=pre_embeddings"], {"norm": "pre", "embedding_norm": True, "first_attention_norm": False}),
+        (["attention=local"], {"attention": "softmax", "attention_window": 32, "global_every": 3}),
+        (["biases=decoder"], {"attention_bias": False, "norm_bias": False, "decoder_bias": True}),
+        (["biases=none"], {"feed_forward_bias": False, "head_bias": False, "decoder_bias": False}),
+        (["model.tie_word_embeddings=false"], {"tie_word_embeddings": False}),
         (["model=ladder/s", "norm=post"], {"hidden_size": 96, "norm": "post"}),
     ],
     ids=" ".join,
@@ -95,6 +100,8 @@ def test_combinations_that_make_no_sense_are_refused_at_composition():
         plan(["position=rope", "model.hidden_size=12"], False)
     with pytest.raises(MinibertError, match=r"training\.sequence_length=200.*max_length=128"):
         plan(["position=relative", "training.sequence_length=200"], False)
+    with pytest.raises(MinibertError, match=r"local_base=5.* every layer is global.*attention=local"):
+        plan(["position=rope", "model.position.local_base=5"], False)
     assert plan(["position=alibi", "training.sequence_length=200"], False).jobs
 
 

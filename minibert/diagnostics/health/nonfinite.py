@@ -278,7 +278,7 @@ class _WatchedGradients(Gradients):
 
 
 def _linear(x: np.ndarray, name: str, params) -> np.ndarray:
-    return linear(x, params[f"{name}.weight"], params[f"{name}.bias"])[0]
+    return linear(x, params[f"{name}.weight"], params.get(f"{name}.bias"))[0]
 
 
 def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

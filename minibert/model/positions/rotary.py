@@ -17,7 +17,9 @@ class RotaryPositions(PositionScheme):
     backward pass turns the gradients back: dq = dq' e^{-imω}.
 
     Only the first ``fraction`` of a head's entries turn, R of K rounded down to pairs (GPT-J and GPT-NeoX turn a
-    quarter); the rest meets without regard to order. Any length has its turns.
+    quarter); the rest meets without regard to order. Any length has its turns. Layers that see only a window
+    (``model.attention_window``) may turn by a base of their own: ModernBERT keeps 10,000 there and takes 160,000
+    elsewhere.
 
     Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
     """
@@ -25,10 +27,17 @@ class RotaryPositions(PositionScheme):
     name = "rope"
 
     def places(self, position_ids, batch, tokens, bias, params):
+        return self._turning(self.settings.base, position_ids, tokens)
+
+    def local_places(self, everywhere, position_ids, tokens):
+        base = self.settings.local_base
+        return everywhere if base is None else self._turning(base, position_ids, tokens)
+
+    def _turning(self, base: float, position_ids, tokens: int) -> "RotaryPlaces":
         config = self.config
         pairs = int(self.settings.fraction * (config.hidden_size // config.heads) / 2)
         positions = np.arange(tokens)[None] if position_ids is None else position_ids
-        angles = positions[..., None] * self.settings.base ** (-np.arange(pairs) / pairs)
+        angles = positions[..., None] * base ** (-np.arange(pairs) / pairs)
         turns = np.exp(1j * angles).astype(np.result_type(config.dtype, np.complex64))
         return RotaryPlaces(turns, turns)
 

@@ -72,6 +72,10 @@ class PositionScheme:
         """What attention does in a pass over sequences at these positions, under the mask ``bias`` (or None)."""
         return NOWHERE
 
+    def local_places(self, everywhere: Places, position_ids: np.ndarray | None, tokens: int) -> Places:
+        """:meth:`places` in layers that see a window only: by default those of all layers, ``everywhere``."""
+        return everywhere
+
 
 class NoPositions(PositionScheme):
     """The network is not told the order of tokens: it is permutation-equivariant.
