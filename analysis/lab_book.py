@@ -88,6 +88,7 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
     findings, examination = evidence.findings, evidence.examination
     study, environment = findings.study, environments(findings.study)
     dirty = " with uncommitted changes" if "true" in environment.get("git.dirty", "") else ""
+    kernel = f" on {environment['kernel.name']} kernels" if "kernel.name" in environment else ""
     parts = [
         f"**{answer(findings, examination)}**",
         *details(findings, examination),
@@ -100,8 +101,8 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
         f"Python {environment.get('version.python', 'unknown')}, "
-        f"NumPy {environment.get('version.numpy', 'unknown')}, {environment.get('machine.cpus', '?')} processors "
-        f"({environment.get('machine.platform', 'unknown')}).",
+        f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
+        f"{environment.get('machine.cpus', '?')} processors ({environment.get('machine.platform', 'unknown')}).",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,13 +1,18 @@
 """The settings that the runs of a study share, those that differ, and the limits of the results."""
 
+from collections.abc import Sequence
+
+from minibert.tracking.provenance import CAUSES, UNRECORDED, continuations, explained
+
 from .findings import Findings
 from .quantities import quantity
+from .runs import TrackedRun
 from .study import Study
 
 NOT_SCIENCE = ("tracking.", "study.")
 """Settings that do not change the results of a run."""
 MOST_NAMED = 6
-ENVIRONMENT = ("git.", "version.", "machine.", "data.")
+ENVIRONMENT = ("kernel.", "git.", "version.", "machine.", "data.")
 
 
 def common_settings(study: Study) -> dict[str, str]:
@@ -59,9 +64,40 @@ def limits(findings: Findings) -> list[str]:
         found.append("The runs come from more than one commit of the code.")
     if "true" in environment.get("git.dirty", ""):
         found.append("The code had changes that are in no commit.")
-    if any(tag.startswith("before_continuation.") for run in study.runs for tag in run.tags):
-        found.append("Some runs were interrupted and continued under another version of the code or of a package.")
-    return found
+    return [*found, *kernels(study), *continued(study)]
+
+
+def kernels(study: Study) -> list[str]:
+    """A sentence if the runs were not all of one kernel: the runs of each but the most frequent one are named."""
+    runs: dict[str, list[TrackedRun]] = {}
+    for run in study.runs:
+        runs.setdefault(", ".join(run.tags.get(tag, UNRECORDED) for tag in CAUSES["kernel"]), []).append(run)
+    if len(runs) < 2:
+        return []
+    most, *others = sorted(runs, key=lambda kernel: -len(runs[kernel]))
+    named = "; ".join(f"{kernel}: {_named(runs[kernel])}" for kernel in others)
+    return [
+        f"The runs are not all of one kernel, on which the last digits depend ({most}: {len(runs[most])} runs; "
+        f"{named})."
+    ]
+
+
+def continued(study: Study) -> list[str]:
+    """A sentence for each change under which runs were continued, with their names."""
+    runs: dict[str, list[TrackedRun]] = {}
+    for run in study.runs:
+        if changes := continuations(run.tags):
+            runs.setdefault("; ".join(explained(changes)) or "another branch of the code", []).append(run)
+    return [
+        f"Interrupted, and continued under something else ({changes}), so that their bits are those of neither: "
+        f"{_named(those)}."
+        for changes, those in runs.items()
+    ]
+
+
+def _named(runs: Sequence[TrackedRun]) -> str:
+    names = [f"{run.name} ({run.id[:8]})" for run in runs[:MOST_NAMED]]
+    return ", ".join(names) + (f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else "")
 
 
 def _held_fixed(study: Study) -> str:

@@ -1,9 +1,11 @@
 """The life of one run, from its claim in the store to its end there.
 
 A run is known by the hash of its configuration. One that has finished is not trained again. One that was
-interrupted continues from its checkpoint, in the same MLflow run, to the same bits.
+interrupted continues from its checkpoint, in the same MLflow run, to the same bits: under the same kernel,
+versions, code and lanes. Under others it goes on as well, and says so.
 """
 
+import logging
 import os
 import socket
 import traceback
@@ -37,8 +39,9 @@ from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.claims import Claim, claim
 from minibert.tracking.finished import look_up_finished
 from minibert.tracking.leases import OvertakenError
+from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_run
-from minibert.tracking.provenance import environment
+from minibert.tracking.provenance import LANES, environment, explained
 from minibert.tracking.results import Result, read_result
 from minibert.tracking.retries import at_once
 from minibert.tracking.runs import Run, start_run
@@ -50,6 +53,7 @@ from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite, Trainer
 
 register()
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,11 @@ def _record(
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
     tags["minibert.process"] = f"{socket.gethostname()}:{os.getpid()}"
     tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
+    tags[LANES] = str(config.training.lanes)
     parameters = asdict(config)
     del parameters["tracking"], parameters["study"]
     run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
+    _tell_changes(run)
     status, reason = Status.FINISHED, None
     try:
         run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
@@ -137,6 +143,16 @@ def _record(
     describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
     run.finish(status, reason)
     return Outcome(run.id, status, reason, claimed.store)
+
+
+def _tell_changes(run: Run) -> None:
+    """Warn if a continued run goes on under another kernel, version, number of lanes or code than before."""
+    if told := explained(run.changes):
+        _logger.warning(
+            "run %s goes on under something else than before (%s): it may end with the bits of neither",
+            short_id(run.id),
+            "; ".join(told),
+        )
 
 
 def describe(display: Display, describe: Callable[[], None]) -> None:

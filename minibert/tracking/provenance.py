@@ -1,22 +1,52 @@
-"""What a result depends on besides its configuration: the code, the packages and the machine."""
+"""What a result depends on besides its configuration: the kernel, the code, the packages and the machine.
+
+The bits of a product depend on the kernel that multiplies, which OpenBLAS chooses by the processor. Those of an
+exponential depend on the vector instructions that NumPy's own loops use, which NumPy chooses by the processor.
+"""
 
 import getpass
+import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+from threadpoolctl import threadpool_info
+
 PACKAGES = ("minibert", "numpy", "hydra-core", "omegaconf", "mlflow", "tokenizers", "safetensors")
-CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = PACKAGE.parent
+ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics")
+"""Folders of the package on whose code the numbers of a run depend"""
+
+KERNEL, LANES = "kernel.", "kernel.lanes"
+NAME, LIBRARY, VECTORS = "kernel.name", "kernel.library", "kernel.vectors"
+BEFORE = "before_continuation."
+"""Before the name of a tag: its value before the run was continued under another"""
+UNRECORDED = "not recorded"
+COMPARED = (KERNEL, "version.", "code.", "git.")
+"""Tags on which the bits of a result may depend"""
+CAUSES = {
+    "kernel": (NAME, LIBRARY, VECTORS),
+    "versions": ("version.",),
+    "lanes": (LANES,),
+    "code": ("code.", "git.commit"),
+    "data": ("corpus.hash", "tokenizer.hash"),
+}
+"""What can explain other bits -> the beginnings of its tags"""
 
 
 def environment() -> dict[str, str]:
-    """Git commit, branch and dirtiness of the running code, package versions, processors and platform, as tags.
+    """Kernel, code, git commit, package versions, processors and platform of this process, as tags.
 
     A value that cannot be found (no git, or an installed wheel instead of a checkout) is ``unknown``.
     """
     tags = _git() | {"mlflow.source.name": "minibert", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
+    tags |= kernel() | code()
     tags["version.python"] = platform.python_version()
     for package in PACKAGES:
         try:
@@ -26,6 +56,73 @@ def environment() -> dict[str, str]:
     tags["machine.cpus"] = str(os.cpu_count())
     tags["machine.platform"] = platform.platform()
     return tags
+
+
+def kernel() -> dict[str, str]:
+    """What multiplies and what computes element by element: on these the bits depend, versions apart.
+
+    ``kernel.name`` is the architecture whose kernels NumPy's BLAS uses, such as Haswell or SkylakeX,
+    ``kernel.library`` that BLAS and its version, ``kernel.vectors`` the vector instructions that NumPy's own loops
+    use beyond its baseline.
+    """
+    libraries = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    own = [each for each in libraries if "numpy" in Path(each["filepath"]).parent.name] or libraries[:1]
+    found = own[0] if own else {}
+    library = f"{found.get('internal_api', 'unknown')} {found.get('version') or ''}".strip()
+    vectors = np.show_config(mode="dicts") or {}
+    used = vectors.get("SIMD Extensions", {}).get("found") or ["baseline"]
+    return {NAME: found.get("architecture", "unknown"), LIBRARY: library, VECTORS: " ".join(used)}
+
+
+@cache
+def code() -> dict[str, str]:
+    """``code.<room>``: SHA-256 of the files of each of :data:`ROOMS`, its first 12 digits."""
+    found = {}
+    for room in ROOMS:
+        digest = hashlib.sha256()
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(PACKAGE).as_posix()} {len(content)}\n".encode() + content)
+        found[f"code.{room}"] = digest.hexdigest()[:12]
+    return found
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Tag -> (value before, value now), of the tags on which bits depend and that differ.
+
+    A kernel that an earlier version of minibert did not record differs: nobody knows which it was. Other tags that
+    one of the two lacks are passed over.
+    """
+    found = {}
+    for key, value in now.items():
+        old = before.get(key, UNRECORDED if key in CAUSES["kernel"] else value)
+        if key.startswith(COMPARED) and old != value:
+            found[key] = (old, value)
+    return found
+
+
+def before_continuation(recorded: Mapping[str, str], changes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Tags that keep the values from before the changes, after those of earlier continuations."""
+    former = {BEFORE + key: old for key, (old, _) in changes.items()}
+    return {tag: f"{recorded[tag]}, then {old}" if tag in recorded else old for tag, old in former.items()}
+
+
+def continuations(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The changes that a run was continued under, from its tags: tag -> (value before, last value)."""
+    keys = [key.removeprefix(BEFORE) for key in recorded if key.startswith(BEFORE)]
+    return {key: (recorded[BEFORE + key], recorded.get(key, "unknown")) for key in sorted(keys)}
+
+
+def explained(changes: Mapping[str, tuple[str, str]]) -> list[str]:
+    """The changes as phrases, by cause: ``kernel: Haswell before, SkylakeX now``."""
+    found = []
+    for cause, beginnings in CAUSES.items():
+        for key, (before, now) in changes.items():
+            if key.startswith(beginnings):
+                room, _, part = key.partition(".")
+                shown = "" if key in (NAME, LANES) else f" ({room if cause == 'data' else part})"
+                found.append(f"{cause}{shown}: {before} before, {now} now")
+    return found
 
 
 def _user() -> str:

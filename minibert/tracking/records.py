@@ -11,6 +11,7 @@ import numpy as np
 
 from minibert.errors import MinibertError
 from minibert.tracking.artifacts import Artifacts
+from minibert.tracking.provenance import before_continuation, changed
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
@@ -167,21 +168,25 @@ def create(store: Store, name: str, parameters: Mapping[str, Any], tags: Mapping
     return run
 
 
-def reopen(store: Store, run, parameters: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+def reopen(
+    store: Store, run, parameters: Mapping[str, Any], tags: Mapping[str, Any]
+) -> dict[str, tuple[str, str]]:
     """Set an MLflow run back to RUNNING. Recorded parameters stay as they are: MLflow never changes one.
 
-    Tags are overwritten; where a version or the git state is another than before, ``before_continuation.<tag>``
-    keeps the old value, since the record then is the work of both.
+    Tags are overwritten; where the kernel, a version, the code or the number of lanes is another than before,
+    ``before_continuation.<tag>`` keeps the old value, since the record then is the work of both. Returns these
+    changes (:func:`minibert.tracking.provenance.changed`).
     """
     store.client.update_run(run.info.run_id, status=Status.RUNNING)
     if "minibert.reason" in run.data.tags:
         store.client.delete_tag(run.info.run_id, "minibert.reason")
     new, old = _texts(tags), run.data.tags
-    changed = [key for key in new if key.startswith(("git.", "version.")) and old.get(key, new[key]) != new[key]]
-    write_tags(store, run.info.run_id, new | {f"before_continuation.{key}": old[key] for key in changed})
+    changes = changed(old, new)
+    write_tags(store, run.info.run_id, new | before_continuation(old, changes))
     missing = {key: value for key, value in flatten(parameters).items() if key not in run.data.params}
     refused = _write_parameters(store, run.info.run_id, missing)
     LeftOut(store, run.info.run_id, old.get(LEFT_OUT, "")).add(refused)
+    return changes
 
 
 def write_tags(store: Store, run_id: str, tags: Mapping[str, Any]) -> dict[str, str]:

@@ -53,10 +53,11 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     store, lease = claim.store, claim.lease
     earlier = find_unfinished(store, claim.config_hash)
     tags = {**tags, **(lease.take() if lease else {})}
+    changes = {}
     if earlier is None:
         entity = create(store, name, parameters, tags)
     else:
-        reopen(store, earlier, parameters, tags)
+        changes = reopen(store, earlier, parameters, tags)
     if lease is not None:
         lease.hold((earlier or entity).info.run_id, created=earlier is None)
     if earlier is None:
@@ -65,6 +66,7 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     run = Run(
         store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
     )
+    run.changes = changes
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
     return run
 
@@ -83,6 +85,8 @@ class Run(Record):
     ):
         super().__init__(store, id, artifact_uri, continued, left_out)
         self._lease = lease
+        self.changes: Mapping[str, tuple[str, str]] = {}
+        """Of a continued run: what is another now, of what its bits depend on: tag -> (before, now)"""
         self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []
