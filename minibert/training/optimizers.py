@@ -19,7 +19,7 @@ from minibert.config.optimizers import (
 from minibert.errors import MinibertError, unknown_name
 from minibert.model.initializers import is_table
 from minibert.model.parameters import Block, Parameters
-from minibert.training.pieces import pieces
+from minibert.training.pieces import short_pieces
 from minibert.training.transforms import (
     Chain,
     Choice,
@@ -45,6 +45,7 @@ from minibert.training.transforms import (
 from minibert.training.transforms.averaging import averaged_weights, build_averaging
 from minibert.training.transforms.chains import State, transforms_of
 from minibert.training.transforms.elements import SLOW_WEIGHTS
+from minibert.training.transforms.fused import fuse
 
 
 def adamw(config: AdamWConfig) -> Chain:
@@ -144,8 +145,11 @@ class Optimizer:
     every bit, is the same however the work is spread.
     """
 
-    def __init__(self, links: Chain, params: Parameters):
+    def __init__(self, links: Chain, params: Parameters, lanes: int = 1, fused: bool = True):
+        """``lanes``: threads that the units are spread over. ``fused``: whether transforms run as one where they
+        can (:mod:`minibert.training.transforms.fused`)."""
         self.layout = params.layout
+        self.lanes, self._fused, self._dtype = lanes, fused, params.vector.dtype
         self.state: State = {}
         """Plain arrays by name: vectors in the layout of the parameters, and smaller ones"""
         chosen = {name: transforms_of(links, name, array) for name, array in params.items()}
@@ -165,7 +169,8 @@ class Optimizer:
     ) -> None:
         """One step on the vector of parameters; the gradient's vector is used up.
 
-        ``run`` is a ``map``: a threaded one gives the same bits.
+        ``run`` is a ``map``: a threaded one gives the same bits. Each lane takes the next unit when it is free,
+        which costs less than a task for each unit.
         """
         moment = Moment(step, learning_rate, gradient_norm)
         for transform in self._prepared:
@@ -182,7 +187,13 @@ class Optimizer:
             for transform in unit.transforms:
                 transform.update(update, unit_params, unit.state, moment)
 
-        for _ in run(update_unit, self.units):
+        units = iter(self.units)
+
+        def update_units(_lane: int) -> None:
+            for unit in units:  # the next one of all lanes
+                update_unit(unit)
+
+        for _ in run(update_units, range(self.lanes)):
             pass
 
     def evaluated(self, params: Parameters) -> Parameters:
@@ -222,10 +233,11 @@ class Optimizer:
             if runs and runs[-1][1] == transforms and runs[-1][0].stop == start:
                 start = runs.pop()[0].start
             runs.append((slice(start, stop), transforms))
+        ways = {way: fuse(way, self._dtype) if self._fused else way for _, way in runs}
         return [
-            Unit(piece, transforms, self._state_of(transforms, lambda vector, piece=piece: vector[piece]))
+            Unit(piece, ways[transforms], self._state_of(transforms, lambda vector, piece=piece: vector[piece]))
             for run, transforms in runs
-            for piece in pieces(run.start, run.stop)
+            for piece in short_pieces(run.start, run.stop)
         ]
 
     def _state_of(self, transforms: tuple[Transform, ...], part: Callable[[np.ndarray], np.ndarray]) -> State:

@@ -90,7 +90,7 @@ class Trainer:
         self.config = config
         self.progress, self.meters, self.range_test = Progress(), Meters(), RangeTestStop()
         self.lanes = Lanes(model, config.training.lanes)
-        self.optimizer = Optimizer(build_chain(config, tuple(self.params)), self.params)
+        self.optimizer = Optimizer(build_chain(config, tuple(self.params)), self.params, config.training.lanes)
         self.adapting = adapting
         self.hooks = DiagnosticHooks(
             diagnostics, model, config, self.lanes, self._loss_and_lane_gradients, data, probe_batch

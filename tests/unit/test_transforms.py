@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from minibert.config import AdamWConfig, Config
-from minibert.config.averaging import AVERAGINGS
-from minibert.config.optimizers import CLIPPINGS, OPTIMIZERS, LookaheadConfig
+from minibert.config.averaging import AVERAGINGS, EMAConfig
+from minibert.config.optimizers import (
+    CLIPPINGS,
+    OPTIMIZERS,
+    AdaptiveClippingConfig,
+    ClippingConfig,
+    DepthRatesConfig,
+    LookaheadConfig,
+    MuonConfig,
+    PercentileClippingConfig,
+)
 from minibert.errors import MinibertError
 from minibert.model.parameters import Block, Layout, Parameters
 from minibert.training import pieces
@@ -29,8 +38,8 @@ def parameters(dtype="float32"):
     return params
 
 
-def build(params, **groups):
-    return Optimizer(build_chain(Config(**groups), tuple(params)), params)
+def build(params, lanes=1, fused=True, **groups):
+    return Optimizer(build_chain(Config(**groups), tuple(params)), params, lanes, fused)
 
 
 def take_steps(optimizer, params, first, last, run=map):
@@ -50,7 +59,7 @@ def every_variant():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_units_cover_every_element_once(name, monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 10)
+    monkeypatch.setattr(pieces, "SHORT_PIECE", 10)
     params = parameters()
     counted = np.zeros(params.vector.size)
     for unit in build(params, optimizer=OPTIMIZERS[name]()).units:
@@ -61,9 +70,9 @@ def test_units_cover_every_element_once(name, monkeypatch):
 
 
 def test_element_wise_chains_run_in_pieces_none_of_which_mixes_decayed_and_not(monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 50)
+    monkeypatch.setattr(pieces, "SHORT_PIECE", 50)
     params = parameters()
-    units = build(params, optimizer=AdamWConfig()).units
+    units = build(params, fused=False, optimizer=AdamWConfig()).units
     # 36 + 48 + 28 weights, then 12 + 4 others.
     assert [(unit.place.start, unit.place.stop) for unit in units] == [(0, 50), (50, 100), (100, 112), (112, 128)]
     assert [len(unit.transforms) for unit in units] == [5, 5, 5, 4]
@@ -91,12 +100,48 @@ def test_names_of_a_joint_block_may_differ():
 
 
 @every_variant()
-def test_threads_and_pieces_change_no_bit(settings, monkeypatch):
+def test_threads_change_no_bit(settings, monkeypatch):
+    monkeypatch.setattr(pieces, "SHORT_PIECE", 7)
     params, others = parameters(), parameters()
     take_steps(build(params, **settings), params, 1, 6)
     with ThreadPoolExecutor(3) as threads:
-        take_steps(build(others, **settings), others, 1, 6, threads.map)
+        take_steps(build(others, 3, **settings), others, 1, 6, threads.map)
     assert params.vector.tobytes() == others.vector.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {}, {"clipping": ClippingConfig()}, {"optimizer": AdamWConfig(weight_decay=0.0)},
+        {"clipping": PercentileClippingConfig(percentile=40, window=3), "averaging": EMAConfig()},
+        {"layer_rates": DepthRatesConfig(), "optimizer": AdamWConfig(weight_decay=0.5)},
+        {"optimizer": MuonConfig(adamw_learning_rate=0.2)}, {"optimizer": LookaheadConfig(period=2)},
+        {"optimizer": AdamWConfig(epsilon=0.1, beta1=0.0, beta2=0.5), "clipping": AdaptiveClippingConfig()},
+    ],
+)  # fmt: skip
+def test_adamw_in_one_is_equal_to_its_transforms_one_by_one(settings, dtype):
+    params, others = parameters(dtype), parameters(dtype)
+    one, apart = build(params, **settings), build(others, fused=False, **settings)
+    take_steps(one, params, 1, 6), take_steps(apart, others, 1, 6)
+    tolerance = {"float32": 1e-6, "float64": 1e-14}[dtype]
+    assert np.abs(params.vector - parameters(dtype).vector).max() > 0.005
+    assert params.vector == pytest.approx(others.vector, rel=tolerance, abs=tolerance)
+    for name, array in one.state.items():
+        assert array == pytest.approx(apart.state[name], rel=tolerance, abs=tolerance), name
+
+
+def test_only_a_run_that_is_adamw_to_the_addition_runs_as_one():
+    lengths = {}
+    for name, schema in OPTIMIZERS.items():
+        together, apart = (build(parameters(), fused=fused, optimizer=schema()).units for fused in (True, False))
+        lengths[name] = {
+            (len(one.transforms), len(other.transforms)) for one, other in zip(together, apart, strict=True)
+        }
+    assert lengths["adamw"] == {(1, 5), (1, 4)}
+    assert lengths["lion"] == {(5, 5), (4, 4)}
+    assert lengths["muon"] == {(5, 5), (1, 5), (1, 4)}
+    assert lengths["lamb"] == {(6, 6), (1, 4)}
 
 
 @every_variant()

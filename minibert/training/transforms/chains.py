@@ -9,6 +9,7 @@ data, a dictionary of arrays, so it is saved and restored as parameters are.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,31 @@ class Moment:
     learning_rate: float
     gradient_norm: float
     """Norm of the whole gradient, before clipping"""
+
+
+class Factor(NamedTuple):
+    """Meaning of u = factor · u"""
+
+    of: Callable[[State, Moment], float]
+    """The factor, from the shared state"""
+
+
+class Adam(NamedTuple):
+    """Meaning of :func:`minibert.training.transforms.elements.scale_by_adam`"""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+class Decay(NamedTuple):
+    """Meaning of u = u + λ θ"""
+
+    decay: float
+
+
+class Addition(NamedTuple):
+    """Meaning of θ = θ + u"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +70,8 @@ class Transform:
     """State of all parameters together, which starts at zero: name -> number of elements, float64"""
     prepare: Callable[[State, Moment], None] | None = None
     """Called once a step with the shared state, before any update, which may only read it"""
+    meaning: Factor | Adam | Decay | Addition | None = None
+    """What ``update`` computes, where a run of transforms may be computed as one (:mod:`.fused`)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +103,17 @@ def transforms_of(links: Chain, name: str, parameter: np.ndarray) -> tuple[Trans
     if len(set(states)) < len(states):
         raise ValueError(f"two transforms of a chain use the same state name: {states}")
     return transforms
+
+
+def scaling(factor: Callable[[State, Moment], float], **state) -> Transform:
+    """u = factor · u, with a factor that is one number a step; ``state`` as in :class:`Transform`."""
+
+    def update(update, params, state, moment):
+        number = factor(state, moment)
+        if number != 1:
+            update *= update.dtype.type(number)
+
+    return Transform(update, meaning=Factor(factor), **state)
 
 
 def only_weights(transform: Transform) -> Choice:

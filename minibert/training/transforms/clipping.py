@@ -4,7 +4,7 @@ import numpy as np
 
 from minibert.config.optimizers import ClippingConfig
 from minibert.errors import unknown_name
-from minibert.training.transforms.chains import Chain, State, Transform, chain
+from minibert.training.transforms.chains import Chain, State, Transform, chain, scaling
 
 
 def clip_by_global_norm(largest: float) -> Transform:
@@ -16,11 +16,7 @@ def clip_by_global_norm(largest: float) -> Transform:
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
     """
 
-    def update(update, params, state, moment):
-        if moment.gradient_norm > largest:
-            update *= update.dtype.type(largest / moment.gradient_norm)
-
-    return Transform(update)
+    return scaling(lambda state, moment: largest / max(moment.gradient_norm, largest))
 
 
 def clip_by_percentile(percentile: float, window: int) -> Transform:
@@ -38,12 +34,11 @@ def clip_by_percentile(percentile: float, window: int) -> Transform:
         norms[(moment.step - 1) % window] = moment.gradient_norm
         state["largest_norm"][0] = np.percentile(norms[: moment.step], percentile)
 
-    def update(update, params, state, moment):
-        largest = state["largest_norm"][0]
-        if moment.gradient_norm > largest:
-            update *= update.dtype.type(largest / moment.gradient_norm)
+    def factor(state, moment):
+        largest = float(state["largest_norm"][0])
+        return largest / moment.gradient_norm if moment.gradient_norm > largest else 1.0
 
-    return Transform(update, shared={"recent_norms": window, "largest_norm": 1}, prepare=prepare)
+    return scaling(factor, shared={"recent_norms": window, "largest_norm": 1}, prepare=prepare)
 
 
 def clip_adaptively(ratio: float, smallest_norm: float) -> Transform:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minibert.training.transforms.chains import Choice, Transform, only_weights
+from minibert.training.transforms.chains import Adam, Addition, Choice, Decay, Transform, only_weights, scaling
 
 SLOW_WEIGHTS = "slow_weights"
 """The state of Lookahead that stands for the parameters wherever these are evaluated"""
@@ -34,7 +34,8 @@ def scale_by_adam(beta1: float, beta2: float, epsilon: float) -> Transform:
         np.divide(first, denominator, out=update)
         update *= kind(correction2**0.5 / correction1)
 
-    return Transform(update, vectors={"first_moment": np.zeros_like, "second_moment": np.zeros_like})
+    vectors = {"first_moment": np.zeros_like, "second_moment": np.zeros_like}
+    return Transform(update, vectors=vectors, meaning=Adam(beta1, beta2, epsilon))
 
 
 def scale_by_lion(beta1: float, beta2: float) -> Transform:
@@ -93,25 +94,17 @@ def add_decayed_weights(decay: float) -> Choice:
         if decay:
             update += params * update.dtype.type(decay)
 
-    return only_weights(Transform(update))
+    return only_weights(Transform(update, meaning=Decay(decay)))
 
 
 def scale_by(factor: float) -> Transform:
     """u = factor · u"""
-
-    def update(update, params, state, moment):
-        update *= update.dtype.type(factor)
-
-    return Transform(update)
+    return scaling(lambda state, moment: factor)
 
 
 def scale_by_learning_rate() -> Transform:
     """u = -η u, with the scheduled rate: what is added to the parameters."""
-
-    def update(update, params, state, moment):
-        update *= update.dtype.type(-moment.learning_rate)
-
-    return Transform(update)
+    return scaling(lambda state, moment: -moment.learning_rate)
 
 
 def add_to_parameters() -> Transform:
@@ -120,7 +113,7 @@ def add_to_parameters() -> Transform:
     def update(update, params, state, moment):
         params += update
 
-    return Transform(update)
+    return Transform(update, meaning=Addition())
 
 
 def lookahead(period: int, slow_rate: float, steps: int) -> Transform:

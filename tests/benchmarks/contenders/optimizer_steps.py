@@ -71,9 +71,9 @@ class OptimizerStep(Contender):
             training=TrainingConfig(lanes=workload.lanes),
         )
         self.params, self._clipped, self._taken = model.params, clipped, 0
+        self._optimizer = Optimizer(build_chain(config, tuple(self.params)), self.params, workload.lanes)
         self._lanes = Lanes(model, workload.lanes)
         self._lanes.__enter__()  # open for as long as the process lives
-        self._optimizer = Optimizer(build_chain(config, tuple(self.params)), self.params)
         self.about = {"numpy": np.__version__, "lanes": workload.lanes, "blas": threadpool_info()}
 
     def prepare(self) -> None:
