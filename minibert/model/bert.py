@@ -128,6 +128,8 @@ class MiniBERT:
 
         x, embeddings_cache = embeddings(inputs, params, config, self.position, how.masks, work)
         hidden_states, layers = [x.reshape(batch, tokens, -1)], []
+        room = work.empty(x.shape, x.dtype)
+        ends = [work.used]
         for index, (bias, places) in enumerate(seen):
             asking = rows if index == config.layers - 1 else None
             compute = partial(layer, x, batch, f"layers.{index}", params, config, bias, asking, places=places)
@@ -140,6 +142,7 @@ class MiniBERT:
                 x, cache = compute(masks=how.masks, work=work)
                 layers.append(cache)
             hidden_states.append(x.reshape(batch, -1, config.hidden_size))
+            ends.append(work.used)
         x, norm_cache = final_norm(x, params, config, work)
         hidden_states[-1] = x.reshape(batch, -1, config.hidden_size)
         if chosen is not None and not chosen.all():
@@ -163,21 +166,30 @@ class MiniBERT:
             read,
             scored,
             inputs.sequences,
+            room,
+            ends,
         )
 
     def backward(
-        self, dlogits, cache: ForwardCache, grads: Gradients | None = None, work=NEW_ARRAYS, dread=None
+        self,
+        dlogits,
+        cache: ForwardCache,
+        grads: Gradients | None = None,
+        work=NEW_ARRAYS,
+        dread=None,
+        spend: bool = False,
     ) -> Gradients:
         """The gradient of the loss with respect to every parameter, added to ``grads`` (a new set if None).
 
         ``dlogits`` has the shape of the logits of the forward pass that gave ``cache``; ``dread`` (U, D), what
-        auxiliary heads add to the gradient with respect to ``cache.read``, is written over.
+        auxiliary heads add to the gradient with respect to ``cache.read``, is written over. With ``spend``, the
+        memory of each layer's cache serves the backward pass of the layers below it.
         """
         config, params = self.config, self.params
         grads = Gradients(params.layout, config.dtype) if grads is None else grads
         input_ids = cache.embeddings.input_ids
         with work.scratch():
-            full = work.empty((input_ids.size, config.hidden_size), config.dtype)
+            full = cache.room
             computed = cache.hidden_states[-1]
             dx = full[: computed.shape[0] * computed.shape[1]]
             with work.scratch():
@@ -189,7 +201,7 @@ class MiniBERT:
                 dx[...] = final_norm_backward(dhead, cache.final_norm, params, grads, work)
             for index in reversed(range(config.layers)):
                 # Memory of one layer's backward pass serves the next: only the gradient itself is carried on.
-                with work.scratch():
+                with work.scratch(cache.ends[index + 1] if spend else None):
                     full[...] = layer_backward(
                         dx,
                         cache.layer(index, work),
@@ -251,12 +263,12 @@ class MiniBERT:
         if measured is not None:
             measured.add("mlm", loss, hits, len(labels))
         if not targets.auxiliary:
-            return loss, self.backward(dlogits, cache, grads, how.work)
+            return loss, self.backward(dlogits, cache, grads, how.work, spend=how.caches is None)
         grads = Gradients(self.params.layout, self.config.dtype) if grads is None else grads
         more, dread = auxiliary_losses(
             cache.read, cache.asked, targets.auxiliary, self.params, grads, how.measured, how.work
         )
-        return loss + more, self.backward(dlogits, cache, grads, how.work, dread)
+        return loss + more, self.backward(dlogits, cache, grads, how.work, dread, how.caches is None)
 
     def score(
         self, input_ids, labels, attention_mask=None, segment_ids=None, *, position_ids=None, work=NEW_ARRAYS

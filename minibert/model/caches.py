@@ -52,6 +52,10 @@ class ForwardCache:
     """(U,) bool: which of these the MLM head scores; None when it scores all"""
     sequences: slice
     """Which sequences of the batch the pass was over"""
+    room: np.ndarray
+    """(N, D): where the backward pass puts the gradient that it carries from layer to layer"""
+    ends: list[int]
+    """How much of the workspace was in use after the embeddings and after every layer"""
 
     def layer(self, index: int, work=NEW_ARRAYS) -> LayerCache:
         """The cache of a layer, computed again where activations are checkpointed."""

@@ -56,10 +56,6 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
         optimizer, evaluated = optimizer.inner, 1
     sequences = -(-training.batch_size // training.accumulation)
     rows = sequences * training.sequence_length
-    wide = 11 if model.dropout else 9
-    inner = 4 if model.activation in GATED else 2
-    heads = sequences * model.heads * training.sequence_length**2 * (4 if model.attention_dropout else 2)
-    layer = rows * (wide * model.hidden_size + inner * inner_size(model)) + heads
     masking, evaluation = config.masking, config.evaluation
     rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
     scored = evaluation.batch_size * training.sequence_length * max([evaluation.rate, *evaluation.rates])
@@ -67,9 +63,31 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
         "parameters": parameters,
         "gradients": parameters * training.lanes,
         "optimizer_state": parameters * (STATE_VECTORS.get(optimizer.name, 2) + evaluated),
-        "activations": layer * (1 if training.checkpoint_activations else model.layers) * item,
+        "activations": activations_memory(
+            model, sequences, training.sequence_length, training.checkpoint_activations
+        ),
         "scores": int(max(rows * rate * 2, scored) * model.vocab_size * item),
     }
+
+
+def activations_memory(model: ModelConfig, sequences: int, tokens: int, checkpointed: bool = False) -> int:
+    """Bytes that a forward pass keeps for the backward pass, in every layer or, checkpointed, in one."""
+    wide = 11 if model.dropout else 9
+    inner = 4 if model.activation in GATED else 2
+    heads = sequences * model.heads * tokens**2 * (4 if model.attention_dropout else 2)
+    layer = sequences * tokens * (wide * model.hidden_size + inner * inner_size(model)) + heads
+    return layer * (1 if checkpointed else model.layers) * np.dtype(model.dtype).itemsize
+
+
+def pass_memory(
+    model: ModelConfig, sequences: int, tokens: int, predictions: int, checkpointed: bool = False
+) -> int:
+    """Bytes that a lane reserves for its share of a batch before the first step: an estimate, rather too large."""
+    item = np.dtype(model.dtype).itemsize
+    inputs = sequences * tokens * model.hidden_size * item * (model.layers if checkpointed else 0)
+    working = sequences * tokens * (6 * model.hidden_size + 4 * inner_size(model)) * item
+    scores = 2 * predictions * model.vocab_size * item
+    return activations_memory(model, sequences, tokens, checkpointed) + inputs + working + scores
 
 
 def refuse_what_does_not_fit(config: ModelConfig | Config) -> None:

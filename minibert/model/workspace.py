@@ -18,7 +18,9 @@ class NewArrays:
     def empty(self, shape, dtype) -> np.ndarray:
         return np.empty(shape, dtype)
 
-    def scratch(self):
+    used = 0
+
+    def scratch(self, start: int | None = None):
         """Arrays taken within this context are not needed after it."""
         return nullcontext()
 
@@ -27,6 +29,7 @@ class Workspace:
     """Arrays from one reused block: valid until :meth:`reset`, which starts the next step.
 
     A step that needs more than there is gets new arrays for the rest, and the block grows at the next reset.
+    Memory that is :meth:`reserved <reserve>` is taken from the machine only where arrays are written.
     """
 
     def __init__(self):
@@ -42,10 +45,20 @@ class Workspace:
     def nbytes(self) -> int:
         return self._memory.nbytes
 
+    @property
+    def used(self) -> int:
+        """Bytes in use: where the next array begins"""
+        return self._used
+
     def reset(self) -> None:
         self._used = self._depth = 0
         if self.peak > self._memory.nbytes:
-            memory = np.empty(self.peak + ALIGNMENT, np.uint8)
+            self.reserve(self.peak)
+
+    def reserve(self, size: int) -> None:
+        """Make the block ``size`` bytes large, unless it is. No array given out before is valid after it."""
+        if size > self._memory.nbytes:
+            memory = np.empty(size + ALIGNMENT, np.uint8)
             self._memory = memory[-memory.ctypes.data % ALIGNMENT :]
 
     def empty(self, shape, dtype) -> np.ndarray:
@@ -64,9 +77,15 @@ class Workspace:
         return self._memory[start : start + size].view(dtype).reshape(shape)
 
     @contextmanager
-    def scratch(self):
-        """Arrays taken within this context are not needed after it: their memory is given out again."""
+    def scratch(self, start: int | None = None):
+        """Arrays taken within this context are not needed after it: their memory is given out again.
+
+        With ``start``, a former :attr:`used`, they also take the memory of all arrays given out since then, which
+        are not needed any more.
+        """
         used = self._used
+        if start is not None:
+            self._used = start
         self._depth += 1
         yield
         self._depth -= 1

@@ -15,6 +15,7 @@ from minibert.data.batches import Batch
 from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
+from minibert.model.memory import pass_memory
 from minibert.model.ops import prediction_losses
 from minibert.model.parameters import Gradients
 from minibert.model.passes import ALL_ROWS, DEFAULT_PASS, Pass, Selection
@@ -74,8 +75,8 @@ class Lanes:
             for share in shares:
                 if not len(share[lane]):
                     continue
-                self.workspaces[lane].reset()
                 span = slice(int(share[lane][0]), int(share[lane][-1]) + 1)
+                self._prepare_workspace(lane, batch, span, how.checkpoint_activations)
                 own = own._replace(masks=DropoutMasks(dropout_seed, step, span.start))
                 targets = batch.targets(span)
                 loss, _ = self.model.gradient_pass(batch.part(span), targets, selection, own, self.grads[lane])
@@ -91,6 +92,16 @@ class Lanes:
         if how.caches is not None:
             how.caches.extend(each[-1] for each in kept if each)
         return total
+
+    def _prepare_workspace(self, lane: int, batch: Batch, span: slice, checkpointed: bool) -> None:
+        """Take memory for a whole step before the first: arrays taken one by one leave holes behind."""
+        work = self.workspaces[lane]
+        if not work.nbytes:
+            labels = batch.labels[span]
+            sequences, tokens = labels.shape
+            predictions = int((labels >= 0).sum())
+            work.reserve(pass_memory(self.model.config, sequences, tokens, predictions, checkpointed))
+        work.reset()
 
     def predictions(self, batch: Batch, parts: int = 1) -> list[int]:
         """How many predictions of the batch fall to each lane."""

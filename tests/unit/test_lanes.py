@@ -1,5 +1,7 @@
 """Training over several threads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,32 @@ def test_the_memory_report_adds_up_and_checkpointing_shrinks_the_caches():
     assert plain["optimizer_state"] == pytest.approx(2 * size)
     assert checkpointed["lane_0/caches"] < plain["lane_0/caches"] / 2
     assert min(plain.values()) > 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"activation": "geglu", "norm": "post"}, {"dropout": 0.0, "layers": 1}], ids=str
+)
+def test_the_first_step_fits_into_the_memory_reserved_before_it(changes):
+    model = replace(MODEL, **changes)
+    bert = MiniBERT(model, seed=1)
+    with Lanes(bert, 2) as lanes:
+        lanes.loss_and_gradients(RandomBatches(64).at(0), 0, 0)
+        reserved = [work.nbytes for work in lanes.workspaces]
+        assert all(0 < work.peak <= work.nbytes for work in lanes.workspaces)
+        lanes.loss_and_gradients(RandomBatches(64).at(0), 0, 1)
+        assert [work.nbytes for work in lanes.workspaces] == reserved
+
+
+def test_caches_that_are_asked_for_outlast_the_backward_pass_and_others_save_memory():
+    batch, caches = RandomBatches(8).at(0), []
+    bert = MiniBERT(replace(MODEL, dropout=0.0, attention_dropout=0.0), seed=1)
+    with Lanes(bert, 1) as lanes:
+        lanes.loss_and_gradients(batch, 0, 0, how=Pass(caches=caches))
+        with_caches = lanes.workspaces[0].peak
+        _, expected = bert.forward(batch.input_ids, predicted=batch.labels >= 0)
+        for kept, fresh in zip(caches[0].layers, expected.layers, strict=True):
+            np.testing.assert_array_equal(kept.attention.weights, fresh.attention.weights)
+            np.testing.assert_array_equal(kept.feed_forward.active, fresh.feed_forward.active)
+    with Lanes(bert, 1) as lanes:
+        lanes.loss_and_gradients(batch, 0, 0)
+        assert lanes.workspaces[0].peak < with_caches

@@ -315,14 +315,14 @@ def test_float32_and_float64_agree_to_rounding(norm, activation_name):
 
 
 def test_gelu_in_float32_is_within_the_error_of_its_formula():
-    """Φ(x) is off by 3e-8, and by the rounding of 1 + tanh; y = x Φ(x) inherits |x| of it and rounds once more."""
+    """Φ(x) is off by 9e-8, and by the roundings of q ≤ ½; y = x Φ(x) inherits |x| of it and rounds once more."""
     x = np.linspace(-12, 12, 24001).astype(np.float32)
     y, slope = activation(x.copy(), "gelu")
     for given, value, gradient in zip(x.tolist(), y.tolist(), slope.tolist(), strict=True):
         cumulative = math.erfc(-given / math.sqrt(2)) / 2
         density = math.exp(-given * given / 2) / math.sqrt(2 * math.pi)
-        assert abs(value - given * cumulative) <= 1.2e-7 * abs(given) + 0.6e-7 * abs(given * cumulative)
-        assert abs(gradient - (cumulative + given * density)) < 1.2e-7 + 1.8e-7
+        assert abs(value - given * cumulative) <= 2.8e-7 * abs(given) + 0.6e-7 * abs(given * cumulative)
+        assert abs(gradient - (cumulative + given * density)) < 3e-7
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh"])
