@@ -459,12 +459,12 @@ MUTATIONS = [
     ),
     Mutation(
         "cross-entropy divided by its own rows instead of the count", "ops:cross_entropy",
-        {"rows = np.arange(len(labels))": "count = len(labels); rows = np.arange(count)"},
+        {"losses = np.empty(len(labels))": "count = len(labels); losses = np.empty(count)"},
         whole.test_parts_of_a_batch_sum_to_the_whole, {"dropout": 0.0},
     ),
     Mutation(
         "cross-entropy without its one-hot part", "ops:cross_entropy",
-        {"logits[rows, labels] -= logits.dtype.type(1 / count)": "pass"}, layers.test_cross_entropy, {"count": 4},
+        {"block[rows, wanted] -= logits.dtype.type(1 / count)": "pass"}, layers.test_cross_entropy, {"count": 4},
     ),
     Mutation(
         "gradients of scored rows put in front instead of in place", "bert:MiniBERT._unchoose",

@@ -1,4 +1,4 @@
-"""Whole recipes at equal sizes: each trains with its own network, masking rate, dropout and optimizer."""
+"""Whole recipes at equal sizes: each trains with its own kind of network, dropout and optimizer."""
 
 from dataclasses import replace
 
@@ -17,15 +17,19 @@ from tests.benchmarks.workload import SEED, Shape, Workload, draw_batches
 class Recipe(Contender):
     """``Trainer.step()`` of what ``python -m minibert.run WORDS`` trains, at the sizes of the workload.
 
-    The batches are random tokens with as many predictions as the recipe's masking makes.
+    The batches are those of all contenders or, with ``own_masking``, random tokens with as many predictions as the
+    recipe's masking makes.
     """
 
-    def __init__(self, workload: Workload, words: tuple[str, ...] = ()):
+    def __init__(self, workload: Workload, words: tuple[str, ...] = (), own_masking: bool = False):
         config = composed(words, workload)
-        masking = config.masking
-        rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
-        shape = replace(workload.shape, rate=rate)
-        self.trainer = Trainer(MiniBERT(config.model, SEED), PreparedBatches(draw_batches(shape)), config)
+        shape, batches = workload.shape, workload.batches
+        if own_masking:
+            masking = config.masking
+            rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
+            shape = replace(shape, rate=rate)
+            batches = draw_batches(shape)
+        self.trainer = Trainer(MiniBERT(config.model, SEED), PreparedBatches(batches), config)
         self.trainer.__enter__()  # open for as long as the process lives
         predictions = shape.sequences * shape.predictions
         self.about = {
