@@ -10,6 +10,7 @@ from minibert.errors import nearest
 DOORS = {
     "run": "train one run, or a sweep of runs",
     "inspect": "compute diagnostics on the checkpoints of a run",
+    "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",
     "report": "write the report of a sweep",
 }

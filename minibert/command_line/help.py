@@ -39,6 +39,7 @@ Flags:
 
 Afterwards:
   {inspect} run=RUN_ID               diagnostics on the checkpoints of a run (--help)
+  {reproduce} run=RUN_ID             the run once more from its record: is it equal to the bit?
   {export} run=RUN_ID folder=FOLDER  the run as a folder that `transformers` reads
   {report} STUDY                     the report of a sweep
 """

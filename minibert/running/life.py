@@ -12,25 +12,20 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
 from minibert.config import Config, config_hash, register, resolve
-from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.corpora import Corpus, load_corpus
 from minibert.data.prepared import PreparedData, prepare_data
-from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.catalogue import choose, drawings
-from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
 from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
-from minibert.evaluation.intrinsic import IntrinsicEvaluation
 from minibert.interruption import Interrupted
-from minibert.model.bert import MiniBERT
+from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
 from minibert.running.failure import report_failure
 from minibert.running.naming import run_name
 from minibert.running.plan import Job
@@ -48,9 +43,8 @@ from minibert.tracking.runs import Run, start_run
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
-from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
-from minibert.training.trainer import NotFinite, Trainer
+from minibert.training.trainer import NotFinite
 
 register()
 _logger = logging.getLogger(__name__)
@@ -166,19 +160,16 @@ def describe(display: Display, describe: Callable[[], None]) -> None:
 
 def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
     """Train from the start, or from the last checkpoint, with evaluation, diagnostics and display."""
-    model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
-    batches = build_batches(config, data)
-    diagnostics = _diagnostics(config, run)
+    chosen = choose(config.diagnostics.quantities, config.diagnostics.modules)
+    diagnostics = build_diagnostics(config, chosen, run)
     diagnostics.announce = lambda name: display.now(f"last diagnostics: {name}")
-    trainer = Trainer(model, batches, config, batches.adapting, diagnostics, data, probe_batch(config, data))
+    trainer = build_trainer(config, data, diagnostics)
     with trainer, interruption.deferred():
         resume_path = run.folder / "resume.safetensors"
         if resume_path.exists():
             trainer.resume(resume_path)
             display.note(f"continuing from step {trainer.progress.step}")
-        baselines = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
-        run.log({f"baseline/{name}": data.statistics[name] for name in baselines}, 0)
-        evaluation = IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), run.log)
+        evaluation = build_evaluation(config, data, run)
         checkpoints = Checkpoints(config.training, resume_path, run.keep, run.secure, interruption.reason)
         with display.training(config.training.steps, evaluation):
             try:
@@ -190,7 +181,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
                 raise failure from error
         run.flush()
         with display.stage("storing the model"), trainer.evaluation_parameters():
-            log_served_model(run, model, data.tokenizer)
+            log_served_model(run, trainer.model, data.tokenizer)
     with display.stage("diagnostics of the whole run"):
         conclude_range_test(run, config)
         diagnostics.conclude()
@@ -198,12 +189,6 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
     with display.stage("drawing figures"):
         rooms = config.diagnostics.figures
         draw(run, drawings(rooms), complete="all" in rooms)
-
-
-def _diagnostics(config: Config, run: Run) -> Diagnostics:
-    settings, steps = config.diagnostics, config.training.steps
-    chosen = choose(settings.quantities, settings.modules)
-    return Diagnostics(chosen, log_spaced_steps(steps, settings.every, settings.per_doubling), steps, run)
 
 
 def run_single(job: Job, display: Display) -> int:

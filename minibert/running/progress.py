@@ -61,7 +61,7 @@ class Display:
     @contextmanager
     def training(self, steps: int, evaluation) -> Iterator[None]:
         """A bar while one run is trained: step, loss, time elapsed and, after some steps, time left."""
-        self._evaluation = evaluation
+        self._evaluation, self._steps = evaluation, steps
         self._plain_at = time.monotonic()
         self._begun = None
         with self._bar("step {task.completed:,.0f}/{task.total:,.0f}") as progress:
@@ -117,7 +117,7 @@ class Display:
         """An observer of the trainer that moves the bar of :meth:`training`."""
         if self._progress is None:
             return
-        done, steps = trainer.progress.step, trainer.config.training.steps
+        done, steps = trainer.progress.step, self._steps
         left = self._left(done, steps)
         if step is None:
             return

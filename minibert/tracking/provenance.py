@@ -20,15 +20,15 @@ from threadpoolctl import threadpool_info
 PACKAGES = ("minibert", "numpy", "hydra-core", "omegaconf", "mlflow", "tokenizers", "safetensors")
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent
-ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics")
-"""Folders of the package on whose code the numbers of a run depend"""
+ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics", "randomness")
+"""Folders and files of the package on whose code the numbers of a run depend"""
 
 KERNEL, LANES = "kernel.", "kernel.lanes"
 NAME, LIBRARY, VECTORS = "kernel.name", "kernel.library", "kernel.vectors"
 BEFORE = "before_continuation."
 """Before the name of a tag: its value before the run was continued under another"""
 UNRECORDED = "not recorded"
-COMPARED = (KERNEL, "version.", "code.", "git.")
+COMPARED = (KERNEL, "version.", "code.", "git.", "corpus.", "tokenizer.")
 """Tags on which the bits of a result may depend"""
 CAUSES = {
     "kernel": (NAME, LIBRARY, VECTORS),
@@ -76,11 +76,11 @@ def kernel() -> dict[str, str]:
 
 @cache
 def code() -> dict[str, str]:
-    """``code.<room>``: SHA-256 of the files of each of :data:`ROOMS`, its first 12 digits."""
+    """``code.<room>``: SHA-256 of the file or the files of each of :data:`ROOMS`, its first 12 digits."""
     found = {}
     for room in ROOMS:
         digest = hashlib.sha256()
-        for path in sorted((PACKAGE / room).rglob("*.py")):
+        for path in sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]:
             content = path.read_bytes()
             digest.update(f"{path.relative_to(PACKAGE).as_posix()} {len(content)}\n".encode() + content)
         found[f"code.{room}"] = digest.hexdigest()[:12]
@@ -91,11 +91,14 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tupl
     """Tag -> (value before, value now), of the tags on which bits depend and that differ.
 
     A kernel that an earlier version of minibert did not record differs: nobody knows which it was. Other tags that
-    one of the two lacks are passed over.
+    one of the two lacks are passed over, and the git state where the code is known to be the same without it.
     """
-    found = {}
+    found, rooms = {}, [key for key in now if key.startswith("code.") and key in before]
+    same_code = bool(rooms) and all(before[room] == now[room] for room in rooms)
     for key, value in now.items():
         old = before.get(key, UNRECORDED if key in CAUSES["kernel"] else value)
+        if same_code and key.startswith("git."):
+            continue
         if key.startswith(COMPARED) and old != value:
             found[key] = (old, value)
     return found

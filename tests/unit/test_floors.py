@@ -11,7 +11,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLOORS = (
-    ("minibert.__main__", "minibert.run", "minibert.inspect", "minibert.export", "minibert.report"),
+    ("minibert.__main__", *(f"minibert.{door}" for door in ("run", "inspect", "reproduce", "export", "report"))),
     ("minibert.running",),
     ("analysis",),
     ("minibert",),

@@ -1,0 +1,161 @@
+"""A recorded run, trained again from its record: equal to the bit, or what differs, where and why."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minibert.model.saved import load_checkpoint
+from minibert.reproduce import main
+from minibert.tracking import open_store
+from minibert.training.checkpoints import save_checkpoint
+
+QUICK = ["evaluation.rates=[0.4]", "diagnostics.figures=[]", "diagnostics=light"]
+ALTERED = "layers.1.attention.key.weight"
+
+
+@pytest.fixture(scope="module")
+def originals(command, small_settings, books, empty_database, tmp_path_factory):
+    """A store with a finished run, on documents beside it, and one whose loss explodes."""
+    folder = tmp_path_factory.mktemp("originals")
+    shutil.copy(empty_database, folder)
+    shutil.copytree(books, folder / "books")
+    words = [*small_settings, *QUICK, f"tracking.folder={folder}", f"data.path={folder}/books/*.txt"]
+    trained = command(*words, "model.dropout=0.1")
+    assert trained.returncode == 0, trained.stderr
+    exploded = command(*words, "optimizer=sgd", "optimizer.learning_rate=1e12", "clipping=none")
+    assert "not finite" in exploded.stderr
+    return folder
+
+
+class Original:
+    """A copy of the store, to be altered, and the words that reproduce its run."""
+
+    def __init__(self, folder: Path, status: str):
+        self.folder = folder
+        self.store = open_store(None, folder, "minibert")
+        condition = f"attributes.status = '{status}'"
+        (self.run,) = self.store.client.search_runs([self.store.experiment_id], condition)
+        self.id = self.run.info.run_id
+        self.checkpoints = folder / "artifacts" / self.id / "artifacts" / "checkpoints"
+
+    def alter(self, step: int) -> None:
+        """Change one value of one parameter in a kept checkpoint."""
+        path = self.checkpoints / f"step_{step:07d}.safetensors"
+        tensors, about = load_checkpoint(path)
+        weight = tensors[ALTERED].copy()
+        weight[3, 5] = np.nextafter(weight[3, 5], np.float32(9))
+        save_checkpoint(path, tensors | {ALTERED: weight}, about)
+
+    def record(self, tag: str, value: str) -> None:
+        self.store.client.set_tag(self.id, tag, value)
+
+    def snapshot(self):
+        run = self.store.client.get_run(self.id)
+        files = {path: path.stat().st_mtime_ns for path in self.checkpoints.parent.rglob("*")}
+        return run.data.metrics, run.data.tags, run.info.status, run.info.end_time, files
+
+    def reproduce(self, capsys, *words: str) -> tuple[int, str]:
+        code = main([f"run={self.id}", f"tracking.folder={self.folder}", *words])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+
+@pytest.fixture
+def original(originals, tmp_path):
+    shutil.copytree(originals, tmp_path / "store")
+    return Original(tmp_path / "store", "FINISHED")
+
+
+@pytest.fixture
+def exploded(originals, tmp_path):
+    shutil.copytree(originals, tmp_path / "store")
+    return Original(tmp_path / "store", "FAILED")
+
+
+def test_a_run_is_equal_to_the_bit_whatever_else_is_known_of_it_and_its_record_is_left_alone(original, capsys):
+    before = original.snapshot()
+    code, told = original.reproduce(capsys)
+    assert code == 0, told
+    assert "equal to the bit: parameters at 7 checkpoints (steps 0, 1, 2, 4, 8, 16, 20)" in told
+    assert "not as recorded" not in told
+    assert original.snapshot() == before
+
+
+def test_an_altered_parameter_is_named_at_its_step_and_nothing_explains_it(original, capsys):
+    original.alter(8)
+    code, told = original.reproduce(capsys)
+    assert code == 1
+    assert f"differs: parameter {ALTERED} differs at step 8, in 1 of" in told
+    assert "equal until step 4 of those kept" in told
+    assert "none of them explains it" in told
+
+
+def test_a_difference_after_the_last_step_asked_for_is_not_seen(original, capsys):
+    original.alter(8)
+    code, told = original.reproduce(capsys, "steps=7")
+    assert code == 0 and "(steps 0, 1, 2, 4)" in told
+
+
+def test_another_kernel_on_record_may_explain_a_difference(original, capsys):
+    original.record("kernel.name", "Imagined")
+    original.alter(1)
+    code, told = original.reproduce(capsys, "steps=1")
+    assert code == 1 and "this may explain it: kernel: Imagined before, " in told
+
+
+def test_other_code_versions_lanes_and_an_interruption_are_named_even_if_they_made_no_difference(original, capsys):
+    original.record("code.model", "0123456789ab")
+    original.record("version.numpy", "1.0")
+    original.record("kernel.lanes", "64")
+    original.record("before_continuation.kernel.vectors", "fake")
+    code, told = original.reproduce(capsys, "steps=0")
+    assert code == 0
+    for cause in (
+        "code (model): 0123456789ab",
+        "versions (numpy): 1.0",
+        "lanes: 64",
+        "kernel (vectors): imagined",
+    ):
+        assert f"not as recorded: {cause} before" in told
+    assert "when the run was interrupted and continued" in told and "made no difference" in told
+
+
+def test_on_other_data_nothing_is_trained(original, capsys):
+    original.record("corpus.hash", "f" * 64)
+    code, told = original.reproduce(capsys)
+    assert code == 1
+    assert "the data are not those of the run" in told and f"data (corpus): {'f' * 64} before" in told
+
+
+def test_a_run_that_failed_fails_again_at_the_same_step(exploded, capsys):
+    code, told = exploded.reproduce(capsys)
+    assert code == 0, told
+    assert "on record it is FAILED" in told and "it fails again: Step" in told
+
+
+def test_a_killed_run_is_compared_up_to_where_it_got(original, capsys):
+    for late in ("16", "20"):
+        (original.checkpoints / f"step_00000{late}.safetensors").unlink()
+    original.store.client.set_terminated(original.id, "KILLED")
+    code, told = original.reproduce(capsys)
+    assert code == 0 and "on record it is KILLED" in told and "(steps 0, 1, 2, 4, 8)" in told
+
+
+def test_what_cannot_be_reproduced_is_one_error(original, capsys):
+    code, told = original.reproduce(capsys, "steps=21")
+    assert code == 2 and "Allowed: 0 to 20" in told
+    code, told = original.reproduce(capsys, "steps=few")
+    assert code == 2 and "whole number" in told
+    code, told = original.reproduce(capsys, "step=3")
+    assert code == 2 and "did you mean 'steps'" in told
+    path = original.checkpoints / "step_0000016.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    code, told = original.reproduce(capsys)
+    assert code == 2 and "step_0000016.safetensors is broken" in told and "Traceback" not in told
+    (original.checkpoints.parent / "config.yaml").write_text("seed: 1\n")
+    code, told = original.reproduce(capsys)
+    assert code == 2 and "is incomplete" in told
+    code = main(["run=0123abcd", f"tracking.folder={original.folder}"])
+    assert code == 2 and "no such run" in capsys.readouterr().err
