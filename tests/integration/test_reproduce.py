@@ -116,7 +116,7 @@ def test_other_code_versions_lanes_and_an_interruption_are_named_even_if_they_ma
         "code (model): 0123456789ab",
         "versions (numpy): 1.0",
         "lanes: 64",
-        "kernel (vectors): imagined",
+        "kernel (vectors): fake",
     ):
         assert f"not as recorded: {cause} before" in told
     assert "when the run was interrupted and continued" in told and "made no difference" in told

@@ -7,7 +7,7 @@ import yaml
 
 from analysis.report import ReportWords
 from analysis.study_words import OLDER
-from minibert import export, inspect, report
+from minibert import export, inspect, report, reproduce
 from minibert.command_line import doors
 from minibert.command_line.arguments import StoreWords, read_arguments
 from minibert.command_line.completion import completions
@@ -46,7 +46,11 @@ def test_help_on_a_group_lists_its_settings_with_what_they_take(capsys):
 
 @pytest.mark.parametrize(
     ("door", "words"),
-    [(inspect.main, ["run=RUN_ID", "steps=all", "quantities"]), (export.main, ["run=RUN_ID", "folder=", "step="])],
+    [
+        (inspect.main, ["run=RUN_ID", "steps=all", "quantities"]),
+        (export.main, ["run=RUN_ID", "folder=", "step="]),
+        (reproduce.main, ["run=RUN_ID", "steps=N", "tracking.folder=", "exit code"]),
+    ],
 )
 def test_the_other_doors_have_a_help_and_a_version(capsys, door, words):
     for flag in ("--help", "-h"):
