@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from minibert.config.averaging import AVERAGINGS
 from minibert.config.checks import validate
@@ -141,10 +141,11 @@ def resolve(composed) -> Config:
 
     Raises :class:`MinibertError` naming every value that is not allowed.
     """
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        raise MinibertError("\n".join(f"{key}: missing. Give a value: {key}=..." for key in missing))
-    config: Any = OmegaConf.to_object(composed)
+    try:
+        config: Any = OmegaConf.to_object(composed)
+    except MissingMandatoryValue as error:
+        missing = sorted(OmegaConf.missing_keys(composed))
+        raise MinibertError("\n".join(f"{key}: missing. Give a value: {key}=..." for key in missing)) from error
     config.model.auxiliary_heads = config.objective.tasks
     validate(config)
     for stream, seed in derive_seeds(config.seed).items():

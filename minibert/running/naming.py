@@ -9,11 +9,11 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from minibert.config import CONF, OVERLAYS, Config
+from minibert.config import OVERLAYS, Config
 from minibert.randomness import derive_seeds
+from minibert.running.composition import compose_options, default_options
 
 SEPARATOR = " · "
 LONGEST_NAME = 200
@@ -62,14 +62,9 @@ def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
 @lru_cache
 def _defaults(choices: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dict[str, Any]]:
     """The default option of every group, and the value of every key with the options chosen."""
-    plain = OmegaConf.load(CONF / "config.yaml").defaults
-    entries = [entry for entry in plain if not isinstance(entry, str)]
-    default_choices = {group: str(option) for entry in entries for group, option in entry.items()}
     words = [f"+{group}={option}" if group in OVERLAYS else f"{group}={option}" for group, option in choices]
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        composed = compose(config_name="config", overrides=words)
-    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
-    return default_choices, _flat(cast(dict, values))
+    values = OmegaConf.to_container(compose_options(words).config, resolve=True, throw_on_missing=False)
+    return default_options(), _flat(cast(dict, values))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,12 +4,9 @@ import math
 import re
 import shlex
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,6 +17,7 @@ from minibert.config import CONF, VARIANTS, Config, resolve
 from minibert.diagnostics.catalogue import register_levels
 from minibert.errors import MinibertError, nearest
 from minibert.model.memory import refuse_what_does_not_fit
+from minibert.running.composition import compose_all, compose_quickly, without_hydra
 from minibert.running.sweep_checks import check_compared_runs, check_study, refuse_idle_settings
 
 EXPERIMENT = re.compile(r"\+{0,2}experiment=")
@@ -78,7 +76,7 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     if math.prod(len(word.values) for word in swept) > MOST_RUNS:
         given = " ".join(word.given for word in swept)
         raise MinibertError(f"{given}: more than {MOST_RUNS} runs. Allowed: at most {MOST_RUNS}.")
-    composed = _jobs(names, swept, words + stated)
+    composed = _jobs(fixed, swept, words + stated)
     first = next(composed)
     check_study(first.config, swept)  # before the others are composed, since that takes long
     jobs = (first, *composed)
@@ -89,23 +87,16 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     return Plan(jobs, tuple(str(word) for word in swept), tuple(names), command)
 
 
-def _jobs(fixed: list[str], swept: list[Word], words: list[Word]) -> Iterator[Job]:
-    """The runs in the order of Hydra's sweeper. Runs with the same groups are composed once, for speed."""
-    composed = {}
+def _jobs(fixed: list[Word], swept: list[Word], words: list[Word]) -> Iterator[Job]:
+    """The runs in the order of Hydra's sweeper. Runs with the same options are composed once, for speed."""
+    layers, single = {}, [(word, ",".join(word.values)) for word in fixed]
     for values in product(*(word.values for word in swept)):
         at = list(zip(swept, values, strict=True))
-        overrides = [word.at(value) for word, value in at]
-        options = tuple(word.at(value) for word, value in at if word.is_group)
-        if options not in composed:
-            composed[options] = _compose(fixed + list(options), words)
-        one = deepcopy(composed[options])
-        try:
-            for word, value in at:
-                if not word.is_group:
-                    OmegaConf.update(one, word.key, read_value(value))
-        except OmegaConfBaseException:
-            one = _compose(fixed + overrides, words)
-        yield _job(one, overrides or fixed)
+        composed = compose_quickly(layers, [*single, *at])
+        if composed is None:
+            composed = without_hydra(_compose([word.at(value) for word, value in [*single, *at]], words))
+        overrides = tuple(word.at(value) for word, value in at) or tuple(str(word) for word in fixed)
+        yield Job(typed(composed.config), overrides, composed.choices)
 
 
 def compose(overrides: list[str], multirun: bool = False):
@@ -185,17 +176,10 @@ def typed(composed) -> Config:
     return config
 
 
-def _job(composed, overrides) -> Job:
-    chosen = composed.hydra.runtime.choices.items()
-    choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
-    del composed.hydra
-    return Job(typed(composed), tuple(overrides), choices)
-
-
 def _compose(overrides: list[str], words: list[Word]):
     """Hydra's composition of the overrides. ``words``, from which they come, tell which of them was wrong."""
     try:
-        return _hydra_compose(overrides)
+        return _open(compose_all(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         chosen = _choices(overrides)
         for word in words:
@@ -204,18 +188,16 @@ def _compose(overrides: list[str], words: list[Word]):
         raise MinibertError(_first_line(error)) from error
 
 
-def _hydra_compose(overrides: list[str]):
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        composed = hydra_compose(config_name="config", overrides=overrides, return_hydra_config=True)
-        OmegaConf.set_struct(composed, False)
-        return composed
+def _open(composed):
+    OmegaConf.set_struct(composed, False)
+    return composed
 
 
 def _choices(overrides: list[str]) -> dict[str, str]:
     """Group -> the option chosen by the defaults, the experiment or the overrides."""
     choosing = [text for text in overrides if text.split("=")[0].lstrip("+") in (*groups(), "hydra/launcher")]
     try:
-        return dict(_hydra_compose(choosing).hydra.runtime.choices)
+        return dict(compose_all(choosing).hydra.runtime.choices)
     except (HydraException, OmegaConfBaseException):
         return dict(text.lstrip("+").split("=", 1) for text in choosing)
 
@@ -258,7 +240,7 @@ def _belongs(key: str, chosen: dict[str, str]) -> str:
 
 def _launcher_problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
     launcher = chosen.get("hydra/launcher", "basic")
-    fields = _hydra_compose([f"hydra/launcher={launcher}"]).hydra.launcher
+    fields = compose_all([f"hydra/launcher={launcher}"]).hydra.launcher
     known = [f"hydra.launcher.{name}" for name in fields if name != "_target_"]
     if word.key.startswith("hydra.launcher.") and word.key not in known:
         yield MinibertError(

@@ -17,12 +17,12 @@ from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Plan
 from minibert.running.progress import Display
-from minibert.tracking.claims import find_finished
+from minibert.tracking.claims import find_all_finished
 from minibert.tracking.pages import describe_sweep
 from minibert.tracking.provenance import environment
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
-from minibert.tracking.sweeps import Sweep, join_sweep, open_sweep
+from minibert.tracking.sweeps import Sweep, open_sweep
 
 Reporter = Callable[[Store, str, str], object]
 """Writes and prints the report of (a store, a study, the id of its sweep)"""
@@ -33,7 +33,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
     display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
-    hashes = [config_hash(each.config, prepare(each.config, display).corpus_hash) for each in planned.jobs]
+    hashes = _hashes(planned, display)
     store = open_store(tracking.uri, tracking.folder, tracking.experiment)
     # Two overrides with the same configuration, such as seed=0,0, are one run.
     names = {
@@ -67,6 +67,19 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         return interruption.exit_code()
     reported = _report(sweep, study.name or "multirun", report, display) if study.factor else True
     return int(status == Status.FAILED or not reported)
+
+
+def _hashes(planned: Plan, display: Display) -> list[str]:
+    """The hash of each run. The data of all runs are prepared, the same data once."""
+    corpora: dict[str, str] = {}
+    hashes = []
+    for each in planned.jobs:
+        config = each.config
+        wanted = repr((config.data, config.model.vocab_size, config.training.sequence_length))
+        if wanted not in corpora:
+            corpora[wanted] = prepare(config, display).corpus_hash
+        hashes.append(config_hash(config, corpora[wanted]))
+    return hashes
 
 
 def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
@@ -116,16 +129,10 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> boo
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     """Add the runs that finished before, in any sweep, to this one. Returns how many remain."""
     members = {child.config_hash for child in sweep.children() if child.status == Status.FINISHED}
-    left = 0
-    for run_hash, name in names.items():
-        if run_hash in members:
-            continue
-        found = find_finished(sweep.store, run_hash)
-        if found:
-            join_sweep(sweep.store, sweep.id, found, name)
-        else:
-            left += 1
-    return left
+    wanted = {run_hash: name for run_hash, name in names.items() if run_hash not in members}
+    found = find_all_finished(sweep.store, wanted)
+    sweep.join({found[run_hash]: name for run_hash, name in wanted.items() if run_hash in found})
+    return len(wanted) - len(found)
 
 
 def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[Status, str | None]:

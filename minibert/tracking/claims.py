@@ -5,11 +5,12 @@ releases a file lock when its process ends. So the lock, not the status, says wh
 Processes that share a server may share no file system; for these, a lease says it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from filelock import FileLock
 
 from minibert.locks import acquire
+from minibert.tracking.finished import read_finished
 from minibert.tracking.leases import Lease
 from minibert.tracking.store import Store, store_errors
 
@@ -70,6 +71,15 @@ def find_finished(store: Store, config_hash: str) -> str | None:
     """Id of the newest FINISHED run of this configuration in the experiment, or None."""
     found = _runs_of(store, config_hash, "attributes.status = 'FINISHED'")
     return found[0].info.run_id if found else None
+
+
+def find_all_finished(store: Store, hashes: Iterable[str]) -> dict[str, str]:
+    """The same for several configurations: hash -> id of the newest FINISHED run, of those that have one."""
+    known = read_finished(store, hashes)
+    if known is not None:
+        return known
+    found = {each: find_finished(store, each) for each in hashes}
+    return {each: run_id for each, run_id in found.items() if run_id}
 
 
 def find_unfinished(store: Store, config_hash: str):

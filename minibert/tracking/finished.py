@@ -7,6 +7,7 @@ found here, and MLflow is asked, whose answers and errors count.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from minibert.tracking.store import SHOWN, Store, find_place, unopened_store
 REVISIONS = ("dc11669786a5",)
 """Revisions of MLflow's tables, as its Alembic migrations count them, that are read here: that of MLflow 3.17"""
 EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = ?"
-NEWEST_FINISHED = (
-    "SELECT runs.run_uuid, runs.name, runs.artifact_uri FROM runs "
-    "JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'minibert.config_hash' AND tags.value = ? "
-    "WHERE runs.experiment_id = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active' "
+FINISHED = (
+    "FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'minibert.config_hash' "
+    "WHERE runs.experiment_id = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active'"
+)
+NEWEST = (
+    f"SELECT runs.run_uuid, runs.name, runs.artifact_uri {FINISHED} AND tags.value = ? "
     "ORDER BY runs.start_time DESC, runs.run_uuid LIMIT 1"
 )
+ALL = f"SELECT tags.value, runs.run_uuid {FINISHED} ORDER BY runs.start_time, runs.run_uuid DESC"
 
 
 def look_up_finished(
@@ -41,7 +45,7 @@ def look_up_finished(
         check_database(place.database)
         with closing(read_only(place.database)) as connection:
             experiment_id = _experiment_id(connection, experiment)
-            row = experiment_id and connection.execute(NEWEST_FINISHED, (config_hash, experiment_id)).fetchone()
+            row = experiment_id and connection.execute(NEWEST, (experiment_id, config_hash)).fetchone()
             if not row:
                 return None
             run_id, name, address = row
@@ -51,11 +55,29 @@ def look_up_finished(
         return None
 
 
+def read_finished(store: Store, hashes: Iterable[str]) -> dict[str, str] | None:
+    """Hash of a configuration -> id of its newest FINISHED run, in an open store; None if only MLflow can tell."""
+    wanted = set(hashes)
+    if store.database is None or not wanted:
+        return None if wanted else {}
+    try:
+        with closing(read_only(store.database)) as connection:
+            if not _is_known(connection):
+                return None
+            rows = connection.execute(ALL, (int(store.experiment_id),)).fetchall()
+    except (ValueError, sqlite3.Error):
+        return None
+    return {config_hash: run_id for config_hash, run_id in rows if config_hash in wanted}  # the newest is the last
+
+
+def _is_known(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return len(found) == 1 and found[0][0] in REVISIONS
+
+
 def _experiment_id(connection: sqlite3.Connection, name: str) -> int | None:
     """The id of an experiment that can be used as it is."""
-    if connection.execute("SELECT version_num FROM alembic_version").fetchall() not in [
-        [(it,)] for it in REVISIONS
-    ]:
+    if not _is_known(connection):
         return None
     found = connection.execute(EXPERIMENT, (name,)).fetchall()
     if len(found) != 1:

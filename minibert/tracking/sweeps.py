@@ -59,6 +59,17 @@ class Sweep(Record):
         """Hash of the configuration -> the run of it that was started last."""
         return {child.config_hash: child for child in sorted(self.children(), key=lambda child: child.started)}
 
+    def join(self, runs: Mapping[str, str]) -> None:
+        """Let runs that have finished, perhaps under other parents, count in this sweep: id -> name in it."""
+        active: dict[str | None, bool] = {}
+        with store_errors(self.store.uri, f"add runs to sweep {self.id}"):
+            for run_id, name in runs.items():
+                parent = self.store.client.get_run(run_id).data.tags.get(PARENT)
+                if parent not in active:
+                    active[parent] = _is_active(self.store, parent)
+                tags = {_member_tag(self.sweep_hash): name}
+                write_tags(self.store, run_id, tags if active[parent] else {PARENT: self.id, **tags})
+
     def close(self, child: Child, status: Status, reason: str) -> None:
         """Close a run whose own process has ended without doing so."""
         Record(self.store, child.id, "", continued=True).finish(status, reason)
