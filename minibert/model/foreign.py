@@ -1,7 +1,12 @@
-"""The same networks in another library's words: names and settings of Hugging Face's ``transformers``.
+"""The same networks in another library's words: the tensors of Hugging Face's ``transformers``.
 
-Post-norm networks are what that library calls ``bert``. Pre-norm networks are exactly its ``esm`` with learned
-absolute positions, no norm on the embeddings and no token dropout; its activation is always the exact GELU.
+Which networks travel, and as what, says :mod:`minibert.model.foreign_settings`. Here are the names of three model
+types, and how a tensor of theirs is made of minibert's: PyTorch's linear layers have weights (out, in);
+``modernbert`` keeps queries, keys and values in one tensor, and the gate and the value of a gated unit in another.
+
+Rotary positions turn pairs of a head's entries. Here a pair stands side by side, entries 2p and 2p + 1; there half
+a head apart, entries p and p + K/2. A product q · k does not depend on the order of the entries: the columns of
+the query's and the key's weights are put into the other order, and nothing else differs.
 
 What ``esm`` does about padding is the same as here as long as padding stands at the end of a sequence and the
 attention mask says so: it counts positions over the tokens that are not [PAD], from ``pad_token_id`` + 1 on (the
@@ -10,12 +15,15 @@ differ: what is computed *at* padding, which nobody reads, and, in training, tha
 embeddings.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from minibert.config import ModelConfig
-from minibert.errors import MinibertError
+
+POSITIONS = "embeddings.position.weight"
+SEGMENTS = "embeddings.segment.weight"
 
 PARTS = {
     "embeddings.token": "embeddings.word_embeddings",
@@ -27,7 +35,7 @@ PARTS = {
     "feed_forward.in": "intermediate.dense",
     "feed_forward.out": "output.dense",
 }
-"""Parts of both families' encoders: minibert's name -> the name after the prefix or ``encoder.layer.<n>.``"""
+"""Parts of the encoders of ``bert`` and ``esm``: minibert's name -> the name after the prefix"""
 
 
 @dataclass(frozen=True)
@@ -36,32 +44,43 @@ class Family:
 
     model_type: str
     architecture: str
+    prefix: str
+    """What the names of the encoder's tensors begin with"""
+    layers: str
+    """What the names of a layer's tensors begin with, behind the prefix and before the layer's number"""
     parts: Mapping[str, str]
     head: Mapping[str, str]
     decoder: str
-    """The output weights, which repeat the token embeddings"""
+    """The output weights, which repeat the token embeddings where they are tied"""
     unused: tuple[str, ...]
     """How tensors of the encoder begin that take no part in masked language modelling"""
 
-    @property
-    def prefix(self) -> str:
-        return f"{self.model_type}."
-
     def name(self, name: str) -> str:
         """``layers.0.attention.query.weight`` -> ``bert.encoder.layer.0.attention.self.query.weight``"""
+        if name == "mlm_head.weight":
+            return f"{self.decoder}.weight"
         part, _, kind = name.rpartition(".")
         kind = "bias" if kind == "bias" else "weight"
         if part in self.head:
             return f"{self.head[part]}.{kind}"
         if part.startswith("layers."):
             _, index, part = part.split(".", 2)
-            return f"{self.prefix}encoder.layer.{index}.{self.parts[part]}.{kind}"
+            return f"{self.prefix}{self.layers}{index}.{self.parts[part]}.{kind}"
         return f"{self.prefix}{self.parts[part]}.{kind}"
+
+    def joined(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Their name of a tensor -> those of the parameters whose rows stand in it below each other, in order."""
+        joined: dict[str, list[str]] = {}
+        for name in names:
+            joined.setdefault(self.name(name), []).append(name)
+        return joined
 
 
 BERT = Family(
     "bert",
     "BertForMaskedLM",
+    "bert.",
+    "encoder.layer.",
     PARTS
     | {
         "embeddings.segment": "embeddings.token_type_embeddings",
@@ -80,8 +99,11 @@ BERT = Family(
 ESM = Family(
     "esm",
     "EsmForMaskedLM",
+    "esm.",
+    "encoder.layer.",
     PARTS
     | {
+        "embeddings.norm": "embeddings.layer_norm",
         "attention.norm": "attention.LayerNorm",
         "feed_forward.norm": "LayerNorm",
         "final_norm": "encoder.emb_layer_norm_after",
@@ -90,52 +112,28 @@ ESM = Family(
     "lm_head.decoder",
     ("pooler.", "embeddings.position_ids", "contact_head."),
 )
-FAMILIES = {"post": BERT, "pre": ESM}
-"""By ``model.norm``"""
-
-SETTINGS = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "feed_forward_size": "intermediate_size",
-    "max_length": "max_position_embeddings",
-    "dropout": "hidden_dropout_prob",
-    "attention_dropout": "attention_probs_dropout_prob",
-    "norm_epsilon": "layer_norm_eps",
-    "init_scale": "initializer_range",
-}
-"""Fields of :class:`ModelConfig` -> keys of config.json. ``esm`` counts unread rows in its table of positions."""
-
-DEFAULTS = {
-    "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
-    "initializer_range": 0.02, "type_vocab_size": 2, "pad_token_id": 0,
-}  # fmt: skip
-"""What ``transformers`` takes where config.json is silent. Sizes are never guessed."""
-
-ACTIVATIONS = {
-    "gelu": "gelu", "gelu_python": "gelu", "relu": "relu", "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-}  # fmt: skip
-"""``hidden_act`` -> ``model.activation``; of two names for one function the first is written"""
-
-OTHER_NETWORKS = (
-    "is_decoder", "is_encoder_decoder", "add_cross_attention", "emb_layer_norm_before", "token_dropout",
-    "is_folding_model",
-)  # fmt: skip
-"""Switches of config.json that make another network when they are on"""
-
-NOT_COMPARED = {
-    "name", "segments", "norm", "activation", "position", "output_bias", "dtype",
-    "init", "init_gain", "match_feed_forward",
-}  # fmt: skip
-"""Fields of :class:`ModelConfig` that are checked one by one, or that change nothing in a trained network"""
-
-
-def is_transposed(name: str) -> bool:
-    """Whether ``transformers`` keeps the transpose: PyTorch's linear layers have weights (out, in)."""
-    return name.endswith(".weight") and not name.startswith("embeddings.")
+MODERNBERT = Family(
+    "modernbert",
+    "ModernBertForMaskedLM",
+    "model.",
+    "layers.",
+    {
+        "embeddings.token": "embeddings.tok_embeddings",
+        "embeddings.norm": "embeddings.norm",
+        "attention.norm": "attn_norm",
+        **dict.fromkeys(("attention.query", "attention.key", "attention.value"), "attn.Wqkv"),
+        "attention.output": "attn.Wo",
+        "feed_forward.norm": "mlp_norm",
+        **dict.fromkeys(("feed_forward.gate", "feed_forward.in"), "mlp.Wi"),
+        "feed_forward.out": "mlp.Wo",
+        "final_norm": "final_norm",
+    },
+    {"mlm_head.transform": "head.dense", "mlm_head.norm": "head.norm", "mlm_head": "decoder"},
+    "decoder",
+    (),
+)
+FAMILIES = {family.model_type: family for family in (BERT, ESM, MODERNBERT)}
+"""By the ``model_type`` of config.json"""
 
 
 def unread_positions(family: Family, padding: int) -> int:
@@ -143,91 +141,61 @@ def unread_positions(family: Family, padding: int) -> int:
     return padding + 1 if family is ESM else 0
 
 
-def value(settings: Mapping, key: str) -> Any:
-    """A key of config.json, or what ``transformers`` takes for it; None when there is neither."""
-    given = settings.get(key)
-    return DEFAULTS.get(key) if given is None else given
+def view_of(name: str, array: np.ndarray) -> np.ndarray:
+    """A parameter, or its gradient, with the axes that ``transformers`` has: all but tables are transposed."""
+    return array.T if name.endswith(".weight") and not name.startswith("embeddings.") else array
 
 
-def model_settings(config: ModelConfig, family: Family, padding: int, mask: int) -> dict:
-    """What goes into config.json, for the token ids of [PAD] and [MASK]."""
-    settings = {theirs: getattr(config, ours) for ours, theirs in SETTINGS.items()}
-    settings |= {
-        "model_type": family.model_type,
-        "architectures": [family.architecture],
-        "torch_dtype": config.dtype,
-        "pad_token_id": padding,
-        "tie_word_embeddings": True,
-    }
-    if family is BERT:
-        activation = next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation)
-        # That library has no BERT without segments: one segment of zeros adds nothing.
-        return settings | {"hidden_act": activation, "type_vocab_size": max(config.segments, 1)}
-    return settings | {
-        "max_position_embeddings": config.max_length + unread_positions(family, padding),
-        "position_embedding_type": "absolute",
-        "emb_layer_norm_before": False,
-        "token_dropout": False,
-        "mask_token_id": mask,
-    }
+def order_of(name: str, config: ModelConfig) -> np.ndarray | slice:
+    """Which rows of :func:`view_of` the tensor has in turn: where heads turn, the even ones, then the odd ones."""
+    turned = config.position.name == "rope" and name.split(".")[-2] in ("query", "key")
+    if not turned:
+        return slice(None)
+    size = config.hidden_size // config.heads
+    within = np.concatenate([np.arange(0, size, 2), np.arange(1, size, 2)])
+    return (np.arange(config.heads)[:, None] * size + within).reshape(-1)
 
 
-def model_config(settings: Mapping, family: Family, dtype: str, segments: int) -> ModelConfig:
-    """The configuration that config.json describes. Raises :class:`MinibertError` where a size is no number."""
-    values = {ours: value(settings, theirs) for ours, theirs in SETTINGS.items()}
-    padding = value(settings, "pad_token_id")
-    numbers = {item.name: item.type for item in fields(ModelConfig) if item.type in (int, float)}
-    wrong = [
-        f"{SETTINGS[ours]}={given!r} is not {'a whole' if numbers[ours] is int else 'a'} number"
-        for ours, given in values.items()
-        if isinstance(given, bool) or not isinstance(given, (int, numbers[ours]))
-    ]
-    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
-        wrong.append(f"pad_token_id={padding!r} is no token id")
-    if isinstance(segments, bool) or not isinstance(segments, int):
-        wrong.append(f"type_vocab_size={segments!r} is not a whole number")
-    if wrong:
-        raise MinibertError("\n".join(wrong))
-    values["max_length"] -= unread_positions(family, padding)
-    if family is ESM:
-        return ModelConfig(name="pretrained", norm="pre", activation="gelu", dtype=dtype, **values)
-    activation = ACTIVATIONS.get(str(value(settings, "hidden_act")), "gelu")
-    return ModelConfig(
-        name="pretrained", norm="post", activation=activation, segments=segments, dtype=dtype, **values
-    )
+def turn_rates(config: ModelConfig) -> np.ndarray:
+    """What ``esm`` keeps of its rotary positions: the angle that each pair turns by a position."""
+    pairs = config.hidden_size // config.heads // 2
+    return (config.position.base ** (-np.arange(pairs) / pairs)).astype(config.dtype)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def unreadable_settings(settings: Mapping, family: Family) -> list[str]:
-    """Settings of config.json that minibert does not support."""
-    problems = [f"{key}={settings[key]}" for key in OTHER_NETWORKS if settings.get(key)]
-    position = settings.get("position_embedding_type") or "absolute"
-    if position != "absolute":
-        problems.append(f"position_embedding_type={position} (allowed: absolute)")
-    if family is BERT and str(value(settings, "hidden_act")) not in ACTIVATIONS:
-        problems.append(f"hidden_act={settings['hidden_act']} (allowed: {', '.join(ACTIVATIONS)})")
-    if settings.get("auto_map"):
-        problems.append("auto_map names code of the folder's own, which is never run")
-    if settings.get("quantization_config"):
-        problems.append("quantization_config asks for quantised weights")
-    return problems
+def to_tensors(
+    params: Mapping[str, np.ndarray], config: ModelConfig, family: Family, padding: int
+) -> dict[str, np.ndarray]:
+    """Parameters, or their gradients, as the tensors of a family."""
+    tensors = {}
+    for theirs, names in family.joined(params).items():
+        rows = [view_of(name, params[name])[order_of(name, config)] for name in names]
+        if names == [POSITIONS] and unread_positions(family, padding):
+            rows.insert(0, np.zeros((unread_positions(family, padding), config.hidden_size), config.dtype))
+        tensors[theirs] = np.ascontiguousarray(rows[0] if len(rows) == 1 else np.concatenate(rows))
+    return tensors
 
 
-def inexpressible_settings(config: ModelConfig) -> list[str]:
-    """What a network has that neither family has. A field that this file does not know must be at its default."""
-    problems = []
-    if config.norm not in FAMILIES:
-        problems.append(f"model.norm={config.norm} (allowed: {', '.join(FAMILIES)})")
-    if config.position.name != "absolute":
-        problems.append(f"model.position.name={config.position.name} (allowed: absolute)")
-    if config.norm == "pre" and config.activation != "gelu":
-        problems.append(f"model.activation={config.activation} with model.norm=pre (allowed: gelu)")
-    elif config.activation not in ACTIVATIONS.values():
-        allowed = ", ".join(dict.fromkeys(ACTIVATIONS.values()))
-        problems.append(f"model.activation={config.activation} (allowed: {allowed})")
-    if config.norm == "pre" and config.segments:
-        problems.append(f"model.segments={config.segments} with model.norm=pre (allowed: 0)")
-    standard = ModelConfig()
-    for name in (item.name for item in fields(config) if item.name not in SETTINGS.keys() | NOT_COMPARED):
-        if getattr(config, name) != getattr(standard, name):
-            problems.append(f"model.{name}={getattr(config, name)} (allowed: {getattr(standard, name)})")
-    return problems
+def fill(
+    params: Mapping[str, np.ndarray],
+    tensors: dict[str, np.ndarray],
+    config: ModelConfig,
+    family: Family,
+    padding: int,
+) -> tuple[list[str], list[str]]:
+    """Copy every parameter from its tensor, taken out of ``tensors``. Returns what is missing or misshapen."""
+    missing, misshapen = [], []
+    for theirs, names in family.joined(params).items():
+        views = [view_of(name, params[name]) for name in names]
+        skipped = unread_positions(family, padding) if names == [POSITIONS] else 0
+        shape = (skipped + sum(map(len, views)), *views[0].shape[1:])
+        tensor = tensors.pop(theirs, None)
+        if tensor is None:
+            missing.append(f"{theirs} is missing")
+        elif tensor.shape != shape:
+            misshapen.append(f"{theirs} has shape {tensor.shape}, not {shape}")
+        else:
+            start = skipped
+            for name, view in zip(names, views, strict=True):
+                view[order_of(name, config)] = tensor[start : start + len(view)]
+                start += len(view)
+    return missing, misshapen

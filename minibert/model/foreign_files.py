@@ -21,6 +21,18 @@ WRAPPERS = ("module", "model", "_orig_mod", "base_model", "auto_model", "backbon
 Lightning, PEFT or sentence-transformers. Any other name may be that of another network."""
 
 
+BEGINNINGS = (
+    "embeddings.",
+    "encoder.",
+    "pooler.",
+    "contact_head.",
+    "layers.",
+    "final_norm.",
+    "rotary_embeddings.",
+)
+"""Of the tensors of an encoder that was saved by itself"""
+
+
 def read_settings(folder: Path) -> dict:
     """What config.json holds. Raises :class:`MinibertError` where it is no JSON object."""
     path = folder / "config.json"
@@ -107,6 +119,6 @@ def modern_names(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np
     for name, tensor in tensors.items():
         name = name.removeprefix(wrapper)
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-        encoder = name.startswith(("embeddings.", "encoder.", "pooler.", "contact_head."))
+        encoder = name.startswith(BEGINNINGS)
         renamed[family.prefix + name if bare and encoder else name] = tensor
     return renamed

@@ -1,7 +1,7 @@
 """Folders of Hugging Face's ``transformers``: config.json, model.safetensors and a tokenizer, read and written.
 
-Which networks these folders can hold, and under which names, says :mod:`minibert.model.foreign`; how their files
-are read, :mod:`minibert.model.foreign_files`.
+Which networks these folders can hold says :mod:`minibert.model.foreign_settings`; under which names,
+:mod:`minibert.model.foreign`; how their files are read, :mod:`minibert.model.foreign_files`.
 """
 
 import json
@@ -14,16 +14,17 @@ from typing import Protocol, TypeVar
 import numpy as np
 from safetensors.numpy import save
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, RopeConfig
 from minibert.errors import MinibertError, listed, sentence
-from minibert.model import foreign
-from minibert.model.foreign import BERT, FAMILIES, Family, is_transposed
+from minibert.model import foreign, foreign_settings
+from minibert.model.foreign import BERT, ESM, FAMILIES, SEGMENTS, Family
 from minibert.model.foreign_files import modern_names, read_settings, read_tensors
 from minibert.model.parameters import Parameters
 from minibert.model.saved import nonfinite, require_parameters
 
-POSITIONS = "embeddings.position.weight"
-SEGMENTS = "embeddings.segment.weight"
+SPECIAL = {"pad": 0, "cls": 2, "sep": 3, "mask": 4}
+"""Special tokens -> their ids in a tokenizer that minibert trained"""
+TURN_RATES = "esm.rotary_embeddings.inv_freq"
 LONGEST = 400
 """Characters of one problem in a message: a setting in config.json can have any length"""
 
@@ -49,24 +50,26 @@ def load_pretrained(folder, build: Callable[[ModelConfig], Network]) -> Network:
     """
     folder = Path(folder).expanduser()
     settings, tensors = read_settings(folder), read_tensors(folder)
-    families = {family.model_type: family for family in FAMILIES.values()}
-    family = families.get(str(settings.get("model_type")))
+    family = FAMILIES.get(str(settings.get("model_type")))
     if family is None:
-        raise _cannot_read(folder, [f"model_type={settings.get('model_type')} (allowed: bert, esm)"])
-    problems = foreign.unreadable_settings(settings, family)
+        allowed = ", ".join(FAMILIES)
+        raise _cannot_read(folder, [f"model_type={settings.get('model_type')} (allowed: {allowed})"])
+    problems = foreign_settings.unreadable_settings(settings, family)
     try:
         tensors = _relevant(modern_names(tensors, family), family)
+        rates = _take_turn_rates(tensors)
         dtype = "float64" if any(tensor.dtype == np.float64 for tensor in tensors.values()) else "float32"
-        config = foreign.model_config(settings, family, dtype, _segments(settings, tensors))
+        tied = settings.get("tie_word_embeddings") is not False or f"{family.decoder}.weight" not in tensors
+        config = foreign_settings.model_config(settings, family, dtype, _segments(settings, tensors), tied)
         require_parameters(config, tensors)
         model = build(config)
     except MinibertError as error:
         raise _cannot_read(folder, problems + str(error).splitlines()) from error
 
-    has_head = any(name.startswith(f"{family.head['mlm_head']}.") for name in tensors)
-    problems += [*_no_weights(tensors), *nonfinite(tensors)]
+    has_head = any(name.startswith(f"{family.head['mlm_head.transform']}.") for name in tensors)
+    problems += [*_no_weights(tensors), *nonfinite(tensors), *_other_turns(rates, config)]
     problems += _tie(tensors, family, settings.get("tie_word_embeddings") is not False) if has_head else []
-    problems += _fill(model, tensors, family, settings, has_head)
+    problems += _fill(model, config, tensors, family, settings, has_head)
     if problems:
         raise _cannot_read(folder, problems)
     if not has_head:
@@ -83,29 +86,27 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
     Raises :class:`MinibertError` listing every setting that the layout cannot express.
     """
     folder = Path(folder).expanduser()
-    problems = foreign.inexpressible_settings(config)
+    family, problems = foreign_settings.fitting_family(config)
     if problems:
         raise MinibertError(
-            f"The layout of transformers cannot express this model: {'; '.join(problems)}. "
-            "minibert's own checkpoints can: load_run reads them."
+            f"The layout of transformers cannot express this model. Nearest is {family.model_type}, but for "
+            f"{'; '.join(problems)}. minibert's own checkpoints can: load_run reads them."
         )
-    family = FAMILIES[config.norm]
-    padding, mask = _token_id(tokenizer, "[PAD]", 0), _token_id(tokenizer, "[MASK]", 4)
-    tensors = {
-        family.name(name): np.ascontiguousarray(array.T if is_transposed(name) else array)
-        for name, array in params.items()
-    }
+    tokens = {name: _token_id(tokenizer, f"[{name.upper()}]", id) for name, id in SPECIAL.items()}
+    tensors = foreign.to_tensors(params, config, family, tokens["pad"])
     if family is BERT:
         tensors.setdefault(BERT.name(SEGMENTS), np.zeros((1, config.hidden_size), config.dtype))
-    else:
-        unread = np.zeros((foreign.unread_positions(family, padding), config.hidden_size), config.dtype)
-        tensors[family.name(POSITIONS)] = np.concatenate([unread, tensors[family.name(POSITIONS)]])
+        if not config.tie_word_embeddings:  # that library then has two output biases, and reads the decoder's
+            tensors[f"{BERT.decoder}.bias"] = tensors[BERT.name("mlm_head.bias")].copy()
+    if family is ESM:
+        if isinstance(config.position, RopeConfig):
+            tensors[TURN_RATES] = foreign.turn_rates(config)
         # A head for another task that the class always has: without it, loading warns of missing weights.
         tensors["esm.contact_head.regression.weight"] = np.zeros((1, config.layers * config.heads), config.dtype)
         tensors["esm.contact_head.regression.bias"] = np.zeros(1, config.dtype)
     files = {
         "model.safetensors": save(tensors, metadata={"format": "pt"}),
-        "config.json": _json(foreign.model_settings(config, family, padding, mask)),
+        "config.json": _json(foreign_settings.model_settings(config, family, tokens)),
     }
     _write(folder, files | ({} if tokenizer is None else _tokenizer_files(config, tokenizer)))
 
@@ -121,17 +122,20 @@ def _relevant(tensors: dict[str, np.ndarray], family: Family) -> dict[str, np.nd
 
 def _segments(settings: Mapping, tensors: Mapping[str, np.ndarray]) -> int:
     """Size of the segment table; one segment of zeros is how a network without segments is written."""
-    size, table = foreign.value(settings, "type_vocab_size"), tensors.get(BERT.name(SEGMENTS))
+    size, table = foreign_settings.value(settings, "type_vocab_size", BERT), tensors.get(BERT.name(SEGMENTS))
     return 0 if size == 1 and table is not None and not table.any() else size
 
 
 def _tie(tensors: dict[str, np.ndarray], family: Family, tied: bool) -> list[str]:
-    """Take the output weights out of ``tensors``: minibert has none beside the token embeddings."""
-    weight, bias = (tensors.pop(f"{family.decoder}.{kind}", None) for kind in ("weight", "bias"))
-    embeddings, head_bias = family.name("embeddings.token.weight"), family.name("mlm_head.bias")
+    """Take out of ``tensors`` what repeats the token embeddings, where these are the output weights, too, and what
+    repeats the output bias."""
+    output, embeddings = f"{family.decoder}.weight", family.name("embeddings.token.weight")
+    head_bias, second = family.name("mlm_head.bias"), f"{family.decoder}.bias"
+    bias = tensors.pop(second, None) if second != head_bias else None
     problems = []
-    if weight is None and not tied:
+    if not tied and output not in tensors:
         problems.append(f"{family.decoder}.weight is missing, with tie_word_embeddings=False")
+    weight = tensors.pop(output, None) if tied else None
     if weight is not None and not np.array_equal(weight, tensors.get(embeddings, weight), equal_nan=True):
         problems.append(f"{family.decoder}.weight differs from the token embeddings, which are used for both")
     if bias is not None and not np.array_equal(tensors.setdefault(head_bias, bias), bias, equal_nan=True):
@@ -147,27 +151,31 @@ def _no_weights(tensors: Mapping[str, np.ndarray]) -> list[str]:
     )
 
 
-def _fill(model, tensors: dict[str, np.ndarray], family: Family, settings: Mapping, has_head: bool) -> list[str]:
+def _fill(
+    model, config: ModelConfig, tensors: dict[str, np.ndarray], family: Family, settings: Mapping, has_head: bool
+) -> list[str]:
     """Copy every parameter of the model from its tensor. Returns what is missing, misshapen or left over."""
-    missing, misshapen = [], []
-    for name, array in model.params.items():
-        if not has_head and name.startswith("mlm_head."):
-            continue
-        skipped = foreign.unread_positions(family, foreign.value(settings, "pad_token_id"))
-        skipped = skipped if name == POSITIONS else 0
-        target = array.T if is_transposed(name) else array
-        shape = (len(target) + skipped, *target.shape[1:])
-        tensor = tensors.pop(family.name(name), None)
-        if tensor is None:
-            missing.append(f"{family.name(name)} is missing")
-        elif tensor.shape != shape:
-            misshapen.append(f"{family.name(name)} has shape {tensor.shape}, not {shape}")
-        else:
-            target[...] = tensor[skipped:]
-    if not model.config.segments:
+    params = {name: array for name, array in model.params.items() if has_head or not name.startswith("mlm_head.")}
+    padding = foreign_settings.value(settings, "pad_token_id", family)
+    missing, misshapen = foreign.fill(params, tensors, config, family, padding)
+    if not config.segments:
         tensors.pop(BERT.name(SEGMENTS), None)
     unknown = (f"{name} is unknown" for name in tensors)
     return [*listed(missing), *listed(misshapen), *listed(unknown)]
+
+
+def _take_turn_rates(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What ``esm`` keeps of its rotary positions, once or in every layer: it follows from ``rope_theta``."""
+    return {name: tensors.pop(name) for name in list(tensors) if name.endswith("rotary_embeddings.inv_freq")}
+
+
+def _other_turns(rates: Mapping[str, np.ndarray], config: ModelConfig) -> list[str]:
+    expected = foreign.turn_rates(config) if isinstance(config.position, RopeConfig) else np.zeros(0)
+    return listed(
+        f"{name} is not what rope_theta={config.position.base} gives"  # pyright: ignore[reportAttributeAccessIssue]
+        for name, given in rates.items()
+        if len(expected) and (given.shape != expected.shape or not np.allclose(given, expected, rtol=1e-2))
+    )
 
 
 def _tokenizer_files(config: ModelConfig, tokenizer) -> dict[str, bytes]:

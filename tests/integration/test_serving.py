@@ -282,7 +282,7 @@ def test_an_exported_run_is_read_back(tracked, tmp_path, capsys):
         (["run={0}", "folder={full}"], "exists already"),
         (["run={0}", "folder={new}", "step=7"], "no checkpoint of step 7. Kept steps: 0, 8"),
         (["run={0}", "folder={new}", "step=last"], "step=last: is not a step"),
-        (["run={1}", "folder={new}"], "model.activation=relu with model.norm=pre"),
+        (["run={1}", "folder={new}"], "Nearest is esm, but for model.activation=relu (allowed: gelu)"),
         (["run=nonsense", "folder={new}"], "nonsense"),
         (["run={0}"], "folder must be given"),
         (["run={0}", "foldr={new}"], "unknown name 'foldr' (did you mean 'folder'?)"),

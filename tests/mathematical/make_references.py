@@ -1,14 +1,17 @@
-"""The numbers that ``transformers`` gives for two tiny networks, kept for machines without PyTorch.
+"""The numbers that ``transformers`` gives for four tiny networks, kept for machines without PyTorch.
 
 Run ``python tests/mathematical/make_references.py`` where torch and transformers are installed. It writes
-references/bert.npz and references/esm.npz: the tensors under that library's names, and for each activation the
-logits, the loss, every gradient (its norm and its products with random directions) and the losses of 100 steps.
+references/<network>.npz: the tensors under that library's names, and for each activation the logits, the loss,
+every gradient (its norm and its products with random directions) and the losses of 100 steps.
 
 The networks, batches and training settings are also what the comparison with an installed ``transformers`` uses.
 """
 
+from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 
@@ -16,14 +19,23 @@ from minibert.config import AdamWConfig, Config, ModelConfig, ScheduleConfig, Tr
 from minibert.config.optimizers import GlobalNormClippingConfig
 from minibert.data.batches import Batch
 from minibert.model.bert import IGNORED
-from minibert.model.foreign import ESM, FAMILIES, is_transposed, unread_positions
+from minibert.model.foreign import to_tensors
+from minibert.model.foreign_settings import fitting_family
 from minibert.training.schedules import build_schedule
 
 REFERENCES = Path(__file__).parent / "references"
-ACTIVATIONS = {"bert": ("gelu", "relu", "gelu_new", "gelu_pytorch_tanh"), "esm": ("gelu",)}
-"""Families, and what may be told them as ``hidden_act``; esm knows one activation only"""
+ACTIVATIONS = {
+    "bert": ("gelu", "relu", "gelu_new", "gelu_pytorch_tanh"), "esm": ("gelu",), "esm_rotary": ("gelu",),
+    "modernbert": ("gelu", "silu"),
+}  # fmt: skip
+"""Networks, and what may be told them as their activation; esm knows one only"""
 CASES = [(family, activation) for family in ACTIVATIONS for activation in ACTIVATIONS[family]]
-STORED = {"bert": ("gelu", "relu", "gelu_pytorch_tanh"), "esm": ("gelu",)}
+STORED = {
+    "bert": ("gelu", "relu", "gelu_pytorch_tanh"),
+    "esm": ("gelu",),
+    "esm_rotary": ("gelu",),
+    "modernbert": ("gelu",),
+}
 """gelu_new is gelu_pytorch_tanh under an older name"""
 SMOOTH = ("gelu", "gelu_pytorch_tanh")
 """Those whose training can be compared. The slope of relu jumps: rounding decides on which side of zero a value
@@ -41,8 +53,39 @@ TRAINING = Config(
 """At three times the rate training is chaotic: torch's own losses in float32 and float64 drift apart by 0.05."""
 
 
+@contextmanager
+def turned_in(dtype: str):
+    """Let rotary positions of a float64 network be computed in float64: that library always takes float32."""
+    import torch
+
+    if dtype == "float32":
+        yield
+        return
+    with patch.object(torch.Tensor, "float", torch.Tensor.double), patch.object(torch, "float", torch.float64):
+        yield
+
+
+def modern_config(sizes: dict, activation: str):
+    """Global and local layers with bases of their own, no biases but the decoder's, untied output weights."""
+    import transformers
+
+    return transformers.ModernBertConfig(
+        vocab_size=sizes["vocab_size"], hidden_size=sizes["hidden_size"], num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"], intermediate_size=sizes["feed_forward_size"],
+        max_position_embeddings=sizes["tokens"], pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2,
+        sep_token_id=3, hidden_activation=activation, classifier_activation=activation, norm_eps=1e-6,
+        local_attention=4, global_attn_every_n_layers=2, global_rope_theta=500.0, local_rope_theta=20.0,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+
+
 def torch_model(family: str, activation: str, sizes: dict, dtype: str = "float32"):
     """A network of ``transformers`` with every parameter away from its initial value, without dropout."""
+    with turned_in(dtype):
+        return _torch_model(family, activation, sizes, dtype)
+
+
+def _torch_model(family: str, activation: str, sizes: dict, dtype: str):
     import torch
     import transformers
 
@@ -57,13 +100,17 @@ def torch_model(family: str, activation: str, sizes: dict, dtype: str = "float32
             **common, max_position_embeddings=sizes["tokens"], type_vocab_size=SEGMENTS, hidden_act=activation
         )
         model = transformers.BertForMaskedLM(config)
+    elif family == "modernbert":
+        model = transformers.ModernBertForMaskedLM(modern_config(sizes, activation))
     else:
+        rotary = family == "esm_rotary"
         config = transformers.EsmConfig(
             **common,
             max_position_embeddings=sizes["tokens"] + 1,
             mask_token_id=4,
-            position_embedding_type="absolute",
-            emb_layer_norm_before=False,
+            position_embedding_type="rotary" if rotary else "absolute",
+            rope_theta=300.0,
+            emb_layer_norm_before=rotary,
             token_dropout=False,
         )
         model = transformers.EsmForMaskedLM(config)
@@ -120,12 +167,13 @@ def torch_outputs(model, family: str, made):
     import torch
 
     segments = {"token_type_ids": torch.tensor(made.segment_ids)} if family == "bert" else {}
-    return model(
-        torch.tensor(made.input_ids),
-        attention_mask=torch.tensor(made.attention_mask).long(),
-        labels=torch.tensor(made.labels, dtype=torch.long),
-        **segments,
-    )
+    with turned_in(str(model.dtype).removeprefix("torch.")):
+        return model(
+            torch.tensor(made.input_ids, dtype=torch.long),
+            attention_mask=torch.tensor(made.attention_mask).long(),
+            labels=torch.tensor(made.labels, dtype=torch.long),
+            **segments,
+        )
 
 
 def torch_losses(model, sizes: dict) -> np.ndarray:
@@ -148,11 +196,7 @@ def torch_losses(model, sizes: dict) -> np.ndarray:
     for step in range(STEPS):
         made = batches.at(step)
         adamw.zero_grad()
-        loss = model(
-            torch.tensor(made.input_ids, dtype=torch.long),
-            attention_mask=torch.tensor(made.attention_mask).long(),
-            labels=torch.tensor(made.labels, dtype=torch.long),
-        ).loss
+        loss = torch_outputs(model, "without segments", made).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINING.clipping.norm)
         adamw.step()
@@ -161,12 +205,11 @@ def torch_losses(model, sizes: dict) -> np.ndarray:
     return np.array(losses)
 
 
-def to_foreign(name: str, array: np.ndarray, config: ModelConfig) -> tuple[str, np.ndarray]:
-    """A parameter or its gradient as ``transformers`` has it."""
-    family = FAMILIES[config.norm]
-    if family is ESM and name == "embeddings.position.weight":
-        array = np.concatenate([np.zeros((unread_positions(ESM, 0), array.shape[1]), array.dtype), array])
-    return family.name(name), array.T if is_transposed(name) else array
+def to_foreign(arrays: Mapping[str, np.ndarray], config: ModelConfig) -> dict[str, np.ndarray]:
+    """Parameters or their gradients as ``transformers`` has them."""
+    family, problems = fitting_family(config)
+    assert not problems, problems
+    return to_tensors(arrays, config, family, padding=0)
 
 
 def sketch(gradient: np.ndarray) -> np.ndarray:

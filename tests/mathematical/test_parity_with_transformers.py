@@ -15,9 +15,10 @@ from make_references import (
     torch_losses,
     torch_model,
     torch_outputs,
+    turned_in,
 )
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, RopeConfig
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.model.bert import MiniBERT
 from minibert.serving.mlflow_model import fill_mask
@@ -81,7 +82,7 @@ def test_loss_and_all_gradients(pair):
     assert loss == pytest.approx(outputs.loss.item(), rel=tolerance)
 
     expected = {name: value.grad.numpy() for name, value in theirs.named_parameters() if value.grad is not None}
-    gradients = dict(to_foreign(name, array, ours.config) for name, array in grads.items())
+    gradients = to_foreign(grads, ours.config)
     assert set(gradients) == set(expected)
     for name, gradient in gradients.items():
         # A key's bias adds the same to all scores of a query: its gradient is zero but for rounding.
@@ -89,7 +90,7 @@ def test_loss_and_all_gradients(pair):
         assert np.abs(gradient - expected[name]).max() < tolerance * scale, name
 
 
-@pytest.mark.parametrize(("family", "activation"), [("bert", "gelu"), ("esm", "gelu")])
+@pytest.mark.parametrize(("family", "activation"), [("bert", "gelu"), ("esm", "gelu"), ("modernbert", "gelu")])
 def test_every_loss_of_100_steps_of_adamw(family, activation, tmp_path):
     theirs = torch_model(family, activation, SIZES)
     theirs.save_pretrained(tmp_path)
@@ -100,12 +101,38 @@ def test_every_loss_of_100_steps_of_adamw(family, activation, tmp_path):
     assert np.abs(losses - expected).max() < 1e-3
 
 
+MODERN = {
+    "norm": "pre", "embedding_norm": True, "first_attention_norm": False, "activation": "geglu",
+    "position": RopeConfig(base=160000.0),
+}  # fmt: skip
+UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": False, "head_bias": False}
 VARIANTS = {
     "post": {"norm": "post"},
     "post, relu, segments": {"norm": "post", "activation": "relu", "segments": 2},
     "post, gelu_tanh, one segment": {"norm": "post", "activation": "gelu_tanh", "segments": 1},
     "pre": {"norm": "pre"},
     "pre, float64": {"norm": "pre", "dtype": "float64"},
+    "post, untied": {"norm": "post", "tie_word_embeddings": False},
+    "pre, rope": {"norm": "pre", "position": RopeConfig(base=500.0)},
+    "pre, rope, embedding norm, untied, float64": {
+        "norm": "pre",
+        "position": RopeConfig(),
+        "embedding_norm": True,
+        "tie_word_embeddings": False,
+        "dtype": "float64",
+    },
+    "modern": MODERN | UNBIASED,
+    "modern, float64": MODERN | UNBIASED | {"dtype": "float64"},
+    "modern, all biases, swiglu, matched": MODERN | {"activation": "swiglu", "match_feed_forward": True},
+    "modern, no biases, untied": MODERN | UNBIASED | {"decoder_bias": False, "tie_word_embeddings": False},
+    "modern, windows": MODERN
+    | {
+        "layers": 4,
+        "attention_window": 5,
+        "global_every": 3,
+        "position": RopeConfig(base=160000.0, local_base=100.0),
+    },
+    "modern, windows everywhere": MODERN | UNBIASED | {"attention_window": 6, "global_every": 0},
 }
 TEXTS = [
     "The river runs to the sea; the sea runs to the sky.\nRivers running, skies raining: RAIN again.",
@@ -121,9 +148,8 @@ def tokenizer():
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
 def saved(request, tmp_path, tokenizer):
     """A network of minibert with parameters away from their start, and the folder it was saved to."""
-    config = ModelConfig(
-        vocab_size=90, hidden_size=24, layers=2, heads=3, feed_forward_size=40, max_length=20, **request.param
-    )
+    sizes = {"hidden_size": 24, "layers": 2, "heads": 3, "feed_forward_size": 40, "max_length": 20}
+    config = ModelConfig(vocab_size=90, **sizes | request.param)
     model = MiniBERT(config)
     model.params.vector[:] += 0.2 * np.random.default_rng(0).normal(size=model.params.vector.shape)
     model.save_pretrained(tmp_path, tokenizer)
@@ -132,7 +158,7 @@ def saved(request, tmp_path, tokenizer):
 
 def test_auto_model_reads_a_saved_folder_without_complaint_and_computes_the_same(saved):
     model, folder = saved
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), turned_in(model.config.dtype):
         warnings.simplefilter("error")
         theirs, report = transformers.AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report
@@ -140,7 +166,7 @@ def test_auto_model_reads_a_saved_folder_without_complaint_and_computes_the_same
     ids = np.random.default_rng(1).integers(5, 90, (3, 20))
     real = np.arange(20) < np.array([20, 7, 13])[:, None]
     ids[~real] = 0
-    with torch.no_grad():
+    with torch.no_grad(), turned_in(model.config.dtype):
         expected = theirs(torch.tensor(ids), attention_mask=torch.tensor(real).long()).logits.numpy()
     logits, _ = model.forward(ids, real)
     assert np.abs(logits - expected)[real].max() < LOGITS[model.config.dtype]

@@ -243,7 +243,7 @@ def test_untied_output_weights_that_are_missing_are_not_made_up(folder):
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"model_type": "roberta"}, r"model_type=roberta \(allowed: bert, esm\)"),
+        ({"model_type": "roberta"}, r"model_type=roberta \(allowed: bert, esm, modernbert\)"),
         ({"hidden_size": None}, "hidden_size=None is not a whole number"),
         ({"num_hidden_layers": "two"}, "num_hidden_layers='two' is not a whole number"),
         ({"num_attention_heads": 3}, "heads=3: does not divide"),
@@ -256,7 +256,7 @@ def test_untied_output_weights_that_are_missing_are_not_made_up(folder):
         ({"pad_token_id": True}, "pad_token_id=True is no token id"),
         ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1' is not a number"),
         ({"layer_norm_eps": float("nan")}, r"model\.norm_epsilon=nan: out of range"),
-        ({"model_type": ["bert"]}, r"model_type=\['bert'\] \(allowed: bert, esm\)"),
+        ({"model_type": ["bert"]}, r"model_type=\['bert'\] \(allowed: bert, esm, modernbert\)"),
         ({"num_hidden_layers": 1}, r"bert\.encoder\.layer\.1\.\S+ is unknown"),
         ({"num_hidden_layers": 3}, r"bert\.encoder\.layer\.2\.\S+ is missing"),
     ],
@@ -267,7 +267,7 @@ def test_settings_that_do_not_fit_are_named(folder, settings, complaint):
         MiniBERT.from_pretrained(folder)
 
 
-@pytest.mark.parametrize(("key", "value"), [("token_dropout", True), ("emb_layer_norm_before", True)])
+@pytest.mark.parametrize(("key", "value"), [("token_dropout", True), ("is_folding_model", True)])
 def test_variants_of_esm_that_are_other_networks_are_refused(tmp_path, key, value):
     build(norm="pre", segments=0).save_pretrained(tmp_path)
     edit_config(tmp_path, **{key: value})
@@ -315,9 +315,10 @@ def test_what_the_layout_cannot_express_is_listed_at_once(tmp_path):
     with pytest.raises(MinibertError) as error:
         model.save_pretrained(tmp_path / "new")
     for complaint in (
-        "model.position.name=rotary (allowed: absolute)",
-        "model.activation=relu with model.norm=pre (allowed: gelu)",
-        "model.segments=2 with model.norm=pre (allowed: 0)",
+        "Nearest is esm, but for",
+        "model.position.name=rotary (allowed: absolute, rope)",
+        "model.activation=relu (allowed: gelu)",
+        "model.segments=2 (allowed: 0)",
     ):
         assert complaint in str(error.value)
     assert not (tmp_path / "new").exists()
