@@ -121,6 +121,10 @@ class MuonConfig(AdamWConfig):
     nesterov: bool = True
     iterations: int = number(5, at_least=1, at_most=1000)
     """Newton–Schulz iterations that make the momentum orthogonal."""
+    polynomials: str = choice("jordan", "jordan", "polar_express")
+    """Of the iterations: the same one each time, or the best one for each time, of which fewer do."""
+    heads_apart: bool = False
+    """Make the part of every attention head orthogonal by itself, which costs less."""
 
 
 @joins(OPTIMIZERS)

@@ -46,6 +46,7 @@ from minibert.training.transforms.averaging import averaged_weights, build_avera
 from minibert.training.transforms.chains import State, transforms_of
 from minibert.training.transforms.elements import SLOW_WEIGHTS
 from minibert.training.transforms.fused import fuse
+from minibert.training.transforms.orthogonal import Polynomials
 
 
 def adamw(config: AdamWConfig) -> Chain:
@@ -75,10 +76,23 @@ def adafactor(config: AdafactorConfig) -> Chain:
     )
 
 
-def muon(config: MuonConfig) -> Chain:
-    for_matrices = scale_by_muon(config.momentum, config.nesterov, config.iterations)
+def muon(config: MuonConfig, heads: int = 1) -> Chain:
+    """``heads``: of attention; each is a matrix of its own where ``config.heads_apart``."""
     for_others = scale_by_adam(config.beta1, config.beta2, config.epsilon)
-    choice = Choice(lambda name, parameter: for_matrices if is_hidden_matrix(name, parameter) else for_others)
+    parts = heads if config.heads_apart else 1
+    polynomials = cast(Polynomials, config.polynomials)
+    for_matrices = {
+        divided: scale_by_muon(config.momentum, config.nesterov, config.iterations, polynomials, divided)
+        for divided in ((1, 1), (1, parts), (parts, 1))
+    }
+
+    def choose(name: str, parameter: np.ndarray) -> Transform:
+        if not is_hidden_matrix(name, parameter):
+            return for_others
+        divided = {"query": (1, parts), "key": (1, parts), "value": (1, parts), "output": (parts, 1)}
+        return for_matrices[divided.get(name.split(".")[-2], (1, 1))]
+
+    choice = Choice(choose)
     own_rate = ()
     if config.adamw_learning_rate not in (None, config.learning_rate):
         scale = scale_by(config.adamw_learning_rate / config.learning_rate)
@@ -113,7 +127,7 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
             raise MinibertError(f"optimizer.inner=lookahead: wraps itself. Allowed: {', '.join(OPTIMIZERS)}.")
     return chain(
         build_clipping(config.clipping),
-        build_direction(optimizer),
+        build_direction(optimizer, config.model.heads),
         build_layer_rates(config.layer_rates, names),
         scale_by_learning_rate(),
         add_to_parameters(),
@@ -122,10 +136,10 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
     )
 
 
-def build_direction(config: OptimizerConfig) -> Chain:
+def build_direction(config: OptimizerConfig, heads: int = 1) -> Chain:
     if config.name not in OPTIMIZERS:
         raise unknown_name("optimizer.name", config.name, (*OPTIMIZERS, "lookahead"))
-    return OPTIMIZERS[config.name](config)
+    return muon(config, heads) if isinstance(config, MuonConfig) else OPTIMIZERS[config.name](config)
 
 
 @dataclass(frozen=True)

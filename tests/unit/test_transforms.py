@@ -21,7 +21,7 @@ from minibert.errors import MinibertError
 from minibert.model.parameters import Block, Layout, Parameters
 from minibert.training import pieces
 from minibert.training.optimizers import Optimizer, build_chain
-from minibert.training.transforms import Choice, Transform, chain, scale_by_adam, scale_by_muon
+from minibert.training.transforms import Choice, Transform, chain, orthogonalise, scale_by_adam, scale_by_muon
 
 BLOCKS = [
     Block("embeddings.token.weight", (9, 4)),
@@ -84,6 +84,27 @@ def test_joint_matrices_are_orthogonalised_one_by_one():
         unit.place for unit in build(params, optimizer=OPTIMIZERS["muon"]()).units if isinstance(unit.place, str)
     }
     assert whole == {"layers.0.q.weight", "layers.0.k.weight", "layers.0.v.weight", "layers.0.in.weight"}
+
+
+def test_heads_apart_divides_what_makes_and_what_reads_the_heads():
+    """With two heads: the columns of query, key and value, the rows of the output, nothing else."""
+    names = ["query", "key", "value", "output"]
+    blocks = [Block(f"layers.0.attention.{name}.weight", (4, 4)) for name in names]
+    blocks.append(Block("layers.0.feed_forward.in.weight", (4, 4)))
+    gradient = np.random.default_rng(0).normal(size=(4, 4))
+    config = Config(
+        optimizer=MuonConfig(heads_apart=True, momentum=0.0, weight_decay=0.0), clipping=ClippingConfig()
+    )
+    config.model.heads = 2
+    params = Parameters(Layout(blocks), "float64")
+    Optimizer(build_chain(config, tuple(params)), params).apply(
+        params.vector, np.tile(gradient.ravel(), 5), 1, 1.0, 1
+    )
+    columns = np.hstack([orthogonalise(part) for part in np.hsplit(gradient, 2)])
+    rows = np.vstack([orthogonalise(part) for part in np.vsplit(gradient, 2)])
+    expected = [columns, columns, columns, rows, orthogonalise(gradient)]
+    for block, one in zip(blocks, expected, strict=True):
+        assert params[block.name] == pytest.approx(-0.2 * 2 * one, abs=1e-12), block.name
 
 
 def test_names_of_a_joint_block_may_differ():

@@ -22,12 +22,12 @@ from minibert.training.transforms.elements import (
 from minibert.training.transforms.layer_rates import build_layer_rates, compute_layer_wise_learning_rates
 from minibert.training.transforms.matrices import (
     clip_by_root_mean_square,
-    orthogonalise,
     scale_by_adafactor,
     scale_by_muon,
     scale_by_parameter_size,
     scale_by_trust_ratio,
 )
+from minibert.training.transforms.orthogonal import orthogonalise
 
 __all__ = [
     "Chain", "Choice", "Moment", "Transform", "add_decayed_weights", "add_to_parameters", "build_clipping",

@@ -3,9 +3,7 @@
 import numpy as np
 
 from minibert.training.transforms.chains import Choice, Transform, norm, only_weights, root_mean_square
-
-QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Jordan's coefficients: they lift small singular values fast, at the price of settling near 1, not at 1"""
+from minibert.training.transforms.orthogonal import Polynomials, orthogonalise
 
 
 def scale_by_trust_ratio(largest_norm: float) -> Choice:
@@ -82,35 +80,17 @@ def scale_by_parameter_size(smallest: float) -> Transform:
     return Transform(update, whole=True)
 
 
-def orthogonalise(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
-    """About U Vᵀ, where the matrix is U S Vᵀ: singular values between 0.68 and 1.21, the directions as they were.
-
-    X = M / ‖M‖_F, then ``iterations`` times X = a X + (b A + c A²) X with A = X Xᵀ, a Newton–Schulz iteration.
-    matrix (in, out), transposed on the way if it is tall -> a new (in, out). Singular values below about 0.002
-    ‖M‖_F are still smaller than that after five iterations. A zero matrix stays zero.
-
-    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Bernstein and Newhouse, "Old
-    Optimizer, New Norm", 2024.
-    """
-    kind = matrix.dtype.type
-    length = norm(matrix)
-    if length == 0:
-        return np.zeros_like(matrix)
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = np.ascontiguousarray(matrix.T if tall else matrix) * kind(1 / length)
-    a, b, c = map(kind, QUINTIC)
-    for _ in range(iterations):
-        gram = x @ x.T
-        polynomial = gram @ gram
-        polynomial *= c
-        polynomial += b * gram
-        polynomial.flat[:: len(polynomial) + 1] += a
-        x = polynomial @ x
-    return x.T if tall else x
-
-
-def scale_by_muon(momentum: float, nesterov: bool, iterations: int) -> Transform:
+def scale_by_muon(
+    momentum: float,
+    nesterov: bool,
+    iterations: int,
+    polynomials: Polynomials = "jordan",
+    divided: tuple[int, int] = (1, 1),
+) -> Transform:
     """m = μ m + (1 - μ) g,  u = 0.2 √max(in, out) · orthogonalise(m);  with Nesterov, of (1 - μ) g + μ m
+
+    ``divided``: into how many parts the rows and the columns of a matrix are divided, each of which is a matrix of
+    its own: the heads of attention.
 
     The factor gives u the root mean square of AdamW's updates, about 0.2, so that both take one learning rate
     and one weight decay. For the matrices between hidden states only: embeddings are looked up, not multiplied
@@ -129,7 +109,11 @@ def scale_by_muon(momentum: float, nesterov: bool, iterations: int) -> Transform
             update += average * kind(momentum)
         else:
             update[...] = average
-        scale = 0.2 * max(update.shape) ** 0.5
-        np.multiply(orthogonalise(update, iterations), kind(scale), out=update)
+        rows, columns = divided
+        inputs, outputs = update.shape[0] // rows, update.shape[1] // columns
+        parts = update.reshape(rows, inputs, columns, outputs).swapaxes(1, 2)
+        scale = 0.2 * max(inputs, outputs) ** 0.5
+        made = orthogonalise(parts, iterations, polynomials) * kind(scale)
+        update[...] = made.swapaxes(1, 2).reshape(update.shape)
 
     return Transform(update, whole=True, vectors={"first_moment": np.zeros_like})
