@@ -76,7 +76,7 @@ def test_wide_matrices_are_iterated_on_their_small_side():
 def test_each_polynomial_is_the_best_of_its_kind_where_the_one_before_ends(place):
     """An odd quintic is best on an interval if its error is equally large, with changing signs, at four points.
 
-    The first three are made for an interval that begins higher: three of the four errors are equal, one is smaller.
+    The first three are made for an interval that begins higher: three of their errors are equal, one is smaller.
     """
     lower, upper = 0.001, 1.0
     for a, b, c in POLAR_EXPRESS[: place + 1]:
