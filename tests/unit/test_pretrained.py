@@ -8,10 +8,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from minibert import MiniBERT, MinibertError, ModelConfig
-from minibert.config import PositionConfig
+from minibert.config import PositionConfig, RopeConfig
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 
 SIZES = {"vocab_size": 20, "hidden_size": 8, "layers": 2, "heads": 2, "feed_forward_size": 12, "max_length": 6}
+
+
+MODERN = {
+    "norm": "pre", "segments": 0, "embedding_norm": True, "first_attention_norm": False, "activation": "geglu",
+    "position": RopeConfig(base=500.0),
+}  # fmt: skip
+UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": False, "head_bias": False}
 
 
 def build(**fields) -> MiniBERT:
@@ -46,6 +53,15 @@ def edit_config(folder, **settings) -> None:
         {"segments": 1, "activation": "gelu_tanh", "dtype": "float64", "init_scale": 0.03},
         {"norm": "pre", "segments": 0},
         {"norm": "pre", "segments": 0, "dtype": "float64"},
+        {"tie_word_embeddings": False},
+        {"norm": "pre", "segments": 0, "position": RopeConfig(base=70.0), "embedding_norm": True},
+        {"norm": "pre", "segments": 0, "position": RopeConfig(), "tie_word_embeddings": False},
+        MODERN,
+        MODERN | UNBIASED | {"activation": "swiglu", "tie_word_embeddings": False},
+        MODERN | UNBIASED | {"decoder_bias": False, "dtype": "float64"},
+        MODERN | {"attention_bias": False, "attention_window": 3, "global_every": 2, "layers": 3},
+        MODERN | {"attention_window": 4, "global_every": 0, "position": RopeConfig(base=9.0, local_base=4.0)},
+        MODERN | {"attention_window": 4, "global_every": 5},
     ],
 )
 def test_a_round_trip_is_equal_to_the_bit(fields, tmp_path):
@@ -272,6 +288,93 @@ def test_variants_of_esm_that_are_other_networks_are_refused(tmp_path, key, valu
     build(norm="pre", segments=0).save_pretrained(tmp_path)
     edit_config(tmp_path, **{key: value})
     with pytest.raises(MinibertError, match=f"{key}=True"):
+        MiniBERT.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"hidden_activation": "relu"}, r"hidden_activation=relu \(allowed: gelu, "),
+        ({"classifier_activation": "silu"}, r"classifier_activation=silu \(allowed: gelu, that of the gates\)"),
+        (
+            {"layer_types": ["sliding_attention", "full_attention"]},
+            r"layer_types=\['sliding_attention', 'full_attention'\] \(allowed: full_attention in every n-th layer",
+        ),
+        ({"layer_types": ["full_attention"]}, "layer_types="),
+        ({"layer_types": None, "global_attn_every_n_layers": -1}, "global_attn_every_n_layers=-1"),
+        (
+            {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 500.0}}},
+            r"rope_parameters of full_attention: {'rope_type': 'yarn', 'factor': 4\.0}",
+        ),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, r"rope_scaling={'type': 'linear'"),
+        ({"partial_rotary_factor": 0.5}, r"partial_rotary_factor=0\.5"),
+        ({"head_dim": 8}, r"head_dim=8 \(allowed: hidden_size / num_attention_heads\)"),
+        ({"mlp_bias": "yes"}, r"mlp_bias=yes \(allowed: true, false\)"),
+        ({"mlp_bias": True}, r"model\.layers\.0\.mlp\.Wi\.bias is missing"),
+        ({"norm_bias": False}, r"model\.final_norm\.bias is unknown"),
+        ({"rope_parameters": None, "global_rope_theta": "big"}, "rope_theta='big' is not a number"),
+        ({"local_attention": 2.5}, r"local_attention=2\.5 is not a whole number"),
+    ],
+)
+def test_what_a_modernbert_has_and_minibert_has_not_is_named(tmp_path, settings, complaint):
+    build(**MODERN | {"feed_forward_bias": False}).save_pretrained(tmp_path)
+    edit_config(tmp_path, **settings)
+    with pytest.raises(MinibertError, match=complaint) as error:
+        MiniBERT.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_modernbert_of_older_versions_says_its_bases_and_layers_by_other_keys(tmp_path):
+    model = build(
+        **MODERN | {"layers": 3, "attention_window": 4, "position": RopeConfig(base=9.0, local_base=4.0)}
+    )
+    model.save_pretrained(tmp_path)
+    edit_config(tmp_path, layer_types=None, rope_parameters=None)
+    assert MiniBERT.from_pretrained(tmp_path).config.position == RopeConfig(base=9.0, local_base=4.0)
+    edit_config(tmp_path, local_rope_theta=None)
+    back = MiniBERT.from_pretrained(tmp_path)
+    assert back.config.position == RopeConfig(base=9.0)
+    assert (back.config.attention_window, back.config.global_every) == (4, 3)
+
+
+def test_turns_are_written_as_halves_of_a_head(tmp_path):
+    """Heads of 4: entries 0, 2 and then 1, 3 of the query and of the key; the value stays as it is."""
+    model = build(**MODERN)
+    model.save_pretrained(tmp_path)
+    joint = load_file(tmp_path / "model.safetensors")["model.layers.1.attn.Wqkv.weight"]
+    query, value = (model.params[f"layers.1.attention.{name}.weight"] for name in ("query", "value"))
+    assert np.array_equal(joint[:8], query.T[[0, 2, 1, 3, 4, 6, 5, 7]])
+    assert np.array_equal(joint[16:], value.T)
+
+
+@pytest.mark.parametrize(
+    ("fields", "family", "complaints"),
+    [
+        (MODERN | {"attention": "gated"}, "modernbert", ["model.attention=gated (allowed: softmax)"]),
+        (
+            UNBIASED | {"norm": "pre", "segments": 0, "position": RopeConfig(), "activation": "geglu"}, "modernbert",
+            ["model.embedding_norm=False (allowed: True)", "model.first_attention_norm=True (allowed: False)"],
+        ),
+        (
+            {"norm": "pre", "segments": 0, "position": RopeConfig(fraction=0.5), "attention_window": 4}, "esm",
+            ["model.position.fraction=0.5 (allowed: 1)", "model.attention_window=4 (allowed: None)"],
+        ),
+        ({"norm_kind": "rms_norm"}, "bert", ["model.norm_kind=rms_norm (allowed: layer_norm)"]),
+        ({"head_bias": False}, "bert", ["model.head_bias=False (allowed: True)"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_travel_is_named_with_the_nearest_that_does(tmp_path, fields, family, complaints):
+    with pytest.raises(MinibertError, match=f"Nearest is {family}, but for") as error:
+        build(**fields).save_pretrained(tmp_path / "new")
+    assert all(complaint in str(error.value) for complaint in complaints)
+    assert str(error.value).count("allowed") == len(complaints)
+
+
+def test_the_turns_that_an_esm_keeps_must_be_those_of_its_base(tmp_path):
+    build(norm="pre", segments=0, position=RopeConfig(base=70.0)).save_pretrained(tmp_path)
+    assert load_file(tmp_path / "model.safetensors")["esm.rotary_embeddings.inv_freq"].shape == (2,)
+    edit_config(tmp_path, rope_theta=90.0)
+    with pytest.raises(MinibertError, match=r"rotary_embeddings\.inv_freq is not what rope_theta=90\.0 gives"):
         MiniBERT.from_pretrained(tmp_path)
 
 
