@@ -391,7 +391,7 @@ MUTATIONS = [
         {"position": RopeConfig(base=50.0)},
     ),
     Mutation(
-        "rotary frequencies of another exponent", "positions.rotary:RotaryPositions.places",
+        "rotary frequencies of another exponent", "positions.rotary:RotaryPositions._turning",
         {"np.arange(pairs) / pairs": "np.arange(pairs) / (2 * pairs)"},
         IN_LOOPS, {"position": RopeConfig(base=20.0)},
     ),
