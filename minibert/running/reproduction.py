@@ -118,7 +118,7 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
     data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
     causes = differences(recorded, data)
     for cause in causes:
-        display.note(f"not as recorded: {cause}")
+        display.note(f"not one and the same: {cause}")
     if any(cause.startswith("data") for cause in causes):
         display.start("differs: the data are not those of the run, so it was not trained again.")
         _explain(causes, display)
@@ -148,9 +148,9 @@ def differences(recorded: Recorded, data: PreparedData) -> list[str]:
     """How kernel, versions, lanes, code and data differ from the record, as phrases: causes of other bits."""
     now = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
     now[LANES] = str(recorded.saved.config.training.lanes)
-    mixed = explained(continuations(recorded.tags))
-    told = [f"{each}, when the run was interrupted and continued" for each in mixed]
-    return explained(changed(recorded.tags, now)) + told
+    mixed = explained(continuations(recorded.tags), ("at first", "after an interruption"))
+    told = [f"the run itself changed its {each}" for each in mixed]
+    return explained(changed(recorded.tags, now), ("on record", "now")) + told
 
 
 def train_again(recorded: Recorded, last: int, data: PreparedData, display: Display) -> tuple[Comparison, Metrics]:
@@ -216,7 +216,7 @@ def _tell(comparison: Comparison, metrics: Metrics, causes: Sequence[str], displ
                 f"{metrics.uncompared[0]}"
             )
         if causes:
-            display.note("what is not as recorded made no difference")
+            display.note("what is not the same made no difference")
         return True
     display.start(f"differs: {differing[0]}")
     for each in differing[1:]:

@@ -27,7 +27,7 @@ KERNEL, LANES = "kernel.", "kernel.lanes"
 NAME, LIBRARY, VECTORS = "kernel.name", "kernel.library", "kernel.vectors"
 BEFORE = "before_continuation."
 """Before the name of a tag: its value before the run was continued under another"""
-UNRECORDED = "not recorded"
+UNRECORDED = "unknown"
 COMPARED = (KERNEL, "version.", "code.", "git.", "corpus.", "tokenizer.")
 """Tags on which the bits of a result may depend"""
 CAUSES = {
@@ -116,7 +116,7 @@ def continuations(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return {key: (recorded[BEFORE + key], recorded.get(key, "unknown")) for key in sorted(keys)}
 
 
-def explained(changes: Mapping[str, tuple[str, str]]) -> list[str]:
+def explained(changes: Mapping[str, tuple[str, str]], when: tuple[str, str] = ("before", "now")) -> list[str]:
     """The changes as phrases, by cause: ``kernel: Haswell before, SkylakeX now``."""
     found = []
     for cause, beginnings in CAUSES.items():
@@ -124,7 +124,7 @@ def explained(changes: Mapping[str, tuple[str, str]]) -> list[str]:
             if key.startswith(beginnings):
                 room, _, part = key.partition(".")
                 shown = "" if key in (NAME, LANES) else f" ({room if cause == 'data' else part})"
-                found.append(f"{cause}{shown}: {before} before, {now} now")
+                found.append(f"{cause}{shown}: {before} {when[0]}, {now} {when[1]}")
     return found
 
 
