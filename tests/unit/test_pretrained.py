@@ -310,8 +310,8 @@ def test_variants_of_esm_that_are_other_networks_are_refused(tmp_path, key, valu
         ({"partial_rotary_factor": 0.5}, r"partial_rotary_factor=0\.5"),
         ({"head_dim": 8}, r"head_dim=8 \(allowed: hidden_size / num_attention_heads\)"),
         ({"mlp_bias": "yes"}, r"mlp_bias=yes \(allowed: true, false\)"),
-        ({"mlp_bias": True}, r"model\.layers\.0\.mlp\.Wi\.bias is missing"),
-        ({"norm_bias": False}, r"model\.final_norm\.bias is unknown"),
+        ({"mlp_bias": True}, r"mlp\.W[io]\.bias is missing"),
+        ({"norm_bias": False}, r"norm\.bias is unknown"),
         ({"rope_parameters": None, "global_rope_theta": "big"}, "rope_theta='big' is not a number"),
         ({"local_attention": 2.5}, r"local_attention=2\.5 is not a whole number"),
     ],
@@ -352,7 +352,8 @@ def test_turns_are_written_as_halves_of_a_head(tmp_path):
     [
         (MODERN | {"attention": "gated"}, "modernbert", ["model.attention=gated (allowed: softmax)"]),
         (
-            UNBIASED | {"norm": "pre", "segments": 0, "position": RopeConfig(), "activation": "geglu"}, "modernbert",
+            UNBIASED | {"norm": "pre", "segments": 0, "position": RopeConfig(), "activation": "geglu"},
+            "modernbert",
             ["model.embedding_norm=False (allowed: True)", "model.first_attention_norm=True (allowed: False)"],
         ),
         (
