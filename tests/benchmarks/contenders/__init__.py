@@ -82,7 +82,7 @@ CONTENDERS = {
     ),
     "sgemm": Entry("products", "Products"),
     "default": Entry("recipes", "Recipe"),
-    "default, its masking": Entry("recipes", "Recipe", options={"own_masking": True}),
+    "default.own_masking": Entry("recipes", "Recipe", options={"own_masking": True}),
     "bert2018": Entry("recipes", "Recipe", options={"words": ("+recipe=bert2018",)}, file="recipe/bert2018.yaml"),
 }
 """minibert: the bare step, the step with checkpointed activations, and the step of a tracked run. sgemm: a step's
