@@ -221,7 +221,7 @@ def cross_entropy(logits, labels, count):
         return 0.0, logits
     losses = np.empty(len(labels))
     ones = np.ones((logits.shape[1], 1), logits.dtype)
-    # Blocks of two megabytes: 0.8 of the time of passes over all rows at 40 % predicted. Smaller ones gain nothing.
+    # Blocks of two megabytes: 0.8 of the time of passes over all rows at 40 % predicted. Smaller ones gain less.
     step = max(4 * BLOCK // logits.shape[1], 1)
     for start in range(0, len(labels), step):
         block, wanted = logits[start : start + step], labels[start : start + step]
