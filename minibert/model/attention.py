@@ -190,7 +190,7 @@ def attention_backward(dy, cache: AttentionCache, batch, prefix, params, grads, 
     for name, dvectors, norm_cache in (("query", dquery, cache.query_norm), ("key", dkey, cache.key_norm)):
         if norm_cache is not None:
             gain = f"{prefix}.{name}_norm.gain"
-            dvectors[...] = rms_norm_backward(dvectors, norm_cache, params[gain], grads, gain, work)
+            rms_norm_backward(dvectors, norm_cache, params[gain], grads, gain, work)  # written over them
 
     return project_backward(
         dprojections, cache.input, cache.query_input, cache.rows, prefix, params, grads, work, dgate_input

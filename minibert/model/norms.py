@@ -53,7 +53,7 @@ def layer_norm_backward(dy, cache, gain, grads, gain_name, bias_name, work=NEW_A
     """dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / σ with dx̂ = dy · g;  dg += Σₙ dy · x̂, db += Σₙ dy
 
     Without a bias, ``bias_name`` is None. The gain stands inside both means: a version with the gain outside is
-    right only while all gains are 1.
+    right only while all gains are 1. Written over ``dy``.
     """
     normalized, inverse_deviation = cache
     size = dy.shape[1]
@@ -63,7 +63,7 @@ def layer_norm_backward(dy, cache, gain, grads, gain_name, bias_name, work=NEW_A
         grads.add(bias_name, column_sums(dy))
     mean_dx_hat = dy @ (gain / size)
     mean_product = product @ (gain / size)
-    dx = np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))
+    dx = np.multiply(dy, gain, out=dy)
     dx -= mean_dx_hat[:, None]
     dx -= np.multiply(normalized, mean_product[:, None], out=product)
     dx *= inverse_deviation
@@ -86,13 +86,14 @@ def rms_norm_backward(dy, cache, gain, grads, gain_name, work=NEW_ARRAYS):
     """dx = (dx̂ - x̂ · mean(dx̂ · x̂)) / rms with dx̂ = dy · g;  dg += Σₙ dy · x̂
 
     With r = (mean(x²) + ε)^½: d(x/r) = dx/r - x (x · dx) / (D r³), and x/r is x̂.
+    Written over ``dy``.
     """
     normalized, inverse_root = cache
     size = dy.shape[-1]
     product = np.multiply(dy, normalized, out=work.empty(dy.shape, dy.dtype))
     grads.add(gain_name, column_sums(product.reshape(-1, size)))
     mean_product = product @ (gain / size)
-    dx = np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))
+    dx = np.multiply(dy, gain, out=dy)
     dx -= np.multiply(normalized, mean_product[..., None], out=product)
     dx *= inverse_root
     return dx
@@ -112,7 +113,7 @@ def norm(x, name: str, params, config: ModelConfig, work=NEW_ARRAYS):
 
 
 def norm_backward(dx, cache: NormCache, name: str, params, grads, work=NEW_ARRAYS):
-    """The gradient of :func:`norm`."""
+    """The gradient of :func:`norm`, written over ``dx``."""
     gain, gain_name = params[f"{name}.gain"], f"{name}.gain"
     if isinstance(cache, RMSNormCache):
         return rms_norm_backward(dx, cache, gain, grads, gain_name, work)

@@ -58,7 +58,7 @@ IN_LOOPS = loops.test_logits_of_every_position_scheme_equal_the_textbook_formula
 GAIN_OUTSIDE = {
     "dy @ (gain / size)": "dy.mean(axis=1)",
     "product @ (gain / size)": "product.mean(axis=1)",
-    "np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))": "dy.copy()",
+    "np.multiply(dy, gain, out=dy)": "dy.copy()",
     "dx *= inverse_deviation": "dx *= inverse_deviation * gain",
 }
 """dx = g (dy - mean(dy) - x̂ mean(dy x̂)) / σ, in several public transformers"""
@@ -96,7 +96,7 @@ MUTATIONS = [
         "root mean square norm with its gain outside the mean", RMS_NORM,
         {
             "product @ (gain / size)": "product.mean(axis=-1)",
-            "np.multiply(dy, gain, out=work.empty(dy.shape, dy.dtype))": "dy.copy()",
+            "np.multiply(dy, gain, out=dy)": "dy.copy()",
             "dx *= inverse_root": "dx *= inverse_root * gain",
         },
         layers.test_rms_norm, ROWS_OF_NORM,
