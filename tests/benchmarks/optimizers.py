@@ -32,7 +32,7 @@ from tests.benchmarks.turns import available, console, take_turns, tell_of_distu
 from tests.benchmarks.workload import SHAPES
 
 CLIPPED = "adamw_clipped"
-NAMES = ("adamw", "lion", "sgd", "sgd_nesterov", "lamb", "adafactor", "muon", "lookahead", CLIPPED)
+NAMES = ("adamw", "lion", "sgd", "sgd_nesterov", "lamb", "adafactor", "muon", "muon_short", "lookahead", CLIPPED)
 IN_TORCH = ("adamw", "sgd", "sgd_nesterov", "adafactor", "muon", CLIPPED)
 """The others have no counterpart in ``torch.optim``"""
 STEP, TORCH = "training step", "torch "
@@ -146,7 +146,8 @@ def table(title: str, names: list[str], measured: dict[str, Measurement]) -> Tab
     rows.caption = (
         f"ms: with its share of what is done every {PERIOD} steps. Of a step: share of a training step that has "
         f"this optimizer in AdamW's place. {CLIPPED}: AdamW with the sum over lanes, which gives the norm, and "
-        "with clipping; in torch, clip_grad_norm_ and AdamW. torch: AdamW and SGD fused, Adafactor as by default, "
+        "with clipping; in torch, clip_grad_norm_ and AdamW. muon_short: polar_express, 4 iterations, heads apart."
+        " torch: AdamW and SGD fused, Adafactor as by default, "
         "Muon for the same matrices as minibert's, in bfloat16, with fused AdamW for the rest. Others: most that "
         "other processes took of the machine in a turn."
     )

@@ -34,6 +34,7 @@ OPTIMIZERS: dict[str, OptimizerConfig] = {
     "lamb": LAMBConfig(),
     "adafactor": AdafactorConfig(),
     "muon": MuonConfig(),
+    "muon_short": MuonConfig(polynomials="polar_express", iterations=4, heads_apart=True),
     "lookahead": LookaheadConfig(),
 }
 LEARNING_RATE = 1e-6
