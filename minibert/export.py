@@ -13,7 +13,7 @@ from minibert.command_line.help import asks_for_help
 from minibert.errors import MinibertError
 from minibert.serving.export import Export, export
 
-SUMMARY = "Write a run as a folder that `transformers` reads, as bert or, with pre-norm, as esm."
+SUMMARY = "Write a run as a folder that `transformers` reads, as bert, esm or modernbert."
 EXAMPLES = {
     "run=last folder=my_bert": "the last checkpoint of the newest run",
     "run=RUN_ID folder=my_bert step=512": "the checkpoint of step 512",

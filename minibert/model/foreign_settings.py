@@ -296,6 +296,18 @@ def unreadable_settings(settings: Mapping, family: Family) -> list[str]:
     return problems
 
 
+def other_dropout(settings: Mapping, family: Family) -> str | None:
+    """What a stranger's ``modernbert`` drops in training that minibert drops at another rate; None: nothing."""
+    if family is not MODERNBERT:
+        return None
+    embeddings, inner = (value(settings, f"{part}_dropout", family) for part in ("embedding", "mlp"))
+    return (
+        None
+        if inner == embeddings
+        else f"mlp_dropout={inner}, where training takes embedding_dropout={embeddings}"
+    )
+
+
 def _unreadable_modern(settings: Mapping) -> list[str]:
     problems = []
     gate, head = (str(value(settings, f"{part}_activation", MODERNBERT)) for part in ("hidden", "classifier"))

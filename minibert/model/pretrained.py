@@ -43,7 +43,7 @@ def load_pretrained(folder, build: Callable[[ModelConfig], Network]) -> Network:
 
     Half precision is read as float32. Tensors that masked language modelling does not use (the pooler, the
     next-sentence head, classifiers) are left aside. Where the folder has no language-model head, the model keeps
-    the fresh one that ``build`` made, and a warning says so.
+    the fresh one that ``build`` made, and a warning says so, as it does of a rate of dropout that minibert lacks.
 
     Raises :class:`MinibertError` listing everything that minibert cannot express, and tensors that are missing,
     misshapen, unknown or not finite.
@@ -72,6 +72,9 @@ def load_pretrained(folder, build: Callable[[ModelConfig], Network]) -> Network:
     problems += _fill(model, config, tensors, family, settings, has_head)
     if problems:
         raise _cannot_read(folder, problems)
+    dropout = foreign_settings.other_dropout(settings, family)
+    if dropout:
+        warnings.warn(f"{folder}: {dropout} everywhere.", stacklevel=3)
     if not has_head:
         warnings.warn(
             f"{folder} holds an encoder without a language-model head: the head starts fresh.", stacklevel=3

@@ -20,6 +20,7 @@ from make_references import (
 )
 from safetensors.numpy import save_file
 
+from minibert.model import foreign, foreign_settings
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
 
@@ -71,6 +72,38 @@ def test_logits_loss_and_gradients_are_those_of_transformers(family, activation,
         # A key's bias adds the same to all scores of a query: its gradient is zero but for rounding.
         norm = expected[name.replace("key.bias", "key.weight")][0]
         assert np.abs(sketch(ours[name]) - expected[name]).max() < GRADIENTS[dtype] * norm, name
+
+
+def value_before_gate(self, names):
+    """Their name of a tensor -> its parameters, with the value of a gated unit above the gate"""
+    joined = {}
+    for name in names:
+        joined.setdefault(self.name(name), []).append(name)
+    return {theirs: ours[::-1] if theirs.endswith("mlp.Wi.weight") else ours for theirs, ours in joined.items()}
+
+
+@pytest.mark.parametrize(
+    ("family", "owner", "name", "mistake"),
+    [
+        ("esm_rotary", foreign, "order_of", lambda name, config: slice(None)),
+        ("modernbert", foreign, "order_of", lambda name, config: slice(None)),
+        ("modernbert", foreign.Family, "joined", value_before_gate),
+        ("modernbert", foreign_settings, "global_every", lambda settings, layers: 1),
+        ("modernbert", foreign_settings, "rope_base", lambda settings, kind, family: 20.0),
+    ],
+    ids=[
+        "esm's turns",
+        "modernbert's turns",
+        "gate and value",
+        "windows left out",
+        "base of local layers for all",
+    ],
+)
+def test_a_mistake_in_reading_would_be_noticed(family, owner, name, mistake, tmp_path, monkeypatch):
+    monkeypatch.setattr(owner, name, mistake)
+    model, made = read(family, "gelu", "float64", tmp_path), batch(0, TINY)
+    logits, _ = model.forward(made.input_ids, made.attention_mask)
+    assert np.abs(logits - stored(family)["gelu:logits"])[made.attention_mask].max() > 100 * LOGITS["float32"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -337,6 +337,13 @@ def test_a_modernbert_of_older_versions_says_its_bases_and_layers_by_other_keys(
     assert (back.config.attention_window, back.config.global_every) == (4, 3)
 
 
+def test_a_rate_of_dropout_that_there_is_not_is_a_warning(tmp_path):
+    build(**MODERN).save_pretrained(tmp_path)
+    edit_config(tmp_path, mlp_dropout=0.3)
+    with pytest.warns(UserWarning, match=r"mlp_dropout=0\.3, where training takes embedding_dropout=0\.1"):
+        assert MiniBERT.from_pretrained(tmp_path).config.dropout == 0.1
+
+
 def test_turns_are_written_as_halves_of_a_head(tmp_path):
     """Heads of 4: entries 0, 2 and then 1, 3 of the query and of the key; the value stays as it is."""
     model = build(**MODERN)
