@@ -77,8 +77,9 @@ class TrainingConfig:
     log_every: int = number(10, at_least=1)
     checkpoint_every: int = number(500, at_least=1)
     """Steps between the kept checkpoints after step 512; before, they are log-spaced."""
-    checkpoints_per_doubling: int = number(1, at_least=1, at_most=512)
-    """How many of the log-spaced ones there are between one power of two and the next."""
+    checkpoints_per_doubling: int = number(1, at_least=0, at_most=512)
+    """How many of the log-spaced ones there are between one power of two and the next; 0 keeps the first and last
+    only, and those of ``checkpoint_every`` after step 512."""
     checkpoint_seconds: float = number(30.0, above=0)
     """A kill loses at most this much work."""
 

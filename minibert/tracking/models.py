@@ -1,7 +1,6 @@
 """A trained network among MLflow's models: its files, and what its page shows."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,13 @@ from minibert.tracking.addresses import local_path
 from minibert.tracking.pages import NOTE
 from minibert.tracking.records import Record
 from minibert.tracking.results import BIGRAM, LOSS, UNIGRAM, beside, losses
+from minibert.tracking.shared_files import copy_folder, link_folder
 from minibert.tracking.store import store_errors
 
 MODEL = "model"
 """Name of the model and of the run's artifact: MLflow takes ``runs:/<run id>/model`` for either"""
+CODE = "code"
+"""Folder of a model with minibert's own modules, which are the same for many runs"""
 PARAMETERS = ("model.", "optimizer.", "masking.", "objective.", "data.", "training.", "seed")
 """The settings that the page of a model shows"""
 
@@ -25,15 +27,21 @@ _logger = logging.getLogger(__name__)
 def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], Path]) -> None:
     """Store what ``write(model id)`` writes to a folder as the model of a run, once even where that was resumed.
 
-    The files are the artifact ``model`` of the run; the model has a copy of them, its settings and final scores.
+    The files are the artifact ``model`` of the run; the model has them too, with its settings and final scores.
+    On this machine both are the same files, and the code in them is stored once for all runs.
     A server that knows no models keeps the artifact only.
     """
     model = _registered(run, kind)
     folder = write(model.model_id if model else None)
-    run.log_artifact(folder, MODEL)
+    local = run.artifact_folder(MODEL)
+    if local is None:
+        run.log_artifact(folder, MODEL)
+    else:
+        with store_errors(run.store.uri, f"store the model of run {run.id}"):
+            copy_folder(folder, local, run.store.work / "code", CODE)
     if model is not None:
         with store_errors(run.store.uri, f"describe the model of run {run.id}"):
-            _describe(run, model, note, folder)
+            _describe(run, model, note, local or folder)
 
 
 def _registered(run: Record, kind: str):
@@ -81,5 +89,5 @@ def _describe(run: Record, model, note: str, folder: Path) -> None:
     if place is None:
         client.log_model_artifacts(model.model_id, str(folder))
     else:
-        shutil.copytree(folder, place, dirs_exist_ok=True)
+        link_folder(folder, place)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)

@@ -22,10 +22,13 @@ LAST_POWER = 512
 def log_spaced_steps(steps: int, every: int, per_doubling: int = 1) -> list[int]:
     """0, 1, 2, 4 ... 512, then every ``every``, and the last one; ``per_doubling`` of them between powers of two.
 
+    With ``per_doubling=0``, none of the powers.
+
     Log-spaced at first because that is when most changes: Biderman et al., "Pythia", ICML 2023.
     """
     kept = {0, steps}
-    powers = (round(2 ** (n / per_doubling)) for n in range((LAST_POWER.bit_length() - 1) * per_doubling + 1))
+    count = (LAST_POWER.bit_length() - 1) * per_doubling + 1 if per_doubling else 0
+    powers = (round(2 ** (n / per_doubling)) for n in range(count))
     kept.update(power for power in powers if power <= steps)
     kept.update(step for step in range(every, steps + 1, every) if step > LAST_POWER)
     return sorted(kept)

@@ -14,6 +14,7 @@ from minibert.training.checkpoints import log_spaced_steps, save_checkpoint
 def test_steps_are_log_spaced_then_even():
     assert log_spaced_steps(1800, 500) == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1500, 1800]
     assert log_spaced_steps(5, 500) == [0, 1, 2, 4, 5]
+    assert log_spaced_steps(1200, 500, per_doubling=0) == [0, 1000, 1200]
 
 
 def test_what_is_saved_is_loaded_to_the_bit(tmp_path):
