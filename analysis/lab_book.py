@@ -133,14 +133,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asked = read_arguments(LabBookWords, arguments, OLDER, bare="study")
     except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     try:
         store = open_named_store(asked.tracking)
         evidence = gather(store, asked.study, asked.sweep)
         print(write_lab_book(evidence, Path(asked.lab_book).expanduser() / folder_name(asked.study)))
     except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 

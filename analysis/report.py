@@ -125,21 +125,17 @@ def rich_table(table: Table):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the report that the command line asks for. Returns the exit code."""
+    """Write the report that the command line asks for. Returns the exit code: 2 if that cannot be done."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if asks_for_help(arguments, lambda: door_help(command("report"), SUMMARY, ReportWords, EXAMPLES, NOTE)):
         return 0
     try:
         asked = read_arguments(ReportWords, arguments, OLDER, bare="study")
-    except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
         store = open_named_store(asked.tracking)
         print_result(write_report(store, asked.study, asked.output, asked.sweep))
     except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

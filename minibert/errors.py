@@ -1,7 +1,12 @@
 """The errors for wrong input: each says what was given and what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
+
+LEAST_SIMILAR = 0.5
+"""Share of letters in common, above which a name may be meant"""
+SAME_LETTERS = 0.95
+"""Similarity of two names of the same letters"""
 
 
 class MinibertError(Exception):
@@ -18,16 +23,39 @@ def sentence(text: object) -> str:
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A hint `` (did you mean 'x'?)`` with the allowed name closest to ``given``; empty if nothing is allowed.
+    """A hint `` (did you mean 'x'?)`` with the allowed name most similar to ``given``; empty if none is similar.
 
     >>> nearest("roep", ["rope", "alibi"])
     " (did you mean 'rope'?)"
     """
-    given = str(given)
-    closest = max(
-        (str(name) for name in allowed), key=lambda name: SequenceMatcher(None, given, name).ratio(), default=None
-    )
-    return f" (did you mean '{closest}'?)" if closest is not None else ""
+    return hint(most_similar(given, allowed))
+
+
+def hint(meant: str | None) -> str:
+    """`` (did you mean 'x'?)``; empty if nothing is known."""
+    return "" if meant is None else f" (did you mean '{meant}'?)"
+
+
+def most_similar(given: str, names: Iterable[str], part: Callable[[str], str] = str) -> str | None:
+    """The name most similar to ``given``, compared by its ``part``; None if it has less than half in common.
+
+    Similar are names with long runs of letters in common (Ratcliff and Obershelp, 1988), and most of all those of
+    the same letters in another order.
+    """
+
+    def similarity(name: str) -> float:
+        other = part(name)
+        if sorted(other) == sorted(given):
+            return SAME_LETTERS
+        ends = (
+            (other, other.rpartition(".")[2]) if "." not in given else (other,)
+        )  # ``folder`` of ``tracking.folder``
+        return max(SequenceMatcher(None, given, end).ratio() for end in ends)
+
+    given = str(given).lstrip("-")
+    scored = [(similarity(name), name) for name in map(str, names)]
+    best, found = max(scored, key=lambda each: each[0], default=(0.0, None))
+    return found if best > LEAST_SIMILAR else None
 
 
 def unknown_name(key: str, given: str, allowed: Iterable[str]) -> MinibertError:

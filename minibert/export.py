@@ -30,6 +30,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(export(read_arguments(Export, arguments, OLDER)))
     except MinibertError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     return 0

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass
-from difflib import SequenceMatcher
 from functools import cache
 from types import NoneType
 from typing import Any, cast, get_args, get_type_hints
@@ -11,7 +10,7 @@ from typing import Any, cast, get_args, get_type_hints
 from omegaconf import OmegaConf
 
 from minibert.config import VARIANTS, Config, shipped_options, stated_values
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, hint, most_similar
 
 OTHER_NAMES = {
     "lr": "optimizer.learning_rate",
@@ -253,12 +252,12 @@ def unknown_key(given: str, key: str, present: Iterable[str] | None = None, note
     stem, start = ".".join(parts[: depth + 1]), "".join(part + "." for part in parts[:depth])
     allowed = [name for name in present if name.startswith(start)] if depth else []
     allowed = allowed or list(dict.fromkeys([*(name.split(".")[0] for name in present), *groups()]))
-    hint = f". {note}" if note else f" (did you mean '{closest(key, stem, allowed)}'?)."
-    return MinibertError(f"{given}: unknown key '{key}'{hint} Allowed: {', '.join(allowed)}.")
+    told = f". {note}" if note else f"{hint(closest(key, stem, allowed))}."
+    return MinibertError(f"{given}: unknown key '{key}'{told} Allowed: {', '.join(allowed)}.")
 
 
-def closest(key: str, stem: str, neighbours: Iterable[str]) -> str:
-    """The setting or group that an unknown key most likely means; ``stem`` is the key up to its unknown part.
+def closest(key: str, stem: str, neighbours: Iterable[str]) -> str | None:
+    """The setting or group that an unknown key may mean; ``stem`` is the key up to its unknown part.
 
     In this order: a setting that another tool calls by this name; a setting with this last part; the most similar
     of the ``neighbours`` or, if the key has a single part, of all settings by their last part.
@@ -271,8 +270,7 @@ def closest(key: str, stem: str, neighbours: Iterable[str]) -> str:
         if _last(name) == last and name != key and last != "name":
             return name
     candidates = [*neighbours, *(everything if key == stem and "." not in key else [])]
-    unknown = _last(stem)
-    return max(candidates, key=lambda name: SequenceMatcher(None, unknown.lower(), _last(name)).ratio())
+    return most_similar(_last(stem).lower(), candidates, _last)
 
 
 def _inside(name: str, parts: list[str]) -> bool:

@@ -111,9 +111,14 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     draw(record, drawn, complete="all" in asked.figures)
     for name, reason in diagnostics.failed.items():
         display.error(f"{name} failed: {reason}")
-    display.note(
-        f"added to run {asked.run}: {len(chosen)} diagnostics at {len(steps)} steps, and figures/index.html"
-    )
+    display.note(f"added to run {asked.run}: {_computed(len(chosen), len(steps))}figures/index.html")
+
+
+def _computed(diagnostics: int, steps: int) -> str:
+    if not diagnostics:
+        return ""
+    counts = {"diagnostic": diagnostics, "step": steps}
+    return " at ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()) + ", and "
 
 
 def _steps(asked: Any, saved: SavedRun) -> list[int]:

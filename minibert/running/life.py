@@ -72,10 +72,10 @@ def job(composed) -> None:
     interruption.leave_if_orphaned()
 
 
-def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
+def train(config: Config, choices: dict[str, str], display: Display, corpus: Corpus | None = None) -> Outcome:
     """Train one run, from its claim to its end in the store. Errors become its outcome."""
     try:
-        tracking, corpus = config.tracking, load_corpus(config.data)
+        tracking, corpus = config.tracking, corpus or load_corpus(config.data)
         if not (tracking.parent_run or tracking.rerun):
             run_hash = config_hash(config, corpus.content_hash)
             if known := look_up_finished(tracking.uri, tracking.folder, tracking.experiment, run_hash):
@@ -96,7 +96,7 @@ def train(config: Config, choices: dict[str, str], display: Display) -> Outcome:
         return Outcome(None, Status.KILLED, str(error))
     except OvertakenError as error:  # another process trains this run now: wait for that one
         display.note(str(error))
-        return train(config, choices, display)
+        return train(config, choices, display, corpus)
     except MinibertError as error:
         return Outcome(None, Status.FAILED, str(error))
 
@@ -192,8 +192,10 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
 
 
 def run_single(job: Job, display: Display) -> int:
+    corpus = load_corpus(job.config.data)  # text that is not there is an error of the words, as others are
     display.start(run_name(job.config, job.choices, []))
-    outcome = train(job.config, job.choices, display if job.config.tracking.progress else Display.silent())
+    shown = display if job.config.tracking.progress else Display.silent()
+    outcome = train(job.config, job.choices, shown, corpus)
     display.end(outcome)
     if outcome.status == Status.KILLED:
         return interruption.exit_code()

@@ -168,8 +168,9 @@ def typed(composed) -> Config:
     try:
         config = resolve(composed)
     except OmegaConfBaseException as error:  # an interpolation without a target
+        why = str(error).strip().partition("\n")[0].rstrip(".")
         raise MinibertError(
-            f"{error.full_key}: {_first_line(error)}. Allowed: ${{key}} of an existing setting. "
+            f"{error.full_key}: {why}. Allowed: ${{key}} of an existing setting. "
             "In a text, these signs are written \\${key}."
         ) from error
     refuse_what_does_not_fit(config)
@@ -185,7 +186,7 @@ def _compose(overrides: list[str], words: list[Word]):
         for word in words:
             for problem in _problems(word, chosen):
                 raise problem from error
-        raise MinibertError(_first_line(error)) from error
+        raise MinibertError(_reason(error)) from error
 
 
 def _open(composed):
@@ -249,5 +250,10 @@ def _launcher_problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertE
         )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    """What Hydra or OmegaConf says, as one line, without the list of folders that it looked into."""
+    paragraphs = [" ".join(part.split()) for part in str(error).strip().split("\n\n")]
+    first, *others = [part for part in paragraphs if part and not part.startswith("Config search path")] or [""]
+    if first.endswith(":") and others:
+        first = f"{first} {others[0]}"
+    return first.rstrip(".: ") or type(error).__name__

@@ -10,7 +10,7 @@ from minibert.config import VARIANTS, Config
 from minibert.config.data import ChangingMaskingConfig
 from minibert.diagnostics.catalogue import metric_rooms
 from minibert.diagnostics.range_test.recorded import METRICS as RANGE_TEST_METRICS
-from minibert.errors import MinibertError, nearest
+from minibert.errors import MinibertError, hint, nearest
 
 METRICS = (
     "train/loss", "train/learning_rate", "train/tokens_per_second", "eval/loss", "eval/masked_accuracy",
@@ -148,7 +148,7 @@ def _check_key(name: str, key: str) -> None:
         raise MinibertError(f"{name}={key}: is a group, and runs record what it sets. Allowed: {name}={meant}.")
     if key not in recorded:
         raise MinibertError(
-            f"{name}={key}: no run records this (did you mean '{closest(key, key, recorded)}'?). "
+            f"{name}={key}: no run records this{hint(closest(key, key, recorded))}. "
             "Allowed: the key of a setting, such as masking.rate or optimizer.name."
         )
 

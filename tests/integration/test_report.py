@@ -241,8 +241,8 @@ def test_the_command_line_writes_where_it_is_told(store, sweep, tmp_path, capsys
 
 def test_a_folder_of_others_is_refused_and_nothing_in_it_is_lost(store, sweep, tmp_path, capsys):
     (tmp_path / "photo.png").write_bytes(b"mine")
-    assert main(["masking_sweep", "--folder", str(store.folder), "--output", str(tmp_path)]) == 1
-    assert f"error: {tmp_path}: holds files that are of no report (photo.png)" in capsys.readouterr().err
+    assert main(["masking_sweep", "--folder", str(store.folder), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path}: holds files that are of no report (photo.png)" in capsys.readouterr().err
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
@@ -253,12 +253,12 @@ def test_a_study_called_like_a_path_is_reported_within_the_folder_of_reports(sto
 
 
 def test_a_misspelt_study_is_one_error_with_the_nearest_name(store, sweep, capsys):
-    assert main(["masking_swep", "--folder", str(store.folder)]) == 1
+    assert main(["masking_swep", "--folder", str(store.folder)]) == 2
     assert "unknown name 'masking_swep' (did you mean 'masking_sweep'?)" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_store_is_one_error_and_stays_as_it_is(tmp_path, capsys):
-    assert main(["masking_sweep", "--folder", str(tmp_path)]) == 1
+    assert main(["masking_sweep", "--folder", str(tmp_path)]) == 2
     assert "there is no mlflow.db in it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -333,7 +333,7 @@ def crossed(store):
 
 
 def test_runs_that_differ_in_a_second_swept_key_are_never_pooled(store, crossed, capsys):
-    assert main(["rates", "--folder", str(store.folder)]) == 1
+    assert main(["rates", "--folder", str(store.folder)]) == 2
     error = capsys.readouterr().err
     assert "study 'rates': its runs differ in optimizer (adamw, sgd). Allowed: the factor masking.rate" in error
 
