@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("minibert", "numpy", "hydra-core", "omegaconf", "mlflow", "tokenizers", "safetensors")
+PACKAGES = ("minibert", "numpy", "scipy", "hydra-core", "omegaconf", "mlflow", "tokenizers", "safetensors")
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent
 ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics", "randomness")

@@ -2,6 +2,7 @@
 
 import shutil
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def tracked(name, kernel, **more):
     return SimpleNamespace(name=name, id=f"{name}0123456789", tags=kernel | more)
 
 
-def study(*runs):
+def study(*runs) -> Any:
     return SimpleNamespace(runs=runs)
 
 
