@@ -100,22 +100,21 @@ def register() -> None:
 def _open(schema: type, plain: Mapping | None = None) -> Any:
     """A schema in which the field of every group has the type of the group's base, so that any option fits.
 
-    With ``plain`` values, the field has the schema of the option that these name.
+    With ``plain`` values, the field has the schema of the option that these name, or its default.
     """
-    plain = {} if plain is None else plain
     node = OmegaConf.structured(schema)
     places = get_type_hints(Config) | get_type_hints(ModelConfig)
     options = {places[group]: options for group, options in VARIANTS.items()}
     for field, kind in get_type_hints(schema).items():
-        if kind in options and field not in plain:
+        if kind in options and plain is None:
             node[field] = kind()
-        elif kind in options:
+        elif kind in options and plain is not None and field in plain:
             name = plain[field]["name"]
             if name not in options[kind]:
                 raise unknown_name(f"{field}.name", name, options[kind])
             node[field] = _open(options[kind][name], plain[field])
-        elif kind is ModelConfig and field in plain:
-            node[field] = _open(kind, plain[field])
+        elif kind is ModelConfig:
+            node[field] = _open(kind, None if plain is None else plain.get(field, {}))
     return node
 
 

@@ -19,7 +19,7 @@ def shipped_options(group: str = "") -> dict[str, Path]:
     """The options of a group with their files: ``base`` and ``ladder/m`` of ``model``. By default, of all groups.
 
     >>> sorted(shipped_options("norm"))
-    ['post', 'post_rms', 'pre', 'pre_rms']
+    ['post', 'post_rms', 'pre', 'pre_embeddings', 'pre_rms']
     """
     folder = CONF / group
     files = sorted(path for path in folder.rglob("*.yaml") if not path.stem.startswith("_"))

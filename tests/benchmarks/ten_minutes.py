@@ -1,10 +1,10 @@
 """``python -m tests.benchmarks.ten_minutes``: how low the held-out loss gets in equal time, here and elsewhere.
 
 minibert's default recipe and its ``+recipe=bert2018`` beside BERT and ModernBERT of ``transformers`` under its
-``Trainer``, each of these at the best of three learning rates. First all take turns for their pace, seconds a step. Then each
-trains for as many steps as fit into the minutes at its pace, with a schedule of that length, and the default also
-for a tenth of them. The seconds of a curve are steps times pace, so other work on the machine during a training
-does not count; during the measurement of the pace it does, and is told.
+``Trainer``, each of these at the best of three learning rates. First all take turns for their pace, seconds a
+step. Then each trains for as many steps as fit into the minutes at its pace, with a schedule of that length, and
+the default also for a tenth of them. The seconds of a curve are steps times pace, so other work on the machine
+during a training does not count; during the measurement of the pace it does, and is told.
 
     python -m tests.benchmarks.ten_minutes --minutes 1
 

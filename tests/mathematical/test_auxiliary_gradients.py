@@ -20,7 +20,9 @@ NAMES = ["sop", "token_order"]
 
 
 def head_parameters():
-    return scattered_parameters(auxiliary_head_blocks(ModelConfig(hidden_size=HIDDEN, auxiliary_heads=["sop"])))
+    return scattered_parameters(
+        auxiliary_head_blocks(ModelConfig(hidden_size=HIDDEN, heads=1, auxiliary_heads=["sop"]))
+    )
 
 
 def test_auxiliary_head():

@@ -218,6 +218,7 @@ def build(norm="pre", activation_name="gelu", **fields) -> MiniBERT:
     settings = {
         "vocab_size": 16, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 5, "max_length": 6,
         "segments": 2, "norm": norm, "norm_epsilon": 0.05, "activation": activation_name, "dtype": "float64",
+        "position": PositionConfig(),
     }  # fmt: skip
     model = MiniBERT(ModelConfig(**settings | fields))
     scatter(model.params)

@@ -54,6 +54,7 @@ def config(**fields) -> ModelConfig:
     sizes = {
         "vocab_size": 17, "hidden_size": HIDDEN, "heads": HEADS, "feed_forward_size": 7, "layers": 1,
         "max_length": 8, "norm_epsilon": 0.1, "dropout": 0.0, "attention_dropout": 0.0, "dtype": "float64",
+        "position": PositionConfig(),
     }  # fmt: skip
     return ModelConfig(**sizes | fields)
 

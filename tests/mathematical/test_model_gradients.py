@@ -49,6 +49,7 @@ def build(**fields) -> MiniBERT:
         "vocab_size": VOCABULARY, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 8,
         "max_length": 8, "segments": 2, "norm_epsilon": 1e-3, "dropout": 0.0, "attention_dropout": 0.0,
         "dtype": "float64",
+        "position": PositionConfig(),
     }  # fmt: skip
     model = MiniBERT(ModelConfig(**settings | fields))
     scatter(model.params)

@@ -1,16 +1,17 @@
 """Trainers of networks so small that a step takes about a millisecond."""
 
-from minibert.config import Config, ModelConfig
+from minibert.config import Config, ModelConfig, PositionConfig
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
 
 SIZES = {
     "vocab_size": 50, "hidden_size": 16, "layers": 2, "heads": 2, "feed_forward_size": 24, "max_length": 12,
+    "position": PositionConfig(),
 }  # fmt: skip
 
 
 def small_model(**settings) -> ModelConfig:
-    """Two layers of 16 numbers a position, for 50 tokens and 12 positions, changed by ``settings``."""
+    """Two layers of 16 numbers a position, for 50 tokens and 12 learned positions, changed by ``settings``."""
     return ModelConfig(**SIZES | settings)
 
 

@@ -48,7 +48,7 @@ def trainer(data, masking=None, curriculum=None, objective=None, lanes=2) -> Tra
     config = Config(
         model=model,
         optimizer=AdamWConfig(learning_rate=0.01),
-        masking=masking or MaskingConfig(),
+        masking=masking or MaskingConfig(rate=0.15),
         curriculum=curriculum or CurriculumConfig(),
         objective=objective,
     )

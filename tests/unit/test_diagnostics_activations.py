@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minibert import MiniBERT, MinibertError, ModelConfig, create_model
-from minibert.config import Config
+from minibert.config import AdamWConfig, Config, PositionConfig
 from minibert.data.batches import Batch
 from minibert.diagnostics import (
     MathematicalAnalyzer,
@@ -23,7 +23,7 @@ from minibert.training.trainer import Trainer
 
 MODEL = ModelConfig(
     vocab_size=40, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
-    dropout=0.1, attention_dropout=0.1,
+    dropout=0.1, attention_dropout=0.1, position=PositionConfig(),
 )  # fmt: skip
 GATED = ModelConfig(
     vocab_size=40, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
@@ -284,7 +284,7 @@ ALL = ["activation_statistics", "feed_forward_units", "feed_forward_top_tokens"]
 
 
 def train(names, model=MODEL, prepare=None, **training):
-    config = Config(model=model)
+    config = Config(model=model, optimizer=AdamWConfig())
     config.seeds.dropout, config.training.steps = 5, 2
     for name, value in training.items():
         setattr(config.training, name, value)

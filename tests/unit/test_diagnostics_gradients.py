@@ -11,6 +11,7 @@ from support.trainers import small_config, small_model, small_trainer
 
 from minibert.config import Config
 from minibert.config.optimizers import (
+    AdamWConfig,
     AdaptiveClippingConfig,
     ClippingConfig,
     GlobalNormClippingConfig,
@@ -338,7 +339,7 @@ ALL = (
 
 def run(names=ALL, lanes=2, clipping=None, steps=STEPS, accumulation=1, model=MODEL):
     """Trainer and record of a run that has ended."""
-    config = small_config(model, steps, clipping=clipping or GlobalNormClippingConfig())
+    config = small_config(model, steps, optimizer=AdamWConfig(), clipping=clipping or GlobalNormClippingConfig())
     config.training.lanes, config.training.accumulation = lanes, accumulation
     record = MemoryRecord()
     diagnostics = Diagnostics(choose(names), [0, 1, 2, 10, steps], steps, record)
@@ -433,7 +434,7 @@ class TestTraining:
 
 class TestClippedShare:
     def trainer(self, clipping) -> Trainer:
-        config = Config(model=MODEL, clipping=clipping)
+        config = Config(model=MODEL, optimizer=AdamWConfig(), clipping=clipping)
         config.seeds.dropout = 5
         return small_trainer(config, RandomBatches())
 

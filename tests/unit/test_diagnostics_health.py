@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from minibert.config import Config, ModelConfig
+from minibert.config import Config, ModelConfig, PositionConfig
 from minibert.data.batches import Batch, Questions
 from minibert.diagnostics import (
     compute_duplicate_shares,
@@ -309,7 +309,7 @@ class TestDuplicates:
 
 MODEL = ModelConfig(
     vocab_size=50, hidden_size=16, layers=2, heads=2, feed_forward_size=24, max_length=12,
-    dropout=0.1, attention_dropout=0.1,
+    dropout=0.1, attention_dropout=0.1, position=PositionConfig(),
 )  # fmt: skip
 RARE = 49
 """A token that stands in no batch unless it is put there"""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.records import MemoryRecord
 
-from minibert.config import Config, ModelConfig
+from minibert.config import Config, ModelConfig, PositionConfig
 from minibert.data.batches import Batch, Questions
 from minibert.diagnostics import (
     LinearPath,
@@ -43,7 +43,7 @@ from minibert.training.trainer import Trainer
 
 SMALL = {
     "vocab_size": 32, "hidden_size": 8, "layers": 2, "heads": 2, "feed_forward_size": 12, "max_length": 8,
-    "dropout": 0.2,
+    "dropout": 0.2, "position": PositionConfig(),
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ class TestDirections:
         assert joint == tuple(f"layers.0.attention.{part}.weight" for part in ("query", "key", "value"))
         assert len(indices_of(params, joint)) == 3 * 64
 
-    @pytest.mark.parametrize("name", ["layer_7", "mlm_head.bia", "layers.0.attention.query.weigh", ""])
+    @pytest.mark.parametrize("name", ["layer_7", "mlm_head.bia", "layers.0.attention.query.weigh"])
     def test_what_is_no_name_is_refused_with_the_nearest(self, name):
         with pytest.raises(MinibertError, match=r"no parameter is called .*did you mean.*embeddings, layers\.0"):
             choose_parameters(MODEL.params, name)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, PositionConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.diagnostics import measure_representation_stability
 from minibert.diagnostics.geometry.perturbations import (
@@ -30,7 +30,14 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def model(tokenizer):
     """Away from its initialisation, where layers change little."""
-    sizes = {"hidden_size": 16, "layers": 2, "heads": 2, "feed_forward_size": 24, "max_length": 64}
+    sizes = {
+        "hidden_size": 16,
+        "layers": 2,
+        "heads": 2,
+        "feed_forward_size": 24,
+        "max_length": 64,
+        "position": PositionConfig(),
+    }
     network = MiniBERT(ModelConfig(vocab_size=tokenizer.get_vocab_size(), **sizes), seed=1)
     network.params.vector[...] += 0.3 * generator(0).standard_normal(network.params.vector.size, "float32")
     return network

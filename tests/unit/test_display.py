@@ -136,10 +136,9 @@ def steps(display, first, last, seconds, monkeypatch):
     shown, clock = [], [0.0]
     monkeypatch.setattr(display_module.time, "monotonic", lambda: clock[0])
     display._evaluation = SimpleNamespace(latest={})
-    display._plain_at, display._task = 0.0, 0
+    display._plain_at, display._task, display._steps = 0.0, 0, 100
     display._progress = SimpleNamespace(update=lambda _, completed, now: shown.append(now))
-    config = SimpleNamespace(training=SimpleNamespace(steps=100))
-    trainer = SimpleNamespace(progress=SimpleNamespace(step=first), config=config)
+    trainer = SimpleNamespace(progress=SimpleNamespace(step=first))
     display.step(trainer, None)
     for number in range(first + 1, last + 1):
         clock[0] += seconds

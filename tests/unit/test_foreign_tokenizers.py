@@ -11,6 +11,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from minibert import MiniBERT, MinibertError, ModelConfig
+from minibert.config import PositionConfig
 from minibert.data.tokenizer import encode_documents, encode_texts, load_tokenizer
 from minibert.serving.mlflow_model import embed_sentences, fill_mask
 
@@ -19,7 +20,10 @@ VOCABULARY = [
     "中国", "##国", "sea", "##s", "the", "s", "##e", "##a", "<", "ent", ">",
 ]  # fmt: skip
 END = len(VOCABULARY)
-SIZES = {"hidden_size": 8, "layers": 2, "heads": 2, "feed_forward_size": 12, "max_length": 24}
+SIZES = {
+    "hidden_size": 8, "layers": 2, "heads": 2, "feed_forward_size": 12, "max_length": 24,
+    "position": PositionConfig(),
+}  # fmt: skip
 
 
 def write(folder: Path, settings: dict | None = None, **files) -> Path:

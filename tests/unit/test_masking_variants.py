@@ -132,7 +132,7 @@ def test_a_word_is_chosen_with_all_its_pieces_or_not_at_all(name):
 
 def test_without_continuations_whole_words_are_chosen_like_tokens():
     none = Vocabulary(np.zeros(VOCAB, bool), WORDS.ends_sentence, COUNTS)
-    counts = chosen(build("whole_word", vocabulary=none), text(2000)).sum(axis=1)
+    counts = chosen(build("whole_word", rate=0.15, vocabulary=none), text(2000)).sum(axis=1)
     # 0.15 · 54 = 8.1
     assert set(counts) == {8, 9}
 
@@ -180,7 +180,7 @@ def test_a_single_span_is_a_run_of_words_of_the_drawn_length():
 def test_spans_cross_no_special_token_and_run_longer_than_chance():
     none = Vocabulary(np.zeros(VOCAB, bool), WORDS.ends_sentence, COUNTS)
     input_ids = text(500)
-    spans, tokens = (chosen(build(name, vocabulary=none), input_ids) for name in ("span", "uniform"))
+    spans, tokens = (chosen(build(name, rate=0.15, vocabulary=none), input_ids) for name in ("span", "uniform"))
 
     def mean_run(predicted):
         return predicted.sum() / (np.diff(predicted.astype(int), axis=1, prepend=0) == 1).sum()

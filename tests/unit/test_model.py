@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, PositionConfig
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
@@ -19,7 +19,7 @@ MASK = np.array([[True] * 5, [True] * 3 + [False] * 2])
 def config(**fields) -> ModelConfig:
     sizes = {
         "vocab_size": 40, "hidden_size": 16, "layers": 2, "heads": 4, "feed_forward_size": 24, "max_length": 6,
-        "dropout": 0.0, "attention_dropout": 0.0,
+        "dropout": 0.0, "attention_dropout": 0.0, "position": PositionConfig(),
     }  # fmt: skip
     return ModelConfig(**sizes | fields)
 

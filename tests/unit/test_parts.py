@@ -87,7 +87,7 @@ def test_normalised_heads_of_one_entry_are_refused():
 @pytest.mark.parametrize(("hidden", "inner"), [(16, 24), (128, 512), (192, 768), (30, 7)])
 def test_matched_gated_units_have_as_many_parameters_as_a_plain_network(hidden, inner, activation_name):
     """Up to half a column of the three matrices, 3D + 2 numbers, of each layer."""
-    sizes = {"hidden_size": hidden, "feed_forward_size": inner, "heads": 2, "layers": 1}
+    sizes = {"hidden_size": hidden, "feed_forward_size": inner, "heads": 1, "layers": 1}
     plain = build(**sizes).params.vector.size
     matched = build(**sizes, activation=activation_name, match_feed_forward=True).params.vector.size
     assert abs(matched - plain) <= (3 * hidden + 2) / 2

@@ -22,7 +22,7 @@ UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": Fa
 
 
 def build(**fields) -> MiniBERT:
-    model = MiniBERT(ModelConfig(**SIZES | {"norm": "post", "segments": 2} | fields))
+    model = MiniBERT(ModelConfig(**SIZES | {"norm": "post", "segments": 2, "position": PositionConfig()} | fields))
     model.params.vector[:] = np.random.default_rng(0).normal(size=model.params.vector.shape)
     return model
 
@@ -338,7 +338,7 @@ def test_a_modernbert_of_older_versions_says_its_bases_and_layers_by_other_keys(
 
 
 def test_a_rate_of_dropout_that_there_is_not_is_a_warning(tmp_path):
-    build(**MODERN).save_pretrained(tmp_path)
+    build(**MODERN, dropout=0.1).save_pretrained(tmp_path)
     edit_config(tmp_path, mlp_dropout=0.3)
     with pytest.warns(UserWarning, match=r"mlp_dropout=0\.3, where training takes embedding_dropout=0\.1"):
         assert MiniBERT.from_pretrained(tmp_path).config.dropout == 0.1
