@@ -60,6 +60,7 @@ def rate(title: str) -> Quantity:
 QUANTITIES = {
     "train/loss": Quantity("training loss", "nats per predicted token", least=0),
     "eval/loss": Quantity("held-out loss", "nats per masked token", least=0),
+    "eval/bits_per_byte": Quantity("held-out loss per byte", "bits per byte", least=0),
     "eval/nats_below_unigram": Quantity("below the unigram entropy", "nats", higher_is_better=True),
     "eval/nats_below_bigram": Quantity("below the bigram model", "nats", higher_is_better=True),
     "eval/masked_accuracy": Quantity("masked accuracy", higher_is_better=True, least=0, most=1),

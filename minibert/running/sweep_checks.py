@@ -14,8 +14,8 @@ from minibert.errors import MinibertError, hint, nearest
 
 METRICS = (
     "train/loss", "train/learning_rate", "train/tokens_per_second", "eval/loss", "eval/masked_accuracy",
-    "eval/perplexity", "eval/nats_below_unigram", "tokens_seen", "tokens_predicted", "flops", "seconds",
-    "gradient_norm/global",
+    "eval/perplexity", "eval/bits_per_byte", "eval/nats_below_unigram", "tokens_seen",
+    "tokens_predicted", "flops", "seconds", "gradient_norm/global",
 )  # fmt: skip
 """Metrics of every run"""
 ROOMS = ("gradient_norm", "memory", "baseline", "data")

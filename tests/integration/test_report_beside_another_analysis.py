@@ -22,7 +22,7 @@ def elsewhere(tmp_path_factory):
     ("words", "code", "printed"),
     [
         (["-c", LOAD], 0, "minibert.analysis.report"),
-        (["-m", "minibert.report", "a_study", "--folder=."], 1, "there is no mlflow.db in it"),
+        (["-m", "minibert.report", "a_study", "--folder=."], 2, "there is no mlflow.db in it"),
     ],
 )
 def test_minibert_finds_its_own_analysis_wherever_it_is_called(elsewhere, words, code, printed):

@@ -115,7 +115,7 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     expected = [
         "train/loss", "train/learning_rate", "train/tokens_per_second",
         "gradient_norm/global", "gradient_norm/layer_0",
-        "eval/loss", "eval/masked_accuracy", "eval/perplexity", "eval/nats_below_unigram",
+        "eval/loss", "eval/masked_accuracy", "eval/perplexity", "eval/bits_per_byte", "eval/nats_below_unigram",
         "eval/loss_at_rate/0.40",
         "baseline/unigram_entropy", "baseline/bigram_cross_entropy", "tokens_seen", "tokens_predicted", "flops",
         "effective_rank/embeddings.token.weight", "effective_rank/layers.1.attention.query.weight",
