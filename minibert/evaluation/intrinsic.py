@@ -31,6 +31,11 @@ def compute_perplexity(loss: float) -> float:
     return float(np.exp(loss))
 
 
+def bits_of_a_nat(data: PreparedData) -> float:
+    """Bits per byte of the held-out text for a loss of one nat per token: tokens / (bytes · ln 2)"""
+    return data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)
+
+
 def compute_gradient_norm(gradients: Gradients, prefix: str = "") -> float:
     """‖g‖₂ over all parameters whose name starts with ``prefix``: ``"layers.0."``, ``"embeddings."``, ...
 
@@ -72,9 +77,7 @@ class IntrinsicEvaluation:
         self.config = config
         self.log = log
         self.unigram_entropy = data.statistics["unigram_entropy"]
-        self.bits_of_a_nat = (
-            data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)
-        )
+        self.bits_of_a_nat = bits_of_a_nat(data)
         self._sequences = documents_part(data.evaluation, config.documents)
         if not len(self._sequences):
             raise MinibertError(

@@ -1,7 +1,5 @@
 """The text of the comparison: one tokenizer, one half of the held-out documents, one set of masks."""
 
-import math
-
 from minibert.config import Config
 from minibert.data.batches import Batch, frozen_batches
 from minibert.data.packing import documents_part
@@ -14,7 +12,3 @@ def held_out_batches(config: Config, data: PreparedData) -> list[Batch]:
     sequences = documents_part(data.evaluation, "test")
     size = data.tokenizer.get_vocab_size()
     return frozen_batches(sequences, settings.rate, len(sequences), settings.batch_size, settings.mask_seed, size)
-
-
-def bits_of_a_nat(data: PreparedData) -> float:
-    return data.statistics["evaluation_tokens"] / data.statistics["evaluation_bytes"] / math.log(2)

@@ -11,12 +11,12 @@ from minibert.config import register
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches
-from minibert.evaluation.intrinsic import evaluate
+from minibert.evaluation.intrinsic import bits_of_a_nat, evaluate
 from minibert.model.bert import MiniBERT
 from minibert.running.plan import plan
 from minibert.training.trainer import Trainer
 from tests.benchmarks.trainings import Trained, Training, told
-from tests.benchmarks.trainings.held_out import bits_of_a_nat, held_out_batches
+from tests.benchmarks.trainings.held_out import held_out_batches
 
 
 def train(training: Training) -> Trained:

@@ -24,9 +24,10 @@ from transformers import (
 
 from minibert.config import register
 from minibert.data.prepared import PreparedData, prepare_data
+from minibert.evaluation.intrinsic import bits_of_a_nat
 from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, told
-from tests.benchmarks.trainings.held_out import bits_of_a_nat, held_out_batches
+from tests.benchmarks.trainings.held_out import held_out_batches
 from tests.benchmarks.workload import BASE
 
 BATCH, TOKENS = BASE.sequences, BASE.tokens
