@@ -4,7 +4,6 @@ Writes the part of ``experiments/<study>/README.md`` between two markers, and it
 markers is not changed.
 """
 
-import os
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from minibert.command_line.arguments import argument, door_help, read_arguments
 from minibert.command_line.help import asks_for_help
 from minibert.config import ROOT
 from minibert.errors import MinibertError
+from minibert.files import replacing
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
@@ -60,22 +60,29 @@ def write_lab_book(evidence: Evidence, folder: Path) -> Path:
     text = path.read_text(encoding="utf-8") if path.exists() else _opening(findings)
     if BEGIN not in text and END not in text:
         text = f"{text.rstrip()}\n\n## Result\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{BEGIN}\n{END}")
     own = examination.figures if examination else {}
     drawn = {name: figure for name, figure in draw(evidence).items() if name in FIGURES or name in own}
     for name in drawn:
-        if (folder / name).exists() and f"]({name})" not in rest:
+        if (folder / name).exists() and f"]({name})" not in text.partition(BEGIN)[2]:
             raise MinibertError(f"{folder / name}: would be replaced, and is no figure of the results. Move it.")
-    # The file is replaced as a whole or not at all: the text around the markers has no other copy.
-    unfinished = folder / ".README.md"
-    unfinished.write_text(f"{before}{BEGIN}\n\n{_results(evidence, list(drawn))}\n{END}{after}", encoding="utf-8")
-    os.replace(unfinished, path)
+    write_between(path, text, BEGIN, END, _results(evidence, list(drawn)))
     for name, figure in drawn.items():
         save(figure, folder / name)
     return path
+
+
+def write_between(path: Path, text: str, begin: str, end: str, part: str) -> None:
+    """Write ``text`` to the path, with ``part`` in place of what is between the two lines ``begin`` and ``end``.
+
+    Raises :class:`MinibertError` when only one of them is there.
+    """
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise MinibertError(f"{path}: one of the two markers is gone. Both lines belong in it:\n{begin}\n{end}")
+    # The file is replaced as a whole or not at all: the text around the markers has no other copy.
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{begin}\n\n{part}\n{end}{after}", encoding="utf-8")
 
 
 def _opening(findings: Findings) -> str:

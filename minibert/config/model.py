@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from minibert.config.fields import choice, number, setting
-from minibert.config.positions import POSITIONS, PositionConfig
+from minibert.config.positions import POSITIONS, PositionConfig, RopeConfig
 
 
 @dataclass
@@ -20,9 +20,9 @@ class ModelConfig:
     max_length: int = number(128, at_least=1, at_most=1_048_576)
     segments: int = number(0, at_least=0, at_most=65_536)
     """Size of the segment (token-type) table; 0 leaves segment embeddings out."""
-    dropout: float = number(0.1, at_least=0, below=1)
+    dropout: float = number(0.0, at_least=0, below=1)
     """Rate on the embeddings and on every residual branch, rounded to 1/256."""
-    attention_dropout: float = number(0.1, at_least=0, below=1)
+    attention_dropout: float = number(0.0, at_least=0, below=1)
     """Rate on the attention weights, rounded to 1/256."""
     attention: str = choice("softmax", "softmax", "gated")
     """``gated``: a sigmoid gate for each head on what attention gives."""
@@ -54,7 +54,7 @@ class ModelConfig:
     match_feed_forward: bool = setting(False, only_with={"activation": ("swiglu", "geglu")})
     """``swiglu`` and ``geglu`` have a third matrix: shrink the inner size, so that there are as many parameters as
     ``feed_forward_size`` gives the others."""
-    position: PositionConfig = field(default_factory=PositionConfig)
+    position: PositionConfig = field(default_factory=RopeConfig)
     init: str = choice("bert", "bert", "xavier", "kaiming", "orthogonal", "small", "zero_residual")
     """How the matrices of layers and head start; tables are always truncated normal."""
     init_scale: float = number(0.02, above=0)

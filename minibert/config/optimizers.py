@@ -113,17 +113,17 @@ class AdafactorConfig(OptimizerConfig):
 class MuonConfig(AdamWConfig):
     """The matrices of the layers by Muon; embeddings, classifiers, gains and biases by AdamW."""
 
-    name: str = choice("muon")
-    learning_rate: float = positive(3e-3)
+    name: str = option("muon", OPTIMIZERS)
+    learning_rate: float = positive(12e-3)
     adamw_learning_rate: float | None = number(None, above=0)
     """The peak of the schedule for what AdamW moves; null is ``learning_rate``."""
     momentum: float = memory(0.95)
     nesterov: bool = True
-    iterations: int = number(5, at_least=1, at_most=1000)
+    iterations: int = number(3, at_least=1, at_most=1000)
     """Newton–Schulz iterations that make the momentum orthogonal."""
-    polynomials: str = choice("jordan", "jordan", "polar_express")
+    polynomials: str = choice("polar_express", "jordan", "polar_express")
     """Of the iterations: the same one each time, or the best one for each time, of which fewer do."""
-    heads_apart: bool = False
+    heads_apart: bool = True
     """Make the part of every attention head orthogonal by itself, which costs less."""
 
 

@@ -85,8 +85,8 @@ class RelativeBiasConfig(PositionConfig):
 @joins(POSITIONS)
 @dataclass
 class RopeConfig(PositionConfig):
-    name: str = choice("rope")
-    base: float = number(10000.0, above=1)
+    name: str = option("rope", POSITIONS)
+    base: float = number(30.0, above=1)
     """The slowest pair of entries turns by about 1/base a position; the fastest, always by 1."""
     local_base: float | None = number(None, above=1)
     """The base in local layers (``model.attention_window``); null: that of all."""

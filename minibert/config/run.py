@@ -12,10 +12,10 @@ from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.fields import choice, number
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
-    AdamWConfig,
     ClippingConfig,
     GlobalNormClippingConfig,
     LayerRatesConfig,
+    MuonConfig,
     OptimizerConfig,
 )
 from minibert.config.training import ScheduleConfig, TrainingConfig
@@ -119,7 +119,7 @@ class RecipeConfig:
 @dataclass
 class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+    optimizer: OptimizerConfig = field(default_factory=MuonConfig)
     clipping: ClippingConfig = field(default_factory=GlobalNormClippingConfig)
     layer_rates: LayerRatesConfig = field(default_factory=LayerRatesConfig)
     averaging: AveragingConfig = field(default_factory=AveragingConfig)

@@ -21,10 +21,10 @@ FALLING = ("linear", "cosine", "warmup_stable_decay", "inverse_square_root")
 class ScheduleConfig:
     """The factor on the learning rate: linear warm-up, then the named shape."""
 
-    name: str = option("linear", SCHEDULES)
+    name: str = option("warmup_stable_decay", SCHEDULES)
     warmup: float = number(0.1, at_least=0, at_most=1)
     """Share of all steps spent on warm-up."""
-    decay: float = number(0.2, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})
+    decay: float = number(0.5, above=0, at_most=1, only_with={"name": ("warmup_stable_decay",)})
     """Share of all steps spent on the decay of ``warmup_stable_decay``."""
     final: float = number(0.0, at_least=0, at_most=1, only_with={"name": FALLING})
     """The factor that the schedule approaches. The last step is one before it, as in ``transformers``.

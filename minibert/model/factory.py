@@ -17,7 +17,7 @@ def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
     Raises :class:`MinibertError` for an unknown name, and for a configuration that makes no network.
 
     >>> create_model("tiny").params.vector.size
-    1486720
+    1470336
     """
     if isinstance(config_or_name, ModelConfig):
         return MiniBERT(config_or_name, seed)

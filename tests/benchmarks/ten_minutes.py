@@ -1,14 +1,16 @@
 """``python -m tests.benchmarks.ten_minutes``: how low the held-out loss gets in equal time, here and elsewhere.
 
 minibert's default recipe and its ``+recipe=bert2018`` beside BERT and ModernBERT of ``transformers`` under its
-``Trainer``, each of these at the best of three learning rates. First all take turns for their pace, seconds a
-step. Then each trains for as many steps as fit into the minutes at its pace, with a schedule of that length, and
-the default also for a tenth of them. The seconds of a curve are steps times pace, so other work on the machine
-during a training does not count; during the measurement of the pace it does, and is told.
+``Trainer``: at the base sizes, ModernBERT also at those of minibert's default, each at the best of three learning
+rates. First all take turns for their pace, seconds a step. Then each trains for as many steps as fit into the
+minutes at its pace, with a schedule of that length, and the default also for a tenth of them. The seconds of a
+curve are steps times pace. So other work on the machine during a training does not count; while the pace is
+measured it does, and is told.
 
     python -m tests.benchmarks.ten_minutes --minutes 1
 
-What is done is kept in ``--folder``; the same command goes on where it was stopped.
+What is done is kept in ``--folder``; the same command goes on where it was stopped. ``--lab-book FOLDER`` also
+writes the table and the figure into the README.md of that folder, between two markers.
 """
 
 import argparse
@@ -16,26 +18,33 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 from rich.table import Table
 
+from analysis.lab_book import write_between
 from minibert.command_line.terminal import print_table
 from minibert.files import replacing
 from tests.benchmarks.trainings import Trained, Training, run
-from tests.benchmarks.trainings.comparison import Curve, draw, first_below, summary
+from tests.benchmarks.trainings.comparison import Curve, draw, first_below, markdown, summary
 from tests.benchmarks.turns import console
+from tests.benchmarks.workload import physical_cores
 
 WARM_UP, TURN = 4, 16
 """Steps of a turn off the clock, and in all"""
 QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
+BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
+END = "<!-- comparison: end -->"
+DEFAULT_MODEL = "tiny"
 CONTENDERS = {
     "minibert": Training("minibert", 0),
-    "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018",)),
+    "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018", "model=base")),
     "transformers BERT": Training("bert", 0),
     "transformers ModernBERT": Training("modernbert", 0),
+    "ModernBERT, minibert's sizes": Training("modernbert", 0, model=DEFAULT_MODEL),
 }
 
 
@@ -54,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for seed in range(options.seeds if training.kind == "minibert" else 1):
                     steps = max(round(options.minutes * share * 60 / paces[name]), 1)
                     every = max(steps // options.points, 1)
-                    wanted = replace(training, steps=steps, every=every, learning_rate=rate, seed=seed)
+                    wanted = replace(
+                        training, steps=steps, every=every, learning_rate=rate, seed=seed, lanes=options.threads
+                    )
                     title = f"{name}, {options.minutes * share:g} min" + (f", rate {rate:g}" if rate else "")
                     with console.status(f"{title}, seed {seed}: {steps} steps"):
                         trained = remembered(wanted, options.folder)
@@ -70,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draw(curves, options.folder / "curves.png")
     console.print(f"written to {options.folder}: results.json, curves.png")
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
+    if options.lab_book:
+        path = options.lab_book / "README.md"
+        part = f"{markdown(rows)}\n\n![Held-out loss against seconds](comparison.png)\n\n{environment(curves)}\n"
+        write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
+        draw(curves, options.lab_book / "comparison.png")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -80,8 +96,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3], help="of the others")
     parser.add_argument("--seeds", type=int, default=1, help="of minibert's trainings")
+    threads = "of a training; its pace is always that on all cores"
+    parser.add_argument("--threads", type=int, default=physical_cores(), help=threads)
     parser.add_argument("--rounds", type=int, default=5, help="turns in which the pace is measured")
     parser.add_argument("--points", type=int, default=40, help="of a curve")
+    parser.add_argument("--lab-book", type=Path, help="folder whose README.md has the markers")
     parser.add_argument("--folder", type=Path, default=Path("mlruns/ten_minutes"))
     return parser.parse_args(arguments)
 
@@ -111,7 +130,7 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
 def remembered(training: Training, folder: Path) -> Trained:
     """What the training gave, now or in an earlier call."""
     about = asdict(training)
-    key = "-".join(str(about[name]) for name in ("kind", "steps", "learning_rate", "seed"))
+    key = "-".join(str(about[name]) for name in ("kind", "model", "steps", "learning_rate", "seed"))
     file = folder / f"{key}{''.join(training.words).replace('/', '_')}.json"
     if file.exists():
         stored = json.loads(file.read_text())
@@ -120,6 +139,19 @@ def remembered(training: Training, folder: Path) -> Trained:
     trained = run(training)
     store(file, {"training": about, **vars(trained)})
     return trained
+
+
+def environment(curves: list[Curve]) -> str:
+    """What was compared, from the records of the trainings."""
+    own = [curve.trained.about for curve in curves if curve.trained.about.get("numpy")]
+    peers = [curve.trained.about for curve in curves if curve.trained.about.get("torch")]
+    parts = [f"Written on {datetime.now():%d %B %Y}"]
+    if own:
+        kernels = {library["architecture"] for library in own[0]["blas"] if "architecture" in library}
+        parts.append(f"NumPy {own[0]['numpy']} on {', '.join(sorted(kernels))} kernels")
+    if peers:
+        parts.append(f"torch {peers[0]['torch']}, transformers {peers[0]['transformers']}")
+    return "; ".join(parts) + ". Seconds are steps times the seconds a step of both cores, measured in turns."
 
 
 def store(file: Path, content) -> None:

@@ -34,7 +34,7 @@ def refusal(capsys, tmp_path, *arguments) -> str:
         ("optimizer/inner=lion", ["optimizer/inner=lion", "optimizer=lookahead"]),
         ("model.norm=per", ["model.norm=per", "did you mean 'pre'", "post"]),
         ("optimiser.name=x", ["optimiser", "did you mean 'optimizer'"]),
-        ("training.sequence_length=512", ["training.sequence_length=512", "model.max_length=128"]),
+        ("position=absolute training.sequence_length=512", ["sequence_length=512", "model.max_length=128"]),
         ("masking.mask=0.95", ["masking.mask=0.95", "masking.random=0.1", "at most 1"]),
         ("evaluation.rates=[0.1,2]", ["evaluation.rates[1]=2", "below 1"]),
         ("schedule=range_test", ["training.log_every=10", "schedule=range_test", "Allowed: 1"]),

@@ -87,14 +87,14 @@ def test_the_values_that_are_not_resolved_are_the_same_too(words):
 
 def test_a_value_that_does_not_fit_is_left_to_hydra_and_spoils_no_other():
     layers = {}
-    good, bad = read("optimizer.beta1=0.5", False), read("optimizer.momentum=0.5", False)
+    good, bad = read("optimizer.beta1=0.5", False), read("optimizer.period=5", False)
     assert compose_quickly(layers, [(good, "0.5")]) is not None
     assert compose_quickly(layers, [(good, "0.7"), (bad, "0.5")]) is None
     quick = compose_quickly(layers, [(good, "0.5")])
     assert quick is not None
     assert plain(quick.config) == plain(without_hydra(compose_all(["optimizer.beta1=0.5"])).config)
-    with pytest.raises(MinibertError, match="momentum"):
-        plan(["optimizer.momentum=0.5,0.6", "optimizer.beta1=0.5,0.6"], multirun=True)
+    with pytest.raises(MinibertError, match="period"):
+        plan(["optimizer.period=5,6", "optimizer.beta1=0.5,0.6"], multirun=True)
 
 
 def test_options_are_composed_once_and_what_is_kept_is_never_changed(monkeypatch):
@@ -114,5 +114,5 @@ def test_the_name_of_a_run_is_made_of_the_same_composition(monkeypatch):
     monkeypatch.setattr(composition, "compose_all", lambda words: calls.append(words) or compose_all(words))
     composition._compose_options.cache_clear()
     (job,) = plan(["training=debugging", "model=debug", "seed=3", "training.steps=5"], False).jobs
-    assert run_name(job.config, job.choices, []) == "sotu · debug · adamw · training debugging · steps 5 · seed 3"
+    assert run_name(job.config, job.choices, []) == "sotu · debug · muon · training debugging · steps 5 · seed 3"
     assert len(calls) == 1

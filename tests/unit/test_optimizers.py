@@ -162,7 +162,8 @@ def test_muon_on_a_parabola():
     x = 1.0
     for _ in range(5):
         x = 3.4445 * x - 4.7750 * x**3 + 2.0315 * x**5
-    descent = Descent(MuonConfig(learning_rate=0.1, weight_decay=0.0), 2.0, layers_0_weight=(1, 1))
+    muon = MuonConfig(learning_rate=0.1, weight_decay=0.0, polynomials="jordan", iterations=5)
+    descent = Descent(muon, 2.0, layers_0_weight=(1, 1))
     first = 2 - 0.1 * 0.2 * x
     assert descent.on_parabola(2) == pytest.approx([first, first - 0.1 * 0.2 * x], abs=1e-14)
 

@@ -40,7 +40,7 @@ def test_cosine_is_flat_at_both_ends():
 
 @pytest.mark.parametrize("warmup", [0.0, 1.0])
 def test_no_warm_up_and_nothing_but_warm_up(warmup):
-    factor = build_schedule(ScheduleConfig(warmup=warmup), 10)
+    factor = build_schedule(ScheduleConfig("linear", warmup=warmup), 10)
     assert factor(1) == pytest.approx(0.1 if warmup else 1.0)
     assert factor(10) == pytest.approx(1.0 if warmup else 0.1)
 

