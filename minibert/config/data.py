@@ -30,7 +30,7 @@ class MaskingConfig:
     """
 
     name: str = option("uniform", MASKINGS)
-    rate: float = number(0.40, above=0, below=1)
+    rate: float = number(0.25, above=0, below=1)
     corruption_rate: float | None = number(None, at_least=0, below=1)
     prediction_rate: float | None = number(None, above=0, below=1)
     mask: float = number(0.8, at_least=0, at_most=1)

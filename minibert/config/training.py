@@ -60,7 +60,7 @@ class RangeTestConfig(ScheduleConfig):
 @dataclass
 class TrainingConfig:
     name: str = "pretraining"
-    steps: int = number(2000, at_least=1, at_most=9_999_999)
+    steps: int = number(9500, at_least=1, at_most=9_999_999)
     batch_size: int = number(32, at_least=1, at_most=1_048_576)
     """Sequences in one optimizer step."""
     one_batch: bool = False

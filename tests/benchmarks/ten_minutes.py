@@ -38,7 +38,7 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- comparison: end -->"
-DEFAULT_MODEL = "tiny"
+DEFAULT_MODEL = "one_layer"
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018", "model=base")),

@@ -27,7 +27,7 @@ def refusal(capsys, tmp_path, *arguments) -> str:
         ("model.hidden_size=banana", ["model.hidden_size=banana", "whole number"]),
         ("masking.rate=1.5", ["masking.rate=1.5", "above 0 and below 1"]),
         ("masking.rate=nan", ["masking.rate=nan", "above 0 and below 1"]),
-        ("model.heads=5", ["model.heads=5", "model.hidden_size=192", "nearest: 4"]),
+        ("model.heads=5", ["model.heads=5", "model.hidden_size=128", "nearest: 4"]),
         ("+experiment=masking_swep", ["masking_swep", "did you mean 'masking_sweep'"]),
         ("optimizer=adamv", ["adamv", "did you mean 'adamw'"]),
         ("optimizer=lookahead optimizer/inner=lionn", ["optimizer/inner", "lionn", "did you mean 'lion'"]),

@@ -12,24 +12,27 @@ def name(*words: str) -> str:
 
 
 def test_a_run_with_the_defaults_is_named_by_corpus_model_optimizer_and_seed():
-    assert name() == "sotu · base · muon · seed 0"
-    assert name("seed=0", "masking.rate=0.4", "tracking.progress=false") == name()
+    assert name() == "sotu · one_layer · muon · seed 0"
+    assert name("seed=0", "masking.rate=0.25", "tracking.progress=false") == name()
 
 
 def test_runs_of_different_position_schemes_have_different_names():
-    assert name("position=alibi") == "sotu · base · muon · position alibi · seed 0"
-    assert name("position=none") == "sotu · base · muon · position none · seed 0"
+    assert name("position=alibi") == "sotu · one_layer · muon · position alibi · seed 0"
+    assert name("position=none") == "sotu · one_layer · muon · position none · seed 0"
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("masking.rate=0.3",), "sotu · base · muon · masking 0.30 · seed 3"),
-        (("masking.prediction_rate=0.3",), "sotu · base · muon · prediction rate 0.30 · seed 3"),
-        (("optimizer.learning_rate=0.0012345672",), "sotu · base · muon · learning rate 0.0012345672 · seed 3"),
-        (("optimizer=lookahead", "optimizer/inner=lion"), "sotu · base · lookahead · inner lion · seed 3"),
-        (("seeds.init=7",), "sotu · base · muon · init 7 · seed 3"),
-        (("training=debugging", "seed=3"), "sotu · base · muon · training debugging · seed 3"),
+        (("masking.rate=0.3",), "sotu · one_layer · muon · masking 0.30 · seed 3"),
+        (("masking.prediction_rate=0.3",), "sotu · one_layer · muon · prediction rate 0.30 · seed 3"),
+        (
+            ("optimizer.learning_rate=0.0012345672",),
+            "sotu · one_layer · muon · learning rate 0.0012345672 · seed 3",
+        ),
+        (("optimizer=lookahead", "optimizer/inner=lion"), "sotu · one_layer · lookahead · inner lion · seed 3"),
+        (("seeds.init=7",), "sotu · one_layer · muon · init 7 · seed 3"),
+        (("training=debugging", "seed=3"), "sotu · one_layer · muon · training debugging · seed 3"),
         (("data=text", "data.path=a/*.txt", "model.name='[/x]'"), "text · [/x] · muon · path a/*.txt · seed 3"),
     ],
 )
