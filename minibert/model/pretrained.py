@@ -141,7 +141,9 @@ def _tie(tensors: dict[str, np.ndarray], family: Family, tied: bool) -> list[str
     weight = tensors.pop(output, None) if tied else None
     if weight is not None and not np.array_equal(weight, tensors.get(embeddings, weight), equal_nan=True):
         problems.append(f"{family.decoder}.weight differs from the token embeddings, which are used for both")
-    if bias is not None and not np.array_equal(tensors.setdefault(head_bias, bias), bias, equal_nan=True):
+    if bias is not None and not tied:
+        tensors[head_bias] = bias  # of the two that an untied BERT then has, the one that acts
+    elif bias is not None and not np.array_equal(tensors.setdefault(head_bias, bias), bias, equal_nan=True):
         problems.append(f"{family.decoder}.bias differs from {head_bias}")
     return problems
 

@@ -250,6 +250,19 @@ def test_all_that_is_wrong_with_a_folder_is_listed_at_once(folder):
         assert complaint in str(error.value)
 
 
+def test_of_the_two_biases_of_an_untied_bert_the_decoder_s_is_read(tmp_path):
+    build(tie_word_embeddings=False).save_pretrained(tmp_path)
+    edit_tensors(tmp_path, lambda tensors: tensors["cls.predictions.bias"].fill(0))
+    params = MiniBERT.from_pretrained(tmp_path).params
+    assert np.array_equal(params.vector, build(tie_word_embeddings=False).params.vector)
+
+
+def test_two_different_biases_of_a_tied_bert_are_refused(folder):
+    edit_tensors(folder, lambda tensors: tensors.update({"cls.predictions.decoder.bias": np.ones(20, "float32")}))
+    with pytest.raises(MinibertError, match=r"decoder\.bias differs from cls\.predictions\.bias"):
+        MiniBERT.from_pretrained(folder)
+
+
 def test_untied_output_weights_that_are_missing_are_not_made_up(folder):
     edit_config(folder, tie_word_embeddings=False)
     with pytest.raises(MinibertError, match=r"cls\.predictions\.decoder\.weight is missing"):
