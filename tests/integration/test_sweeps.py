@@ -26,7 +26,8 @@ def few_steps(experiment, small_settings, folder):
         key: str(text).split(",")[: 1 if key == "seed" and len(stated) > 1 else 2] for key, text in stated.items()
     }
     swept = [f"{key}={','.join(first)}" for key, first in values.items()]
-    return [f"+experiment={experiment}", *small_settings, *swept, "training.steps=4", f"tracking.folder={folder}"]
+    few = ["training.steps=4", "evaluation.documents=all"]
+    return [f"+experiment={experiment}", *small_settings, *swept, *few, f"tracking.folder={folder}"]
 
 
 EXPERIMENTS = [name for name in groups()["experiment"] if name != "masking_sweep"]

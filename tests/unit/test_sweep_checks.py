@@ -102,3 +102,11 @@ def test_a_study_that_would_compare_nothing_or_too_much_is_refused(words, said):
 )
 def test_a_factor_that_a_group_fills_and_a_metric_that_is_recorded_compose(words):
     assert plan(words, multirun=True).jobs
+
+
+@pytest.mark.parametrize(
+    "word", ["+recipe=one_minute/default", "recipe=one_minute/default,one_minute/with_dropout"]
+)
+def test_recipes_on_the_command_line_stand_in_place_of_those_of_the_experiment(word):
+    planned = plan(["+experiment=ten_minutes", word, "seed=0,1"], multirun=True)
+    assert {job.choices["recipe"] for job in planned.jobs} == set(word.partition("=")[2].split(","))
