@@ -38,6 +38,7 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- comparison: end -->"
+CAPTION = "Faint: the other rates. Dashed: a tenth of the time, with a schedule of that length."
 DEFAULT_MODEL = "one_layer"
 CONTENDERS = {
     "minibert": Training("minibert", 0),
@@ -83,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
     if options.lab_book:
         path = options.lab_book / "README.md"
-        part = f"{markdown(rows)}\n\n![Held-out loss against seconds](comparison.png)\n\n{environment(curves)}\n"
+        figure = "![Held-out loss against seconds](comparison.png)"
+        part = "\n\n".join([markdown(rows), figure, CAPTION, environment(curves)]) + "\n"
         write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
         draw(curves, options.lab_book / "comparison.png")
 
