@@ -100,10 +100,10 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         f"**{answer(findings, examination)}**",
         *details(findings, examination),
         *_examination(examination),
-        _markdown(results(findings)),
-        *(_markdown(table) for table in [tuning(findings)] if table),
+        markdown(results(findings)),
+        *(markdown(table) for table in [tuning(findings)] if table),
         *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
-        *(_markdown(costs(findings, found)) for found in findings.efficiencies),
+        *(markdown(costs(findings, found)) for found in findings.efficiencies),
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
@@ -120,10 +120,12 @@ def _examination(examination: Examination | None) -> list[str]:
         return []
     figures = [f"![{name}]({name})\n\n{drawing.caption}" for name, drawing in examination.figures.items()]
     limits = "\n".join(f"* {limit}" for limit in examination.limits)
-    return [*map(_markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
+    return [*map(markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
 
 
-def _markdown(table: Table) -> str:
+def markdown(table: Table) -> str:
+    """The table with its title above and its note below."""
+
     def line(cells: tuple[str, ...]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -127,8 +127,8 @@ def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word],
     words = [read(text, multirun or bool(params)) for text in overrides]
     _refuse_twice(words)
     given = {word.key for word in words}
-    stated = [_stated(names[0], key, value) for key, value in params.items() if key.lstrip("+") not in given]
-    return words, stated, bool(params)
+    stated = [_stated(names[0], key, value) for key, value in params.items()]
+    return words, [word for word in stated if word.key not in given], bool(params)
 
 
 def _params(experiment: str) -> dict[str, str]:

@@ -24,11 +24,12 @@ from pathlib import Path
 import psutil
 from rich.table import Table
 
-from analysis.lab_book import write_between
+from analysis.lab_book import markdown, write_between
+from analysis.tables import Table as LabBookTable
 from minibert.command_line.terminal import print_table
 from minibert.files import replacing
 from tests.benchmarks.trainings import Trained, Training, run
-from tests.benchmarks.trainings.comparison import Curve, draw, first_below, markdown, summary
+from tests.benchmarks.trainings.comparison import Curve, draw, first_below, summary
 from tests.benchmarks.turns import console
 from tests.benchmarks.workload import physical_cores
 
@@ -39,13 +40,12 @@ QUIET = 0.1
 BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- comparison: end -->"
 CAPTION = "Faint: the other rates. Dashed: a tenth of the time, with a schedule of that length."
-DEFAULT_MODEL = "one_layer"
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018", "model=base")),
     "transformers BERT": Training("bert", 0),
     "transformers ModernBERT": Training("modernbert", 0),
-    "ModernBERT, minibert's sizes": Training("modernbert", 0, model=DEFAULT_MODEL),
+    "ModernBERT, minibert's sizes": Training("modernbert", 0, model=None),
 }
 
 
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         trained = remembered(wanted, options.folder)
                     curves.append(Curve(name, share, rate, seed, paces[name], trained))
     rows = summary(curves)
-    table = Table(title=f"Held-out loss after {options.minutes:g} minutes, and how soon minibert is there")
+    title = f"Held-out loss after {options.minutes:g} minutes, and how soon minibert is there"
+    table = Table(title=title)
     for column in rows[0]:
         table.add_column(column, justify="left" if column == "trained" else "right")
     for row in rows:
@@ -85,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.lab_book:
         path = options.lab_book / "README.md"
         figure = "![Held-out loss against seconds](comparison.png)"
-        part = "\n\n".join([markdown(rows), figure, CAPTION, environment(curves)]) + "\n"
+        cells = tuple(tuple(row.values()) for row in rows)
+        table = LabBookTable(title, tuple(rows[0]), cells, environment(curves))
+        part = f"{markdown(table)}\n\n{figure}\n\n{CAPTION}\n"
         write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
         draw(curves, options.lab_book / "comparison.png")
 

@@ -27,8 +27,8 @@ class Training:
     """minibert: the words of the command line"""
     learning_rate: float = 0.0
     """Of the others"""
-    model: str = "base"
-    """Of the others: the word of conf/model/ whose sizes they have"""
+    model: str | None = "base"
+    """Of the others: the word of conf/model/ whose sizes they have; None: those of minibert's default"""
     seed: int = 0
     lanes: int = field(default_factory=physical_cores)
     """Threads"""

@@ -59,11 +59,6 @@ def summary(curves: list[Curve]) -> list[dict[str, str]]:
     return rows
 
 
-def markdown(rows: list[dict[str, str]]) -> str:
-    lines = [list(rows[0]), ["---", *["---:"] * (len(rows[0]) - 1)], *(list(row.values()) for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def draw(curves: list[Curve], file: Path) -> None:
     """Loss against seconds on a logarithmic axis. Of several rates or seeds, the best is drawn in full."""
     figure = new_figure(7.5, 4.5)

@@ -109,7 +109,7 @@ def evaluator(batches):
 def train(training: Training) -> Trained:
     register()
     torch.set_num_threads(training.lanes)
-    words = [f"model={training.model}", f"data.cache={training.cache}"]
+    words = [f"data.cache={training.cache}", *([f"model={training.model}"] if training.model else [])]
     config = plan(words, multirun=False).jobs[0].config
     batch, tokens = config.training.batch_size, config.training.sequence_length
     held_out = held_out_batches(config, prepare_data(config.data, config.model.vocab_size, tokens))
