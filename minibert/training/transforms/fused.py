@@ -9,7 +9,9 @@ another: the factors before Adam (clipping) into those of its means; Adam's corr
     θ = θ - η (√c₂ / c₁) u                                      -η   the product of the factors behind Adam
 
 A product with a scalar, and the addition of a multiple, are BLAS' ``scal`` and ``axpy``: the second is one pass
-where NumPy needs two, and the first takes half of NumPy's time. The gradient's memory holds what is temporary.
+where NumPy needs two, and the first takes half of NumPy's time. SciPy (1.16) keeps the interpreter lock in both:
+lanes take turns in them; with NumPy's passes alone, which let go of it, two lanes took longer still. The
+gradient's memory holds what is temporary.
 """
 
 from collections.abc import Sequence
