@@ -78,6 +78,11 @@ VARIANTS = {
     "position": POSITIONS,
 }
 """Groups whose options have fields of their own: group -> option -> its schema."""
+EARLIER: dict[str, dict[str, Any]] = {
+    "training": {"softmax_words": None},
+    "muon": {"heads_apart": False, "polynomials": "jordan"},
+}
+"""What runs did before they recorded these settings, where the default is another"""
 ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
 """The checkout that the code runs from; for an installed wheel, the working directory."""
 
@@ -122,17 +127,35 @@ def restore(plain: Mapping, schema: type = Config, source: str = "configuration"
     """The configuration that :func:`resolve` gave, from its plain values, such as the ``config.yaml`` of a run.
 
     With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an
-    older version wrote it, are at their defaults.
+    older version wrote it, say what that version did (:data:`EARLIER`), or are at their defaults.
 
     Raises :class:`MinibertError`, which begins with ``source``, for settings that the schema does not have.
     """
     try:
+        if schema is Config:
+            plain = _with_earlier_settings(plain)
         return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
     except (OmegaConfBaseException, MinibertError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if type(error) is KeyError else str(error).splitlines()[0]
         key = getattr(error, "full_key", None)
         reason = f"{key}: {reason}" if key else reason
         raise MinibertError(f"{source}: has settings that this version does not know ({reason}).") from error
+
+
+def _with_earlier_settings(plain: Mapping) -> dict:
+    """Plain values of a run, with the settings that its version did not have yet."""
+    plain = dict(plain)
+    if "training" in plain:
+        plain["training"] = {**EARLIER["training"], **plain["training"]}
+    if "optimizer" in plain:
+        plain["optimizer"] = _with_earlier_muon(plain["optimizer"])
+    return plain
+
+
+def _with_earlier_muon(optimizer: Mapping) -> Mapping:
+    if optimizer["name"] == "lookahead" and "inner" in optimizer:
+        return {**optimizer, "inner": _with_earlier_muon(optimizer["inner"])}
+    return {**EARLIER["muon"], **optimizer} if optimizer["name"] == "muon" else optimizer
 
 
 def resolve(composed) -> Config:

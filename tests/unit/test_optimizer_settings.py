@@ -34,6 +34,16 @@ def test_muon_names_a_rate_for_what_adamw_moves_also_within_lookahead():
     assert compose("optimizer=muon").optimizer.adamw_learning_rate is None
 
 
+@pytest.mark.parametrize("words", [("optimizer=muon",), ("optimizer=lookahead", "optimizer/inner=muon")])
+def test_a_record_without_later_settings_means_what_was_done_without_them(words):
+    record = asdict(compose(*words))
+    muon = record["optimizer"].get("inner", record["optimizer"])
+    del record["training"]["softmax_words"], muon["heads_apart"], muon["polynomials"]
+    config = restore(record)
+    optimizer = getattr(config.optimizer, "inner", config.optimizer)
+    assert (optimizer.heads_apart, optimizer.polynomials, config.training.softmax_words) == (False, "jordan", None)
+
+
 @pytest.mark.parametrize("key", ["optimizer.learning_rate", "optimizer.inner.learning_rate"])
 def test_lookahead_has_one_learning_rate_under_two_names(key):
     optimizer = compose("optimizer=lookahead", "optimizer/inner=muon", f"{key}=0.5").optimizer
