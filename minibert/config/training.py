@@ -60,13 +60,17 @@ class RangeTestConfig(ScheduleConfig):
 @dataclass
 class TrainingConfig:
     name: str = "pretraining"
-    steps: int = number(9500, at_least=1, at_most=9_999_999)
-    batch_size: int = number(32, at_least=1, at_most=1_048_576)
+    steps: int = number(10_000, at_least=1, at_most=9_999_999)
+    batch_size: int = number(64, at_least=1, at_most=1_048_576)
     """Sequences in one optimizer step."""
     one_batch: bool = False
     """Train on the first batch over and over: a network that cannot overfit it is broken."""
     accumulation: int = number(1, at_least=1)
     """Parts that a batch is computed in, one after the other, to save memory."""
+    softmax_words: int | None = number(1024, at_least=1, at_most=2_000_000)
+    """Words that a step's softmax is computed over, beside those that it predicts; null: all. They are drawn at
+    every step, frequent ones more often (:mod:`minibert.data.word_sampling`). A vocabulary of less than twice as
+    many is taken whole. Evaluation always goes over all."""
     checkpoint_activations: bool = False
     """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
     last_layer_everywhere: bool = False

@@ -3,7 +3,7 @@
 A checkpoint holds no state of the batches, unless the masking or the curriculum adapts during training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -12,9 +12,11 @@ import numpy as np
 from minibert.data.curriculum import walk
 from minibert.data.masking import UniformMasking
 from minibert.data.packing import Sequences, pieces, positions_within
+from minibert.data.word_sampling import WordSampler
 from minibert.model.auxiliary_heads import AuxiliaryTask
 from minibert.model.passes import Inputs, Targets
-from minibert.randomness import generator
+from minibert.model.words import WordSample
+from minibert.randomness import generator, generators
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Batch:
     """The questions for the auxiliary heads of the network, by name of the head"""
     settings: dict[str, float] = field(default_factory=dict)
     """Settings of the batch that change during training, by the name of their metric"""
+    words: WordSample | None = None
+    """What the softmax is computed over; None: the whole vocabulary"""
 
     def part(self, sequences: slice) -> Inputs:
         """The inputs of a pass over some of the sequences, such as a lane's."""
@@ -96,6 +100,7 @@ class Batches:
         masking_seed: int,
         curriculum=None,
         auxiliary=None,
+        sampler: WordSampler | None = None,
     ):
         """``curriculum`` and ``auxiliary`` are of :mod:`minibert.data.curriculum` and ``objectives``, or None."""
         self.sequences = sequences
@@ -105,6 +110,7 @@ class Batches:
         self.masking_seed = masking_seed
         self.curriculum = curriculum
         self.auxiliary = auxiliary
+        self.sampler = sampler
         if not len(sequences):
             raise ValueError("there are no sequences to make batches of")
         self._order = lru_cache(maxsize=2)(self._draw_order)
@@ -112,18 +118,19 @@ class Batches:
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0. Its masks are keyed by (masking seed, step, row)."""
         rows = range(self.batch_size)
-        masks = [generator(self.masking_seed, step, row) for row in rows]
+        masks = generators(self.masking_seed, ((step, row) for row in rows))
         indices, masking = self.indices(step), self.masking.at(step)
         if self.auxiliary is None:
             original, lengths = self.sequences.input_ids[indices], self.sequences.lengths[indices]
             batch = masked_batch(original, lengths, masking, masks)
         else:
-            draws = [generator(self.masking_seed, step, row, 1) for row in rows]
+            draws = generators(self.masking_seed, ((step, row, 1) for row in rows))
             batch = self.auxiliary.batch(indices, masking, masks, draws)
         settings = self.masking.settings(step)
         if self.curriculum is not None:
             settings = settings | self.curriculum.settings(step)
-        return replace(batch, settings=settings) if settings else batch
+        words = None if self.sampler is None else self.sampler.at(step, batch.labels)
+        return replace(batch, settings=settings, words=words)
 
     @property
     def adapting(self) -> list:
@@ -173,9 +180,11 @@ def batches_of(
     ]
 
 
-def masked_batch(original: np.ndarray, lengths: np.ndarray, masking: UniformMasking, generators: list) -> Batch:
+def masked_batch(
+    original: np.ndarray, lengths: np.ndarray, masking: UniformMasking, draws: Iterable[np.random.Generator]
+) -> Batch:
     """The batch of (B, T) original ids with ``lengths`` (B,) tokens that are not padding; one generator a row."""
-    input_ids, labels = masking.apply(original, generators)
+    input_ids, labels = masking.apply(original, draws)
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
     attention_mask, position_ids = None if real.all() else real, None
     piece = pieces(original)

@@ -1,5 +1,6 @@
 """The batches of a run, built from the masking, curriculum and objective of its configuration."""
 
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -10,6 +11,7 @@ from minibert.data.masking import UniformMasking, build_masking
 from minibert.data.objectives import add_auxiliary_tasks
 from minibert.data.prepared import PreparedData
 from minibert.data.vocabulary import describe_vocabulary
+from minibert.data.word_sampling import build_sampler
 from minibert.randomness import generator
 
 PROBE_RATE = 0.15
@@ -17,10 +19,11 @@ PROBE_RATE = 0.15
 
 
 class OneBatch(Batches):
-    """The first batch at every step."""
+    """The first batch at every step; of the vocabulary, every step draws its own sample."""
 
     def at(self, step: int):
-        return super().at(0)
+        batch = super().at(0)
+        return batch if self.sampler is None else replace(batch, words=self.sampler.at(step, batch.labels))
 
 
 def build_batches(config: Config, data: PreparedData) -> Batches:
@@ -42,8 +45,9 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     curriculum = implement_curriculum_learning(
         config.curriculum, sequences, vocabulary, settings.batch_size, data_seed, settings.steps, probe
     )
+    sampler = build_sampler(settings.softmax_words, data.unigram_counts, masking_seed, config.model.dtype)
     kind = OneBatch if settings.one_batch else Batches
-    return kind(sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary)
+    return kind(sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary, sampler)
 
 
 def probe_batch(config: Config, data: PreparedData) -> Batch:

@@ -152,7 +152,7 @@ class MiniBERT:
             asked = selection.predicted | selection.asked
             scored = selection.predicted[asked]
             x = read[scored]
-        logits, head_cache = mlm_head(x, params, config, work)
+        logits, head_cache = mlm_head(x, params, config, work, selection.words)
         if selection.predicted is None:
             logits = logits.reshape(batch, tokens, -1)
         return logits, ForwardCache(
@@ -193,7 +193,7 @@ class MiniBERT:
             computed = cache.hidden_states[-1]
             dx = full[: computed.shape[0] * computed.shape[1]]
             with work.scratch():
-                dhead = mlm_head_backward(dlogits.reshape(-1, config.vocab_size), cache.head, params, grads, work)
+                dhead = mlm_head_backward(dlogits.reshape(-1, dlogits.shape[-1]), cache.head, params, grads, work)
                 if dread is not None:
                     dread[cache.predicted] += dhead
                     dhead = dread
@@ -252,7 +252,11 @@ class MiniBERT:
         how: Pass = DEFAULT_PASS,
         grads: Gradients | None = None,
     ) -> tuple[float, Gradients]:
-        """:meth:`loss_and_gradients` of inputs and targets. The targets say which rows are predicted and asked."""
+        """:meth:`loss_and_gradients` of inputs and targets. The targets say which rows are predicted and asked.
+
+        With ``selection.words``, loss and gradients are those of the softmax over that sample, and a prediction
+        counts as right where it is the best of the sample.
+        """
         logits, labels, cache = self._score_predictions(inputs, targets, selection, how)
         if how.caches is not None:
             how.caches.append(cache)
@@ -278,11 +282,12 @@ class MiniBERT:
         return self._score_predictions(inputs, Targets(labels), ALL_ROWS, Pass(work=work))[:2]
 
     def _score_predictions(self, inputs: Inputs, targets: Targets, selection: Selection, how: Pass):
-        """Logits (P, V) and labels (P,) at the predicted positions, and the cache."""
+        """Logits (P, V) and labels (P,) at the predicted positions, both among the words of the selection, and the
+        cache."""
         predicted, labels = targets.predicted(np.shape(inputs.ids), self.config.vocab_size)
         selection = selection._replace(predicted=predicted, asked=targets.asked)
         logits, cache = self.forward_pass(inputs, selection, how)
-        return logits, labels, cache
+        return logits, labels if selection.words is None else selection.words.places(labels), cache
 
     @staticmethod
     def _unchoose(dx, chosen):

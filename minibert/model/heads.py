@@ -9,6 +9,7 @@ from minibert.model.feed_forward import head_activation
 from minibert.model.norms import NormCache, norm, norm_backward, norm_blocks
 from minibert.model.ops import activation, activation_backward, column_sums, linear, linear_backward
 from minibert.model.parameters import Block, linear_blocks
+from minibert.model.words import WordSample
 from minibert.model.workspace import NEW_ARRAYS
 
 
@@ -20,6 +21,10 @@ class HeadCache(NamedTuple):
     norm: NormCache
     transformed: np.ndarray
     """(P, D): what is compared with the token embeddings, or with output weights of their own"""
+    output_weight: np.ndarray
+    """(D, V), or (D, S) of the words that are scored"""
+    words: WordSample | None
+    """None: all are scored"""
 
 
 def mlm_head_blocks(config: ModelConfig) -> list[Block]:
@@ -43,35 +48,51 @@ def predicted_rows(predicted):
     return rows, np.take_along_axis(predicted, rows, axis=1)
 
 
-def output_weight(params):
-    """(D, V): U, or the transpose of the token embeddings where these are used for both"""
-    return params["mlm_head.weight"] if "mlm_head.weight" in params else params["embeddings.token.weight"].T
+def output_weight(params, words: WordSample | None = None):
+    """(D, V): U, or the transpose of the token embeddings where these are used for both; (D, S) of some words"""
+    if "mlm_head.weight" in params:
+        weight = params["mlm_head.weight"]
+        return weight if words is None else weight[:, words.ids]
+    table = params["embeddings.token.weight"]
+    return table.T if words is None else table[words.ids].T
 
 
-def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS):
+def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS, words: WordSample | None = None):
     """logits = norm(f(x W + b)) Eᵀ + c, E the token embeddings: the output weights are tied to them.
 
     Untied, logits = norm(f(x W + b)) U + c with U (D, V), ``mlm_head.weight``, a matrix of its own.
 
-    x (P, D) -> logits (P, V).  Devlin et al., 2019; tied: Press and Wolf, EACL 2017; untied: Chung et al.,
-    "Rethinking Embedding Coupling in Pre-trained Language Models", ICLR 2021.
+    Of a sample of S words, s = logits - log π (:class:`minibert.model.words.WordSample`).
+
+    x (P, D) -> logits (P, V), or (P, S).  Devlin et al., 2019; tied: Press and Wolf, EACL 2017; untied: Chung et
+    al., "Rethinking Embedding Coupling in Pre-trained Language Models", ICLR 2021.
     """
     hidden, _ = linear(x, params["mlm_head.transform.weight"], params.get("mlm_head.transform.bias"), work)
     active, slope = activation(hidden, head_activation(config), work)
     transformed, norm_cache = norm(active, "mlm_head.norm", params, config, work)
-    logits, _ = linear(transformed, output_weight(params), params.get("mlm_head.bias"), work)
-    return logits, HeadCache(x, slope, norm_cache, transformed)
+    weight, bias = output_weight(params, words), params.get("mlm_head.bias")
+    if words is not None:
+        bias = words.raised if bias is None else bias[words.ids] + words.raised
+    logits, _ = linear(transformed, weight, bias, work)
+    return logits, HeadCache(x, slope, norm_cache, transformed, weight, words)
 
 
 def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS):
     """dE += dlogitsᵀ h, or dU += hᵀ dlogits; dc += Σ dlogits, and back through norm, activation and transform"""
+    words, h = cache.words, cache.transformed
     if "mlm_head.weight" in params:
-        grads.add_product("mlm_head.weight", cache.transformed.T, dlogits)
+        if words is None:
+            grads.add_product("mlm_head.weight", h.T, dlogits)
+        else:
+            grads.add_where("mlm_head.weight", (slice(None), words.ids), h.T @ dlogits)
+    elif words is None:
+        grads.add_product("embeddings.token.weight", dlogits.T, h)
     else:
-        grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)
+        grads.add_where("embeddings.token.weight", words.ids, dlogits.T @ h)
     if "mlm_head.bias" in params:
-        grads.add("mlm_head.bias", column_sums(dlogits))
-    dx = np.matmul(dlogits, output_weight(params).T, out=work.empty(cache.transformed.shape, dlogits.dtype))
+        places = slice(None) if words is None else words.ids
+        grads.add_where("mlm_head.bias", places, column_sums(dlogits))
+    dx = np.matmul(dlogits, cache.output_weight.T, out=work.empty(cache.transformed.shape, dlogits.dtype))
     dx = norm_backward(dx, cache.norm, "mlm_head.norm", params, grads, work)
     dx = activation_backward(dx, cache.slope)
     return linear_backward(dx, cache.input, "mlm_head.transform", params, grads, work)

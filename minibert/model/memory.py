@@ -58,6 +58,9 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
     rows = sequences * training.sequence_length
     masking, evaluation = config.masking, config.evaluation
     rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
+    words = model.vocab_size
+    if training.softmax_words is not None:
+        words = min(words, training.softmax_words + int(training.batch_size * training.sequence_length * rate))
     scored = evaluation.batch_size * training.sequence_length * max([evaluation.rate, *evaluation.rates])
     return {
         "parameters": parameters,
@@ -66,7 +69,7 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
         "activations": activations_memory(
             model, sequences, training.sequence_length, training.checkpoint_activations
         ),
-        "scores": int(max(rows * rate * 2, scored) * model.vocab_size * item),
+        "scores": int(max(rows * rate * 2 * words, scored * model.vocab_size) * item),
     }
 
 
@@ -80,13 +83,21 @@ def activations_memory(model: ModelConfig, sequences: int, tokens: int, checkpoi
 
 
 def pass_memory(
-    model: ModelConfig, sequences: int, tokens: int, predictions: int, checkpointed: bool = False
+    model: ModelConfig,
+    sequences: int,
+    tokens: int,
+    predictions: int,
+    checkpointed: bool = False,
+    words: int | None = None,
 ) -> int:
-    """Bytes that a lane reserves for its share of a batch before the first step: an estimate, rather too large."""
+    """Bytes that a lane reserves for its share of a batch before the first step: an estimate, rather too large.
+
+    ``words``: how many words of the vocabulary are scored; None: all.
+    """
     item = np.dtype(model.dtype).itemsize
     inputs = sequences * tokens * model.hidden_size * item * (model.layers if checkpointed else 0)
     working = sequences * tokens * (6 * model.hidden_size + 4 * inner_size(model)) * item
-    scores = 2 * predictions * model.vocab_size * item
+    scores = 2 * predictions * (words or model.vocab_size) * item
     return activations_memory(model, sequences, tokens, checkpointed) + inputs + working + scores
 
 

@@ -148,6 +148,12 @@ class Gradients(Parameters):
         summing = csr_array((ones, (inverse, np.arange(len(rows)))), shape=(len(distinct), len(rows)))
         self[name][distinct] += summing @ values
 
+    def add_where(self, name: str, index, value: np.ndarray) -> None:
+        """grad[name][index] += value, for an index that has no element twice"""
+        if self._is_first(name):
+            self[name] = 0
+        self[name][index] += value
+
     def _is_first(self, name: str) -> bool:
         names = self._parts.get(name, (name,))
         fresh = [part for part in names if part not in self._touched]

@@ -8,6 +8,7 @@ import numpy as np
 from minibert.errors import MinibertError
 from minibert.model.auxiliary_heads import AuxiliaryTask, Measured
 from minibert.model.dropout import DropoutMasks
+from minibert.model.words import WordSample
 from minibert.model.workspace import NEW_ARRAYS, NewArrays, Workspace
 
 IGNORED = -100
@@ -94,7 +95,7 @@ class Targets(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Which rows of the last layer a pass needs."""
+    """Which rows of the last layer, and which words of the vocabulary, a pass needs."""
 
     predicted: np.ndarray | None = None
     """(B, T) bool: the positions that the MLM head scores; None: all"""
@@ -103,6 +104,8 @@ class Selection(NamedTuple):
     everywhere: bool = False
     """Whether the last layer is computed at all positions, even where only some are read. Except for rounding,
     loss and gradients do not depend on it"""
+    words: WordSample | None = None
+    """What is scored of the vocabulary; None: all. The labels must be in it"""
 
     def checked(self, shape: tuple[int, ...]) -> "Selection":
         """The same as a NumPy array. Raises :class:`MinibertError` where ``predicted`` has another shape."""

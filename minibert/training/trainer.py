@@ -177,7 +177,13 @@ class Trainer:
         answers = sum(questions.count for questions in batch.auxiliary.values())
         sequences, tokens = batch.input_ids.shape
         progress.flops += count_flops(
-            self.model.config, sequences, tokens, batch.predictions, batch.asked, answers
+            self.model.config,
+            sequences,
+            tokens,
+            batch.predictions,
+            batch.asked,
+            answers,
+            None if batch.words is None else len(batch.words.ids),
         )
 
     def _gradient_norms(self) -> dict[str, float]:
@@ -233,7 +239,7 @@ class Trainer:
             self.config.seeds.dropout,
             step,
             settings.accumulation,
-            Selection(everywhere=settings.last_layer_everywhere),
+            Selection(everywhere=settings.last_layer_everywhere, words=batch.words),
             Pass(checkpoint_activations=settings.checkpoint_activations, measured=measured, caches=caches),
         )
 

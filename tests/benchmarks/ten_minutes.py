@@ -42,7 +42,9 @@ END = "<!-- comparison: end -->"
 CAPTION = "Faint: the other rates. Dashed: a tenth of the time, with a schedule of that length."
 CONTENDERS = {
     "minibert": Training("minibert", 0),
-    "minibert bert2018": Training("minibert", 0, words=("+recipe=bert2018", "model=base")),
+    "minibert bert2018": Training(
+        "minibert", 0, words=("+recipe=bert2018", "model=base", "training.batch_size=32")
+    ),
     "transformers BERT": Training("bert", 0),
     "transformers ModernBERT": Training("modernbert", 0),
     "ModernBERT, minibert's sizes": Training("modernbert", 0, model=None),
@@ -111,19 +113,27 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, float]:
-    """Seconds a step of each contender: medians over turns, or what an earlier call measured here."""
+    """Seconds a step of each contender: medians over turns, or what an earlier call measured here.
+
+    Contenders that come later take turns with one that is known, and count by their ratio to it: a machine is not
+    equally fast from day to day.
+    """
     known: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
     missing = {name: training for name, training in contenders.items() if name not in known}
-    seconds: dict[str, list[float]] = {name: [] for name in missing}
-    others: dict[str, list[float]] = {name: [] for name in missing}
+    unit = next((name for name in contenders if missing and name in known), None)
+    taking_turns = {name: training for name, training in contenders.items() if name in (unit, *missing)}
+    seconds: dict[str, list[float]] = {name: [] for name in taking_turns}
+    others: dict[str, list[float]] = {name: [] for name in taking_turns}
     for number in range(rounds):
-        for name, training in missing.items():
+        for name, training in taking_turns.items():
             with console.status(f"pace, round {number + 1} of {rounds}: {name}"):
                 before = psutil.cpu_times_percent(interval=1.0)
                 others[name].append(1 - before.idle / 100)
                 seconds[name] += run(replace(training, steps=TURN, every=0)).seconds[WARM_UP:]
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    scale = known[unit]["seconds"] / medians[unit] if unit else 1.0
     for name in missing:
-        known[name] = {"seconds": statistics.median(seconds[name]), "others": max(others[name])}
+        known[name] = {"seconds": scale * medians[name], "others": max(others[name])}
     if missing:
         store(file, known)
     busiest = max(known[name]["others"] for name in contenders)

@@ -1,5 +1,7 @@
 """The whole network: every parameter's gradient of the loss, and what holds between ways to compute it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from gradient_check import check_gradients, check_layer, scatter
@@ -9,6 +11,8 @@ from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients
+from minibert.model.passes import Inputs, Selection, Targets
+from minibert.model.words import WordSample
 from minibert.model.workspace import NEW_ARRAYS, Workspace
 
 VOCABULARY, BATCH, TOKENS = 17, 3, 6
@@ -134,6 +138,48 @@ def test_loss_and_gradients_of_other_parts(fields, dropout):
     if not model.config.segments:
         del batch["segment_ids"]
     check_loss(model, batch, dropout > 0)
+
+
+OUTPUTS = [{}, {"tie_word_embeddings": False}, {"decoder_bias": False}]
+"""What a sample of words may be scored with"""
+
+
+def sampled(model) -> tuple[WordSample, Callable]:
+    """Every second word and the labels of the examples, and the loss and gradients over them."""
+    batch, vocabulary = examples(), model.config.vocab_size
+    predicted = batch["labels"][batch["labels"] >= 0]
+    ids = np.union1d(np.arange(1, vocabulary, 2), predicted)
+    words = WordSample(ids, np.where(np.isin(ids, predicted), 0, np.linspace(0.3, 2, len(ids))))
+    inputs = Inputs(batch["input_ids"], batch["attention_mask"], batch["segment_ids"])
+    return words, lambda words=words: model.gradient_pass(inputs, Targets(batch["labels"]), Selection(words=words))
+
+
+@pytest.mark.parametrize("fields", OUTPUTS, ids=str)
+def test_loss_and_gradients_over_a_sample_of_words(fields):
+    model = build(**fields)
+    _, run = sampled(model)
+    check_gradients(lambda: run()[0], model.params, run()[1], zero=key_biases(model))
+
+
+@pytest.mark.parametrize("fields", OUTPUTS, ids=str)
+def test_the_loss_over_a_sample_of_words_is_that_of_the_formula(fields):
+    """-log e^{s_y} / Σ_j e^{s_j} / π_j over the sample, of the scores of all words."""
+    model, batch = build(**fields), examples()
+    words, run = sampled(model)
+    labels = batch.pop("labels")
+    logits, _ = model.forward(**batch, predicted=labels >= 0)
+    sums = (np.exp(logits[:, words.ids]) * np.exp(words.raised)).sum(axis=1)
+    expected = np.log(sums) - logits[np.arange(len(logits)), labels[labels >= 0]]
+    assert run()[0] == pytest.approx(expected.mean(), rel=1e-13)
+
+
+def test_a_sample_of_all_words_is_the_whole_vocabulary():
+    model = build()
+    _, run = sampled(model)
+    loss, grads = run(WordSample(np.arange(VOCABULARY), np.zeros(VOCABULARY)))
+    expected_loss, expected = model.loss_and_gradients(**examples())
+    assert loss == pytest.approx(expected_loss, rel=1e-13)
+    np.testing.assert_allclose(grads.vector, expected.vector, **SAME)
 
 
 def test_one_layer_network():

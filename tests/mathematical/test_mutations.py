@@ -52,6 +52,7 @@ OTHER_PARTS, PARTS_IN_LOOPS = (
     whole.test_loss_and_gradients_of_other_parts,
     loops.test_logits_of_other_parts_equal_the_textbook_formulas,
 )
+SAMPLED = {"fields": {}}
 WINDOW = {"fields": {"attention_window": 2, "layers": 3, "global_every": 2}}
 IN_LOOPS = loops.test_logits_of_every_position_scheme_equal_the_textbook_formulas
 
@@ -311,7 +312,7 @@ MUTATIONS = [
     ),
     Mutation(
         "untied weights: the embeddings in the head's backward pass", "heads:mlm_head_backward",
-        {"output_weight(params).T": 'params["embeddings.token.weight"]'},
+        {"cache.output_weight.T": 'params["embeddings.token.weight"]'},
         OTHER_PARTS, {"fields": {"tie_word_embeddings": False}, "dropout": 0.0},
     ),
     Mutation(
@@ -367,13 +368,39 @@ MUTATIONS = [
     ),
     Mutation(
         "tied embeddings: the head's part forgotten", "heads:mlm_head_backward",
-        {'grads.add_product("embeddings.token.weight", dlogits.T, cache.transformed)': "pass"},
+        {'grads.add_product("embeddings.token.weight", dlogits.T, h)': "pass"},
         whole.test_loss_and_gradients, WHOLE,
     ),
     Mutation(
         "tied embeddings: the input's part forgotten", "embeddings:embeddings_backward",
         {'grads.add_rows("embeddings.token.weight", cache.input_ids.reshape(-1), dx)': "pass"},
         whole.test_loss_and_gradients, WHOLE,
+    ),
+    # a sample of the vocabulary
+    Mutation(
+        "sampled words: scores not raised by -log π", "heads:mlm_head",
+        {"bias[words.ids] + words.raised": "bias[words.ids]"},
+        whole.test_the_loss_over_a_sample_of_words_is_that_of_the_formula, SAMPLED,
+    ),
+    Mutation(
+        "sampled words: gradient of the first rows of the table", "heads:mlm_head_backward",
+        {'"embeddings.token.weight", words.ids': '"embeddings.token.weight", np.arange(len(words.ids))'},
+        whole.test_loss_and_gradients_over_a_sample_of_words, SAMPLED,
+    ),
+    Mutation(
+        "sampled words: untied gradient of the first columns", "heads:mlm_head_backward",
+        {"(slice(None), words.ids)": "(slice(None), np.arange(len(words.ids)))"},
+        whole.test_loss_and_gradients_over_a_sample_of_words, {"fields": {"tie_word_embeddings": False}},
+    ),
+    Mutation(
+        "sampled words: gradient of the first biases", "heads:mlm_head_backward",
+        {"else words.ids": "else np.arange(len(words.ids))"},
+        whole.test_loss_and_gradients_over_a_sample_of_words, SAMPLED,
+    ),
+    Mutation(
+        "sampled words: labels not found in the sample", "words:WordSample.places",
+        {"np.searchsorted(self.ids, labels)": "labels % len(self.ids)"},
+        whole.test_the_loss_over_a_sample_of_words_is_that_of_the_formula, SAMPLED,
     ),
     # positions
     Mutation(

@@ -7,6 +7,7 @@ from minibert.data.batches import Batches, frozen_batches
 from minibert.data.masking import IGNORED, UniformMasking
 from minibert.data.packing import Sequences, pack_documents
 from minibert.data.tokenizer import MASK
+from minibert.randomness import generator, generators
 
 VOCAB = 500
 LENGTH = 12
@@ -54,6 +55,14 @@ def test_the_epoch_counts_passes_over_the_corpus():
 
 
 # --- a batch
+
+
+def test_a_generator_that_is_moved_on_draws_what_a_new_one_draws():
+    """Also after it was left in the middle of a block of four."""
+    places = [(3, 0), (3, 1, 1), (2**40,)]
+    moved = [one.random(count) for count, one in zip((5, 2, 3), generators(7, places), strict=True)]
+    for place, drawn in zip(places, moved, strict=True):
+        assert generator(7, *place).random(len(drawn)).tolist() == drawn.tolist()
 
 
 def test_a_batch_does_not_depend_on_which_were_asked_for_before():

@@ -32,7 +32,7 @@ def test_the_count_of_parameters_is_that_of_the_network_up_to_a_few_vectors(chan
 def test_an_estimate_grows_with_what_takes_the_memory():
     config = Config(model=SMALL)
     before = estimate_training_memory(config)
-    config.training.lanes, config.training.batch_size = 4, 64
+    config.training.lanes, config.training.batch_size = 4, 128
     after = estimate_training_memory(config)
     assert after["gradients"] == 2 * before["gradients"]
     assert after["activations"] == 2 * before["activations"]

@@ -157,10 +157,14 @@ class _Part:
         self.inputs, self.targets = batch.part(span), batch.targets(span)
         self.labels, self.tasks = self.targets.labels, self.targets.auxiliary
         self.predicted = self.labels != IGNORED
+        self.words = batch.words
+        self.answers = self.labels[self.predicted]
+        if self.words is not None:
+            self.answers = self.words.places(self.answers)
 
     def forward(self) -> tuple[np.ndarray, ForwardCache]:
         masks = DropoutMasks(self.dropout_seed, self.step, self.start)
-        selection = Selection(self.predicted, self.targets.asked)
+        selection = Selection(self.predicted, self.targets.asked, words=self.words)
         return self.model.forward_pass(self.inputs, selection, Pass(masks=masks))
 
     def first_bad(self) -> float:
@@ -178,7 +182,7 @@ class _Part:
         """
         gradients = gradients or _WatchedGradients(self.model.params.layout, self.model.config.dtype)
         logits, cache = self.forward()
-        _, dlogits = cross_entropy(logits, self.labels[self.predicted], self.targets.count)
+        _, dlogits = cross_entropy(logits, self.answers, self.targets.count)
         try:
             dread = None
             if self.tasks:
@@ -217,7 +221,7 @@ class _Part:
         yield Activation("mlm_head.transform", _linear(head.input, "mlm_head.transform", params), rows)
         yield Activation("mlm_head.transformed", head.transformed, rows)
         yield Activation("mlm_head.logits", logits, rows)
-        yield Activation("mlm_loss", _losses(logits, self.labels[self.predicted]), rows)
+        yield Activation("mlm_loss", _losses(logits, self.answers), rows)
         for name, task in self.tasks.items():
             labels = task.labels[cache.asked]
             read = cache.read[labels >= 0]
@@ -271,6 +275,10 @@ class _WatchedGradients(Gradients):
     def add_rows(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
         super().add_rows(name, rows, values)
         self._look(name, "what was added to it", values)
+
+    def add_where(self, name: str, index, value: np.ndarray) -> None:
+        super().add_where(name, index, value)
+        self._look(name, "what was added to it", value)
 
     def _look(self, name: str, what: str, *added: np.ndarray) -> None:
         if not np.isfinite(self[name]).all():

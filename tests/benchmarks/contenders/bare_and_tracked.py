@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from threadpoolctl import threadpool_info
 from minibert.config import Config, SeedsConfig, TrainingConfig
 from minibert.config.optimizers import AdamWConfig, GlobalNormClippingConfig
 from minibert.data.batches import Batch
+from minibert.data.word_sampling import WordSampler
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
 from tests.benchmarks.contenders import Contender
@@ -19,14 +21,16 @@ from tests.benchmarks.workload import SEED, Workload, model_config
 class PreparedBatches:
     """The workload's batches in turn, under the face of :class:`minibert.data.batches.Batches`."""
 
-    def __init__(self, batches):
+    def __init__(self, batches, sampler: WordSampler | None = None):
+        self._sampler = sampler
         self._batches = [
             Batch(input_ids, labels, None, input_ids.size, int((labels >= 0).sum()))
             for input_ids, labels in batches
         ]
 
     def at(self, step: int) -> Batch:
-        return self._batches[step % len(self._batches)]
+        batch = self._batches[step % len(self._batches)]
+        return batch if self._sampler is None else replace(batch, words=self._sampler.at(step, batch.labels))
 
 
 class Bare(Contender):

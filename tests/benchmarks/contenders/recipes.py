@@ -6,6 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from minibert.config import Config, SeedsConfig, register
+from minibert.data.word_sampling import build_sampler
 from minibert.model.arithmetic import count_flops
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
@@ -29,16 +30,20 @@ class Recipe(Contender):
             rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
             shape = replace(shape, rate=rate)
             batches = draw_batches(shape)
-        self.trainer = Trainer(MiniBERT(config.model, SEED), PreparedBatches(batches), config)
+        # Words that are all as frequent as each other: a batch predicts more of them than it does of a text's.
+        counts = np.ones(shape.vocab_size)
+        sampler = build_sampler(config.training.softmax_words, counts, SEED, config.model.dtype)
+        self.trainer = Trainer(MiniBERT(config.model, SEED), PreparedBatches(batches, sampler), config)
         self.trainer.__enter__()  # open for as long as the process lives
         predictions = shape.sequences * shape.predictions
+        scored = None if sampler is None else len(sampler.at(0, batches[0][1]).ids)
         self.about = {
             "numpy": np.__version__,
             "lanes": workload.lanes,
             "parameters": len(self.trainer.model.params.vector),
             "predictions": shape.predictions,
             "dropout": config.model.dropout,
-            "flops": count_flops(config.model, shape.sequences, shape.tokens, predictions),
+            "flops": count_flops(config.model, shape.sequences, shape.tokens, predictions, words=scored),
             "blas": threadpool_info(),
         }
 

@@ -30,6 +30,8 @@ from tests.benchmarks.trainings import Trained, Training, told
 from tests.benchmarks.trainings.held_out import held_out_batches
 
 RATES = {"bert": 0.15, "modernbert": 0.30}
+ROWS = 32
+"""In a batch"""
 
 
 def build(kind: str, model: ModelConfig, vocab_size: int):
@@ -111,7 +113,7 @@ def train(training: Training) -> Trained:
     torch.set_num_threads(training.lanes)
     words = [f"data.cache={training.cache}", *([f"model={training.model}"] if training.model else [])]
     config = plan(words, multirun=False).jobs[0].config
-    batch, tokens = config.training.batch_size, config.training.sequence_length
+    tokens = config.training.sequence_length
     held_out = held_out_batches(config, prepare_data(config.data, config.model.vocab_size, tokens))
     data = prepare_data(replace(config.data, packed=False), config.model.vocab_size, tokens)
     transformers.set_seed(training.seed)
@@ -125,7 +127,7 @@ def train(training: Training) -> Trained:
             TrainingArguments(
                 folder,
                 max_steps=training.steps,
-                per_device_train_batch_size=batch,
+                per_device_train_batch_size=ROWS,
                 learning_rate=training.learning_rate,
                 lr_scheduler_type="linear",
                 warmup_steps=training.steps // 10,
@@ -152,7 +154,7 @@ def train(training: Training) -> Trained:
         "threads": torch.get_num_threads(),
         "attention": model.config._attn_implementation,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "batch": batch,
+        "batch": ROWS,
         "tokens": tokens,
     }
     return Trained(clock.seconds, clock.steps, clock.losses, bits_of_a_nat(data), about)
