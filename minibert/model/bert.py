@@ -255,7 +255,7 @@ class MiniBERT:
         """:meth:`loss_and_gradients` of inputs and targets. The targets say which rows are predicted and asked.
 
         With ``selection.words``, loss and gradients are those of the softmax over that sample, and a prediction
-        counts as right where it is the best of the sample.
+        counts as right where its score, raised by -log π, is the best of the sample.
         """
         logits, labels, cache = self._score_predictions(inputs, targets, selection, how)
         if how.caches is not None:

@@ -32,7 +32,7 @@ class Step:
     """What one optimizer step did."""
 
     loss: float
-    """Mean over the batch's predictions, in nats"""
+    """Mean over the batch's predictions, in nats; with ``training.softmax_words``, an estimate of it"""
     gradient_norm: float
     """Before clipping"""
     learning_rate: float
