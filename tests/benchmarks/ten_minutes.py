@@ -27,7 +27,9 @@ from rich.table import Table
 from analysis.lab_book import markdown, write_between
 from analysis.tables import Table as LabBookTable
 from minibert.command_line.terminal import print_table
+from minibert.config import config_hash, register
 from minibert.files import replacing
+from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, run
 from tests.benchmarks.trainings.comparison import Curve, draw, first_below, summary
 from tests.benchmarks.turns import console
@@ -118,7 +120,9 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
     Contenders that come later take turns with one that is known, and count by their ratio to it: a machine is not
     equally fast from day to day.
     """
-    known: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
+    stored: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
+    recipes = {name: recipe_of(training) for name, training in contenders.items()}
+    known = {name: entry for name, entry in stored.items() if entry["recipe"] == recipes.get(name)}
     missing = {name: training for name, training in contenders.items() if name not in known}
     unit = next((name for name in contenders if missing and name in known), None)
     taking_turns = {name: training for name, training in contenders.items() if name in (unit, *missing)}
@@ -132,21 +136,30 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
                 seconds[name] += run(replace(training, steps=TURN, every=0)).seconds[WARM_UP:]
     medians = {name: statistics.median(found) for name, found in seconds.items()}
     scale = known[unit]["seconds"] / medians[unit] if unit else 1.0
+    measured_beside = max((share for shares in others.values() for share in shares), default=0.0)
     for name in missing:
-        known[name] = {"seconds": scale * medians[name], "others": max(others[name])}
+        known[name] = {"seconds": scale * medians[name], "others": measured_beside, "recipe": recipes[name]}
     if missing:
-        store(file, known)
+        store(file, stored | known)
     busiest = max(known[name]["others"] for name in contenders)
     if busiest > QUIET:
         console.print(f"not a quiet machine: up to {busiest:.0%} busy when the pace was measured", style="yellow")
     return {name: known[name]["seconds"] for name in contenders}
 
 
+def recipe_of(training: Training) -> str:
+    """What identifies the recipe that a minibert's words compose today; nothing, of the others."""
+    if training.kind != "minibert":
+        return ""
+    register()
+    return config_hash(plan(list(training.words), multirun=False).jobs[0].config, "")[:8]
+
+
 def remembered(training: Training, folder: Path) -> Trained:
     """What the training gave, now or in an earlier call."""
     about = asdict(training)
     key = "-".join(str(about[name]) for name in ("kind", "model", "steps", "learning_rate", "seed"))
-    file = folder / f"{key}{''.join(training.words).replace('/', '_')}.json"
+    file = folder / f"{key}{recipe_of(training)}.json"
     if file.exists():
         stored = json.loads(file.read_text())
         if stored.pop("training") == json.loads(json.dumps(about)):

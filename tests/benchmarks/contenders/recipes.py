@@ -6,7 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from minibert.config import Config, SeedsConfig, register
-from minibert.data.word_sampling import build_sampler
+from minibert.data.word_sampling import WordSampler
 from minibert.model.arithmetic import count_flops
 from minibert.model.bert import MiniBERT
 from minibert.training.trainer import Trainer
@@ -31,8 +31,8 @@ class Recipe(Contender):
             shape = replace(shape, rate=rate)
             batches = draw_batches(shape)
         # Words that are all as frequent as each other: a batch predicts more of them than it does of a text's.
-        counts = np.ones(shape.vocab_size)
-        sampler = build_sampler(config.training.softmax_words, counts, SEED, config.model.dtype)
+        drawn = config.training.sampled_words(shape.vocab_size)
+        sampler = None if drawn is None else WordSampler(np.ones(shape.vocab_size), drawn, SEED)
         self.trainer = Trainer(MiniBERT(config.model, SEED), PreparedBatches(batches, sampler), config)
         self.trainer.__enter__()  # open for as long as the process lives
         predictions = shape.sequences * shape.predictions
