@@ -93,6 +93,10 @@ def _label(key: str) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
     if not isinstance(value, float):
         return str(value)
     if round(value, 2) == value and 0.01 <= abs(value) < 1000:
