@@ -5,14 +5,22 @@ import math
 import numpy as np
 
 from minibert.config import EvaluationConfig
+from minibert.data.baselines import (
+    bigram_cross_entropy,
+    unigram_counts,
+    unigram_cross_entropy,
+    unigram_entropy,
+)
 from minibert.data.batches import Batch, frozen_batches
-from minibert.data.packing import documents_part
+from minibert.data.packing import Sequences, documents_part
 from minibert.data.prepared import PreparedData
 from minibert.errors import MinibertError
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients
 from minibert.training.lanes import Lanes
 from minibert.training.trainer import Trainer
+
+BASELINES = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
 
 
 def masked_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -57,6 +65,18 @@ def evaluate(lanes: Lanes, batches: list[Batch]) -> dict[str, float]:
     return {"loss": loss, "masked_accuracy": sum(hits) / sum(counts), "perplexity": compute_perplexity(loss)}
 
 
+def text_baselines(data: PreparedData, sequences: Sequences, whole: bool) -> dict[str, float]:
+    """What counting words reaches on held-out ``sequences``, in nats per token; ``whole``: these are all."""
+    if whole:
+        return {name: data.statistics[name] for name in BASELINES}
+    counts = unigram_counts(sequences, len(data.unigram_counts))
+    return {
+        "unigram_entropy": unigram_entropy(counts),
+        "unigram_cross_entropy": unigram_cross_entropy(data.unigram_counts, counts),
+        "bigram_cross_entropy": bigram_cross_entropy(data.train, sequences, len(data.unigram_counts)),
+    }
+
+
 def rate_metric(rate: float) -> str:
     """``eval/loss_at_rate/0.40``: at least two decimals, and as many more as tell the rate from every other."""
     return f"eval/loss_at_rate/{rate:.2f}" if round(rate, 2) == rate else f"eval/loss_at_rate/{rate!r}"
@@ -76,13 +96,13 @@ class IntrinsicEvaluation:
     def __init__(self, config: EvaluationConfig, data: PreparedData, vocab_size: int, log):
         self.config = config
         self.log = log
-        self.unigram_entropy = data.statistics["unigram_entropy"]
         self.bits_of_a_nat = bits_of_a_nat(data)
         self._sequences = documents_part(data.evaluation, config.documents)
         if not len(self._sequences):
             raise MinibertError(
-                f"evaluation.documents={config.documents}: none of the held-out sequences is of such a document "
-                "alone. Allowed: evaluation.documents=all, or a larger data.evaluation_fraction."
+                f"evaluation.documents={config.documents}: no sequence of the "
+                f"{data.statistics['evaluation_documents']} held-out documents is of this half alone. Allowed: "
+                "evaluation.documents=all, or a larger data.evaluation_fraction."
             )
         # All masks are made before training, so that a rate that predicts nothing costs no training.
         self._batches = self._frozen("rate", config.rate, vocab_size)
@@ -90,6 +110,7 @@ class IntrinsicEvaluation:
             rate_metric(rate): self._frozen(f"rates[{index}]", rate, vocab_size)
             for index, rate in enumerate(config.rates)
         }
+        self.baselines = text_baselines(data, self._sequences, config.documents == "all")
         self.latest: dict[str, float] = {}
 
     def __call__(self, trainer: Trainer, _step) -> None:
@@ -97,7 +118,7 @@ class IntrinsicEvaluation:
         if not (progress.step % self.config.every == 0 or trainer.finished):
             return
         scores = evaluate(trainer.lanes, self._batches)
-        scores["nats_below_unigram"] = self.unigram_entropy - scores["loss"]
+        scores["nats_below_unigram"] = self.baselines["unigram_entropy"] - scores["loss"]
         scores["bits_per_byte"] = scores["loss"] * self.bits_of_a_nat
         self.latest = {f"eval/{name}": value for name, value in scores.items()}
         counts = {

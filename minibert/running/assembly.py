@@ -14,8 +14,6 @@ from minibert.model.bert import MiniBERT
 from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.trainer import Trainer
 
-BASELINES = ("unigram_entropy", "unigram_cross_entropy", "bigram_cross_entropy")
-
 
 def build_trainer(config: Config, data: PreparedData, diagnostics: Diagnostics) -> Trainer:
     """The trainer of a run at its first step."""
@@ -32,5 +30,6 @@ def build_diagnostics(config: Config, chosen: Iterable[Diagnostic], record: Any)
 
 def build_evaluation(config: Config, data: PreparedData, record: Any) -> IntrinsicEvaluation:
     """The evaluation of a run, which logs to ``record``. The baselines of the text are logged at once."""
-    record.log({f"baseline/{name}": data.statistics[name] for name in BASELINES}, 0)
-    return IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), record.log)
+    evaluation = IntrinsicEvaluation(config.evaluation, data, data.tokenizer.get_vocab_size(), record.log)
+    record.log({f"baseline/{name}": value for name, value in evaluation.baselines.items()}, 0)
+    return evaluation

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minibert.config import EvaluationConfig
-from minibert.data.packing import Sequences
+from minibert.data.baselines import bigram_cross_entropy
+from minibert.data.packing import Sequences, documents_part
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic import IntrinsicEvaluation, rate_metric
 
@@ -33,3 +34,19 @@ def test_the_metric_of_a_rate_tells_it_from_every_other():
 def test_a_rate_that_predicts_nothing_is_refused_before_training(settings, message):
     with pytest.raises(MinibertError, match=message):
         IntrinsicEvaluation(EvaluationConfig(**settings), DATA, 20, None)
+
+
+def test_the_baselines_of_one_half_are_of_its_own_text():
+    """Every second document has words of two kinds only: their entropy is log 2, not the one stated for all."""
+    ids = SEQUENCES.input_ids.copy()
+    ids[1::2, 1:-1] = np.tile([5, 6], 7)
+    evaluation = Sequences(ids, SEQUENCES.lengths, SEQUENCES.documents)
+    statistics = DATA.statistics | {"unigram_cross_entropy": 3.0, "bigram_cross_entropy": 2.0}
+    counts = np.r_[np.zeros(5, int), np.ones(15, int)]
+    data = SimpleNamespace(evaluation=evaluation, train=SEQUENCES, unigram_counts=counts, statistics=statistics)
+    whole = IntrinsicEvaluation(EvaluationConfig(rates=[]), data, 20, None).baselines
+    half = IntrinsicEvaluation(EvaluationConfig(rates=[], documents="test"), data, 20, None).baselines
+    assert whole == {name: statistics[name] for name in whole}
+    assert half["unigram_entropy"] == pytest.approx(np.log(2))
+    assert half["unigram_cross_entropy"] == pytest.approx(np.log(15))
+    assert half["bigram_cross_entropy"] == bigram_cross_entropy(SEQUENCES, documents_part(evaluation, "test"), 20)
