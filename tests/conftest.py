@@ -70,7 +70,7 @@ def small_settings(books) -> list[str]:
     """Overrides of a run that takes a second or two: every part is used, on the made-up documents."""
     return [
         "model=debug", "training=debugging", "data=text", f"data.path={books}/*.txt", "model.vocab_size=128",
-        "evaluation.every=5", "evaluation.sequences=16", "tracking.progress=false",
+        "training.softmax_words=40", "evaluation.every=5", "evaluation.sequences=16", "tracking.progress=false",
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ minibert trains small BERTs on a CPU and records what happens.
 
   {run} [FLAGS] [KEY=VALUE ...]
 
-  {run}                                             the base model on the State of the Union addresses
+  {run}                                             ten minutes on the State of the Union addresses
   {run} model=debug training=debugging              the same in seconds, to see that it works
   {run} model=tiny masking.rate=0.4 seed=1          other sizes and settings
   {run} data=text data.path='books/*.txt'           your own UTF-8 files, one document each

@@ -82,7 +82,8 @@ EARLIER: dict[str, dict[str, Any]] = {
     "training": {"softmax_words": None},
     "muon": {"heads_apart": False, "polynomials": "jordan"},
 }
-"""What runs did before they recorded these settings, where the default is another"""
+"""Group, or option of the group ``optimizer`` -> what runs did before they recorded these settings, where the
+default is another"""
 ROOT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
 """The checkout that the code runs from; for an installed wheel, the working directory."""
 

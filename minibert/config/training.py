@@ -68,9 +68,9 @@ class TrainingConfig:
     accumulation: int = number(1, at_least=1)
     """Parts that a batch is computed in, one after the other, to save memory."""
     softmax_words: int | None = number(1024, at_least=1, at_most=2_000_000)
-    """Words that a step's softmax is computed over, beside those that it predicts; null: all. They are drawn at
-    every step, frequent ones more often (:mod:`minibert.data.word_sampling`). A vocabulary of less than twice as
-    many is taken whole. Evaluation always goes over all."""
+    """About how many words a step's softmax is computed over, beside those that it predicts; null, or as many as
+    the vocabulary has: all. They are drawn at every step, frequent ones more often. Too few make the training
+    loss, an estimate, too low to learn from; evaluation always goes over all."""
     checkpoint_activations: bool = False
     """Keep only the layers' inputs and compute the rest again in the backward pass, to save memory."""
     last_layer_everywhere: bool = False
@@ -86,6 +86,11 @@ class TrainingConfig:
     only, and those of ``checkpoint_every`` after step 512."""
     checkpoint_seconds: float = number(30.0, above=0)
     """A kill loses at most this much work."""
+
+    def sampled_words(self, vocab_size: int) -> int | None:
+        """Words of a vocabulary of this size that a step draws; None: its softmax goes over all of them."""
+        words = self.softmax_words
+        return words if words is not None and words < vocab_size else None
 
     def problems(self, config: "Config") -> Iterator[str]:
         if config.model.position.has_table and self.sequence_length > config.model.max_length:

@@ -73,6 +73,11 @@ class Batch:
         return Targets(self.labels[sequences], tasks, max(self.predictions, 1))
 
     @property
+    def scored_words(self) -> int | None:
+        """How many words of the vocabulary are scored; None: all"""
+        return None if self.words is None else len(self.words.ids)
+
+    @property
     def asked(self) -> int:
         """Positions that are predicted or asked about."""
         if not self.auxiliary:
@@ -117,6 +122,14 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0. Its masks are keyed by (masking seed, step, row)."""
+        return self.with_words(self.without_words(step), step)
+
+    def with_words(self, batch: Batch, step: int) -> Batch:
+        """The batch with the sample of the vocabulary that is drawn for this step, where one is."""
+        return batch if self.sampler is None else replace(batch, words=self.sampler.at(step, batch.labels))
+
+    def without_words(self, step: int) -> Batch:
+        """The batch of a step, whose softmax goes over the whole vocabulary."""
         rows = range(self.batch_size)
         masks = generators(self.masking_seed, ((step, row) for row in rows))
         indices, masking = self.indices(step), self.masking.at(step)
@@ -129,8 +142,7 @@ class Batches:
         settings = self.masking.settings(step)
         if self.curriculum is not None:
             settings = settings | self.curriculum.settings(step)
-        words = None if self.sampler is None else self.sampler.at(step, batch.labels)
-        return replace(batch, settings=settings, words=words)
+        return replace(batch, settings=settings) if settings else batch
 
     @property
     def adapting(self) -> list:

@@ -49,7 +49,8 @@ class AdaptiveMasking:
 
     After every step with accuracy a, the running accuracy ā ← m ā + (1 − m) a, which starts at the target, and the
     rate r ← r + gain · (ā − target), kept between ``lowest`` and ``highest``: integral control, so that the
-    accuracy settles at its target wherever a rate within the bounds can bring it there.
+    accuracy settles at its target wherever a rate within the bounds can bring it there. With
+    ``training.softmax_words`` it is the accuracy among the words of the step's sample.
 
     The batches then depend on more than the step, so checkpoints save ``state``.
     """

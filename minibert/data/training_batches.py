@@ -1,6 +1,5 @@
 """The batches of a run, built from the masking, curriculum and objective of its configuration."""
 
-from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -11,7 +10,7 @@ from minibert.data.masking import UniformMasking, build_masking
 from minibert.data.objectives import add_auxiliary_tasks
 from minibert.data.prepared import PreparedData
 from minibert.data.vocabulary import describe_vocabulary
-from minibert.data.word_sampling import build_sampler
+from minibert.data.word_sampling import WordSampler
 from minibert.randomness import generator
 
 PROBE_RATE = 0.15
@@ -22,8 +21,7 @@ class OneBatch(Batches):
     """The first batch at every step; of the vocabulary, every step draws its own sample."""
 
     def at(self, step: int):
-        batch = super().at(0)
-        return batch if self.sampler is None else replace(batch, words=self.sampler.at(step, batch.labels))
+        return self.with_words(self.without_words(0), step)
 
 
 def build_batches(config: Config, data: PreparedData) -> Batches:
@@ -45,7 +43,10 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     curriculum = implement_curriculum_learning(
         config.curriculum, sequences, vocabulary, settings.batch_size, data_seed, settings.steps, probe
     )
-    sampler = build_sampler(settings.softmax_words, data.unigram_counts, masking_seed, config.model.dtype)
+    words = settings.sampled_words(config.model.vocab_size) if config.objective.mlm else None
+    sampler = None
+    if words is not None:
+        sampler = WordSampler(data.unigram_counts, words, masking_seed, config.model.dtype)
     kind = OneBatch if settings.one_batch else Batches
     return kind(sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary, sampler)
 

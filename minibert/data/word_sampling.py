@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from minibert.data.tokenizer import FIRST_ORDINARY
 from minibert.model.words import WordSample
 from minibert.randomness import generator
 
@@ -15,8 +14,9 @@ Mikolov et al., "Distributed Representations of Words and Phrases and their Comp
 class WordSampler:
     """Draws every word by itself, word j with probability π_j = min(1, κ (c_j + 1)^(3/4)); κ such that Σ π_j = n.
 
-    c_j are the counts of the training text. Special tokens are drawn like words that never occur. The words that a
-    step predicts are added. The draws are keyed by (masking seed, step).
+    c_j are the counts of the training text, zero for special tokens. The words that a step predicts are added.
+    The draws are keyed by (masking seed, step). Where nothing is predicted and nothing drawn, the sample is the
+    first word: no sample is empty.
     """
 
     def __init__(self, counts: np.ndarray, size: int, seed: int, dtype: str = "float32"):
@@ -31,13 +31,9 @@ class WordSampler:
         drawn = generator(self.seed, step, 0, 3).random(size) < self.probabilities
         certain = np.zeros(size, bool)
         certain[labels[labels >= 0]] = True
+        certain[0] |= not (drawn.any() or certain.any())
         ids = np.flatnonzero(drawn | certain)
         return WordSample(ids, np.where(certain[ids], 0, self._raised[ids]).astype(self._raised.dtype))
-
-
-def build_sampler(size: int | None, counts: np.ndarray, seed: int, dtype: str) -> WordSampler | None:
-    """The sampler of ``training.softmax_words``; None where the softmax goes over all words."""
-    return WordSampler(counts, size, seed, dtype) if size is not None and 2 * size <= len(counts) else None
 
 
 def drawing_probabilities(counts: np.ndarray, size: int) -> np.ndarray:
@@ -46,7 +42,7 @@ def drawing_probabilities(counts: np.ndarray, size: int) -> np.ndarray:
     With the k most frequent words certain, κ is what shares n - k among the others; k is the least that leaves no
     other above 1.
     """
-    weights = (np.where(np.arange(len(counts)) < FIRST_ORDINARY, 0, counts) + 1.0) ** EXPONENT
+    weights = (counts + 1.0) ** EXPONENT
     ordered = -np.sort(-weights)
     others = np.cumsum(ordered[::-1])[::-1]
     factors = (size - np.arange(size)) / others[:size]  # κ, for every k

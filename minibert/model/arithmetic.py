@@ -21,6 +21,7 @@ def count_flops(
     The head scores ``words`` of the vocabulary, or all. What gates and tables of distances add, a few percent at
     most, is left out.
     """
+    scored = config.vocab_size if words is None else words
     rows, hidden = batch * tokens, config.hidden_size
     inner = inner_size(config) * (1.5 if config.activation in GATED else 1)  # three matrices instead of two
 
@@ -29,5 +30,5 @@ def count_flops(
         attention = 2 * asking * tokens * hidden
         return projections + attention + asking * 2 * hidden * inner
 
-    heads = predictions * (hidden**2 + hidden * (words or config.vocab_size)) + answers * (hidden**2 + 2 * hidden)
+    heads = predictions * (hidden**2 + hidden * scored) + answers * (hidden**2 + 2 * hidden)
     return 6.0 * ((config.layers - 1) * layer(rows) + layer(max(predictions, asked)) + heads)

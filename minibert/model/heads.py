@@ -48,13 +48,15 @@ def predicted_rows(predicted):
     return rows, np.take_along_axis(predicted, rows, axis=1)
 
 
-def output_weight(params, words: WordSample | None = None):
+def output_weight(params, words: WordSample | None = None, work=NEW_ARRAYS):
     """(D, V): U, or the transpose of the token embeddings where these are used for both; (D, S) of some words"""
-    if "mlm_head.weight" in params:
-        weight = params["mlm_head.weight"]
-        return weight if words is None else weight[:, words.ids]
-    table = params["embeddings.token.weight"]
-    return table.T if words is None else table[words.ids].T
+    untied = "mlm_head.weight" in params
+    weight = params["mlm_head.weight"] if untied else params["embeddings.token.weight"]
+    if words is not None:
+        axis, count, size = int(untied), len(words.ids), weight.shape[1 - int(untied)]
+        shape = (size, count) if untied else (count, size)
+        weight = np.take(weight, words.ids, axis, out=work.empty(shape, weight.dtype), mode="clip")
+    return weight if untied else weight.T
 
 
 def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS, words: WordSample | None = None):
@@ -70,7 +72,7 @@ def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS, words: WordSample 
     hidden, _ = linear(x, params["mlm_head.transform.weight"], params.get("mlm_head.transform.bias"), work)
     active, slope = activation(hidden, head_activation(config), work)
     transformed, norm_cache = norm(active, "mlm_head.norm", params, config, work)
-    weight, bias = output_weight(params, words), params.get("mlm_head.bias")
+    weight, bias = output_weight(params, words, work), params.get("mlm_head.bias")
     if words is not None:
         bias = words.raised if bias is None else bias[words.ids] + words.raised
     logits, _ = linear(transformed, weight, bias, work)
@@ -79,19 +81,18 @@ def mlm_head(x, params, config: ModelConfig, work=NEW_ARRAYS, words: WordSample 
 
 def mlm_head_backward(dlogits, cache: HeadCache, params, grads, work=NEW_ARRAYS):
     """dE += dlogitsᵀ h, or dU += hᵀ dlogits; dc += Σ dlogits, and back through norm, activation and transform"""
-    words, h = cache.words, cache.transformed
-    if "mlm_head.weight" in params:
-        if words is None:
-            grads.add_product("mlm_head.weight", h.T, dlogits)
-        else:
-            grads.add_where("mlm_head.weight", (slice(None), words.ids), h.T @ dlogits)
-    elif words is None:
-        grads.add_product("embeddings.token.weight", dlogits.T, h)
+    untied, h = "mlm_head.weight" in params, cache.transformed
+    name, left, right = ("mlm_head.weight", h.T, dlogits) if untied else ("embeddings.token.weight", dlogits.T, h)
+    if cache.words is None:
+        grads.add_product(name, left, right)
+        if "mlm_head.bias" in params:
+            grads.add("mlm_head.bias", column_sums(dlogits))
     else:
-        grads.add_where("embeddings.token.weight", words.ids, dlogits.T @ h)
-    if "mlm_head.bias" in params:
-        places = slice(None) if words is None else words.ids
-        grads.add_where("mlm_head.bias", places, column_sums(dlogits))
+        ids = cache.words.ids
+        product = np.matmul(left, right, out=work.empty((len(left), right.shape[1]), dlogits.dtype))
+        grads.add_where(name, (slice(None), ids) if untied else ids, product)
+        if "mlm_head.bias" in params:
+            grads.add_where("mlm_head.bias", ids, column_sums(dlogits))
     dx = np.matmul(dlogits, cache.output_weight.T, out=work.empty(cache.transformed.shape, dlogits.dtype))
     dx = norm_backward(dx, cache.norm, "mlm_head.norm", params, grads, work)
     dx = activation_backward(dx, cache.slope)

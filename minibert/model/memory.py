@@ -58,9 +58,9 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
     rows = sequences * training.sequence_length
     masking, evaluation = config.masking, config.evaluation
     rate = masking.rate if masking.prediction_rate is None else masking.prediction_rate
-    words = model.vocab_size
-    if training.softmax_words is not None:
-        words = min(words, training.softmax_words + int(training.batch_size * training.sequence_length * rate))
+    words, drawn = model.vocab_size, training.sampled_words(model.vocab_size)
+    if drawn is not None:
+        words = min(words, drawn + int(training.batch_size * training.sequence_length * rate))
     scored = evaluation.batch_size * training.sequence_length * max([evaluation.rate, *evaluation.rates])
     return {
         "parameters": parameters,
@@ -97,7 +97,9 @@ def pass_memory(
     item = np.dtype(model.dtype).itemsize
     inputs = sequences * tokens * model.hidden_size * item * (model.layers if checkpointed else 0)
     working = sequences * tokens * (6 * model.hidden_size + 4 * inner_size(model)) * item
-    scores = 2 * predictions * (words or model.vocab_size) * item
+    scores = 2 * predictions * model.vocab_size * item
+    if words is not None:  # their scores; their rows of the table, and the gradient of these
+        scores = 2 * words * (predictions + model.hidden_size) * item
     return activations_memory(model, sequences, tokens, checkpointed) + inputs + working + scores
 
 

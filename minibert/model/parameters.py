@@ -149,7 +149,7 @@ class Gradients(Parameters):
         self[name][distinct] += summing @ values
 
     def add_where(self, name: str, index, value: np.ndarray) -> None:
-        """grad[name][index] += value, for an index that has no element twice"""
+        """grad[name][index] += value, for an index without repeats; the first addition zeroes the rest"""
         if self._is_first(name):
             self[name] = 0
         self[name][index] += value

@@ -23,6 +23,9 @@ def report_failure(run: Run, trainer: Trainer, error: NotFinite) -> MinibertErro
         keep_parameters(run.keep, trainer.model, step)
     last_good = max(run.artifacts("checkpoints"))
     arrays = {key: value for key, value in vars(batch).items() if isinstance(value, np.ndarray)}
+    arrays |= {f"auxiliary_{name}_labels": questions.labels for name, questions in batch.auxiliary.items()}
+    if batch.words is not None:
+        arrays |= {"words_ids": batch.words.ids, "words_raised": batch.words.raised}
     run.log_npz("failure/batch.npz", arrays)
     run.log_dict(to_dict(location), "failure/location.json")
     return MinibertError(

@@ -90,7 +90,7 @@ def value_at(config: Any, key: str) -> Any:
 def _idle(key: str, config: Config) -> str | None:
     """Why a setting has no effect on a run, and what is allowed; None if it has an effect."""
     group = key.split(".")[0]
-    if group == "masking" and not config.objective.mlm:
+    if (group == "masking" or key == "training.softmax_words") and not config.objective.mlm:
         return "has no effect without masked tokens to predict. Allowed with objective.mlm=true."
     if key not in settings():
         return None

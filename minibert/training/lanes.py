@@ -100,8 +100,9 @@ class Lanes:
             labels = batch.labels[span]
             sequences, tokens = labels.shape
             predictions = int((labels >= 0).sum())
-            words = None if batch.words is None else len(batch.words.ids)
-            work.reserve(pass_memory(self.model.config, sequences, tokens, predictions, checkpointed, words))
+            work.reserve(
+                pass_memory(self.model.config, sequences, tokens, predictions, checkpointed, batch.scored_words)
+            )
         work.reset()
 
     def predictions(self, batch: Batch, parts: int = 1) -> list[int]:

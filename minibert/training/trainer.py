@@ -177,13 +177,7 @@ class Trainer:
         answers = sum(questions.count for questions in batch.auxiliary.values())
         sequences, tokens = batch.input_ids.shape
         progress.flops += count_flops(
-            self.model.config,
-            sequences,
-            tokens,
-            batch.predictions,
-            batch.asked,
-            answers,
-            None if batch.words is None else len(batch.words.ids),
+            self.model.config, sequences, tokens, batch.predictions, batch.asked, answers, batch.scored_words
         )
 
     def _gradient_norms(self) -> dict[str, float]:

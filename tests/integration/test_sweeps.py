@@ -88,6 +88,8 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert (artifacts / "checkpoints" / "step_0000001.safetensors").exists()
     with np.load(artifacts / "failure" / "batch.npz") as batch:
         assert batch["input_ids"].shape == batch["labels"].shape == (8, 32)
+        assert batch["words_ids"].shape == batch["words_raised"].shape
+        assert np.isin(batch["labels"][batch["labels"] >= 0], batch["words_ids"]).all()
     assert json.loads((artifacts / "failure" / "location.json").read_text())["step"] == 1
     (parent,) = runs(tmp_path, "sweep")
     assert parent.info.status == "FAILED"

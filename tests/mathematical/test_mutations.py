@@ -317,7 +317,7 @@ MUTATIONS = [
     ),
     Mutation(
         "untied weights: gradient given to the embeddings", "heads:mlm_head_backward",
-        {'if "mlm_head.weight" in params:': "if False:"},
+        {'untied, h = "mlm_head.weight" in params': "untied, h = False"},
         OTHER_PARTS, {"fields": {"tie_word_embeddings": False}, "dropout": 0.0},
     ),
     Mutation(
@@ -368,7 +368,7 @@ MUTATIONS = [
     ),
     Mutation(
         "tied embeddings: the head's part forgotten", "heads:mlm_head_backward",
-        {'grads.add_product("embeddings.token.weight", dlogits.T, h)': "pass"},
+        {"grads.add_product(name, left, right)": "pass"},
         whole.test_loss_and_gradients, WHOLE,
     ),
     Mutation(
@@ -384,17 +384,17 @@ MUTATIONS = [
     ),
     Mutation(
         "sampled words: gradient of the first rows of the table", "heads:mlm_head_backward",
-        {'"embeddings.token.weight", words.ids': '"embeddings.token.weight", np.arange(len(words.ids))'},
+        {"(slice(None), ids) if untied else ids": "np.arange(len(ids))"},
         whole.test_loss_and_gradients_over_a_sample_of_words, SAMPLED,
     ),
     Mutation(
         "sampled words: untied gradient of the first columns", "heads:mlm_head_backward",
-        {"(slice(None), words.ids)": "(slice(None), np.arange(len(words.ids)))"},
+        {"(slice(None), ids) if untied else ids": "(slice(None), np.arange(len(ids)))"},
         whole.test_loss_and_gradients_over_a_sample_of_words, {"fields": {"tie_word_embeddings": False}},
     ),
     Mutation(
         "sampled words: gradient of the first biases", "heads:mlm_head_backward",
-        {"else words.ids": "else np.arange(len(words.ids))"},
+        {'"mlm_head.bias", ids': '"mlm_head.bias", np.arange(len(ids))'},
         whole.test_loss_and_gradients_over_a_sample_of_words, SAMPLED,
     ),
     Mutation(

@@ -169,3 +169,13 @@ def test_nothing_is_measured_where_nobody_asks(data):
     with trainer(data) as training:
         training.step()
         assert training.meters.measured == {}
+
+
+@pytest.mark.parametrize(("given", "mlm", "drawn"), [(20, True, 20), (1024, True, None), (20, False, None)])
+def test_a_run_samples_the_vocabulary_where_that_is_smaller_and_words_are_masked(data, given, mlm, drawn):
+    config = Config(model=ModelConfig(vocab_size=VOCAB), objective=ObjectiveConfig(mlm=mlm, replaced_token=1.0))
+    for stream, seed in {"init": 1, "data": 2, "masking": 3, "dropout": 4}.items():
+        setattr(config.seeds, stream, seed)
+    config.training.softmax_words = given
+    sampler = build_batches(config, data).sampler
+    assert drawn is None if sampler is None else sampler.probabilities.sum() == pytest.approx(drawn)

@@ -25,6 +25,7 @@ from minibert.diagnostics.health.nonfinite import describe, to_dict
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
+from minibert.model.words import WordSample
 from minibert.training.trainer import NotFinite, Trainer
 
 LOGGED, EVALUATED, LOOKED_AT = range(10, 1001, 10), range(0, 1001, 100), (0, 1, 10, 100, 999)
@@ -391,6 +392,20 @@ class TestNonFinite:
         found = locate(plant, batch)
         assert (found.array, found.infinities) == ("mlm_loss", len(wanted))
         assert found.before.name == "mlm_head.logits"
+
+    def test_of_a_sample_of_the_vocabulary_only_its_words_are_looked_at(self):
+        """An infinite bias of a word that is in the sample, then of one that is not, while all parameters pass."""
+        batch, drawn = batch_of(), np.union1d(batch_of().labels.clip(5), [RARE])
+        words = WordSample(drawn, np.zeros(len(drawn), "float32"))
+
+        def plant(params):
+            params["mlm_head.bias"] = -3e38
+            params["mlm_head.bias"][RARE] = 3e38
+
+        found = locate(plant, replace(batch, words=words))
+        assert found.array == "mlm_loss"
+        without = WordSample(drawn[:-1], np.zeros(len(drawn) - 1, "float32"))
+        assert locate(plant, replace(batch, words=without)) is None
 
     def test_a_gradient_may_overflow_where_the_forward_pass_does_not(self):
         def plant(params):  # large inputs times a weight of zero: the gradient of the weight has the inputs alone

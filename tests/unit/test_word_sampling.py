@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from support.trainers import small_config, small_model, small_trainer
 
+from minibert.config import TrainingConfig
 from minibert.data.batches import Batches
 from minibert.data.masking import UniformMasking
 from minibert.data.packing import pack_documents
 from minibert.data.tokenizer import FIRST_ORDINARY
+from minibert.data.training_batches import OneBatch
 from minibert.data.word_sampling import WordSampler, drawing_probabilities
+from minibert.randomness import generator
 
 VOCABULARY, SIZE = 400, 60
-COUNTS = np.r_[np.full(FIRST_ORDINARY, 10**6), 100_000 // np.arange(1, VOCABULARY - FIRST_ORDINARY + 1)]
-"""As Zipf has it; the special tokens' counts are not to be looked at"""
+COUNTS = np.r_[np.zeros(FIRST_ORDINARY, int), 100_000 // np.arange(1, VOCABULARY - FIRST_ORDINARY + 1)]
+"""As Zipf has it"""
 LABELS = np.array([[-100, 390, 399], [7, -100, 390]])
 
 
@@ -109,9 +112,51 @@ def test_fewer_words_take_less_arithmetic():
     assert flops[15] < flops[None]
 
 
-def test_a_batch_without_predictions_trains():
+def test_every_step_draws_its_own_words_also_for_one_batch():
     batches = sampled_batches(15)
-    nothing = replace(batches.at(0), labels=np.full_like(batches.at(0).labels, -100), predictions=0)
+    assert batches.at(0).words.ids.tolist() != batches.at(1).words.ids.tolist()
+    one = OneBatch(batches.sequences, batches.masking, 4, 1, 2, sampler=batches.sampler)
+    assert one.at(0).labels.tolist() == one.at(7).labels.tolist()
+    assert one.at(0).words.ids.tolist() == batches.at(0).words.ids.tolist() != one.at(7).words.ids.tolist()
+
+
+@pytest.mark.parametrize(("given", "drawn"), [(None, None), (49, 49), (50, None), (1024, None)])
+def test_as_many_words_as_there_are_is_the_whole_vocabulary(given, drawn):
+    assert TrainingConfig(softmax_words=given).sampled_words(50) == drawn
+
+
+def test_the_words_are_drawn_from_another_stream_than_masks_and_questions():
+    """Of row 0 and of the step: a place of its own."""
+    used = WordSampler(COUNTS, SIZE, seed=2).at(3, np.full((1, 2), -100)).ids
+    chances = drawing_probabilities(COUNTS, SIZE)
+    for place in ((3, 0), (3, 0, 1), (3, 0, 2)):
+        assert np.flatnonzero(generator(2, *place).random(VOCABULARY) < chances).tolist() != used.tolist()
+
+
+@pytest.mark.parametrize("fields", [{}, {"tie_word_embeddings": False}], ids=str)
+def test_parts_of_a_batch_and_lanes_sum_to_the_whole(fields):
+    gradients = []
+    for lanes, parts in ((1, 1), (1, 3), (2, 2)):
+        config = small_config(small_model(dtype="float64", **fields), 2)
+        config.training.lanes, config.training.accumulation = lanes, parts
+        with small_trainer(config, sampled_batches(15)) as trainer:
+            trainer._pass(trainer.batches.at(1), None)
+            gradients.append(trainer.lanes.grads[0].vector.copy())
+    for other in gradients[1:]:
+        np.testing.assert_allclose(other, gradients[0], rtol=1e-10, atol=1e-14)
+
+
+def test_a_sample_is_never_empty():
+    batches = sampled_batches(1)
+    batches.sampler.probabilities[:] = 0
+    assert batches.sampler.at(0, np.full((1, 2), -100)).ids.tolist() == [0]
+
+
+def test_a_batch_without_predictions_trains():
+    batches = sampled_batches(1)
+    batches.sampler.probabilities[:] = 0
+    empty = np.full_like(batches.at(0).labels, -100)
+    nothing = replace(batches.at(0), labels=empty, predictions=0, words=batches.sampler.at(0, empty))
     batches.at = lambda step: nothing
     with small_trainer(small_config(small_model(), 2), batches) as trainer:
         assert trainer.step().loss == 0

@@ -41,7 +41,8 @@ def gradient_noise(lane_gradients, lane_predictions, batch):
 
     The parts of the batch are the lanes' shares, so a run with ``training.lanes=1`` has no noise scale. The unit
     is the sequence, since predictions of one sequence are not independent. A lane's mean is over its
-    predictions, so a lane of P' of the P predictions counts as B P' / P sequences. Dropout is part of the noise.
+    predictions, so a lane of P' of the P predictions counts as B P' / P sequences. Dropout is part of the noise;
+    the sample of the vocabulary (``training.softmax_words``), which lanes share, is not.
     """
     sequences, predictions = len(batch.input_ids), sum(lane_predictions)
     if predictions:
