@@ -3,9 +3,9 @@
 minibert's default recipe and its ``+recipe=bert2018`` beside BERT and ModernBERT of ``transformers`` under its
 ``Trainer``: at the base sizes, ModernBERT also at those of minibert's default, each at the best of three learning
 rates. First all take turns for their pace, seconds a step. Then each trains for as many steps as fit into the
-minutes at its pace, with a schedule of that length, and the default also for a tenth of them. The seconds of a
-curve are steps times pace. So other work on the machine during a training does not count; while the pace is
-measured it does, and is told.
+minutes at its pace, with a schedule of that length, and the default also for a tenth of them (``--shares``). The
+seconds of a curve are steps times pace. So other work on the machine during a training does not count; while the
+pace is measured it does, and is told.
 
     python -m tests.benchmarks.ten_minutes --minutes 1
 
@@ -41,7 +41,7 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- comparison: end -->"
-CAPTION = "Faint: the other rates. Dashed: a tenth of the time, with a schedule of that length."
+CAPTION = "Faint: the other rates. Dashed: shorter trainings of minibert, with schedules of their length."
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training(
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paces = pace(contenders, options.folder / "pace.json", options.rounds)
     curves = []
     for name, training in contenders.items():
-        shares = (1.0, 0.1) if name == "minibert" else (1.0,)
+        shares = options.shares if name == "minibert" else [1.0]
         rates = options.rates if training.kind != "minibert" else [0.0]
         for share in shares:
             for rate in rates:
@@ -104,6 +104,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3], help="of the others")
+    shares = "of the minutes, a training of minibert for each"
+    parser.add_argument("--shares", nargs="+", type=float, default=[1.0, 0.1], help=shares)
     parser.add_argument("--seeds", type=int, default=1, help="of minibert's trainings")
     threads = "of a training; its pace is always that on all cores"
     parser.add_argument("--threads", type=int, default=physical_cores(), help=threads)
