@@ -1,0 +1,1 @@
+"""Text with answers, in the formats that many projects share."""
