@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minibert.config import ModelConfig, PositionConfig
+from minibert.data.annotated.agreement import ADJECTIVES, NOUNS, TEMPLATES, VERBS, agreement_pairs
 from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pairs
 from minibert.data.tokenizer import MASK, UNK, encode_texts, train_tokenizer
 from minibert.errors import MinibertError
@@ -210,3 +211,47 @@ def test_a_path_without_pairs_is_refused(tmp_path):
     (tmp_path / "latin.txt").write_bytes("caf\xe9\nx\n".encode("latin-1"))
     with pytest.raises(MinibertError, match="is not UTF-8, from byte 3 on"):
         read_minimal_pairs(tmp_path)
+
+
+# --- agreement
+
+
+@pytest.fixture(scope="module")
+def english():
+    forms = [form for both in (*NOUNS[:6], *VERBS) for form in both]
+    return train_tokenizer([" ".join([*forms, *ADJECTIVES, "the of that we gave to ."] * 20)], 400, lowercase=True)
+
+
+def test_agreement_differs_in_the_verb_alone_and_has_both_numbers_alike(english):
+    pairs = agreement_pairs(english, count=50)
+    assert len(set(pairs)) == len(pairs) == 50 * len(TEMPLATES)
+    singular, plural = ({both[form] for both in VERBS} for form in (0, 1))
+    for pair in pairs:
+        good, bad = pair.good.split(), pair.bad.split()
+        assert len(good) == len(bad)
+        ((right, wrong),) = {(one, other) for one, other in zip(good, bad, strict=True) if one != other}
+        assert {right, wrong} in [set(form.split()[0] for form in both) for both in VERBS]
+    for paradigm in TEMPLATES:
+        of_one = [
+            any(f" {verb} " in pair.good for verb in singular) for pair in pairs if pair.paradigm == paradigm
+        ]
+        assert sum(of_one) == 25
+    scores = pseudo_log_likelihoods(network(vocab_size=400), english, [pair.good for pair in pairs[:3]])
+    assert not any(score.unknown for score in scores)
+    assert singular.isdisjoint(plural)
+
+
+def test_an_attractor_has_the_other_number(english):
+    numbers = {form: number for both in NOUNS for number, form in enumerate(both)}
+    for pair in agreement_pairs(english, count=20):
+        found = [numbers[word] for word in pair.good.split() if word in numbers]
+        assert found in ([[0, 1], [1, 0]] if pair.paradigm.startswith("attractor") else [[0], [1]])
+
+
+def test_agreement_is_the_same_for_the_same_seed(english):
+    assert agreement_pairs(english, 20) == agreement_pairs(english, 20) != agreement_pairs(english, 20, seed=1)
+
+
+def test_a_vocabulary_without_the_words_is_told(tokenizer):
+    with pytest.raises(MinibertError, match=r"count=200: 0 pairs of the paradigm simple can be made .*0 nouns"):
+        agreement_pairs(tokenizer)
