@@ -25,6 +25,7 @@ from minibert.model.saved import nonfinite, require_parameters
 SPECIAL = {"pad": 0, "cls": 2, "sep": 3, "mask": 4}
 """Special tokens -> their ids in a tokenizer that minibert trained"""
 TURN_RATES = "esm.rotary_embeddings.inv_freq"
+TURN_RATES_OF_LAYER = "esm.encoder.layer.{}.attention.self.rotary_embeddings.inv_freq"
 LONGEST = 400
 """Characters of one problem in a message: a setting in config.json can have any length"""
 
@@ -104,6 +105,9 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
     if family is ESM:
         if isinstance(config.position, RopeConfig):
             tensors[TURN_RATES] = foreign.turn_rates(config)
+            # Before version 5 every layer has its own, and they alone tell the base: rope_theta is not read.
+            for index in range(config.layers):
+                tensors[TURN_RATES_OF_LAYER.format(index)] = foreign.turn_rates(config)
         # A head for another task that the class always has: without it, loading warns of missing weights.
         tensors["esm.contact_head.regression.weight"] = np.zeros((1, config.layers * config.heads), config.dtype)
         tensors["esm.contact_head.regression.bias"] = np.zeros(1, config.dtype)
