@@ -23,6 +23,8 @@ REACH = 0.5
 """A reference line is drawn if it is at most this share of the axis' height beyond the axis"""
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 LINEAR = Quantity("")
+MOST_BESIDE_EACH_OTHER = 90
+"""Characters of all names under an axis that stand side by side without being turned"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 EARLY = 0.1
@@ -205,8 +207,14 @@ def _dots_and_intervals(
         dots = described.unscale(np.array(list(by_seed.values())))
         panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)
     baseline = findings.baseline
-    names = [f"{group.shown}\n(baseline)" if group is baseline else group.shown for group in findings.groups]
+    turned = sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
+    mark = " (baseline)" if turned else "\n(baseline)"
+    names = [group.shown + mark if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)
+    if turned:
+        panel.tick_params("x", labelrotation=40)
+        for label in panel.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
     panel.set_xlim(-0.5, len(names) - 0.4)
 
 
