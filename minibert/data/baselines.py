@@ -49,6 +49,17 @@ def bigram_cross_entropy(train: Sequences, evaluation: Sequences, vocab_size: in
     return float(-BigramModel.fit(train, vocab_size).log_probability(contexts, words).mean())
 
 
+def text_baselines(train: Sequences, train_counts: np.ndarray, evaluation: Sequences) -> dict[str, float]:
+    """All baselines of a held-out text, by name. ``train_counts`` (V,): :func:`unigram_counts` of ``train``."""
+    vocab_size = len(train_counts)
+    counts = unigram_counts(evaluation, vocab_size)
+    return {
+        "unigram_entropy": unigram_entropy(counts),
+        "unigram_cross_entropy": unigram_cross_entropy(train_counts, counts),
+        "bigram_cross_entropy": bigram_cross_entropy(train, evaluation, vocab_size),
+    }
+
+
 @dataclass(frozen=True)
 class BigramModel:
     """Interpolated Kneser–Ney bigrams.

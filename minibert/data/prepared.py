@@ -185,7 +185,6 @@ def _build(
         )
     report("measuring the baselines")
     train_counts = baselines.unigram_counts(train, vocab_size)
-    evaluation_counts = baselines.unigram_counts(evaluation, vocab_size)
     statistics = {
         "train_documents": len(texts[0]),
         "evaluation_documents": len(texts[1]),
@@ -202,9 +201,7 @@ def _build(
         "characters_lost_as_unknown": lost.unknown,
         "evaluation_overlap": overlap,
         "documents_moved_to_training": len(moved),
-        "unigram_entropy": baselines.unigram_entropy(evaluation_counts),
-        "unigram_cross_entropy": baselines.unigram_cross_entropy(train_counts, evaluation_counts),
-        "bigram_cross_entropy": baselines.bigram_cross_entropy(train, evaluation, vocab_size),
+        **baselines.text_baselines(train, train_counts, evaluation),
     }
     arrays = {"unigram_counts": train_counts, **_arrays("train", train), **_arrays("evaluation", evaluation)}
     files = {TOKENIZER: tokenizer.to_str(pretty=True).encode(), ARRAYS: safetensors.numpy.save(arrays)}

@@ -5,14 +5,9 @@ import math
 import numpy as np
 
 from minibert.config import EvaluationConfig
-from minibert.data.baselines import (
-    bigram_cross_entropy,
-    unigram_counts,
-    unigram_cross_entropy,
-    unigram_entropy,
-)
+from minibert.data.baselines import text_baselines
 from minibert.data.batches import Batch, frozen_batches
-from minibert.data.packing import Sequences, documents_part
+from minibert.data.packing import documents_part
 from minibert.data.prepared import PreparedData
 from minibert.errors import MinibertError
 from minibert.model.ops import cross_entropy
@@ -65,18 +60,6 @@ def evaluate(lanes: Lanes, batches: list[Batch]) -> dict[str, float]:
     return {"loss": loss, "masked_accuracy": sum(hits) / sum(counts), "perplexity": compute_perplexity(loss)}
 
 
-def text_baselines(data: PreparedData, sequences: Sequences, whole: bool) -> dict[str, float]:
-    """What counting words reaches on held-out ``sequences``, in nats per token; ``whole``: these are all."""
-    if whole:
-        return {name: data.statistics[name] for name in BASELINES}
-    counts = unigram_counts(sequences, len(data.unigram_counts))
-    return {
-        "unigram_entropy": unigram_entropy(counts),
-        "unigram_cross_entropy": unigram_cross_entropy(data.unigram_counts, counts),
-        "bigram_cross_entropy": bigram_cross_entropy(data.train, sequences, len(data.unigram_counts)),
-    }
-
-
 def rate_metric(rate: float) -> str:
     """``eval/loss_at_rate/0.40``: at least two decimals, and as many more as tell the rate from every other."""
     return f"eval/loss_at_rate/{rate:.2f}" if round(rate, 2) == rate else f"eval/loss_at_rate/{rate!r}"
@@ -110,7 +93,10 @@ class IntrinsicEvaluation:
             rate_metric(rate): self._frozen(f"rates[{index}]", rate, vocab_size)
             for index, rate in enumerate(config.rates)
         }
-        self.baselines = text_baselines(data, self._sequences, config.documents == "all")
+        if config.documents == "all":
+            self.baselines = {name: data.statistics[name] for name in BASELINES}
+        else:
+            self.baselines = text_baselines(data.train, data.unigram_counts, self._sequences)
         self.latest: dict[str, float] = {}
 
     def __call__(self, trainer: Trainer, _step) -> None:

@@ -104,10 +104,9 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
             tensors[f"{BERT.decoder}.bias"] = tensors[BERT.name("mlm_head.bias")].copy()
     if family is ESM:
         if isinstance(config.position, RopeConfig):
-            tensors[TURN_RATES] = foreign.turn_rates(config)
             # Before version 5 every layer has its own, and they alone tell the base: rope_theta is not read.
-            for index in range(config.layers):
-                tensors[TURN_RATES_OF_LAYER.format(index)] = foreign.turn_rates(config)
+            names = [TURN_RATES, *map(TURN_RATES_OF_LAYER.format, range(config.layers))]
+            tensors |= dict.fromkeys(names, foreign.turn_rates(config))
         # A head for another task that the class always has: without it, loading warns of missing weights.
         tensors["esm.contact_head.regression.weight"] = np.zeros((1, config.layers * config.heads), config.dtype)
         tensors["esm.contact_head.regression.bias"] = np.zeros(1, config.dtype)
