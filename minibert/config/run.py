@@ -9,6 +9,7 @@ from omegaconf import MISSING
 from minibert.config.averaging import AveragingConfig
 from minibert.config.data import CurriculumConfig, DataConfig, MaskingConfig, ObjectiveConfig
 from minibert.config.diagnostics import DiagnosticsConfig
+from minibert.config.evaluation import EvaluationConfig
 from minibert.config.fields import choice, number
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
@@ -21,39 +22,6 @@ from minibert.config.optimizers import (
 from minibert.config.training import ScheduleConfig, TrainingConfig
 
 LARGEST_SEED = 2**63 - 1
-
-
-@dataclass
-class EvaluationConfig:
-    name: str = choice("intrinsic")
-    every: int = number(100, at_least=1)
-    """Steps between evaluations; there is always one at step 0 and one at the end."""
-    sequences: int = number(256, at_least=1)
-    """How many held-out sequences are scored; all of them where there are fewer."""
-    batch_size: int = number(32, at_least=1, at_most=1_048_576)
-    documents: str = choice("all", "all", "development", "test")
-    """Held-out documents that are scored: choose settings on one half, and report on the other."""
-    rate: float = number(0.15, above=0, below=1)
-    """Masking rate of the frozen set that every run is scored on."""
-    rates: list[float] = field(default_factory=lambda: [0.15, 0.25, 0.40, 0.60, 0.80])
-    """Further rates scored at the end of a run."""
-    mask_seed: int = number(15, at_least=0, at_most=LARGEST_SEED)
-    """Seed of the frozen masks: deliberately no part of a run's own seeds."""
-
-    def problems(self, config: "Config") -> Iterator[str]:
-        tokens = self.sequences * config.training.sequence_length
-        grid = {f"rates[{index}]": rate for index, rate in enumerate(self.rates)}
-        for key, rate in {"rate": self.rate, **grid}.items():
-            if not 0 < rate < 1:
-                yield f"evaluation.{key}={rate}: out of range. Allowed: above 0 and below 1."
-            elif rate * tokens < 1:
-                yield (
-                    f"evaluation.{key}={rate}: of the {tokens} tokens of evaluation.sequences={self.sequences}, "
-                    f"none would be predicted. Allowed: at least {1 / tokens:.2g}."
-                )
-        for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
-            times = self.rates.count(rate)
-            yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
 
 
 @dataclass

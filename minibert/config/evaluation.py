@@ -1,0 +1,167 @@
+"""The group ``evaluation``: what a trained model is asked, and with which data.
+
+Every instrument has a dataclass of its own, which an option of the group switches on: ``evaluation=probing``,
+``evaluation=[probing,minimal_pairs]``. Only the fields of :class:`EvaluationConfig` itself change what a run
+computes while it trains.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from minibert.config.fields import choice, number
+
+if TYPE_CHECKING:
+    from minibert.config.run import Config
+
+LARGEST_MASK_SEED = 2**63 - 1
+PROBE_TASKS = (
+    "part_of_speech", "number", "tense", "dependency_relation", "head_distance", "sentence_length", "word_content"
+)  # fmt: skip
+
+
+@dataclass
+class InstrumentConfig:
+    """What all instruments have."""
+
+    enabled: bool = False
+
+
+@dataclass
+class IntrinsicConfig(InstrumentConfig):
+    """Which words are predicted well, and how far the model's probabilities can be believed."""
+
+    treebank: str | None = None
+    """A data set, a file or a folder of CoNLL-U, for the loss by part of speech; null leaves that out."""
+    bins: int = number(10, at_least=2, at_most=100)
+    """Of the reliability figure."""
+    examples: int = number(12, at_least=0, at_most=1000)
+    """Masked tokens whose guesses are listed."""
+
+
+@dataclass
+class ProbingConfig(InstrumentConfig):
+    """What can be read from the hidden states of each layer."""
+
+    tasks: list[str] = field(default_factory=lambda: list(PROBE_TASKS))
+    treebank: str = "ud_english_ewt"
+    """A data set, a file or a folder of CoNLL-U."""
+    max_sentences: int = number(2000, at_least=20)
+    word: str = choice("mean", "mean", "first")
+    """Which of the pieces of a word stand for it."""
+
+    def problems(self) -> Iterator[str]:
+        for name in self.tasks:
+            if name not in PROBE_TASKS:
+                yield f"evaluation.probing.tasks: {name} is no probe task. Allowed: {', '.join(PROBE_TASKS)}."
+
+
+@dataclass
+class MinimalPairsConfig(InstrumentConfig):
+    """Whether the grammatical one of two sentences is preferred."""
+
+    data: list[str] = field(default_factory=lambda: ["agreement"])
+    """``agreement`` (from templates), data sets (``blimp``, ``zorro``), files and folders."""
+    kind: str = choice("within_word", "within_word", "original")
+    """Which pieces are masked with a piece of a word."""
+    pairs: int | None = number(None, at_least=1)
+    """At most so many of each paradigm, the first ones; null is all."""
+
+
+@dataclass
+class SemanticsConfig(InstrumentConfig):
+    """Whether words of like meaning have like vectors."""
+
+    data: list[str] = field(default_factory=lambda: ["wordsim353", "simlex999", "analogies"])
+    contexts: int = number(16, at_least=1, at_most=1000)
+    """Held-out sentences whose vectors of a word are averaged."""
+
+
+@dataclass
+class FactsConfig(InstrumentConfig):
+    """Whether a cloze prompt is completed with the true word."""
+
+    data: list[str] = field(default_factory=lambda: ["templates"])
+    """``templates`` (over the analogies), and tab-separated files."""
+
+
+@dataclass
+class CompositionConfig(InstrumentConfig):
+    """Whether the order of words, roles and negation change what the model finds."""
+
+    sequences: int = number(256, at_least=8)
+    """Held-out sequences that are shuffled."""
+
+
+@dataclass
+class DownstreamConfig(InstrumentConfig):
+    """How well the model learns to classify sentences."""
+
+    data: str = "sst2"
+    """A data set, or a folder with train, dev and test tables: sentence, tab, label."""
+    encoders: list[str] = field(default_factory=lambda: ["full", "frozen"])
+    """``full``: all parameters are trained; ``frozen``: the new layer alone."""
+    epochs: int = number(3, at_least=1, at_most=1000)
+    max_samples: int | None = number(None, at_least=20)
+    """Of the training part; null is all."""
+    seeds: int = number(3, at_least=1, at_most=100)
+    rates: list[float] = field(default_factory=lambda: [1e-4, 3e-4, 1e-3])
+    """Learning rates; the best on the dev part is taken."""
+    batch_size: int = number(32, at_least=1, at_most=4096)
+
+
+@dataclass
+class WordLearningConfig(InstrumentConfig):
+    """When in training each word is learnt. Reads all kept checkpoints."""
+
+    words: list[str] = field(default_factory=list)
+    """The words; none given: frequent ones of the held-out text, over all bands of frequency."""
+    count: int = number(60, at_least=1, at_most=10_000)
+    """How many words are taken where none are given."""
+    contexts: int = number(32, at_least=1, at_most=10_000)
+    """Held-out occurrences of a word, at most."""
+
+
+@dataclass
+class EvaluationConfig:
+    name: str = choice("intrinsic")
+    every: int = number(100, at_least=1)
+    """Steps between evaluations; there is always one at step 0 and one at the end."""
+    sequences: int = number(256, at_least=1)
+    """How many held-out sequences are scored; all of them where there are fewer."""
+    batch_size: int = number(32, at_least=1, at_most=1_048_576)
+    documents: str = choice("all", "all", "development", "test")
+    """Held-out documents that are scored: choose settings on one half, and report on the other."""
+    rate: float = number(0.15, above=0, below=1)
+    """Masking rate of the frozen set that every run is scored on."""
+    rates: list[float] = field(default_factory=lambda: [0.15, 0.25, 0.40, 0.60, 0.80])
+    """Further rates scored at the end of a run."""
+    mask_seed: int = number(15, at_least=0, at_most=LARGEST_MASK_SEED)
+    """Seed of the frozen masks: deliberately no part of a run's own seeds."""
+    steps: Any = "last"
+    """Kept checkpoints that the instruments are asked at: last, all, or a list of steps."""
+    quick: bool = False
+    """The instruments take less data: minutes become seconds, intervals wider."""
+    intrinsic: IntrinsicConfig = field(default_factory=IntrinsicConfig)
+    probing: ProbingConfig = field(default_factory=ProbingConfig)
+    minimal_pairs: MinimalPairsConfig = field(default_factory=MinimalPairsConfig)
+    semantics: SemanticsConfig = field(default_factory=SemanticsConfig)
+    facts: FactsConfig = field(default_factory=FactsConfig)
+    composition: CompositionConfig = field(default_factory=CompositionConfig)
+    downstream: DownstreamConfig = field(default_factory=DownstreamConfig)
+    word_learning: WordLearningConfig = field(default_factory=WordLearningConfig)
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        tokens = self.sequences * config.training.sequence_length
+        grid = {f"rates[{index}]": rate for index, rate in enumerate(self.rates)}
+        for key, rate in {"rate": self.rate, **grid}.items():
+            if not 0 < rate < 1:
+                yield f"evaluation.{key}={rate}: out of range. Allowed: above 0 and below 1."
+            elif rate * tokens < 1:
+                yield (
+                    f"evaluation.{key}={rate}: of the {tokens} tokens of evaluation.sequences={self.sequences}, "
+                    f"none would be predicted. Allowed: at least {1 / tokens:.2g}."
+                )
+        for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
+            times = self.rates.count(rate)
+            yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
