@@ -17,6 +17,10 @@ class Refused(MinibertError):
     """The store answered, and refuses what it was given: a name, a value, a type."""
 
 
+class Unavailable(MinibertError):
+    """Data that are not here and cannot be downloaded: the message says which file to put where."""
+
+
 def sentence(text: object) -> str:
     """A message of another part or library, as a sentence with exactly one full stop."""
     return str(text).rstrip(" .\n") + "."

@@ -15,12 +15,7 @@ from tokenizers import Tokenizer
 
 from minibert.data.packing import Sequences
 from minibert.diagnostics.plotting.style import Drawing
-from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
-
-
-class Unavailable(MinibertError):
-    """The data of an instrument are not here and cannot be had: the others go on without it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,8 @@ class Conclusion:
 
 class Measure(Protocol):
     def __call__(self, subject: Subject, settings: Any) -> Findings:
-        """Raises :class:`Unavailable` for data that cannot be had, :class:`MinibertError` for bad data."""
+        """Raises :class:`minibert.errors.Unavailable` for data that cannot be had: the other instruments go on
+        without this one. :class:`MinibertError` for bad data."""
         ...
 
 
