@@ -7,7 +7,7 @@ computes while it trains.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from minibert.config.fields import choice, number
 
@@ -165,3 +165,19 @@ class EvaluationConfig:
         for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
             times = self.rates.count(rate)
             yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
+        steps = self.steps if isinstance(self.steps, list) else [self.steps]
+        if self.steps not in ("all", "last") and not (steps and all(isinstance(step, int) for step in steps)):
+            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, or a list of steps."
+        yield from self.instrument_problems()
+
+    def instrument_problems(self) -> Iterator[str]:
+        """What the settings of the instruments refuse."""
+        yield from self.probing.problems()
+
+
+INSTRUMENTS = tuple(
+    name
+    for name, kind in get_type_hints(EvaluationConfig).items()
+    if isinstance(kind, type) and issubclass(kind, InstrumentConfig)
+)
+"""The fields of :class:`EvaluationConfig` that are settings of an instrument"""

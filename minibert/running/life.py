@@ -26,6 +26,7 @@ from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
+from minibert.running.evaluation import complete, evaluate_trained
 from minibert.running.failure import report_failure
 from minibert.running.naming import run_name
 from minibert.running.plan import Job
@@ -80,6 +81,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
             run_hash = config_hash(config, corpus.content_hash)
             if known := look_up_finished(tracking.uri, tracking.folder, tracking.experiment, run_hash):
                 store, result = known
+                complete(store, result.run_id, result.rooms, config, display)
                 return Outcome(result.run_id, Status.FOUND, store=store, result=result)
         data = prepare(config, display, corpus)
         in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
@@ -91,6 +93,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
                 return _record(claimed, name, config, choices, data, display)
             if config.tracking.parent_run:
                 join_sweep(store, config.tracking.parent_run, found, name)
+            complete(store, found, read_result(store, found).rooms, config, display)
             return Outcome(found, Status.FOUND, store=store)
     except Interrupted as error:
         return Outcome(None, Status.KILLED, str(error))
@@ -186,6 +189,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         conclude_range_test(run, config)
         diagnostics.conclude()
         run.flush()
+    evaluate_trained(run, config, data, display)
     with display.stage("drawing figures"):
         rooms = config.diagnostics.figures
         draw(run, drawings(rooms), complete="all" in rooms)
