@@ -139,7 +139,7 @@ def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
 
 
 def _complete(sweep: Sweep, jobs: Mapping[str, Job], display: Display) -> None:
-    """Ask the instruments that runs which were found have not been asked. ``jobs``: by hash of the configuration."""
+    """Ask runs that were found what they were not asked before. ``jobs``: by hash of the configuration."""
     for key, child in sweep.newest().items():
         if key in jobs and child.status == Status.FINISHED:
             complete(sweep.store, child.id, rooms_of(child.metrics), jobs[key].config, display)
