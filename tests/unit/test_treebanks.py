@@ -89,6 +89,7 @@ class TestConllu:
             ("2\told", "2\t", "line 4: an empty word"),
             ("\n\n\n", "\n", "line 12: word 1 where word 7 of a sentence is due. Allowed: .* a blank line after"),
             ("Degree=Pos", "Degree", "line 4: a feature without a value"),
+            ("1\t#", "1-2\t#", "line 13: a sentence without a word"),
         ],
     )
     def test_a_wrong_line_is_named_by_its_number(self, tmp_path, old, new, said):

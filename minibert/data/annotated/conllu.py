@@ -24,9 +24,10 @@ UNIVERSAL_TAGS = (
     "SYM", "VERB", "X",
 )  # fmt: skip
 """The parts of speech of Universal Dependencies"""
+ALLOWED_TAGS = frozenset({*UNIVERSAL_TAGS, UNTAGGED})
 COLUMNS = 10
-# What these two columns hold is not used, and the library takes half of its time for them.
-UNREAD = {"deps": lambda line, place: line[place], "misc": lambda line, place: line[place]}
+READ = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel")
+"""The columns up to the last that is used: the library takes long for the other two"""
 
 
 @dataclass(frozen=True)
@@ -64,61 +65,30 @@ def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
 
 
 def _read_file(file: Path) -> list[AnnotatedSentence]:
-    sentences, begin, rows = [], 0, []
+    sentences, begin, lines = [], 0, []
     for number, line in enumerate([*read_lines(file, "sentence"), ""], start=1):
         if not line.strip():
-            if rows:
-                sentences.append(_sentence(file, begin, rows))
-            begin, rows = 0, []
+            if lines:
+                sentences.append(_sentence(file, begin, lines))
+            begin, lines = 0, []
             continue
         begin = begin or number
         if not line.startswith("#"):
-            row = _row(file, number, line)
-            if row is not None:
-                _check_order(file, number, row, len(rows) + 1)
-                rows.append((number, row))
+            _check_columns(file, number, line)
+            # The library takes two spaces for a tab, but a word or a note may hold them.
+            lines.append((number, re.sub(" {2,}", " ", line)))
     if not sentences:
         raise MinibertError(f"{file}: has only comments. Allowed: files with at least one sentence.")
     return sentences
 
 
-def _row(file: Path, number: int, line: str) -> conllu.Token | None:
-    """The columns of a word; None for a multiword token and for an empty node."""
-    columns = line.count("\t") + 1
-    if columns != COLUMNS:
-        raise MinibertError(
-            f"{file}, line {number}: has {columns} columns. "
-            f"Allowed: {COLUMNS} with tabs between them, and a blank line after each sentence (CoNLL-U)."
-        )
-    # The library takes two spaces for a tab, but a word or a note may hold them.
-    line = re.sub(" {2,}", " ", line)
-    try:
-        ((row,),) = conllu.parse(line, field_parsers=UNREAD)
-    except ParseException as error:
-        raise bad_line(file, number, sentence(error).rstrip("."), "the columns of CoNLL-U") from error
-    return None if isinstance(row["id"], tuple) else row
-
-
-def _check_order(file: Path, number: int, row: conllu.Token, expected: int) -> None:
-    if row["id"] != expected:
-        given = f"word {row['id']} where word {expected} of a sentence is due"
-        raise bad_line(file, number, given, "words numbered from 1, and a blank line after each sentence")
-    if not row["form"].strip():
-        raise bad_line(file, number, "an empty word", "text in the second column")
-    if row["upos"] not in (*UNIVERSAL_TAGS, UNTAGGED):
-        given = f"the part of speech {row['upos']!r}{nearest(row['upos'], UNIVERSAL_TAGS)}"
-        raise bad_line(file, number, given, f"{', '.join(UNIVERSAL_TAGS)}, or {UNTAGGED} where it is not known")
-    if not all((row["feats"] or {}).values()):
-        raise bad_line(file, number, "a feature without a value", "Name=Value, with | between features")
-
-
-def _sentence(file: Path, begin: int, rows: list[tuple[int, conllu.Token]]) -> AnnotatedSentence:
-    for number, row in rows:
-        head = row["head"]
-        if head is None or not 0 <= head <= len(rows) or head == row["id"]:
-            given = f"{'_' if head is None else head} is the head of {row['form']!r}"
-            allowed = f"a head of this sentence is another of its words, 1 to {len(rows)}, or 0 for the root"
-            raise bad_line(file, number, given, allowed)
+def _sentence(file: Path, begin: int, lines: list[tuple[int, str]]) -> AnnotatedSentence:
+    """The sentence of some lines without comments; ``begin`` is the number of its first line with comments."""
+    rows = [row for row in _rows(file, lines) if not isinstance(row[1]["id"], tuple)]
+    if not rows:
+        raise bad_line(file, begin, "a sentence without a word", "at least one word, numbered 1")
+    for place, (number, row) in enumerate(rows, start=1):
+        _check_word(file, number, row, place, len(rows))
     words = [row for _, row in rows]
     return AnnotatedSentence(
         words=tuple(row["form"] for row in words),
@@ -128,3 +98,43 @@ def _sentence(file: Path, begin: int, rows: list[tuple[int, conllu.Token]]) -> A
         relations=tuple(row["deprel"].partition(":")[0] for row in words),
         line=begin,
     )
+
+
+def _rows(file: Path, lines: list[tuple[int, str]]) -> list[tuple[int, conllu.Token]]:
+    """The columns of each line. An id that is a tuple is that of a multiword token or of an empty node."""
+    try:
+        (rows,) = conllu.parse("\n".join(line for _, line in lines), fields=READ)
+        return [(number, row) for (number, _), row in zip(lines, rows, strict=True)]
+    except ParseException as error:
+        if len(lines) == 1:
+            raise bad_line(file, lines[0][0], sentence(error).rstrip("."), "the columns of CoNLL-U") from error
+        # The error does not tell its line: one by one.
+        return [row for line in lines for row in _rows(file, [line])]
+
+
+def _check_columns(file: Path, number: int, line: str) -> None:
+    columns = line.count("\t") + 1
+    if columns != COLUMNS:
+        raise MinibertError(
+            f"{file}, line {number}: has {columns} columns. "
+            f"Allowed: {COLUMNS} with tabs between them, and a blank line after each sentence (CoNLL-U)."
+        )
+
+
+def _check_word(file: Path, number: int, row: conllu.Token, place: int, words: int) -> None:
+    """Raises :class:`MinibertError` for a row that is not the word at ``place`` of a sentence of so many words."""
+    if row["id"] != place:
+        given = f"word {row['id']} where word {place} of a sentence is due"
+        raise bad_line(file, number, given, "words numbered from 1, and a blank line after each sentence")
+    if not row["form"].strip():
+        raise bad_line(file, number, "an empty word", "text in the second column")
+    if row["upos"] not in ALLOWED_TAGS:
+        given = f"the part of speech {row['upos']!r}{nearest(row['upos'], UNIVERSAL_TAGS)}"
+        raise bad_line(file, number, given, f"{', '.join(UNIVERSAL_TAGS)}, or {UNTAGGED} where it is not known")
+    if not all((row["feats"] or {}).values()):
+        raise bad_line(file, number, "a feature without a value", "Name=Value, with | between features")
+    head = row["head"]
+    if head is None or not 0 <= head <= words or head == place:
+        given = f"{'_' if head is None else head} is the head of {row['form']!r}"
+        allowed = f"a head of this sentence is another of its words, 1 to {words}, or 0 for the root"
+        raise bad_line(file, number, given, allowed)
