@@ -1,5 +1,7 @@
 """What happens inside a network, as numbers and pictures."""
 
+from minibert.data.annotated.conllu import read_conllu
+from minibert.data.annotated.pieces import encode_words
 from minibert.diagnostics.activations.analyzer import MathematicalAnalyzer
 from minibert.diagnostics.activations.measures import (
     collect_activations,
@@ -8,9 +10,7 @@ from minibert.diagnostics.activations.measures import (
 )
 from minibert.diagnostics.attention.dependencies import (
     compute_dependency_attention,
-    encode_words,
     measure_dependency_attention,
-    read_conllu,
 )
 from minibert.diagnostics.attention.maps import (
     create_attention_heatmap,

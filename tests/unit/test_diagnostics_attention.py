@@ -11,13 +11,12 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from minibert.config import Config, ModelConfig
+from minibert.data.annotated.conllu import AnnotatedSentence
 from minibert.data.batches import Batch, masked_batch
 from minibert.data.masking import UniformMasking
 from minibert.diagnostics.attention.dependencies import (
     compute_dependency_attention,
-    encode_words,
     measure_dependency_attention,
-    read_conllu,
 )
 from minibert.diagnostics.attention.figures import plot_attention_quantities, plot_head_distances
 from minibert.diagnostics.attention.maps import (
@@ -220,21 +219,6 @@ class TestHeadDistances:
                 cluster_heads(wrong)
 
 
-CONLLU = """\
-# text = The old man doesn't see
-1\tThe\tthe\tDET\t_\t_\t3\tdet\t_\t_
-2\told\told\tADJ\t_\t_\t3\tamod\t_\t_
-3\tman\tman\tNOUN\t_\t_\t6\tnsubj:outer\t_\t_
-4-5\tdoesn't\t_\t_\t_\t_\t_\t_\t_\t_
-4\tdoes\tdo\tAUX\t_\t_\t6\taux\t_\t_
-5\tn't\tnot\tPART\t_\t_\t6\tadvmod\t_\t_
-5.1\tlost\t_\t_\t_\t_\t_\t_\t_\t_
-6\tsee\tsee\tVERB\t_\t_\t0\troot\t_\t_
-
-1\tGo\tgo\tVERB\t_\t_\t0\troot\t_\t_
-"""
-
-
 class TestDependencies:
     heads = (2, 2, 5, 5, 5, -1)
     # [CLS] and [SEP], and the second word in two tokens
@@ -311,28 +295,6 @@ class TestDependencies:
         with pytest.raises(MinibertError, match=said):
             compute_dependency_attention([weights], [owners], [heads])
 
-    def test_a_treebank_is_read(self, tmp_path):
-        (tmp_path / "some.conllu").write_text(CONLLU)
-        first, second = read_conllu(tmp_path / "some.conllu")
-        assert first.words == ("The", "old", "man", "does", "n't", "see")
-        assert first.heads == self.heads
-        assert first.relations == ("det", "amod", "nsubj", "aux", "advmod", "root")
-        assert second.heads == (-1,)
-
-    @pytest.mark.parametrize(
-        ("content", "said"),
-        [
-            (CONLLU.replace("\t_\t_\t3\tdet", " 3 det"), "line 2: has 6 columns"),
-            (CONLLU.replace("\t6\taux", "\t9\taux"), "a head of this sentence"),
-        ],
-    )
-    def test_what_is_no_treebank_is_refused(self, content, said, tmp_path):
-        (tmp_path / "some.conllu").write_text(content)
-        with pytest.raises(MinibertError, match=said):
-            read_conllu(tmp_path / "some.conllu")
-        with pytest.raises(MinibertError, match="cannot be read"):
-            read_conllu(tmp_path / "none.conllu")
-
 
 TEXT = "the old man does see the state of the union"
 
@@ -364,14 +326,9 @@ WORDS = ("the", "old", "man", "does", "n't", "see")
 
 
 class TestTexts:
-    def test_words_keep_their_tokens(self, tokenizer):
-        ids, owners = encode_words(tokenizer, ["the", "mans", "n't"])
-        assert owners.tolist() == [-1, 0, 1, 1, 2, 2, 2, -1]
-        assert " ".join(map(tokenizer.id_to_token, ids.tolist())) == "[CLS] the man ##s n ' t [SEP]"
-
-    def test_a_network_beside_a_treebank(self, run, tmp_path):
-        (tmp_path / "some.conllu").write_text(CONLLU)
-        sentences = [replace(read_conllu(tmp_path / "some.conllu")[0], words=WORDS)]
+    def test_a_network_beside_a_treebank(self, run):
+        tags, heads = ("X",) * len(WORDS), (2, 2, 5, 5, 5, -1)
+        sentences = [AnnotatedSentence(WORDS, tags, ({},) * len(WORDS), heads, ("dep",) * len(WORDS), line=1)]
         found = measure_dependency_attention(run, sentences)
         assert found.to_head_share.shape == (2, 2)
         assert found.arcs == 5

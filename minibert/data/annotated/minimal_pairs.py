@@ -12,12 +12,12 @@ format         a file holds                                           from
 =============  =====================================================  =========================================
 """
 
-import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from minibert.data.annotated.lines import bad_line, numbered_lines, read_table
 from minibert.errors import MinibertError
 
 
@@ -51,13 +51,13 @@ def read_minimal_pairs(path: str | Path) -> list[MinimalPair]:
 
 def _read_json_lines(file: Path) -> list[MinimalPair]:
     pairs = []
-    for number, line in _lines(file):
+    for number, line in numbered_lines(file, "pair"):
         try:
             entry = json.loads(line)
             good, bad = entry["sentence_good"], entry["sentence_bad"]
         except (ValueError, KeyError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else "no JSON object"
-            raise _bad_line(
+            raise bad_line(
                 file, number, reason, 'a JSON object with "sentence_good" and "sentence_bad"'
             ) from error
         pairs.append(_pair(file, number, good, bad, entry.get("UID", file.stem), entry.get("field", "")))
@@ -65,30 +65,21 @@ def _read_json_lines(file: Path) -> list[MinimalPair]:
 
 
 def _read_alternating_lines(file: Path) -> list[MinimalPair]:
-    lines = list(_lines(file))
+    lines = numbered_lines(file, "pair")
     if len(lines) % 2:
         number, _ = lines[-1]
-        raise _bad_line(file, number, "an odd number of lines", "two lines a pair, the ungrammatical one first")
+        raise bad_line(file, number, "an odd number of lines", "two lines a pair, the ungrammatical one first")
     field, _, paradigm = file.stem.rpartition("-")
     pairs = zip(lines[::2], lines[1::2], strict=True)
     return [_pair(file, number, good, bad, paradigm, field) for (_, bad), (number, good) in pairs]
 
 
 def _read_table(file: Path) -> list[MinimalPair]:
-    rows = _lines(file)
-    heading = next(rows)[1].split("\t")
-    if not {"good", "bad"} <= set(heading):
-        raise _bad_line(file, 1, f"the heading {', '.join(heading)}", "at least the columns good and bad")
-    pairs = []
-    for number, line in rows:
-        values = next(csv.reader([line], delimiter="\t", quoting=csv.QUOTE_NONE))
-        if len(values) != len(heading):
-            given = f"{len(values)} of {len(heading)} columns"
-            raise _bad_line(file, number, given, "the columns of the heading, with tabs between them")
-        entry = dict(zip(heading, values, strict=True))
-        paradigm = entry.get("paradigm") or file.stem
-        pairs.append(_pair(file, number, entry["good"], entry["bad"], paradigm, entry.get("field", "")))
-    return pairs
+    rows = read_table(file, ("good", "bad"), "pair")
+    return [
+        _pair(file, number, row["good"], row["bad"], row.get("paradigm") or file.stem, row.get("field", ""))
+        for number, row in rows
+    ]
 
 
 READERS: dict[str, Callable[[Path], list[MinimalPair]]] = {
@@ -99,26 +90,8 @@ READERS: dict[str, Callable[[Path], list[MinimalPair]]] = {
 """Ending of a file -> what reads it"""
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers. A byte-order mark and either end of line are taken off."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MinibertError(
-            f"{file}: is not UTF-8, from byte {error.start} on. Convert it: iconv -t utf-8."
-        ) from error
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        raise MinibertError(f"{file}: is empty. Allowed: files with at least one pair.")
-    return iter(lines)
-
-
 def _pair(file: Path, number: int, good, bad, paradigm, field) -> MinimalPair:
     for sentence in (good, bad):
         if not (isinstance(sentence, str) and sentence.strip()):
-            raise _bad_line(file, number, f"the sentence {sentence!r}", "text")
+            raise bad_line(file, number, f"the sentence {sentence!r}", "text")
     return MinimalPair(good.strip(), bad.strip(), str(paradigm), str(field))
-
-
-def _bad_line(file: Path, number: int, given: str, allowed: str) -> MinibertError:
-    return MinibertError(f"{file}, line {number}: {given}. Allowed: {allowed}.")

@@ -5,28 +5,13 @@ Clark, Khandelwal, Levy and Manning, "What Does BERT Look At? An Analysis of BER
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from minibert.data.tokenizer import encode_texts
+from minibert.data.annotated.conllu import ROOT, AnnotatedSentence
+from minibert.data.annotated.pieces import pieces_of_words
 from minibert.diagnostics.attention.measures import network_and_tokenizer
 from minibert.errors import MinibertError
-
-ROOT = -1
-"""The head of a word that depends on no other"""
-COLUMNS = 10
-
-
-@dataclass(frozen=True)
-class ParsedSentence:
-    """Words with their arcs."""
-
-    words: tuple[str, ...]
-    heads: tuple[int, ...]
-    """For each word, which word it depends on, counted from 0; ROOT for the one that depends on none"""
-    relations: tuple[str, ...]
-    """The name of each arc, such as ``nsubj``"""
 
 
 @dataclass(frozen=True)
@@ -51,48 +36,6 @@ class DependencyAttention:
     """Share of words with their head at this distance: the baseline of the accuracies"""
     arcs: int
     """Number of arcs in all these means"""
-
-
-def read_conllu(path) -> list[ParsedSentence]:
-    """The sentences of a file in CoNLL-U: ten columns a word, split by tabs; an empty line after each sentence.
-
-    Multiword tokens (2-3), empty nodes (2.1) and the part of a relation after a colon are left out.
-    Raises :class:`MinibertError` for a file that cannot be read, and for a line that is not in this format.
-
-    Nivre et al., "Universal Dependencies v2", LREC 2020.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MinibertError(
-            f"{path}: cannot be read ({error}). Allowed: a file of annotated text in CoNLL-U."
-        ) from error
-    sentences, words = [], []
-    for number, line in enumerate([*lines, ""], start=1):
-        if not line.strip():
-            if words:
-                sentences.append(_sentence(words, f"{path}, line {number - 1}"))
-            words = []
-        elif not line.startswith("#"):
-            columns = line.split("\t")
-            if len(columns) != COLUMNS:
-                raise MinibertError(
-                    f"{path}, line {number}: has {len(columns)} columns. "
-                    f"Allowed: {COLUMNS}, split by tabs (CoNLL-U)."
-                )
-            if columns[0].isdigit():
-                words.append((columns[1], columns[6], columns[7]))
-    return sentences
-
-
-def encode_words(tokenizer, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids (T,) of [CLS] words [SEP], and the word that each token belongs to (T,), counted from 0, or -1.
-
-    ``tokenizer`` is of the library ``tokenizers``.
-    """
-    (encoding,) = encode_texts(tokenizer, [list(words)], is_pretokenized=True)
-    owners = [-1 if word is None else word for word in encoding.word_ids]
-    return np.array(encoding.ids), np.array(owners)
 
 
 def compute_dependency_attention(attention_weights, word_of_token, heads, relations=None, relation=None):
@@ -161,8 +104,8 @@ def compute_dependency_attention(attention_weights, word_of_token, heads, relati
     )
 
 
-def measure_dependency_attention(model, sentences: Sequence[ParsedSentence], tokenizer=None, relation=None):
-    """:func:`compute_dependency_attention` of every head of a network, on parsed sentences.    -> arrays (L, H)
+def measure_dependency_attention(model, sentences: Sequence[AnnotatedSentence], tokenizer=None, relation=None):
+    """:func:`compute_dependency_attention` of every head of a network, on a treebank.    -> arrays (L, H)
 
     ``model`` is a MiniBERT, with its ``tokenizer``, or a run of :func:`minibert.load_run`, which has both.
     Sentences that are longer than ``max_length``, or have a word without tokens, are left out. The network reads
@@ -170,28 +113,17 @@ def measure_dependency_attention(model, sentences: Sequence[ParsedSentence], tok
     with an arc is left.
     """
     model, tokenizer = network_and_tokenizer(model, tokenizer)
+    split, _ = pieces_of_words(tokenizer, [sentence.words for sentence in sentences], model.config.max_length)
     weights, owners, kept = [], [], []
-    for sentence in sentences:
-        ids, words = encode_words(tokenizer, sentence.words)
-        if len(ids) > model.config.max_length or len(np.unique(words[words >= 0])) < len(sentence.words):
+    for sentence, pieces in zip(sentences, split, strict=True):
+        if pieces is None or not pieces.counts.all():
             continue
-        _, cache = model.forward(ids[None])
+        _, cache = model.forward(pieces.ids[None])
         weights.append(np.stack([layer.attention.weights[0] for layer in cache.layers]))
-        owners.append(words)
+        owners.append(pieces.owners)
         kept.append(sentence)
     heads, relations = [sentence.heads for sentence in kept], [sentence.relations for sentence in kept]
     return compute_dependency_attention(weights, owners, heads, relations, relation)
-
-
-def _sentence(words: list[tuple[str, str, str]], place: str) -> ParsedSentence:
-    forms, heads, relations = zip(*words, strict=True)
-    if not all(head.isdigit() and int(head) <= len(words) for head in heads):
-        raise MinibertError(
-            f"{place}: a head of this sentence is none of its words. Allowed: 0 (root) to {len(words)}."
-        )
-    return ParsedSentence(
-        forms, tuple(int(head) - 1 for head in heads), tuple(name.split(":")[0] for name in relations)
-    )
 
 
 def _check(weights: np.ndarray, owners: np.ndarray, parents: np.ndarray) -> None:
