@@ -200,7 +200,7 @@ def run_single(job: Job, display: Display) -> int:
     display.start(run_name(job.config, job.choices, []))
     shown = display if job.config.tracking.progress else Display.silent()
     outcome = train(job.config, job.choices, shown, corpus)
-    display.end(outcome)
+    display.end(outcome, predicts_words=job.config.objective.mlm)
     if outcome.status == Status.KILLED:
         return interruption.exit_code()
     return 0 if outcome.status in (Status.FINISHED, Status.FOUND) else 1
