@@ -170,6 +170,12 @@ def test_a_paradigm_may_be_told_by_the_file_alone(tmp_path):
     assert read_minimal_pairs(tmp_path) == [MinimalPair('A "quoted" dog', "A dog 'quoted", "gap", "")]
 
 
+def test_one_field_in_two_spellings_is_one(tmp_path):
+    entries = [{"sentence_good": "x", "sentence_bad": "y", "field": f"syntax{sign}semantics"} for sign in "_/"]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    assert [pair.field for pair in read_minimal_pairs(tmp_path)] == ["syntax_semantics"] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
