@@ -95,7 +95,9 @@ def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> He
     continues = describe_vocabulary(subject.tokenizer, np.zeros(size) if counts is None else counts).continues
     rows = QUICK_SEQUENCES if subject.quick else FROZEN.sequences
     at_once = max(TOKENS_AT_ONCE // held_out.input_ids.shape[1], 1)
-    batches = frozen_batches(held_out, FROZEN.rate, rows, at_once, FROZEN.mask_seed, size)
+    # As the evaluation of training has it, random replacements are tokens that the tokenizer has.
+    known = subject.tokenizer.get_vocab_size()
+    batches = frozen_batches(held_out, FROZEN.rate, rows, at_once, FROZEN.mask_seed, known)
     if not any(batch.predictions for batch in batches):
         raise Unavailable(
             f"The held-out text has too few tokens to mask {FROZEN.rate:.0%} of them. Give more text: a larger "

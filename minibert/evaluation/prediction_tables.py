@@ -52,17 +52,21 @@ def band_metrics(bands: Mapping[str, Sequence[Band]]) -> dict[str, float]:
 
 
 def no_better(bands: Mapping[str, Sequence[Band]]) -> list[str]:
-    """A note for each control that the model does not beat in some band."""
+    """A note for each control that the model does not beat over all predictions, or in some band."""
     notes = []
     for control, words in (("unigram", "word frequencies alone"), ("untrained", "the untrained network")):
-        names = [
-            f"{kind.replace('_', ' ')} {readable(band.name)} ({band.tokens:,} predictions)"
+        names = {
+            kind: [
+                f"{kind.replace('_', ' ')} {readable(band.name)} (n = {band.tokens:,})"
+                for band in each
+                if (other := getattr(band, control)) is not None and band.loss >= other
+            ]
             for kind, each in bands.items()
-            for band in each
-            if (other := getattr(band, control)) is not None and band.loss >= other
-        ]
-        if names:
-            notes.append(f"No better than {words}: {', '.join(names)}.")
+        }
+        if names.pop("all", []):
+            notes.append(f"No better than {words}, over all predictions.")
+        elif any(names.values()):
+            notes.append(f"No better than {words}: {', '.join(name for each in names.values() for name in each)}.")
     return notes
 
 

@@ -35,7 +35,14 @@ def draw_curves(learnt: Sequence["LearntWord"]) -> Drawing:
             age = word.ages[name]
             if age.step is not None and age.cutoff is not None:
                 panel.plot(
-                    [age.step], [age.cutoff], "D", color=colour, markersize=5, zorder=4, label=f"age from {name}"
+                    [age.step],
+                    [age.cutoff],
+                    "D",
+                    color=colour,
+                    markersize=5,
+                    zorder=4,
+                    clip_on=False,
+                    label=f"age from {name}",
                 )
         finish(panel, "", "", f"{word.word}, {1e6 * word.frequency:,.0f} per million")
         step_axis(panel, word.steps)
@@ -90,11 +97,12 @@ def draw_ages(learnt: Sequence["LearntWord"]) -> Drawing:
 
 def _step_ticks(panel, low: float, high: float) -> None:
     """Steps on an axis of log10(step + 1)."""
-    steps = [0, *(factor * 10**power for power in range(7) for factor in (1, 2, 5))]
+    factors = (1, 2, 5) if high - low > 1 else (1, 1.5, 2, 3, 4, 5, 7)
+    steps = [0, *(factor * 10**power for power in range(7) for factor in factors)]
     margin = 0.06 * (high - low) + 0.02
     low, high = (0.0 if low == 0 else low - margin), high + margin
     ticks = [step for step in steps if low <= np.log10(step + 1) <= high]
-    panel.set_yticks(np.log10(np.array(ticks) + 1), [f"{tick:,}" for tick in ticks])
+    panel.set_yticks(np.log10(np.array(ticks) + 1), [f"{tick:,.10g}" for tick in ticks])
     panel.set_ylim(low, high)
 
 

@@ -77,9 +77,10 @@ def test_a_word_is_not_learnt_before_its_probability_doubles():
 
 
 def test_an_age_is_never_after_the_last_step():
-    late = planted(middle=3.9, scale=0.5, high=9.0, low=1.0)
-    found = age(late)
-    assert found.step is not None and found.step <= STEPS[-1]
+    """One measured surprisal lies far below the curve, which is half-way only after the last step."""
+    late = Curve(9.0, 0.0, 5.0, 0.1, 0.6)
+    found = acquisition(STEPS, [9.0] * (len(STEPS) - 1) + [2.0], late, CHANCE)
+    assert found == Acquisition("learnt", STEPS[-1], 5.5)
 
 
 def test_a_fall_without_a_sigmoid_is_counted_apart():
