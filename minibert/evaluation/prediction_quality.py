@@ -40,6 +40,8 @@ from minibert.evaluation.whole_words import (
     words_of,
 )
 from minibert.model.bert import MiniBERT
+from minibert.model.ops import prediction_losses
+from minibert.training.lanes import Lanes
 
 FROZEN = EvaluationConfig()
 """Rate, masks and number of rows are the defaults of the evaluation during training, whatever a run has"""
@@ -59,7 +61,8 @@ class HeldOut(NamedTuple):
     """(V,) bool: tokens that continue a word"""
     places: Places
     model: Predictions
-    untrained: Predictions
+    untrained: np.ndarray
+    """(P,) loss of each by the network before its first step"""
     unigram: np.ndarray | None
     """(P,) loss of each prediction by the word frequencies of the training text"""
 
@@ -105,7 +108,8 @@ def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> He
         )
     found = predict(subject.model, batches, subject.lanes)
     unigram = None if counts is None else -log_unigram_frequencies(counts)[found.labels]
-    before = predict(untrained, batches, subject.lanes)
+    with Lanes(untrained, subject.lanes) as lanes:
+        before = np.concatenate(lanes.evaluate(batches, prediction_losses))
     return HeldOut(held_out, batches, continues, places(batches, continues), found, before, unigram)
 
 
@@ -118,7 +122,7 @@ def _losses(text: HeldOut, counts: np.ndarray | None) -> Findings:
     kinds["position"] = position_bands(where.positions, text.sequences.input_ids.shape[1])
     kinds["piece"] = (list(PIECES), where.pieces)
     bands = {
-        kind: by_band(names, own, where.sequences, found.losses, found.hits, text.unigram, text.untrained.losses)
+        kind: by_band(names, own, where.sequences, found.losses, found.hits, text.unigram, text.untrained)
         for kind, (names, own) in kinds.items()
     }
     (whole,) = bands["all"]
