@@ -6,7 +6,7 @@ from minibert.config import EvaluationConfig
 from minibert.evaluation.instruments import Instrument
 
 MODULES = {
-    "intrinsic": "minibert.evaluation.predictions",
+    "intrinsic": "minibert.evaluation.prediction_quality",
     "probing": "minibert.evaluation.probing.instrument",
     "minimal_pairs": "minibert.evaluation.preferences",
     "semantics": "minibert.evaluation.semantics",

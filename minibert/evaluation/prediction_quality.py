@@ -257,7 +257,7 @@ def _together(parts: Iterable[Findings]) -> Findings:
     return found
 
 
-INTRINSIC = Instrument(
+INSTRUMENT = Instrument(
     "intrinsic",
     "Which words are predicted well, and how far can the probabilities be believed?",
     measure,

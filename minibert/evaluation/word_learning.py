@@ -240,7 +240,7 @@ def _word_table(learnt: list[LearntWord]) -> Table:
     return Table("Words", caption, columns, rows)
 
 
-WORD_LEARNING = Instrument(
+INSTRUMENT = Instrument(
     "word_learning",
     "When in training is each word learnt?",
     measure,

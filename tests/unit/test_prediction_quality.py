@@ -17,7 +17,7 @@ from minibert.data.tokenizer import encode_documents, train_tokenizer
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic import evaluate
-from minibert.evaluation.prediction_quality import INTRINSIC
+from minibert.evaluation.prediction_quality import INSTRUMENT
 from minibert.model.bert import MiniBERT
 from minibert.training.lanes import Lanes
 
@@ -90,7 +90,7 @@ def subject(trained, tokenizer, held_out, tmp_path_factory) -> Subject:
 
 @pytest.fixture(scope="module")
 def findings(subject):
-    return INTRINSIC.measure(subject, IntrinsicConfig(examples=3))
+    return INSTRUMENT.measure(subject, IntrinsicConfig(examples=3))
 
 
 def rows(findings, title: str) -> dict[str, dict]:
@@ -117,7 +117,7 @@ def test_a_model_that_learnt_beats_its_controls_in_every_band(findings):
 
 
 def test_an_untrained_model_is_said_to_be_no_better(subject, findings):
-    found = INTRINSIC.measure(replace(subject, model=network()), IntrinsicConfig(examples=0))
+    found = INSTRUMENT.measure(replace(subject, model=network()), IntrinsicConfig(examples=0))
     whole = rows(found, "Loss of masked tokens")["all"]
     assert whole["loss"] == whole["untrained"] == pytest.approx(np.log(VOCABULARY), abs=0.2)
     assert "No better than the untrained network, over all predictions." in found.notes
@@ -151,18 +151,18 @@ def test_every_kind_has_its_metrics_and_its_table(findings):
 
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_the_same_model_gives_the_same_findings_on_any_number_of_lanes(subject, findings, lanes):
-    found = INTRINSIC.measure(replace(subject, lanes=lanes), IntrinsicConfig(examples=3))
+    found = INSTRUMENT.measure(replace(subject, lanes=lanes), IntrinsicConfig(examples=3))
     assert found == findings
 
 
 def test_quick_takes_fewer_sequences(subject, findings):
-    found = INTRINSIC.measure(replace(subject, quick=True), IntrinsicConfig(examples=0))
+    found = INSTRUMENT.measure(replace(subject, quick=True), IntrinsicConfig(examples=0))
     tokens = [rows(each, "Loss of masked tokens")["all"]["tokens"] for each in (found, findings)]
     assert tokens[0] < 0.8 * tokens[1]
 
 
 def test_without_word_frequencies_there_is_no_unigram(subject):
-    found = INTRINSIC.measure(
+    found = INSTRUMENT.measure(
         replace(subject, unigram_counts=None, bits_of_a_nat=None), IntrinsicConfig(examples=0)
     )
     assert "unigram" not in rows(found, "Loss of masked tokens")["all"]
@@ -171,10 +171,10 @@ def test_without_word_frequencies_there_is_no_unigram(subject):
 
 def test_without_text_the_instrument_is_not_available(subject):
     with pytest.raises(Unavailable, match=r"Give a treebank: evaluation\.intrinsic\.treebank"):
-        INTRINSIC.measure(replace(subject, held_out=None), IntrinsicConfig())
+        INSTRUMENT.measure(replace(subject, held_out=None), IntrinsicConfig())
     empty = Sequences(np.zeros((1, 8), np.int32), np.array([2], np.int32), np.array([0], np.int32))
     with pytest.raises(Unavailable, match="too few tokens"):
-        INTRINSIC.measure(replace(subject, held_out=empty), IntrinsicConfig())
+        INSTRUMENT.measure(replace(subject, held_out=empty), IntrinsicConfig())
 
 
 # --- parts of speech
@@ -187,7 +187,7 @@ def treebank(tmp_path) -> Path:
 
 
 def test_words_are_counted_by_part_of_speech_and_unknown_ones_are_left_out(subject, treebank):
-    found = INTRINSIC.measure(replace(subject, held_out=None), IntrinsicConfig(treebank=str(treebank)))
+    found = INSTRUMENT.measure(replace(subject, held_out=None), IntrinsicConfig(treebank=str(treebank)))
     counts = {tag: row["words"] for tag, row in rows(found, "Loss by part of speech").items()}
     assert counts == {"ADJ": 3, "AUX": 3, "DET": 3, "NOUN": 6, "PART": 3, "PUNCT": 3, "VERB": 6}
     assert "3 of 33 words are known to the tokenizer only as [UNK]." in found.notes
@@ -197,7 +197,7 @@ def test_words_are_counted_by_part_of_speech_and_unknown_ones_are_left_out(subje
 
 
 def test_the_unigram_of_a_word_is_that_of_all_its_pieces(subject, treebank, tokenizer):
-    found = INTRINSIC.measure(subject, IntrinsicConfig(treebank=str(treebank), examples=0))
+    found = INSTRUMENT.measure(subject, IntrinsicConfig(treebank=str(treebank), examples=0))
     logs = log_unigram_frequencies(subject.unigram_counts)
     ids = tokenizer.encode("well-known", add_special_tokens=False).ids
     assert len(ids) >= 3
@@ -210,16 +210,16 @@ def test_a_treebank_that_cannot_be_had_costs_the_parts_of_speech_alone(subject, 
         raise Unavailable("no network")
 
     monkeypatch.setattr("minibert.data.annotated.downloads.dataset", refuse)
-    found = INTRINSIC.measure(subject, IntrinsicConfig(treebank="ud_english_ewt", examples=0))
+    found = INSTRUMENT.measure(subject, IntrinsicConfig(treebank="ud_english_ewt", examples=0))
     assert "Parts of speech are left out. no network" in found.notes
     with pytest.raises(Unavailable, match="no network"):
-        INTRINSIC.measure(replace(subject, held_out=None), IntrinsicConfig(treebank="ud_english_ewt"))
+        INSTRUMENT.measure(replace(subject, held_out=None), IntrinsicConfig(treebank="ud_english_ewt"))
 
 
 def test_a_model_too_short_for_every_sentence_is_told(subject, treebank):
     short = replace(subject, model=network(max_length=4, position=PositionConfig()), held_out=None)
     with pytest.raises(MinibertError, match=r"none of its 6 sentences fits into the model's 4 positions"):
-        INTRINSIC.measure(short, IntrinsicConfig(treebank=str(treebank)))
+        INSTRUMENT.measure(short, IntrinsicConfig(treebank=str(treebank)))
 
 
 # --- figures
@@ -227,19 +227,19 @@ def test_a_model_too_short_for_every_sentence_is_told(subject, treebank):
 
 def test_figures_are_drawn_from_the_findings_alone(findings, tmp_path):
     again = json.loads(json.dumps(findings.values))
-    one = INTRINSIC.conclude({880: replace(findings, values=again)})
+    one = INSTRUMENT.conclude({880: replace(findings, values=again)})
     assert sorted(one.figures) == ["loss_by_kind", "reliability"]
-    several = INTRINSIC.conclude({0: findings, 880: findings})
+    several = INSTRUMENT.conclude({0: findings, 880: findings})
     assert "loss_by_frequency_over_steps" in several.figures
     for name, drawing in several.figures.items():
         drawing.figure.savefig(tmp_path / f"{name}.png", dpi=20)
-    assert INTRINSIC.conclude({}).figures == {}
+    assert INSTRUMENT.conclude({}).figures == {}
 
 
 def test_figures_show_what_there_is(subject, treebank, tmp_path):
-    found = INTRINSIC.measure(
+    found = INSTRUMENT.measure(
         replace(subject, held_out=None, unigram_counts=None), IntrinsicConfig(treebank=str(treebank))
     )
-    figures = INTRINSIC.conclude({5: found}).figures
+    figures = INSTRUMENT.conclude({5: found}).figures
     assert list(figures) == ["loss_by_kind"]
     figures["loss_by_kind"].figure.savefig(tmp_path / "one.png", dpi=20)

@@ -17,7 +17,7 @@ from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Findings, Subject
 from minibert.evaluation.learning_curves import Curve
 from minibert.evaluation.word_contexts import follow_words
-from minibert.evaluation.word_learning import WORD_LEARNING, rank_correlation
+from minibert.evaluation.word_learning import INSTRUMENT, rank_correlation
 from minibert.model.bert import MiniBERT
 
 VOCABULARY = 64
@@ -101,7 +101,7 @@ def test_contexts_are_the_same_every_time(tokenizer, held_out, continues):
 
 
 def test_an_untrained_network_knows_no_word_better_than_chance(subject):
-    found = WORD_LEARNING.measure(subject, WordLearningConfig())
+    found = INSTRUMENT.measure(subject, WordLearningConfig())
     json.dumps(found.values, allow_nan=False)
     for row in found.values["words"]:
         assert row["surprisal"] == pytest.approx(row["pieces"] * np.log(VOCABULARY), abs=0.3 * row["pieces"])
@@ -111,7 +111,7 @@ def test_an_untrained_network_knows_no_word_better_than_chance(subject):
 
 
 def test_the_unigram_surprisal_of_a_word_is_that_of_its_pieces(subject, tokenizer):
-    (row,) = WORD_LEARNING.measure(subject, WordLearningConfig(words=["unhappiness"])).values["words"]
+    (row,) = INSTRUMENT.measure(subject, WordLearningConfig(words=["unhappiness"])).values["words"]
     ids = tokenizer.encode("unhappiness", add_special_tokens=False).ids
     logs = log_unigram_frequencies(subject.unigram_counts)
     assert row["baselines"]["unigram"] == pytest.approx(-logs[ids].sum())
@@ -121,7 +121,7 @@ def test_the_unigram_surprisal_of_a_word_is_that_of_its_pieces(subject, tokenize
 def test_quick_takes_fewer_contexts_and_words(subject):
     settings = WordLearningConfig(words=["the"], contexts=32)
     (full,), (few,) = (
-        WORD_LEARNING.measure(replace(subject, quick=quick), settings).values["words"] for quick in (False, True)
+        INSTRUMENT.measure(replace(subject, quick=quick), settings).values["words"] for quick in (False, True)
     )
     assert (full["contexts"], few["contexts"]) == (32, 8)
 
@@ -129,16 +129,14 @@ def test_quick_takes_fewer_contexts_and_words(subject):
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_lanes_change_nothing(subject, lanes):
     settings = WordLearningConfig(contexts=8)
-    assert WORD_LEARNING.measure(replace(subject, lanes=lanes), settings) == WORD_LEARNING.measure(
-        subject, settings
-    )
+    assert INSTRUMENT.measure(replace(subject, lanes=lanes), settings) == INSTRUMENT.measure(subject, settings)
 
 
 def test_what_cannot_be_measured_is_told(subject):
     with pytest.raises(Unavailable, match="recorded run instead of a folder"):
-        WORD_LEARNING.measure(replace(subject, held_out=None), WordLearningConfig())
+        INSTRUMENT.measure(replace(subject, held_out=None), WordLearningConfig())
     with pytest.raises(Unavailable, match=r"no word to follow\. Left out, as the tokenizer does not know them: ☃"):
-        WORD_LEARNING.measure(subject, WordLearningConfig(words=["☃"]))
+        INSTRUMENT.measure(subject, WordLearningConfig(words=["☃"]))
 
 
 # --- what all checkpoints show
@@ -165,7 +163,7 @@ MIDDLES = {"a": 1.0, "be": 1.3, "sea": 1.6, "deep": 1.9, "great": 2.2, "planet":
 
 
 def test_planted_ages_are_found_and_go_with_frequency_and_length(tmp_path):
-    found = WORD_LEARNING.conclude(planted(MIDDLES))
+    found = INSTRUMENT.conclude(planted(MIDDLES))
     metrics = found.metrics
     assert metrics["word_learning/learnt_share"] == 1.0
     assert metrics["word_learning/median_age"] == pytest.approx(10**1.9 - 1, rel=0.05)
@@ -181,7 +179,7 @@ def test_planted_ages_are_found_and_go_with_frequency_and_length(tmp_path):
 
 
 def test_flat_curves_are_not_learnt_and_have_no_age(tmp_path):
-    found = WORD_LEARNING.conclude(planted(MIDDLES, high=9.0, low=8.9))
+    found = INSTRUMENT.conclude(planted(MIDDLES, high=9.0, low=8.9))
     assert found.metrics == {
         "word_learning/learnt_share": 0.0,
         "word_learning/learnt_share_above_unigram": 0.0,
@@ -192,7 +190,7 @@ def test_flat_curves_are_not_learnt_and_have_no_age(tmp_path):
 
 
 def test_words_known_from_the_start_are_told():
-    found = WORD_LEARNING.conclude(planted(MIDDLES, high=4.0))
+    found = INSTRUMENT.conclude(planted(MIDDLES, high=4.0))
     assert found.metrics["word_learning/median_age"] == 0.0
     assert found.tables[0].rows[0][1:5] == [0, 7, 0, 0]
     assert found.notes[0].startswith("7 of 7 words are known at the first checkpoint")
@@ -200,7 +198,7 @@ def test_words_known_from_the_start_are_told():
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_few_checkpoints_say_how_to_keep_more(count):
-    found = WORD_LEARNING.conclude(planted(MIDDLES, steps=STEPS[:count]))
+    found = INSTRUMENT.conclude(planted(MIDDLES, steps=STEPS[:count]))
     assert not found.metrics and not found.figures
     (note,) = found.notes
     assert note.startswith(f"No learning curves: {count} checkpoints were asked")
@@ -210,10 +208,10 @@ def test_few_checkpoints_say_how_to_keep_more(count):
 def test_only_words_that_were_followed_at_every_step_have_a_curve():
     by_step = planted(MIDDLES)
     by_step[0] = Findings("", values={"words": by_step[0].values["words"][1:]})
-    table = WORD_LEARNING.conclude(by_step).tables[1]
+    table = INSTRUMENT.conclude(by_step).tables[1]
     assert [row[0] for row in table.rows] == list(MIDDLES)[1:]
     by_step[0] = Findings("")
-    assert "no word was followed at all of the steps" in WORD_LEARNING.conclude(by_step).notes[0]
+    assert "no word was followed at all of the steps" in INSTRUMENT.conclude(by_step).notes[0]
 
 
 def test_rank_correlations_are_those_of_spearman_with_ties():
