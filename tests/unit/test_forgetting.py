@@ -25,7 +25,7 @@ from minibert.evaluation.downstream import (
     measure_catastrophic_forgetting,
 )
 from minibert.evaluation.downstream.forgetting import Curve, measured_steps
-from minibert.evaluation.downstream.instrument import DOWNSTREAM
+from minibert.evaluation.downstream.instrument import INSTRUMENT
 from minibert.evaluation.instruments import Subject
 from minibert.training.trainer import Trainer
 
@@ -151,7 +151,7 @@ def tables(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def findings(tables, tokenizer, held_out, tmp_path_factory):
-    return DOWNSTREAM.measure(subject(tokenizer, held_out, tmp_path_factory.mktemp("cache")), settings(tables))
+    return INSTRUMENT.measure(subject(tokenizer, held_out, tmp_path_factory.mktemp("cache")), settings(tables))
 
 
 def subject(tokenizer, held_out, cache, **changed) -> Subject:
@@ -187,16 +187,16 @@ def test_the_instrument_says_what_was_left_out(findings):
 
 def test_figures_are_made_of_the_findings_alone(findings):
     again = type(findings)(findings.summary, values=json.loads(json.dumps(findings.values)))
-    assert set(DOWNSTREAM.conclude({100: again}).figures) == {"accuracies", "forgetting"}
-    assert "accuracy_over_steps" in DOWNSTREAM.conclude({0: again, 100: again}).figures
-    assert DOWNSTREAM.conclude({0: type(findings)("nothing")}).figures == {}
+    assert set(INSTRUMENT.conclude({100: again}).figures) == {"accuracies", "forgetting"}
+    assert "accuracy_over_steps" in INSTRUMENT.conclude({0: again, 100: again}).figures
+    assert INSTRUMENT.conclude({0: type(findings)("nothing")}).figures == {}
 
 
 def test_a_network_that_is_no_better_than_its_controls_is_told_so(tables, tokenizer, tmp_path):
     ignorant = Subject(
         sentiment.network(7), tokenizer, sentiment.network, "key", tmp_path, quick=True, note=lambda _: None
     )
-    found = DOWNSTREAM.measure(ignorant, settings(tables, encoders=["frozen"]))
+    found = INSTRUMENT.measure(ignorant, settings(tables, encoders=["frozen"]))
     notes = "\n".join(found.notes)
     assert "new layer alone: is not surely better than an untrained network" in notes
     assert "downstream/accuracy" not in found.metrics
@@ -209,14 +209,14 @@ def test_rates_that_fail_and_rates_at_the_end_of_the_list_are_told(tables, token
     wanted = settings(
         tables, encoders=["full"], rates=[1e-6, 3e-3, 1e35], epochs=2, seeds=1, max_samples=100, forgetting=0
     )
-    notes = "\n".join(DOWNSTREAM.measure(slow, wanted).notes)
+    notes = "\n".join(INSTRUMENT.measure(slow, wanted).notes)
     assert "100 of 400 training sentences were drawn: 50 with the label bad, 50 with the label good" in notes
     assert "all trained: training failed at rate 1e+35" in notes
     assert "One seed has no interval" in notes
     edge = settings(
         tables, encoders=["full"], rates=[1e-6, 3e-3], epochs=2, seeds=1, max_samples=100, forgetting=0
     )
-    notes = "\n".join(DOWNSTREAM.measure(slow, edge).notes)
+    notes = "\n".join(INSTRUMENT.measure(slow, edge).notes)
     assert "all trained: the rate chosen, 0.003, is the highest of those tried" in notes
 
 

@@ -56,10 +56,10 @@ def measure(subject: Subject, settings: DownstreamConfig) -> Findings:
 
 
 def quick(splits: Splits, settings: DownstreamConfig) -> tuple[Splits, DownstreamConfig]:
-    """Fewer sentences of each part, at most two epochs and two seeds, and the middle one of the rates."""
+    """Fewer sentences of each part, at most three epochs and two seeds, and the middle one of the rates."""
     smaller = replace(
         settings,
-        epochs=min(settings.epochs, 2),
+        epochs=min(settings.epochs, 3),
         seeds=min(settings.seeds, 2),
         rates=_middle(settings.rates),
         frozen_rates=_middle(settings.frozen_rates),
@@ -131,7 +131,7 @@ def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
     return Conclusion(figures)
 
 
-DOWNSTREAM = Instrument(
+INSTRUMENT = Instrument(
     "downstream",
     "How well does it learn to classify sentences, and what does it forget?",
     measure,

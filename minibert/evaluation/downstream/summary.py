@@ -84,7 +84,10 @@ def _best(dev: dict[float, float]) -> float:
 
 
 def _bounds(interval: Interval) -> str | None:
-    return None if interval.low is None else f"{interval.low:.3f} to {interval.high:.3f}"
+    """Within 0 and 1, which Student's t does not know of."""
+    if interval.low is None or interval.high is None:
+        return None
+    return f"{max(interval.low, 0.0):.3f} to {min(interval.high, 1.0):.3f}"
 
 
 def _gap(one: FineTuned, found: Comparison) -> str:
