@@ -27,6 +27,10 @@ class InstrumentConfig:
 
     enabled: bool = False
 
+    def problems(self) -> Iterator[str]:
+        """What the fields do not allow together."""
+        yield from ()
+
 
 @dataclass
 class IntrinsicConfig(InstrumentConfig):
@@ -196,7 +200,8 @@ class EvaluationConfig:
 
     def instrument_problems(self) -> Iterator[str]:
         """What the settings of the instruments refuse."""
-        yield from self.probing.problems()
+        for name in INSTRUMENTS:
+            yield from getattr(self, name).problems()
 
 
 INSTRUMENTS = tuple(

@@ -32,7 +32,7 @@ from minibert.evaluation.probing.examples import (
     split_sentences,
     task_examples,
 )
-from minibert.evaluation.probing.instrument import PROBING
+from minibert.evaluation.probing.instrument import INSTRUMENT
 from minibert.evaluation.probing.probes import (
     MOST_ITERATIONS,
     TOLERANCE,
@@ -372,7 +372,7 @@ def subject(tokenizer, tmp_path_factory) -> Subject:
 
 @pytest.fixture(scope="module")
 def found(subject, settings) -> Findings:
-    return PROBING.measure(subject, settings)
+    return INSTRUMENT.measure(subject, settings)
 
 
 @pytest.fixture(scope="module")
@@ -415,7 +415,7 @@ def test_what_a_run_records(found):
 def test_the_same_model_has_the_same_findings_with_and_without_what_is_kept(subject, settings, found, tmp_path):
     instrument._KEPT.clear()
     tense = replace(settings, tasks=["tense"])
-    first, kept, anew = (PROBING.measure(replace(subject, cache=cache), tense) for cache in (
+    first, kept, anew = (INSTRUMENT.measure(replace(subject, cache=cache), tense) for cache in (
         subject.cache, subject.cache, tmp_path
     ))  # fmt: skip
     assert first == kept == anew
@@ -430,7 +430,7 @@ def test_what_was_left_out_is_counted(subject, settings, tmp_path):
     file = write_conllu(tmp_path / "more.conllu", [*sentences, sentences[0], unknown])
     asked = ProbingConfig(treebank=str(file), tasks=["tense"])
     notes = " ".join(
-        PROBING.measure(replace(subject, model=short, untrained=lambda: before, key="short"), asked).notes
+        INSTRUMENT.measure(replace(subject, model=short, untrained=lambda: before, key="short"), asked).notes
     )
     assert "have more tokens than the model has positions and were left out" in notes
     assert "1 of" in notes and "known to the tokenizer only as [UNK]" in notes
@@ -449,9 +449,9 @@ def test_the_untrained_network_is_probed_once_for_all_checkpoints(subject, setti
     quick = replace(subject, quick=True)
     tense = replace(settings, tasks=["tense"])
     for seed in (1, 2):
-        PROBING.measure(replace(quick, model=network(seed), key=str(seed)), tense)
+        INSTRUMENT.measure(replace(quick, model=network(seed), key=str(seed)), tense)
     assert asked == [True, False, True]
-    PROBING.measure(replace(quick, untrained=lambda: network(3)), tense)
+    INSTRUMENT.measure(replace(quick, untrained=lambda: network(3)), tense)
     assert asked[3:] == [True, False]
 
 

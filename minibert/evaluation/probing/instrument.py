@@ -217,7 +217,7 @@ def _points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
-PROBING = Instrument(
+INSTRUMENT = Instrument(
     "probing",
     "What can be read from each layer?",
     measure,
