@@ -75,8 +75,7 @@ def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> E
     Raises :class:`MinibertError` for a word that the group does not have.
     """
     words = list(words) if any(word.startswith("evaluation=") for word in words) else [DEFAULT, *words]
-    composed = compose(["tracking.folder=.", *words])
-    found = cast(Config, OmegaConf.to_object(composed)).evaluation
+    found = cast(EvaluationConfig, OmegaConf.to_object(compose(words).evaluation))
     for problem in found.instrument_problems():
         raise MinibertError(problem)
     if base is None:
