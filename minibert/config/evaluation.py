@@ -78,8 +78,9 @@ class SemanticsConfig(InstrumentConfig):
     """Whether words of like meaning have like vectors."""
 
     data: list[str] = field(default_factory=lambda: ["wordsim353", "simlex999", "analogies"])
+    """Word pairs and analogies by name; files: ``.txt`` has analogies, ``.tsv`` word pairs."""
     contexts: int = number(16, at_least=1, at_most=1000)
-    """Held-out sentences whose vectors of a word are averaged."""
+    """Held-out occurrences of a word whose vectors are averaged, at most."""
 
 
 @dataclass
