@@ -236,6 +236,29 @@ def test_a_network_of_frequencies_alone_is_at_chance(english):
     assert (negation.accuracy.value, negation.affirmed.value, negation.denied.value) == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.parametrize(("gain", "every"), [(10.0, 5), (60.0, 2)])
+def test_contrasts_are_those_of_one_sentence_at_a_time(english, gain, every):
+    model = tiny_network(english.get_vocab_size(), dtype="float64", init_gain=gain)
+    cases = [case for case in composition_cases(english) if case.kind == NEGATION][::every]  # not balanced
+
+    def log(text: str) -> np.ndarray:
+        ids = np.array(encode_texts(english, [text])[0].ids)
+        scores = model.forward(ids[None])[0][0, ids == MASK][0]
+        return scores - np.log(np.exp(scores).sum())
+
+    prompts, changed = (np.array([log(case[side]) for case in cases]) for side in (1, 2))
+    rows = np.arange(len(cases))
+    answers, foils = (np.array([english.token_to_id(case[side]) for case in cases]) for side in (3, 4))
+    there, here = (each[rows, answers] - each[rows, foils] for each in (prompts, changed))
+    (found,) = measure_contrasts(model, english, cases)
+    expected = [(there > here).mean(), (there > 0).mean(), (here < 0).mean()]
+    assert len(set(expected)) == 3
+    assert [found.accuracy.value, found.affirmed.value, found.denied.value] == pytest.approx(expected)
+    assert found.same_guess.value == np.mean(prompts.argmax(axis=1) == changed.argmax(axis=1))
+    by_hand = [divergence(one, other) for one, other in zip(prompts, changed, strict=True)]
+    assert found.divergence.value == pytest.approx(np.mean(by_hand))
+
+
 def test_a_case_that_cannot_be_asked_is_counted(english):
     asked = CompositionCase("own", "the [MASK] .", "that [MASK] .", "senate")
     cases = [
