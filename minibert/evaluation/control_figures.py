@@ -99,7 +99,9 @@ def plot_places(
     return figure
 
 
-def plot_steps(panels: Mapping[str, Mapping[str, Mapping[int, Triple]]], y_label: str) -> "Figure":
+def plot_steps(
+    panels: Mapping[str, Mapping[str, Mapping[int, Triple]]], y_label: str, chance: float | None = None
+) -> "Figure":
     """A panel for each title, a line for each name, over optimizer steps.
 
     ``panels``: title -> name -> step -> value
@@ -110,8 +112,11 @@ def plot_steps(panels: Mapping[str, Mapping[str, Mapping[int, Triple]]], y_label
         for number, (name, line) in enumerate(lines.items()):
             chosen = [(step, value) for step, value in line.items() if value[0] is not None]
             if chosen:
-                style = {"color": COLOURS[number % len(COLOURS)], "marker": "o", "markersize": 3}
+                colour = COLOURS[number % len(COLOURS)]
+                style = {"color": colour, "marker": "o", "markersize": 3, "clip_on": False}
                 _with_bars(panel, chosen, "-", name, style, 0)
+        if chance is not None:
+            panel.axhline(chance, color="0.4", linestyle=":", linewidth=1, label="chance")
         finish(panel, "", y_label if panel is axes[0] else "", title)
         step_axis(panel, [step for line in lines.values() for step in line])
     _legend(figure, axes[0])

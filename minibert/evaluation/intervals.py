@@ -27,7 +27,7 @@ def share(right: float, count: int) -> Interval:
     if not count:
         return UNDEFINED
     bounds: Any = proportion_confint(right, count, method="wilson")
-    return Interval(float(right / count), float(bounds[0]), float(bounds[1]))
+    return Interval(float(right / count), max(float(bounds[0]), 0.0), min(float(bounds[1]), 1.0))
 
 
 def mean_of_shares(shares: Sequence[Interval]) -> Interval:
@@ -41,7 +41,7 @@ def mean_of_shares(shares: Sequence[Interval]) -> Interval:
     values, lows, highs = np.array(shares).T
     value = float(values.mean())
     below, above = (float(np.linalg.norm(bounds - values)) / len(shares) for bounds in (lows, highs))
-    return Interval(value, value - below, value + above)
+    return Interval(value, max(value - below, 0.0), min(value + above, 1.0))
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> Interval:

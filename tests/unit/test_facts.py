@@ -10,7 +10,7 @@ from minibert.config import PositionConfig
 from minibert.config.evaluation import FactsConfig
 from minibert.data.annotated import gensim_files
 from minibert.data.annotated.cloze import Cloze
-from minibert.data.tokenizer import train_tokenizer
+from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.facts.instrument import INSTRUMENT, read_data
 from minibert.evaluation.facts.measures import probe_factual_knowledge
@@ -73,6 +73,26 @@ def test_of_several_answers_the_best_counts_and_the_others_are_no_candidates(tok
     assert (both.rank, one.rank) == (2, 3)
     (relation, _) = probe_factual_knowledge(model, tokenizer, clozes).relations
     assert relation.choice.value == 0.5  # first prompt: all answers are right; second: Spain is wrong and likelier
+
+
+def test_special_tokens_may_have_other_ids(tokenizer, tmp_path):
+    """As in BERT's own vocabulary, whose first tokens are [PAD] and [unused0] to [unused98]."""
+    words = sorted(vocabulary_words(tokenizer))
+    tokens = [
+        "[PAD]",
+        *(f"[unused{number}]" for number in range(9)),
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        ".",
+        *words,
+    ]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
+    other = load_tokenizer(tmp_path)
+    found = probe_factual_knowledge(lookup(other, {"france": 3, "[unused0]": 9}), other, CLOZES)
+    assert [each.rank for each in found.completions] == [1, 2, 2, 2]
+    assert (found.unknown, found.candidates) == (0, len(words))
 
 
 def test_words_of_equal_score_come_in_random_order():

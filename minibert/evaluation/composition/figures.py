@@ -137,7 +137,7 @@ def _over_steps(values: Mapping[int, dict]) -> dict[str, Drawing]:
             }
         }
         figures["roles_and_negation_over_steps"] = Drawing(
-            plot_steps(panels, "accuracy"),
+            plot_steps(panels, "accuracy", 0.5),
             "Roles and negation at the kept checkpoints, with 95 % intervals over cases, not over seeds; chance "
             "is 0.5.",
         )

@@ -85,7 +85,7 @@ def _summary(found: CompositionalUnderstanding, control: CompositionalUnderstand
         single, other = found.word_order.shuffled[0], control.word_order.shuffled[0]
         said.append(
             f"With single words in random order, the masked loss rises from {found.word_order.intact.value:.2f} "
-            f"by {_with_interval(single.increase, '.2f')} nats; untrained by {other.increase.value:.2f}."
+            f"by {_with_interval(single.increase, '.2f')} nats; untrained by {abs(other.increase.value):.2f}."
         )
     for each, other in zip(found.contrasts, control.contrasts, strict=True):
         said.append(
@@ -128,10 +128,10 @@ def _no_better(found: CompositionalUnderstanding, control: CompositionalUndersta
     if found.word_order is not None and found.word_order.unigram is not None:
         worse = [each.level for each in found.word_order.shuffled if each.loss > found.word_order.unigram]
         if worse:
-            units = " and ".join(map(str, worse))
+            units = ("single words" if level == 1 else f"units of {level} words" for level in worse)
             notes.append(
-                f"Shuffled by units of {units}, the loss is above that of word frequencies alone: wrong "
-                "neighbours mislead the model more than none would."
+                f"With {' and '.join(units)} in random order, the loss is above that of word frequencies alone: "
+                "wrong neighbours mislead the model more than none would."
             )
         if found.word_order.intact.value >= found.word_order.unigram:
             notes.append("On intact text the model is no better than word frequencies alone.")

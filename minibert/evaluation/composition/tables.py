@@ -65,7 +65,7 @@ def _predictions(found: list[Contrast], control: list[Contrast]) -> Table:
         "true one there. Chance is 0.5 for all of them. 95 % intervals (Wilson) as if cases were independent: "
         "they share their words. Same guess: the likeliest token is the same in both sentences. Divergence "
         "(Jensen-Shannon, bits) of the two predictions; control: of the sentence and one with another patient, "
-        "or with *also* in the place of *not*."
+        "or with 'also' in the place of 'not'."
     )
     columns = [
         "kind", "cases", "accuracy", "from", "to", "untrained", "affirmed", "denied", "same guess", "divergence",

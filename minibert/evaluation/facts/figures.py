@@ -35,14 +35,14 @@ def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
     last = values[max(values)]
     ranked = [
         Kind(
-            f"{relation} ({each['asked']:,})",
+            f"{relation.replace('_', ' ')} ({each['asked']:,})",
             each["ranks"]["model"]["P@10"],
             {name.replace("_", " "): both["P@10"][0] for name, both in each["ranks"].items() if name != "model"},
         )
         for relation, each in last.items()
     ]
     chosen = [
-        Kind(f"{relation} ({each['asked']:,})", each["choice"], each["choice_controls"])
+        Kind(f"{relation.replace('_', ' ')} ({each['asked']:,})", each["choice"], each["choice_controls"])
         for relation, each in last.items()
     ]
     figures = {
