@@ -204,6 +204,14 @@ def test_the_instrument_states_its_controls(tokenizer, tmp_path, quick):
     assert set(several.figures) == {*one.figures, "facts_over_steps"}
 
 
+def test_a_relation_of_any_name_gives_metrics_that_can_be_recorded(tokenizer, tmp_path):
+    (tmp_path / "own.tsv").write_text("prompt\tanswers\trelation\nthe [MASK] .\titaly\tborn in (city)/née")
+    found = INSTRUMENT.measure(
+        tiny_subject(tokenizer, [], tmp_path), FactsConfig(data=[str(tmp_path / "own.tsv")])
+    )
+    assert "facts/precision_at_1/born_in__city__n_e" in found.metrics
+
+
 def test_templates_without_the_package_are_named(monkeypatch):
     monkeypatch.setattr(gensim_files, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"templates is left out: questions-words.txt"):

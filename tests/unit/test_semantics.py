@@ -210,6 +210,12 @@ def test_without_text_only_static_vectors_are_asked(tokenizer, tmp_path):
     assert INSTRUMENT.conclude({0: found}).figures
 
 
+def test_files_of_one_name_stay_apart(tmp_path):
+    (tmp_path / "other").mkdir()
+    names = [files(tmp_path)[0], files(tmp_path / "other")[0]]
+    assert list(read_data(names)[0]) == ["people", names[1]]
+
+
 def test_lists_that_are_not_installed_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(gensim_files, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"wordsim353 is left out: .*analogies is left out: "):

@@ -13,6 +13,7 @@ from minibert.evaluation.facts.measures import EVERY_RELATION, FactualKnowledge,
 from minibert.evaluation.facts.tables import asked_of, choice_table, example_table, rank_table
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
+from minibert.evaluation.metric_names import metric_part
 
 TEMPLATES = "templates"
 """The name of the prompts from templates"""
@@ -73,7 +74,7 @@ def _fewer(clozes: Sequence[Cloze]) -> list[Cloze]:
 def _metrics(found: FactualKnowledge, control: FactualKnowledge) -> dict[str, float]:
     metrics = {}
     for each, other in zip(found.relations, control.relations, strict=True):
-        part = "" if each.relation == EVERY_RELATION else f"/{each.relation.replace(' ', '_')}"
+        part = "" if each.relation == EVERY_RELATION else f"/{metric_part(each.relation)}"
         for name, scores in asked_of(each, other).items():
             prefix = "" if name == "model" else f"{name}_"
             metrics[f"facts/{prefix}precision_at_1{part}"] = scores.precision_at_1.value

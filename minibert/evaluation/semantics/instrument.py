@@ -11,6 +11,7 @@ from minibert.data.annotated.word_pairs import WordPair, read_word_pairs
 from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
+from minibert.evaluation.metric_names import metric_part
 from minibert.evaluation.semantics.analogies import EVERY_SECTION
 from minibert.evaluation.semantics.figures import conclude, values_of
 from minibert.evaluation.semantics.measures import STATIC, SemanticKnowledge, probe_semantic_knowledge
@@ -75,7 +76,8 @@ def read_data(names: Sequence[str]) -> tuple[dict[str, list[WordPair]], list[Ana
             if name == GOOGLE_ANALOGIES or name.endswith(".txt"):
                 analogies += read_analogies(name)
             else:
-                pairs[Path(name).stem] = read_word_pairs(name)
+                title = Path(name).stem if Path(name).stem not in pairs else name
+                pairs[title] = read_word_pairs(name)
         except Unavailable as error:
             notes.append(f"{name} is left out: {error}")
     if not pairs and not analogies:
@@ -87,7 +89,8 @@ def _metrics(found: SemanticKnowledge, control: SemanticKnowledge) -> dict[str, 
     metrics = {}
     for prefix, knowledge in (("", found), ("untrained_", control)):
         for each in knowledge.similarities:
-            metrics[f"semantics/{prefix}spearman/{each.data}/{each.vectors}"] = each.correlation.value
+            name = f"semantics/{prefix}spearman/{metric_part(each.data)}/{each.vectors}"
+            metrics[name] = each.correlation.value
         for each in knowledge.analogies:
             name = f"semantics/{prefix}analogy_accuracy"
             if each.vectors != STATIC:
@@ -96,9 +99,9 @@ def _metrics(found: SemanticKnowledge, control: SemanticKnowledge) -> dict[str, 
             elif each.section == EVERY_SECTION:
                 metrics[name] = each.accuracy.value
             else:
-                metrics[f"{name}/{each.section}"] = each.accuracy.value
+                metrics[f"{name}/{metric_part(each.section)}"] = each.accuracy.value
     for each in found.coverage:
-        metrics[f"semantics/coverage/{each.data}"] = each.spelt / max(each.pairs, 1)
+        metrics[f"semantics/coverage/{metric_part(each.data)}"] = each.spelt / max(each.pairs, 1)
     for each in every_section(found)[:1]:
         metrics["semantics/coverage/analogies"] = each.questions / max(each.given, 1)
         metrics["semantics/nearest_analogy_accuracy"] = each.nearest
