@@ -18,7 +18,7 @@ from minibert.errors import MinibertError
 from minibert.evaluation.asking import Outcome, ask
 from minibert.evaluation.catalogue import enabled
 from minibert.evaluation.instruments import Subject
-from minibert.evaluation.intrinsic import bits_of_a_nat
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
 from minibert.files import replacing
 from minibert.model.bert import MiniBERT

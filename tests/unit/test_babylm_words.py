@@ -8,7 +8,11 @@ import pytest
 from minibert.config import ModelConfig, PositionConfig
 from minibert.data.tokenizer import MASK, encode_texts, train_tokenizer
 from minibert.errors import MinibertError
-from minibert.evaluation.babylm_words import context_surprisals, read_word_contexts, write_babylm_surprisals
+from minibert.evaluation.word_learning.babylm import (
+    context_surprisals,
+    read_word_contexts,
+    write_babylm_surprisals,
+)
 from minibert.model.bert import MiniBERT
 
 VOCABULARY = 64

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.evaluation.calibration import bins_of, calibrate, expected_calibration_error, reliability
+from minibert.evaluation.intrinsic.calibration import bins_of, calibrate, expected_calibration_error, reliability
 
 
 def test_the_error_of_two_bins_is_that_worked_out_by_hand():

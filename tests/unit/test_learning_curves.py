@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.evaluation.learning_curves import Acquisition, Curve, acquisition, fit_curve
+from minibert.evaluation.word_learning.curves import Acquisition, Curve, acquisition, fit_curve
 
 STEPS = [0, *(2**power for power in range(13))]
 CHANCE = 9.0

@@ -16,8 +16,8 @@ from minibert.data.packing import Sequences, cut_documents
 from minibert.data.tokenizer import encode_documents, train_tokenizer
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.instruments import Subject
-from minibert.evaluation.intrinsic import evaluate
-from minibert.evaluation.prediction_quality import INSTRUMENT
+from minibert.evaluation.intrinsic.held_out import evaluate
+from minibert.evaluation.intrinsic.instrument import INSTRUMENT
 from minibert.model.bert import MiniBERT
 from minibert.training.lanes import Lanes
 

@@ -15,9 +15,9 @@ from minibert.data.tokenizer import encode_documents, train_tokenizer
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Findings, Subject
-from minibert.evaluation.learning_curves import Curve
-from minibert.evaluation.word_contexts import follow_words
-from minibert.evaluation.word_learning import INSTRUMENT, rank_correlation
+from minibert.evaluation.word_learning.contexts import follow_words
+from minibert.evaluation.word_learning.curves import Curve
+from minibert.evaluation.word_learning.instrument import INSTRUMENT, rank_correlation
 from minibert.model.bert import MiniBERT
 
 VOCABULARY = 64

@@ -14,7 +14,7 @@ from minibert.data.packing import Sequences
 from minibert.errors import MinibertError
 from minibert.evaluation.downstream.finetuning import Recipe, train_classifier
 from minibert.evaluation.downstream.sentences import encode, label_names
-from minibert.evaluation.intrinsic import evaluate
+from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.evaluation.minimal_pairs import probe_syntactic_knowledge
 from minibert.model.bert import MiniBERT
 from minibert.model.classifier import SentenceClassifier

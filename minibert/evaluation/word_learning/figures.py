@@ -9,7 +9,7 @@ from minibert.diagnostics.plotting.panels import label_once, small_panels
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
-    from minibert.evaluation.word_learning import LearntWord
+    from minibert.evaluation.word_learning.instrument import LearntWord
 
 PANELS = 8
 LABEL_ROOM = (0.2, 0.06)

@@ -8,8 +8,8 @@ import numpy as np
 from minibert.diagnostics.plotting.panels import colours_of
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
 from minibert.evaluation.instruments import Conclusion, Findings
-from minibert.evaluation.prediction_tables import readable
-from minibert.evaluation.predictions import Z
+from minibert.evaluation.intrinsic.measures import Z
+from minibert.evaluation.intrinsic.tables import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

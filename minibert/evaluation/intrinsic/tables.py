@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minibert.evaluation.instruments import Table
-from minibert.evaluation.predictions import Band
+from minibert.evaluation.intrinsic.measures import Band
 
 CONTROLS = (
     "Unigram: the word frequencies of the training text. Untrained: the same network before its first step. "

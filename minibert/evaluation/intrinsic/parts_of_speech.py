@@ -9,7 +9,7 @@ from minibert.data.annotated.conllu import AnnotatedSentence
 from minibert.data.annotated.pieces import pieces_of_words
 from minibert.data.tokenizer import UNK
 from minibert.errors import MinibertError
-from minibert.evaluation.predictions import Band, by_band
+from minibert.evaluation.intrinsic.measures import Band, by_band
 from minibert.evaluation.whole_words import Words, padded, unigram_surprisals, word_surprisals
 from minibert.model.bert import MiniBERT
 from minibert.randomness import generators

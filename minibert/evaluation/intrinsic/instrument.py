@@ -14,12 +14,11 @@ from minibert.data.packing import Sequences
 from minibert.data.tokenizer import UNK
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
-from minibert.evaluation.calibration import calibrate
-from minibert.evaluation.guesses import examples
 from minibert.evaluation.instruments import Findings, Instrument, Subject, Table
-from minibert.evaluation.prediction_figures import conclude
-from minibert.evaluation.prediction_tables import band_metrics, band_table, no_better, plain
-from minibert.evaluation.predictions import (
+from minibert.evaluation.intrinsic.calibration import calibrate
+from minibert.evaluation.intrinsic.figures import conclude
+from minibert.evaluation.intrinsic.guesses import examples
+from minibert.evaluation.intrinsic.measures import (
     PIECES,
     Places,
     Predictions,
@@ -31,6 +30,7 @@ from minibert.evaluation.predictions import (
     predict,
     standard_error,
 )
+from minibert.evaluation.intrinsic.tables import band_metrics, band_table, no_better, plain
 from minibert.evaluation.whole_words import (
     spread_evenly,
     unigram_surprisals,
@@ -221,7 +221,7 @@ def _guesses(subject: Subject, text: HeldOut, count: int) -> Findings:
 def _parts_of_speech(subject: Subject, untrained: MiniBERT, treebank: str) -> Findings:
     from minibert.data.annotated.conllu import read_conllu  # here: most runs ask for no treebank
     from minibert.data.annotated.downloads import dataset
-    from minibert.evaluation.parts_of_speech import loss_by_part_of_speech
+    from minibert.evaluation.intrinsic.parts_of_speech import loss_by_part_of_speech
 
     try:
         sentences = read_conllu(dataset(treebank, subject.cache, subject.note))

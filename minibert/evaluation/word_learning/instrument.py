@@ -9,10 +9,10 @@ from minibert.config.evaluation import WordLearningConfig
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject, Table
-from minibert.evaluation.learning_curves import Acquisition, Curve, acquisition, fit_curve
-from minibert.evaluation.predictions import Z, standard_error
+from minibert.evaluation.intrinsic.measures import Z, standard_error
 from minibert.evaluation.whole_words import Words, unigram_surprisals, word_surprisals
-from minibert.evaluation.word_contexts import Followed, follow_words
+from minibert.evaluation.word_learning.contexts import Followed, follow_words
+from minibert.evaluation.word_learning.curves import Acquisition, Curve, acquisition, fit_curve
 
 QUICK_WORDS, QUICK_CONTEXTS = 20, 8
 LEAST_STEPS = 4
@@ -120,7 +120,7 @@ def _findings(rows: list[dict], notes: list[str], has_unigram: bool) -> Findings
 
 def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
     """The learning curve and the age of acquisition of each word, and what goes with the age."""
-    from minibert.evaluation.word_learning_figures import draw_ages, draw_curves
+    from minibert.evaluation.word_learning.figures import draw_ages, draw_curves
 
     steps = sorted(by_step)
     if len(steps) < LEAST_STEPS:
