@@ -22,10 +22,17 @@ TOKENS_AT_ONCE = 4096
 class SentenceScore(NamedTuple):
     log_likelihood: float
     """Sum over the tokens, in nats; NaN where the sentence is longer than the model's positions"""
-    tokens: int
-    """Word pieces, [CLS] and [SEP] left out"""
-    unknown: int
-    """Of these, how many are [UNK]"""
+    pieces: tuple[int, ...]
+    """Ids of the word pieces, [CLS] and [SEP] left out"""
+
+    @property
+    def tokens(self) -> int:
+        return len(self.pieces)
+
+    @property
+    def unknown(self) -> int:
+        """How many of the pieces are [UNK]."""
+        return self.pieces.count(UNK)
 
 
 def pseudo_log_likelihoods(
@@ -59,7 +66,7 @@ def pseudo_log_likelihoods(
         for owner, losses in zip(owners, spread.evaluate(batches, prediction_losses), strict=True):
             np.subtract.at(totals, owner, losses)
     found = {
-        sentence: SentenceScore(float(total), len(tokens) - 2, int((tokens == UNK).sum()))
+        sentence: SentenceScore(float(total), tuple(tokens[1:-1].tolist()))
         for sentence, total, tokens in zip(distinct, totals, ids, strict=True)
     }
     return [found[sentence] for sentence in sentences]

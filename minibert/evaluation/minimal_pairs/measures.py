@@ -125,7 +125,7 @@ def compare(
     good, bad = scores[::2], scores[1::2]
     likelihoods = np.array([score.log_likelihood for score in scores])
     differences = likelihoods[::2] - likelihoods[1::2]
-    fit = np.flatnonzero(~np.isnan(differences))
+    fit = np.flatnonzero(~np.isnan(differences)).tolist()
     unigram = None
     if unigram_counts is not None:
         logs = log_unigram_frequencies(unigram_counts)
@@ -151,6 +151,12 @@ def preferences(pairs: Sequence[MinimalPair], differences: np.ndarray) -> list[P
         return _preference(name, field, differences[places])
 
     return _at_all_levels(pairs, of_paradigm, mean_preference)
+
+
+def above_paradigms(model: Sequence[Preference]) -> list[int]:
+    """The places of the fields and of ``all`` in a list of preferences; of a single field, which is all, none."""
+    places = [place for place, each in enumerate(model) if each.level != "paradigm"]
+    return places if len(places) > 2 else places[-1:]
 
 
 def gains(pairs: Sequence[MinimalPair], one: np.ndarray, other: np.ndarray) -> list[Gain]:
