@@ -67,8 +67,9 @@ def _dots(rows: Sequence[tuple[str, Mapping[str, Preference]]], groups: Sequence
     for who, (marker, colour, label) in MARKERS.items():
         if who in rows[0][1]:
             values = [parts[who].accuracy for _, parts in rows]
-            hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": colour}
-            filled = hollow if marker == "o" else {"c": colour}
+            filled: dict[str, Any] = {"c": colour}
+            if marker == "o":
+                filled = {"facecolors": "none", "edgecolors": colour}
             panel.scatter(values, heights, marker=marker, s=28, linewidths=1.3, label=label, zorder=3, **filled)
     lengths = [
         [each.accuracy - each.low for each in model],
