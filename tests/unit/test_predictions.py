@@ -7,8 +7,8 @@ from minibert.config import ModelConfig
 from minibert.data.batches import frozen_batches
 from minibert.data.packing import Sequences, pack_documents
 from minibert.data.tokenizer import CLS, MASK, PAD, SEP, UNK, train_tokenizer
-from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.evaluation.intrinsic.guesses import examples
+from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.evaluation.intrinsic.measures import (
     PIECES,
     by_band,

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from minibert.config import ModelConfig
 from minibert.data.annotated.classified import LabelledSentence
 from minibert.data.batches import Batch
-from minibert.data.tokenizer import PAD, UNK, encode_texts
+from minibert.data.tokenizer import PAD, encode_texts
 from minibert.errors import MinibertError, listed
 from minibert.model.passes import IGNORED
 from minibert.randomness import generator
@@ -124,13 +124,14 @@ def encode(
             f"{name}: has labels without a training sentence: {', '.join(listed(strange))}. "
             f"Allowed: {', '.join(labels)}."
         )
+    unknown = tokenizer.token_to_id("[UNK]")
     whole = [np.array(each.ids, np.int32) for each in encode_texts(tokenizer, [each.text for each in sentences])]
     longest = config.max_length if config.position.has_table else max(map(len, whole))
     return EncodedSentences(
         [ids if len(ids) <= longest else np.append(ids[: longest - 1], ids[-1]) for ids in whole],
         np.array([places[sentence.label] for sentence in sentences]),
         sum(len(ids) > longest for ids in whole),
-        sum(int((ids == UNK).sum()) for ids in whole),
+        sum(int((ids == unknown).sum()) for ids in whole),
         sum(len(ids) - 2 for ids in whole),
     )
 
