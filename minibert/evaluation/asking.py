@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import results
-from minibert.evaluation.catalogue import MODULES, instrument
+from minibert.evaluation.catalogue import NAMES, instrument
 from minibert.evaluation.instruments import Conclusion, Findings, Subject
 from minibert.evaluation.page import PAGE, Part, page
 from minibert.evaluation.results import Place, Result
@@ -94,7 +94,7 @@ def _measure(
 def write_page(place: Place, about: Mapping[str, str], outcome: Outcome) -> None:
     """``evaluation.html`` and the figures, of all results that are kept."""
     parts = []
-    for name in MODULES:
+    for name in NAMES:
         try:
             by_step = results.read(place, name)
             if by_step:

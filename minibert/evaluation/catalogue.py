@@ -5,24 +5,17 @@ from importlib import import_module
 from minibert.config import EvaluationConfig
 from minibert.evaluation.instruments import Instrument
 
-MODULES = {
-    "intrinsic": "minibert.evaluation.predictions",
-    "probing": "minibert.evaluation.probing.instrument",
-    "minimal_pairs": "minibert.evaluation.preferences",
-    "semantics": "minibert.evaluation.semantics",
-    "facts": "minibert.evaluation.facts",
-    "composition": "minibert.evaluation.composition",
-    "downstream": "minibert.evaluation.downstream.instrument",
-    "word_learning": "minibert.evaluation.word_learning",
-}
-"""Instrument -> the module whose ``INSTRUMENT`` it is"""
+NAMES = (
+    "intrinsic", "minimal_pairs", "semantics", "facts", "composition", "probing", "downstream", "word_learning"
+)  # fmt: skip
+"""Each is a folder here, with a module ``instrument``, and a dataclass of settings in the group ``evaluation``"""
 
 
 def instrument(name: str) -> Instrument:
-    """The instrument of this name. ``name`` is a key of :data:`MODULES`."""
-    return import_module(MODULES[name]).INSTRUMENT
+    """The instrument of this name, one of :data:`NAMES`."""
+    return import_module(f"{__package__}.{name}.instrument").INSTRUMENT
 
 
 def enabled(config: EvaluationConfig) -> dict[str, object]:
     """The settings of the instruments that are switched on, by name."""
-    return {name: getattr(config, name) for name in MODULES if getattr(config, name).enabled}
+    return {name: getattr(config, name) for name in NAMES if getattr(config, name).enabled}

@@ -10,6 +10,8 @@ from minibert.evaluation.instruments import Conclusion, Instrument, Table
 from minibert.evaluation.results import Result
 
 PAGE = "evaluation.html"
+LONG = 20
+"""Rows of a table, beyond which it is folded in"""
 
 
 class Part:
@@ -35,8 +37,8 @@ def page(
     parts = list(parts)
     links = "".join(f'<a href="#{part.asked.name}">{escape(part.title)}</a>' for part in parts)
     body = (
-        f"<h1>What {escape(about['name'])} knows</h1>",
-        f'<p class="soft">{escape(about["what"])}</p>',
+        "<h1>What the model knows</h1>",
+        f'<p class="soft">{escape(about["name"])}<br>{escape(about["what"])}</p>',
         f"<nav>{links}</nav>" if parts else '<p class="answer">Nothing was found.</p>',
         document.warning("Not everything could be asked.", failed.items()),
         document.warning("Left out, because their data are not here:", skipped.items()),
@@ -83,6 +85,9 @@ def _text(value: object) -> str:
 def _table(table: Table) -> str:
     shown = document.table(table.columns, ([_cell(value) for value in row] for row in table.rows))
     caption = f'<p class="soft">{escape(table.caption)}</p>' if table.caption else ""
+    if len(table.rows) > LONG:
+        summary = f"{escape(table.title)} ({len(table.rows)} rows)"
+        return f"<details><summary>{summary}</summary>\n{shown}\n{caption}</details>"
     return f"<h3>{escape(table.title)}</h3>\n{shown}\n{caption}"
 
 

@@ -1,13 +1,15 @@
 """How likely a masked language model finds a sentence: each token predicted from all others."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from minibert.data.batches import Batch
-from minibert.data.tokenizer import MASK, UNK, encode_texts
+from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.ops import prediction_losses
@@ -17,15 +19,23 @@ from minibert.training.lanes import Lanes
 Kind = Literal["within_word", "original"]
 TOKENS_AT_ONCE = 4096
 """In a batch of masked copies: few enough for the scores over the vocabulary to stay small"""
+BATCHES_AT_ONCE = 64
+"""Held in memory"""
+NO_WORD = -1
+"""The word of [CLS], of [SEP] and of special tokens in the text"""
 
 
 class SentenceScore(NamedTuple):
     log_likelihood: float
     """Sum over the tokens, in nats; NaN where the sentence is longer than the model's positions"""
-    tokens: int
-    """Word pieces, [CLS] and [SEP] left out"""
+    pieces: tuple[int, ...]
+    """Ids of the word pieces, [CLS] and [SEP] left out"""
     unknown: int
-    """Of these, how many are [UNK]"""
+    """How many of the pieces are [UNK]"""
+
+    @property
+    def tokens(self) -> int:
+        return len(self.pieces)
 
 
 def pseudo_log_likelihoods(
@@ -43,58 +53,74 @@ def pseudo_log_likelihoods(
     over the ``lanes``, and the last layer is computed at the masked position only. A sentence that occurs several
     times is scored once.
     """
+    if kind not in ("within_word", "original"):
+        raise MinibertError(f"kind={kind}: no way to score a sentence. Allowed: within_word, original.")
     distinct = list(dict.fromkeys(sentences))
     encoded = encode_texts(tokenizer, distinct)
     longest = model.config.max_length if model.config.position.has_table else None
-    ids = [np.array(encoding.ids, np.int32) for encoding in encoded]
-    fits = [longest is None or len(each) <= longest for each in ids]
-    totals = np.where(fits, 0.0, np.nan)
-    copies: dict[int, list[tuple[int, np.ndarray, int]]] = {}
-    for number, (encoding, tokens) in enumerate(zip(encoded, ids, strict=True)):
-        if fits[number]:
-            for place, masked in _copies(tokens, encoding.word_ids, kind):
-                copies.setdefault(len(tokens), []).append((number, masked, place))
-    owners, batches = _batches(copies, ids)
+    lengths = np.array([len(encoding.ids) for encoding in encoded], int)
+    fits = lengths <= (longest or np.inf)
+    order = np.argsort(lengths, kind="stable")
+    order = order[fits[order]]
+    # Of the tokenizer, not of this package: other people's have other numbers.
+    mask, unknown = (cast(int, tokenizer.token_to_id(token)) for token in ("[MASK]", "[UNK]"))
     with Lanes(model, lanes) as spread:
-        for owner, losses in zip(owners, spread.evaluate(batches, prediction_losses), strict=True):
-            np.subtract.at(totals, owner, losses)
+        losses = _losses(spread, _by_length([encoded[number] for number in order], kind, mask))
+    sums = np.bincount(np.repeat(order, lengths[order] - 2), losses, minlength=len(distinct))
+    totals = np.where(fits, -sums, np.nan)
     found = {
-        sentence: SentenceScore(float(total), len(tokens) - 2, int((tokens == UNK).sum()))
-        for sentence, total, tokens in zip(distinct, totals, ids, strict=True)
+        sentence: SentenceScore(float(total), tuple(encoding.ids[1:-1]), encoding.ids.count(unknown))
+        for sentence, total, encoding in zip(distinct, totals, encoded, strict=True)
     }
     return [found[sentence] for sentence in sentences]
 
 
-def _copies(tokens: np.ndarray, words: Sequence[int | None], kind: Kind) -> Iterator[tuple[int, np.ndarray]]:
-    """The copy of a sentence for each of its tokens, and where that token stands. ``words``: of every token."""
-    if kind not in ("within_word", "original"):
-        raise MinibertError(f"kind={kind}: no way to score a sentence. Allowed: within_word, original.")
-    for place in range(1, len(tokens) - 1):
-        masked = tokens.copy()
-        masked[place] = MASK
-        if kind == "within_word":
-            for later in range(place + 1, len(tokens) - 1):
-                if words[later] != words[place]:
-                    break
-                masked[later] = MASK
-        yield place, masked
+@dataclass(frozen=True)
+class MaskedCopies:
+    """The copies of S sentences of one length T, one for each token of each sentence but [CLS] and [SEP]."""
+
+    ids: np.ndarray
+    """(S, T) int32"""
+    words: np.ndarray
+    """(S, T): the number of the word that each token belongs to"""
+    kind: Kind
+    mask: int
+    """The id of [MASK]"""
+
+    def batches(self) -> Iterator[Batch]:
+        """All copies, sentence by sentence."""
+        count, length = self.ids.shape
+        size, predicted = max(TOKENS_AT_ONCE // length, 1), length - 2
+        copies = np.arange(count * predicted)
+        for start in range(0, len(copies), size):
+            yield self._batch(*np.divmod(copies[start : start + size], predicted))
+
+    def _batch(self, sentences: np.ndarray, places: np.ndarray) -> Batch:
+        """sentences, places (B,): which sentence each copy is of, and which of its predicted tokens is masked"""
+        ids, rows, places = self.ids[sentences], np.arange(len(places)), places + 1
+        columns = np.arange(ids.shape[1])
+        masked = columns == places[:, None]
+        if self.kind == "within_word":
+            words = self.words[sentences]
+            own = words[rows, places][:, None]
+            masked |= (columns > places[:, None]) & (words == own) & (own != NO_WORD)
+        labels = np.full(ids.shape, IGNORED, np.int32)
+        labels[rows, places] = ids[rows, places]
+        return Batch(np.where(masked, np.int32(self.mask), ids), labels, None, ids.size, len(rows))
 
 
-def _batches(
-    copies: dict[int, list[tuple[int, np.ndarray, int]]], ids: Sequence[np.ndarray]
-) -> tuple[list[np.ndarray], list[Batch]]:
-    """The sentence of every copy, batch by batch, and the batches."""
-    owners, batches = [], []
-    for length, all_copies in sorted(copies.items()):
-        for part in _parts(all_copies, max(TOKENS_AT_ONCE // length, 1)):
-            numbers, masked, places = (list(column) for column in zip(*part, strict=True))
-            rows = np.arange(len(part))
-            labels = np.full((len(part), length), IGNORED, np.int32)
-            labels[rows, places] = [ids[number][place] for number, place in zip(numbers, places, strict=True)]
-            owners.append(np.array(numbers))
-            batches.append(Batch(np.stack(masked), labels, None, len(part) * length, len(part)))
-    return owners, batches
+def _by_length(encoded: Sequence[Encoding], kind: Kind, mask: int) -> Iterator[MaskedCopies]:
+    """The copies of sentences that are sorted by their length."""
+    for _, group in groupby(encoded, key=len):
+        sentences = list(group)
+        words = [[NO_WORD if word is None else word for word in each.word_ids] for each in sentences]
+        yield MaskedCopies(np.array([each.ids for each in sentences], np.int32), np.array(words), kind, mask)
 
 
-def _parts(items: Sequence, size: int) -> Iterable[Sequence]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _losses(spread: Lanes, groups: Iterable[MaskedCopies]) -> np.ndarray:
+    """-log p of the masked token of every copy, in nats. A few batches are held at a time."""
+    batches = (batch for group in groups for batch in group.batches())
+    losses = [np.empty(0)]
+    while part := list(islice(batches, BATCHES_AT_ONCE)):
+        losses += spread.evaluate(part, prediction_losses)
+    return np.concatenate(losses)

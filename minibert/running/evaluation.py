@@ -18,7 +18,7 @@ from minibert.errors import MinibertError
 from minibert.evaluation.asking import Outcome, ask
 from minibert.evaluation.catalogue import enabled
 from minibert.evaluation.instruments import Subject
-from minibert.evaluation.intrinsic import bits_of_a_nat
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
 from minibert.files import replacing
 from minibert.model.bert import MiniBERT
@@ -75,8 +75,7 @@ def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> E
     Raises :class:`MinibertError` for a word that the group does not have.
     """
     words = list(words) if any(word.startswith("evaluation=") for word in words) else [DEFAULT, *words]
-    composed = compose(["tracking.folder=.", *words])
-    found = cast(Config, OmegaConf.to_object(composed)).evaluation
+    found = cast(EvaluationConfig, OmegaConf.to_object(compose(words).evaluation))
     for problem in found.instrument_problems():
         raise MinibertError(problem)
     if base is None:

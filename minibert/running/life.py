@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
-from minibert.config import Config, config_hash, register, resolve
+from minibert.config import Config, config_hash, resolve
 from minibert.data.corpora import Corpus, load_corpus
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.diagnostics.catalogue import choose, drawings
@@ -47,7 +47,6 @@ from minibert.tracking.sweeps import join_sweep
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite
 
-register()
 _logger = logging.getLogger(__name__)
 
 

@@ -13,7 +13,7 @@ from minibert.config.evaluation import INSTRUMENTS, FactsConfig, SemanticsConfig
 from minibert.diagnostics.plotting.style import Drawing, new_figure
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import asking, results
-from minibert.evaluation.catalogue import MODULES, enabled, instrument
+from minibert.evaluation.catalogue import NAMES, enabled, instrument
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Table
 from minibert.running.evaluation import FolderPlace
 
@@ -156,8 +156,8 @@ def test_results_are_plain_json(asked, tmp_path):
 
 
 def test_every_instrument_has_settings_and_a_module():
-    assert set(MODULES) == set(INSTRUMENTS)
-    for name in MODULES:
+    assert set(NAMES) == set(INSTRUMENTS)
+    for name in NAMES:
         assert instrument(name).name == name
         assert instrument(name).question.endswith("?")
 

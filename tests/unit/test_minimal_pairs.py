@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from minibert.config import ModelConfig, PositionConfig
 from minibert.data.annotated.agreement import ADJECTIVES, NOUNS, TEMPLATES, VERBS, agreement_pairs
@@ -20,7 +21,9 @@ SENTENCES = [
     "a dog runs",
     "the cat sees the dogs .",
     "cats, dogs; unrunning",
+    "a dog sees the cats .",
 ]
+"""The first and the last are of one length, so their copies share a batch"""
 VOCABULARY = 60
 
 
@@ -76,8 +79,9 @@ def test_the_ways_differ_where_a_word_has_several_pieces_and_nowhere_else(model,
     pieces = [len(encoding.ids) - 2 for encoding in encode_texts(tokenizer, SENTENCES)]
     assert [score.tokens for score in whole] == pieces
     assert pieces[1] > 1  # "unhappiness" is one word
+    assert pieces[0] == pieces[-1]
     same = [one.log_likelihood == other.log_likelihood for one, other in zip(whole, within, strict=True)]
-    assert same == [True, False, True, True, False]
+    assert same == [True, False, True, True, False, True]
 
 
 def test_words_that_the_tokenizer_does_not_know_are_counted(model, tokenizer):
@@ -261,3 +265,26 @@ def test_agreement_is_the_same_for_the_same_seed(english):
 def test_a_vocabulary_without_the_words_is_told(tokenizer):
     with pytest.raises(MinibertError, match=r"count=200: 0 pairs of the paradigm simple can be made .*0 nouns"):
         agreement_pairs(tokenizer)
+
+
+def test_a_tokenizer_with_other_numbers_gives_the_same_scores(model, tokenizer):
+    """Other people's [MASK] and [UNK] have other ids: 103 and 100 in the vocabulary of BERT."""
+    order = np.random.default_rng(0).permutation(VOCABULARY)
+    settings = json.loads(tokenizer.to_str())
+    settings["model"]["vocab"] = {token: int(order[id]) for token, id in settings["model"]["vocab"].items()}
+    for added in settings["added_tokens"]:
+        added["id"] = int(order[added["id"]])
+    for special in settings["post_processor"]["special_tokens"].values():
+        special["ids"] = [int(order[id]) for id in special["ids"]]
+    renumbered, other = Tokenizer.from_str(json.dumps(settings)), network()
+    other.params.vector[:] = model.params.vector
+    for name in ("embeddings.token.weight", "mlm_head.bias"):
+        other.params[name][order] = model.params[name]
+    sentences = [*SENTENCES, "the zebra runs"]
+    expected = pseudo_log_likelihoods(model, tokenizer, sentences)
+    found = pseudo_log_likelihoods(other, renumbered, sentences)
+    assert [score.unknown for score in found] == [score.unknown for score in expected]
+    assert found[-1].unknown
+    np.testing.assert_allclose(
+        [score.log_likelihood for score in found], [score.log_likelihood for score in expected], rtol=1e-10
+    )
