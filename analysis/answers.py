@@ -29,7 +29,8 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
 def _comparison(findings: Findings) -> str:
     """Which value of the factor ends best, and whether the data separate it from the baseline."""
     label, described = findings.study.label, quantity(findings.study.metric)
-    if described.higher_is_better is None:
+    alone = len(findings.study.values) == 1 and findings.study.baseline is None
+    if described.higher_is_better is None or alone:
         return _description(findings)
     best, baseline = best_group(findings), findings.baseline
     extreme = "highest" if described.higher_is_better else "lowest"
@@ -74,7 +75,7 @@ def best_group(findings: Findings) -> Group:
 
 
 def _description(findings: Findings) -> str:
-    """The mean of every group, for a quantity that is not a score."""
+    """The mean of every group, where none of them is better than another."""
     study, described = findings.study, quantity(findings.study.metric)
     kind = "geometric mean" if described.logarithmic else "mean"
     means = [

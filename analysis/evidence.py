@@ -7,10 +7,14 @@ from minibert.tracking import Store
 from .examination import Examination
 from .findings import Findings, find
 from .inside import Inside, look_inside
-from .questions import attention_evolution
+from .questions import attention_evolution, layer_knowledge, representation_scaling
 from .study import load_study
 
-EXAMINATIONS = {"attention_evolution": attention_evolution.examine}
+EXAMINATIONS = {
+    "attention_evolution": attention_evolution.examine,
+    "layer_knowledge": layer_knowledge.examine,
+    "representation_scaling": representation_scaling.examine,
+}
 """The studies that have a question of their own, by name"""
 
 

@@ -1,0 +1,215 @@
+"""How does the size of a network relate to the quality of its representations?"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from minibert.errors import sentence
+from minibert.tracking import Store
+
+from ..examination import Examination
+from ..findings import SIGNIFICANCE, Findings
+from ..formatting import count, p_value, show_estimate
+from ..statistics import mean_interval
+from . import representation_scaling_figures
+from .probe_records import reasons
+from .rank_correlations import Correlation, rank_correlations
+from .representation_scaling_laws import Laws, fit_laws, mean_loss
+from .representation_scaling_runs import AMOUNTS, Budget, SizedRun, find_budgets, in_millions, read_sizes
+from .representation_scaling_tables import (
+    RANK,
+    correlation,
+    correlations_table,
+    laws_table,
+    loss,
+    losses_table,
+    operations,
+    quality_table,
+    signed_loss,
+    within,
+)
+
+TITLE = "How loss and representations change with size"
+INSTRUMENTS = ("probing", "minimal_pairs")
+Correlations = Mapping[str, tuple[Correlation, Correlation]]
+"""Score -> with the loss, and with the size given the loss"""
+LIMITS = (
+    "Every size has the learning rate and the schedule of the recipe: a rate that is tuned for each could "
+    "change both laws. Wider networks of this ladder are also deeper.",
+    "A power law over so few sizes describes these sizes. It does not say how a larger network would do.",
+    "Sizes at equal compute differ in steps: a large network that has had few steps is compared with a small "
+    "one that has had many. What each would reach in the end is another question.",
+    "A probe of a wider layer has more numbers to read from. Its control, the untrained network of the same "
+    "size, has them as well.",
+)
+
+
+def examine(store: Store, findings: Findings) -> Examination | None:
+    """The study's results on sizes; None if no three sizes have had the same tokens or the same compute."""
+    finished = [run for group in findings.groups for run in group.runs]
+    runs = read_sizes(finished)
+    budgets = find_budgets(runs)
+    if not budgets:
+        return None
+    laws = [fit_laws(budget) for budget in budgets]
+    names = list(dict.fromkeys(name for run in runs for name in run.qualities))
+    found = {name: _against_loss(runs, name) for name in names}
+    left_out = [
+        f"{instrument.replace('_', ' ').capitalize()} did not answer in every run: {' '.join(map(sentence, why))}"
+        for instrument in INSTRUMENTS
+        if (why := reasons(finished, instrument))
+    ]
+    return Examination(
+        title=TITLE,
+        answer=answer(laws, found),
+        sentences=tuple(description(budgets, found)),
+        tables=(
+            losses_table(laws),
+            laws_table(laws),
+            *(quality_table(budget, names) for budget in budgets if names),
+            *([correlations_table(found)] if found else []),
+        ),
+        figures=representation_scaling_figures.draw(laws, runs, names),
+        limits=(*LIMITS, *left_out),
+    )
+
+
+def answer(laws: Sequence[Laws], found: Correlations) -> str:
+    """The paragraph that answers the study's question, from the numbers alone."""
+    parts = [_of_budget(law) for law in laws]
+    parts += [
+        f"No three sizes have had {name.replace('equal', 'the same')}, so nothing is said of that."
+        for name in AMOUNTS
+        if name not in [law.budget.name for law in laws]
+    ]
+    return " ".join([*parts, _of_quality(found), "This is of one corpus and one recipe."])
+
+
+def description(budgets: Sequence[Budget], found: Correlations) -> list[str]:
+    """Scores beside the loss and beside their control, and the effective rank."""
+    if not found:
+        return [told for budget in budgets if (told := _of_rank(budget))]
+    listed = "; ".join(f"{name} {correlation(with_loss)}" for name, (with_loss, _) in found.items())
+    return [
+        f"Spearman's ρ of each score with the loss, over all runs: {listed}.",
+        *(_beside_untrained(budget, list(found)) for budget in budgets),
+        *(told for budget in budgets if (told := _of_rank(budget))),
+    ]
+
+
+def _of_budget(law: Laws) -> str:
+    budget = law.budget
+    used = f"{budget.amount:,.0f}" if budget.name == "equal tokens" else f"{operations(budget.amount)} operations"
+    ends = [
+        f"{loss(mean_loss(budget, size))} with {in_millions(size)}" for size in (budget.sizes[0], budget.sizes[-1])
+    ]
+    bracketed = budget.name == "equal compute" and law.lowest.n > 1
+    return (
+        f"At {budget.name} ({used}), the held-out loss is {ends[0]} weights in the layers and {ends[1]}; "
+        f"{_best(law)}. {_parabola(law) if bracketed else _law(law)}"
+    )
+
+
+def _best(law: Laws) -> str:
+    """The best size against the next best one."""
+    means = {size: difference.mean for size, (difference, _) in law.over_others.items()}
+    following = min(means, key=lambda size: means[size])
+    difference, p = law.over_others[following]
+    text = f"it is lowest with {in_millions(law.best)}"
+    if p < SIGNIFICANCE:
+        return f"{text}, {within(difference.mean, difference.low, difference.high)} below {in_millions(following)}"
+    return (
+        f"{text}, which the data do not separate from {in_millions(following)} ({signed_loss(difference)}, "
+        f"p = {p_value(p)} after Holm's adjustment)"
+    )
+
+
+def _parabola(law: Laws) -> str:
+    """The best size between those of the ladder. Where there is one, no power law describes the losses."""
+    low, high = (in_millions(10**end) for end in (law.lowest.low, law.lowest.high))
+    seeds = len({run.run.replicate for run in law.budget.runs})
+    fitted = "" if law.lowest.n == seeds else f" (in {law.lowest.n} of {seeds} seeds)"
+    return f"A parabola in log N is lowest at {in_millions(10**law.lowest.mean)} [{low}, {high}]{fitted}."
+
+
+def _law(law: Laws) -> str:
+    """What power law the losses follow, if any."""
+    floored, pure = law.floored, law.pure
+    if floored is not None and floored.identified:
+        exponent = within(floored.c, floored.c_low, floored.c_high)
+        floor = within(floored.a, floored.a_low, floored.a_high)
+        fit = _fit(floored.lack_of_fit)
+        return f"L(N) = a + b N^-c has the exponent c = {exponent} and the floor a = {floor} nats{fit}."
+    if pure is None:
+        return "These are too few runs for a power law."
+    why = "four sizes are needed for it" if floored is None else "other floors and exponents fit as well"
+    exponent = within(pure.c, pure.c_low, pure.c_high)
+    fit = _fit(pure.lack_of_fit)
+    return f"A floor of the loss cannot be told ({why}); b N^-c has the exponent c = {exponent}{fit}."
+
+
+def _fit(p: float) -> str:
+    if math.isnan(p) or p >= SIGNIFICANCE:
+        return ""
+    return f", but the means of sizes are off this law (p of lack of fit {p_value(p)})"
+
+
+def _of_quality(found: Correlations) -> str:
+    """How many scores go with the loss, and which go with the size beyond that."""
+    if not found:
+        return "No run has results of probes or minimal pairs."
+    better = sum(with_loss.high < 0 for with_loss, _ in found.values())
+    worse = [name for name, (with_loss, _) in found.items() if with_loss.low > 0]
+    beyond = [f"{name} (partial ρ {correlation(size)})" for name, (_, size) in found.items() if size.told]
+    return (
+        f"{count(better).capitalize()} of {len(found)} scores of the representations are clearly better where the "
+        f"loss is lower{f', and {_listed(worse)} worse' if worse else ''}; at the same loss, size goes with "
+        f"{_listed(beyond) if beyond else 'none of them'}."
+    )
+
+
+def _beside_untrained(budget: Budget, names: Sequence[str]) -> str:
+    """Where a trained network does not clearly score more than before training."""
+    short = []
+    for name in names:
+        sizes = [in_millions(size) for size in budget.sizes if not _above_untrained(budget, size, name)]
+        if sizes:
+            short.append(f"{name} ({', '.join(sizes)})")
+    if not short:
+        return f"At {budget.name}, every score of every size is above that of the untrained network."
+    return (
+        f"At {budget.name}, these scores are not clearly above those of the untrained network: {'; '.join(short)}."
+    )
+
+
+def _above_untrained(budget: Budget, size: int, name: str) -> bool:
+    scores = [run.qualities[name] for run in budget.of_size(size) if name in run.qualities]
+    return mean_interval([score.value - score.untrained for score in scores]).low > 0
+
+
+def _of_rank(budget: Budget) -> str:
+    """How many directions the hidden states use in the smallest and in the largest network."""
+    ends = []
+    for size in (budget.sizes[0], budget.sizes[-1]):
+        runs = budget.of_size(size)
+        rank = mean_interval([run.rank for run in runs])
+        if not rank.n:
+            return ""
+        ends.append(f"{show_estimate(rank, RANK)} of {runs[0].width}")
+    return (
+        f"At {budget.name}, the effective rank of the hidden states after the last layer is {ends[0]} in the "
+        f"smallest network and {ends[1]} in the largest."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _against_loss(runs: Sequence[SizedRun], name: str) -> tuple[Correlation, Correlation]:
+    asked = [run for run in runs if name in run.qualities]
+    return rank_correlations(
+        [run.qualities[name].value for run in asked],
+        [run.weights for run in asked],
+        [run.loss for run in asked],
+        [run.setting for run in asked],
+    )

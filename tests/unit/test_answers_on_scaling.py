@@ -1,0 +1,241 @@
+"""The study of size: tracked runs whose laws are known, to what its report says of them."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from analysis.evidence import gather
+from analysis.lab_book import write_lab_book
+from analysis.questions.representation_scaling_runs import find_budgets, layer_weights, read_sizes
+from analysis.report import write_report
+from minibert.tracking import claim, open_store, open_sweep, start_run
+
+STUDY = {
+    "name": "representation_scaling", "question": "How?", "factor": "recipe.name", "metric": "eval/loss",
+    "baseline": "s, both", "label": "size and budget",
+}  # fmt: skip
+LADDER = {"xxs": (2, 32), "xs": (3, 64), "s": (4, 96), "m": (5, 160), "l": (6, 224)}
+TOKENS, FLOPS = 1_024_000, 2.7e12
+BEST = 5.4
+"""log₁₀ of the best size at equal compute"""
+PROBES = ("part_of_speech", "number")
+
+
+def weights(rung):
+    layers, width = LADDER[rung]
+    return layers * 12 * width**2
+
+
+def law(n):
+    return 2.5 + 60 * n**-0.3
+
+
+def valley(n):
+    """Lowest at 10^BEST weights"""
+    return 0.4 * (np.log10(n) - BEST) ** 2
+
+
+def settings_of(rungs, budgets):
+    """Name of the setting -> rung, tokens, operations, loss"""
+    found = {}
+    for rung in rungs:
+        n = weights(rung)
+        by_tokens, by_compute = law(n), law(weights("s")) + valley(n) - valley(weights("s"))
+        if rung == "s":
+            found["s, both"] = rung, TOKENS, FLOPS, by_tokens
+            continue
+        if "tokens" in budgets:
+            found[f"{rung}, equal tokens"] = rung, TOKENS, FLOPS * n / weights("s"), by_tokens
+        if "compute" in budgets:
+            tokens = TOKENS * weights("s") / n
+            found[f"{rung}, equal compute"] = rung, tokens, FLOPS * (1 + 0.001 * len(found)), by_compute
+    return found
+
+
+def results(rung, loss, random):
+    """A score that follows the loss, one that follows the size, and one that follows nothing."""
+    layers, _ = LADDER[rung]
+    found = {"minimal_pairs/accuracy": 0.5, "minimal_pairs/untrained_accuracy/agreement": 0.5}
+    found["minimal_pairs/accuracy/agreement"] = 0.55 + random.normal(0, 0.02)
+    found["minimal_pairs/accuracy/agreement/simple"] = 0.1
+    values = {"part_of_speech": 1.2 - 0.1 * loss, "number": 0.1 * np.log10(weights(rung))}
+    for kind, value in values.items():
+        for layer in range(layers + 1):
+            # The layer with the shortest code is the second; the last has a higher accuracy, which is not taken.
+            high = {1: value, layers: value + 0.02}.get(layer, value - 0.1)
+            found |= {
+                f"probing/accuracy/{kind}/layer_{layer}": high + random.normal(0, 0.001),
+                f"probing/code_length/{kind}/layer_{layer}": 1.0 + abs(layer - 1),
+                f"probing/untrained_accuracy/{kind}/layer_{layer}": 0.40 - 0.01 * layer,
+            }
+    return found
+
+
+def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), asked=True, reason=None):
+    name = f"{seeds}{rungs}{budgets}{asked}{reason}"
+    sweep = open_sweep(store, STUDY["name"], name.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": STUDY})
+    for setting, (rung, tokens, flops, loss) in settings_of(rungs, budgets).items():
+        layers, width = LADDER[rung]
+        for seed in seeds:
+            random = np.random.default_rng([seed, len(setting), layers])
+            model = {"layers": layers, "hidden_size": width, "feed_forward_size": 4 * width, "activation": "gelu"}
+            given = {"model": model, "recipe": {"name": setting}, "seed": seed}
+            given["training"] = {"steps": round(tokens / 2048)}
+            with claim(store, f"{name}{setting}{seed}".encode().hex()) as held:
+                run = start_run(held, f"{setting} · seed {seed}", given, {}, sweep.id)
+                end = loss + random.normal(0, 0.01)
+                for step, value in ((0, 6.4), (round(tokens / 2048), end)):
+                    run.log(
+                        {"eval/loss": value, "tokens_seen": step * 2048.0, "flops": flops * step / tokens * 2048},
+                        step,
+                    )
+                run.flush()
+                found = {f"hidden_effective_rank/layer_{layers - 1}": width**0.8}
+                run.log_results(found | (results(rung, loss, random) if asked else {}), round(tokens / 2048))
+                if reason:
+                    run.set_tags({"evaluation.left_out.probing": reason})
+                run.finish("FINISHED")
+    sweep.finish("FINISHED")
+
+
+@pytest.fixture
+def empty_store(empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path)
+    return open_store(None, tmp_path, "minibert")
+
+
+@pytest.fixture(scope="module")
+def store(empty_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlruns")
+    shutil.copy(empty_database, folder)
+    store = open_store(None, folder, "minibert")
+    track(store, (0, 1, 2))
+    return store
+
+
+@pytest.fixture(scope="module")
+def report(store):
+    return write_report(store, "representation_scaling")
+
+
+def cells(report, title):
+    (table,) = [table for table in report.evidence.examination.tables if table.title == title]
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_size_counts_the_matrices_of_the_layers():
+    ladder = {"model.layers": "4", "model.hidden_size": "96", "model.feed_forward_size": "384"}
+    assert layer_weights(ladder) == 4 * 12 * 96**2 == weights("s")
+    gated = ladder | {"model.activation": "swiglu"}
+    assert layer_weights(gated) == 4 * (4 + 12) * 96**2
+    assert layer_weights(gated | {"model.match_feed_forward": "True"}) == weights("s")
+
+
+def test_budgets_are_found_in_the_records_and_share_the_run_that_is_of_both(store):
+    groups = gather(store, "representation_scaling").findings.groups
+    tokens, compute = find_budgets(read_sizes(run for group in groups for run in group.runs))
+    assert (tokens.name, compute.name) == ("equal tokens", "equal compute")
+    assert tokens.sizes == compute.sizes == [weights(rung) for rung in LADDER]
+    assert len(tokens.runs) == len(compute.runs) == 15
+    assert {run.setting for run in tokens.runs} & {run.setting for run in compute.runs} == {"s, both"}
+    assert tokens.amount == TOKENS and compute.amount == pytest.approx(FLOPS, rel=0.01)
+    assert tokens.spread == 0 < compute.spread < 0.02
+
+
+def test_the_law_of_equal_tokens_is_found_with_its_interval(report):
+    rows = cells(report, "Power laws")
+    exponent, floor, lack, verdict = rows["equal tokens: a + b N^-c"]
+    assert float(exponent.split()[0]) == pytest.approx(0.3, abs=0.03) and "[" in exponent
+    assert float(floor.split()[0]) == pytest.approx(2.5, abs=0.2)
+    assert float(lack.removeprefix("< ")) > 0.05 and verdict == "identified"
+    assert rows["equal tokens: b N^-c"][-1] == "falls with size"
+    assert float(rows["equal tokens: b N^-c"][2].removeprefix("< ")) < 0.05
+    assert rows["equal compute: a + b N^-c"][-1] == "not identified"
+    assert "exponent c = 0.3" in report.answer
+
+
+def test_the_best_size_at_equal_compute_is_where_it_was_put(report):
+    rows = cells(report, "Loss and size")
+    assert rows["equal compute, 0.15 M"][5] == "best" and rows["equal tokens, 3.6 M"][5] == "best"
+    assert (
+        rows["equal compute, 3.6 M"][5].startswith("+0.")
+        and float(rows["equal compute, 3.6 M"][6].strip("< ")) < 0.05
+    )
+    assert rows["equal tokens, 0.44 M"][:2] == ("500", "1,024,000")
+    assert "it is lowest with 0.15 M" in report.answer
+    low = report.answer.partition("A parabola in log N is lowest at ")[2]
+    assert float(low.split()[0]) == pytest.approx(10 ** (BEST - 6), rel=0.3)
+
+
+def test_scores_are_of_the_layer_with_the_shortest_code_beside_the_best_untrained_one(report):
+    found = cells(report, "Quality by size, equal tokens")["probe of part of speech"]
+    assert float(found[2].split()[0]) == pytest.approx(1.2 - 0.1 * law(weights("s")), abs=0.005)
+    assert found[2].endswith("(0.400)")
+
+
+def test_what_follows_the_loss_is_told_from_what_follows_the_size(report):
+    rows = cells(report, "Quality against loss")
+    assert rows["probe of part of speech"][0] == "27"
+    assert rows["probe of part of speech"][1].startswith("−0.9")
+    assert float(rows["probe of number"][2].split()[0]) > 0.9
+    assert set(rows) == {"probe of part of speech", "probe of number", "minimal pairs (agreement)"}
+    assert "1 of 3 scores of the representations are clearly better where the loss is lower" in report.answer
+    assert "at the same loss, size goes with probe of number (partial ρ 0.9" in report.answer
+
+
+def test_details_say_where_training_brought_nothing_and_how_many_directions_are_used(report):
+    details = " ".join(report.details)
+    for expected in (
+        "Spearman's ρ of each score with the loss, over all runs: probe of part of speech −0.9",
+        "not clearly above those of the untrained network: minimal pairs (agreement) (0.025 M",
+        "effective rank of the hidden states after the last layer is 16.0 ± 0.0 of 32 in the smallest network",
+    ):
+        assert expected in details, (expected, details)
+
+
+def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, report, rough_figures, tmp_path):
+    names = {"loss_by_size", "quality_by_size", "quality_by_loss", "rank_by_size"}
+    page = report.path.read_text(encoding="utf-8")
+    assert names <= {path.stem for path in report.path.parent.glob("*.png")}
+    assert all(f"<code>{name}.png</code>" in page for name in names)
+    assert "does not say how a larger network would do" in page
+    text = write_lab_book(gather(store, "representation_scaling"), tmp_path).read_text(encoding="utf-8")
+    assert all(f"![{name}.png]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
+    assert f"**{report.answer}**" in text
+
+
+def test_without_equal_compute_the_answer_says_so(empty_store, rough_figures):
+    track(empty_store, (0, 1), budgets=("tokens",))
+    report = write_report(empty_store, "representation_scaling")
+    assert "No three sizes have had the same compute, so nothing is said of that." in report.answer
+    assert "equal compute: b N^-c" not in cells(report, "Power laws")
+
+
+def test_three_sizes_get_a_pure_law_and_no_floor(empty_store, rough_figures):
+    track(empty_store, (0, 1), rungs=("xs", "s", "m"), budgets=("tokens",))
+    report = write_report(empty_store, "representation_scaling")
+    assert (
+        "A floor of the loss cannot be told (four sizes are needed for it); b N^-c has the exponent"
+        in report.answer
+    )
+
+
+def test_two_sizes_get_the_report_of_any_study(empty_store, rough_figures):
+    track(empty_store, (0, 1), rungs=("s", "m"), budgets=("tokens",))
+    assert write_report(empty_store, "representation_scaling").evidence.examination is None
+
+
+def test_runs_without_instruments_get_their_laws_and_say_what_is_missing(empty_store, rough_figures):
+    track(empty_store, (0, 1), asked=False, reason="ud_english_ewt: cannot be downloaded.")
+    report = write_report(empty_store, "representation_scaling")
+    assert "No run has results of probes or minimal pairs." in report.answer
+    assert "ud_english_ewt: cannot be downloaded." in report.path.read_text(encoding="utf-8")
+    assert not (report.path.parent / "quality_by_loss.png").exists()
+
+
+def test_one_seed_gets_figures_and_no_claim(empty_store, rough_figures):
+    track(empty_store, (1,))
+    report = write_report(empty_store, "representation_scaling")
+    assert report.answer.endswith("this report claims nothing.")
+    assert (report.path.parent / "quality_by_loss.png").exists()
