@@ -107,6 +107,16 @@ def test_where_the_model_is_no_better_than_its_control_the_notes_say_so(subject)
     )
 
 
+def test_where_the_shorter_sentence_explains_the_accuracy_the_notes_say_so(subject, tmp_path):
+    """Of two paradigms, one has pairs of equal length: there, length can explain nothing."""
+    nouns = [both[0] for both in NOUNS]
+    pairs = [MinimalPair(f"the {noun} is new", f"the {noun} is is is new", "long", "f") for noun in nouns]
+    pairs += [MinimalPair(f"the {noun} is new", f"the {noun} are new", "equal", "f") for noun in nouns]
+    notes = MINIMAL_PAIRS.measure(subject, asked(data=[write(tmp_path / "pairs.tsv", pairs)])).notes
+    told = "pairs: in 1 of 1 paradigms the sentence of fewer word pieces is as good a guess as the model: long."
+    assert told in notes
+
+
 # --- metrics, tables, values
 
 
