@@ -122,7 +122,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def score_pairs(bench: Workbench) -> Iterator[Row]:
-    """1,000 pairs, evenly over all that are there, beside minicons."""
+    """1,000 pairs, evenly over all that are there, before and after the turn of minicons."""
     sentences = spread_sentences(bench.pairs, PAIRS)
     work = f"{len(sentences) // 2:,} BLiMP pairs, PLL within words"
     seconds, others, scores = timed_rounds(bench, sentences)
@@ -134,6 +134,9 @@ def score_pairs(bench: Workbench) -> Iterator[Row]:
         bench.model.save_pretrained(folder, bench.data.tokenizer)
         asked = {"within_word": BATCH_SIZES}
         answer = ask_minicons(bench.options.minicons, Path(folder), sentences, asked, physical_cores())
+    # Again after minicons' turn: a machine that became slower or busier in between shows.
+    more_seconds, more_others, _ = timed_rounds(bench, sentences)
+    seconds, others = seconds + more_seconds, max(others, more_others)
     by_size = answer["found"]["within_word"]
     best = min(by_size, key=lambda size: by_size[size]["seconds"])
     off = float(np.abs(np.array(by_size[best]["scores"]) - scores).max())
