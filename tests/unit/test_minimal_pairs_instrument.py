@@ -93,16 +93,20 @@ def test_a_language_that_was_learnt_is_told_from_its_mistakes_and_an_untrained_n
     assert found.metrics["minimal_pairs/accuracy"] > 0.9
     assert 0.3 < found.metrics["minimal_pairs/untrained_accuracy"] < 0.7
     assert found.metrics["minimal_pairs/length_accuracy"] == 0.5
-    assert not [note for note in found.notes if "untrained" in note and "is no better" in note]
+    assert not [note for note in found.notes if "not clearly better than the untrained" in note]
     assert "Controls: an untrained network" in found.summary and "400 pairs of 4 paradigms" in found.summary
 
 
 def test_where_the_model_is_no_better_than_its_control_the_notes_say_so(subject):
     same = replace(subject, untrained=lambda: subject.model)
     notes = MINIMAL_PAIRS.measure(same, asked()).notes
-    assert any("agreement: the trained model is no better than the untrained one (+0.0%" in note for note in notes)
     assert any(
-        f"in 4 of 4 paradigms the untrained network is as good as the model: {', '.join(TEMPLATES)}." in note
+        "agreement: the trained model is not clearly better than the untrained one (+0.0 points" in note
+        for note in notes
+    )
+    assert any(
+        f"in 4 of 4 paradigms the model is not clearly better than the untrained network: {', '.join(TEMPLATES)}."
+        in note
         for note in notes
     )
 
@@ -113,7 +117,7 @@ def test_where_the_shorter_sentence_explains_the_accuracy_the_notes_say_so(subje
     pairs = [MinimalPair(f"the {noun} is new", f"the {noun} is is is new", "long", "f") for noun in nouns]
     pairs += [MinimalPair(f"the {noun} is new", f"the {noun} are new", "equal", "f") for noun in nouns]
     notes = MINIMAL_PAIRS.measure(subject, asked(data=[write(tmp_path / "pairs.tsv", pairs)])).notes
-    told = "pairs: in 1 of 1 paradigms the sentence of fewer word pieces is as good a guess as the model: long."
+    told = "pairs: in 1 of 1 paradigms the model is not clearly better than the choice of fewer word pieces: long."
     assert told in notes
 
 
