@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from minibert.config.evaluation import INSTRUMENTS
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -93,6 +95,27 @@ AXES = {
 """What a curve can be drawn against; all but ``step`` are metrics recorded beside the evaluations."""
 
 
+SCORES = (
+    "accuracy", "selectivity", "spearman", "precision_at_1", "precision_at_10", "mean_reciprocal_rank",
+    "learnt_share", "macro_f1",
+)  # fmt: skip
+"""What an instrument calls a score of which more is better, at most 1"""
+
+
 def quantity(metric: str) -> Quantity:
-    """The description of a metric. Without one, its title is its name, and lower counts as better."""
-    return QUANTITIES.get(metric) or AXES.get(metric) or Quantity(metric)
+    """The description of a metric. Without one, its title is its name, and lower counts as better.
+
+    Instruments name what they measure ``<instrument>/<quantity>[/<part>]``; a quantity that is, or ends in, one of
+    :data:`SCORES` is better the higher it is.
+    """
+    return QUANTITIES.get(metric) or AXES.get(metric) or _of_an_instrument(metric) or Quantity(metric)
+
+
+def _of_an_instrument(metric: str) -> Quantity | None:
+    room, _, rest = metric.partition("/")
+    measured, *parts = rest.split("/")
+    if room not in INSTRUMENTS or not measured.endswith(SCORES):
+        return None
+    title = " ".join([room, measured, *([f"({', '.join(parts)})"] if parts else [])]).replace("_", " ")
+    signed = measured.endswith(("selectivity", "spearman"))
+    return Quantity(title, higher_is_better=True, least=-1 if signed else 0, most=1)

@@ -9,6 +9,7 @@ from minibert.errors import nearest
 
 DOORS = {
     "run": "train one run, or a sweep of runs",
+    "evaluate": "ask a trained model what it knows",
     "inspect": "compute diagnostics on the checkpoints of a run",
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",

@@ -32,7 +32,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.settings import Setting, groups, settings, unknown_key
-from minibert.config.shipped import OVERLAYS
+from minibert.config.shipped import COMBINED, OVERLAYS
 from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
@@ -211,8 +211,9 @@ def _named(text: str, key: str, value: str, options: list[str] | None) -> Word:
     if options is None:
         return Word(text, key, tuple(map(quoted, values)), swept)
     for one in values:
-        if one not in options:
-            raise unknown_name(key, one, options)
+        for name in names(text, key, one) if key in COMBINED and one.startswith("[") else [one]:
+            if name not in options:
+                raise unknown_name(key, name, options)
     return Word(text, key, tuple(values), swept)
 
 

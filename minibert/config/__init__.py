@@ -19,6 +19,7 @@ from minibert.config.averaging import AVERAGINGS
 from minibert.config.checks import validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
+from minibert.config.evaluation import INSTRUMENTS, EvaluationConfig
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
     CLIPPINGS,
@@ -29,7 +30,7 @@ from minibert.config.optimizers import (
     OptimizerConfig,
 )
 from minibert.config.positions import POSITIONS, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
-from minibert.config.run import Config, EvaluationConfig, RecipeConfig, SeedsConfig, StudyConfig, TrackingConfig
+from minibert.config.run import Config, RecipeConfig, SeedsConfig, StudyConfig, TrackingConfig
 from minibert.config.shipped import CONF, OVERLAYS, PACKAGE, shipped_options, stated_values
 from minibert.config.training import SCHEDULES, ScheduleConfig, TrainingConfig
 from minibert.errors import MinibertError, unknown_name
@@ -186,8 +187,11 @@ def resolve(composed) -> Config:
 def config_hash(config: Config, corpus_hash: str) -> str:
     """SHA-256 of what a run computes: the resolved configuration and the content of the corpus.
 
-    Left out is what changes no result: ``tracking``, ``study`` and the cache folder.
+    Left out is what changes no result: ``tracking``, ``study``, the cache folder, and the instruments, which are
+    asked after training.
     """
     computed: dict[str, Any] = asdict(config) | {"corpus": corpus_hash}
     del computed["tracking"], computed["study"], computed["data"]["cache"]
+    for name in ("steps", "quick", *INSTRUMENTS):
+        del computed["evaluation"][name]
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()

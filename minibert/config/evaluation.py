@@ -7,7 +7,7 @@ computes while it trains.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from minibert.config.fields import choice, number
 
@@ -18,6 +18,7 @@ LARGEST_MASK_SEED = 2**63 - 1
 PROBE_TASKS = (
     "part_of_speech", "number", "tense", "dependency_relation", "head_distance", "sentence_length", "word_content"
 )  # fmt: skip
+ENCODERS = ("full", "frozen")
 
 
 @dataclass
@@ -25,6 +26,10 @@ class InstrumentConfig:
     """What all instruments have."""
 
     enabled: bool = False
+
+    def problems(self) -> Iterator[str]:
+        """What the fields do not allow together."""
+        yield from ()
 
 
 @dataclass
@@ -73,8 +78,9 @@ class SemanticsConfig(InstrumentConfig):
     """Whether words of like meaning have like vectors."""
 
     data: list[str] = field(default_factory=lambda: ["wordsim353", "simlex999", "analogies"])
+    """Word pairs and analogies by name; files: ``.txt`` has analogies, ``.tsv`` word pairs."""
     contexts: int = number(16, at_least=1, at_most=1000)
-    """Held-out sentences whose vectors of a word are averaged."""
+    """Held-out occurrences of a word whose vectors are averaged, at most."""
 
 
 @dataclass
@@ -105,9 +111,32 @@ class DownstreamConfig(InstrumentConfig):
     max_samples: int | None = number(None, at_least=20)
     """Of the training part; null is all."""
     seeds: int = number(3, at_least=1, at_most=100)
-    rates: list[float] = field(default_factory=lambda: [1e-4, 3e-4, 1e-3])
-    """Learning rates; the best on the dev part is taken."""
+    rates: list[float] = field(default_factory=lambda: [1e-4, 1e-3, 3e-3, 1e-2])
+    """Learning rates of ``full``; the best on the dev part is taken. Small networks want high ones: 3e-3 at
+    width 128, but 2e-5 to 1e-4 at the sizes of BERT."""
+    frozen_rates: list[float] = field(default_factory=lambda: [3e-3, 1e-2, 3e-2])
+    """Those of ``frozen``: a layer alone stands, and needs, higher ones."""
     batch_size: int = number(32, at_least=1, at_most=4096)
+    dropout: float = number(0.1, at_least=0, below=1)
+    """While ``full`` is trained, whatever the network was pretrained with."""
+    pooling: str = choice("mean", "mean", "cls")
+    """What stands for a sentence: the mean of its final hidden states, or that of [CLS]."""
+    forgetting: int = number(8, at_least=0, at_most=1000)
+    """At about how many steps of fine-tuning the old tasks are measured; 0 leaves them out."""
+
+    def problems(self) -> Iterator[str]:
+        key = "evaluation.downstream"
+        for name in self.encoders:
+            if name not in ENCODERS:
+                yield f"{key}.encoders: {name} is no way to train. Allowed: {', '.join(ENCODERS)}."
+        for name in ("encoders", "rates", "frozen_rates"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                yield f"{key}.{name}: {values} was given. Allowed: one or more, each once."
+        for name in ("rates", "frozen_rates"):
+            for rate in getattr(self, name):
+                if not 0 < rate < float("inf"):
+                    yield f"{key}.{name}: {rate} is out of range. Allowed: above 0."
 
 
 @dataclass
@@ -165,3 +194,20 @@ class EvaluationConfig:
         for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
             times = self.rates.count(rate)
             yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
+        steps = self.steps if isinstance(self.steps, list) else [self.steps]
+        if self.steps not in ("all", "last") and not (steps and all(isinstance(step, int) for step in steps)):
+            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, or a list of steps."
+        yield from self.instrument_problems()
+
+    def instrument_problems(self) -> Iterator[str]:
+        """What the settings of the instruments refuse."""
+        for name in INSTRUMENTS:
+            yield from getattr(self, name).problems()
+
+
+INSTRUMENTS = tuple(
+    name
+    for name, kind in get_type_hints(EvaluationConfig).items()
+    if isinstance(kind, type) and issubclass(kind, InstrumentConfig)
+)
+"""The fields of :class:`EvaluationConfig` that are settings of an instrument"""

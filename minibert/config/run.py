@@ -10,7 +10,7 @@ from minibert.config.averaging import AveragingConfig
 from minibert.config.data import CurriculumConfig, DataConfig, MaskingConfig, ObjectiveConfig
 from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.evaluation import EvaluationConfig
-from minibert.config.fields import choice, number
+from minibert.config.fields import number
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
     ClippingConfig,

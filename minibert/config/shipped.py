@@ -14,6 +14,9 @@ OVERLAYS = ("experiment", "recipe")
 """Groups whose options are laid over all others. They are not in the list of defaults, so Hydra requires a plus
 before them."""
 
+COMBINED = ("evaluation",)
+"""Groups of which several options may be chosen at once: ``evaluation=[probing,minimal_pairs]``"""
+
 
 def shipped_options(group: str = "") -> dict[str, Path]:
     """The options of a group with their files: ``base`` and ``ladder/m`` of ``model``. By default, of all groups.

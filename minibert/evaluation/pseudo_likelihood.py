@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from minibert.data.batches import Batch
-from minibert.data.tokenizer import MASK, UNK, encode_texts
+from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
 from minibert.model.ops import prediction_losses
@@ -30,15 +30,12 @@ class SentenceScore(NamedTuple):
     """Sum over the tokens, in nats; NaN where the sentence is longer than the model's positions"""
     pieces: tuple[int, ...]
     """Ids of the word pieces, [CLS] and [SEP] left out"""
+    unknown: int
+    """How many of the pieces are [UNK]"""
 
     @property
     def tokens(self) -> int:
         return len(self.pieces)
-
-    @property
-    def unknown(self) -> int:
-        """How many of the pieces are [UNK]."""
-        return self.pieces.count(UNK)
 
 
 def pseudo_log_likelihoods(
@@ -65,12 +62,14 @@ def pseudo_log_likelihoods(
     fits = lengths <= (longest or np.inf)
     order = np.argsort(lengths, kind="stable")
     order = order[fits[order]]
+    # Of the tokenizer, not of this package: other people's have other numbers.
+    mask, unknown = (cast(int, tokenizer.token_to_id(token)) for token in ("[MASK]", "[UNK]"))
     with Lanes(model, lanes) as spread:
-        losses = _losses(spread, _by_length([encoded[number] for number in order], kind))
+        losses = _losses(spread, _by_length([encoded[number] for number in order], kind, mask))
     sums = np.bincount(np.repeat(order, lengths[order] - 2), losses, minlength=len(distinct))
     totals = np.where(fits, -sums, np.nan)
     found = {
-        sentence: SentenceScore(float(total), tuple(encoding.ids[1:-1]))
+        sentence: SentenceScore(float(total), tuple(encoding.ids[1:-1]), encoding.ids.count(unknown))
         for sentence, total, encoding in zip(distinct, totals, encoded, strict=True)
     }
     return [found[sentence] for sentence in sentences]
@@ -85,6 +84,8 @@ class MaskedCopies:
     words: np.ndarray
     """(S, T): the number of the word that each token belongs to"""
     kind: Kind
+    mask: int
+    """The id of [MASK]"""
 
     def batches(self) -> Iterator[Batch]:
         """All copies, sentence by sentence."""
@@ -105,15 +106,15 @@ class MaskedCopies:
             masked |= (columns > places[:, None]) & (words == own) & (own != NO_WORD)
         labels = np.full(ids.shape, IGNORED, np.int32)
         labels[rows, places] = ids[rows, places]
-        return Batch(np.where(masked, np.int32(MASK), ids), labels, None, ids.size, len(rows))
+        return Batch(np.where(masked, np.int32(self.mask), ids), labels, None, ids.size, len(rows))
 
 
-def _by_length(encoded: Sequence[Encoding], kind: Kind) -> Iterator[MaskedCopies]:
+def _by_length(encoded: Sequence[Encoding], kind: Kind, mask: int) -> Iterator[MaskedCopies]:
     """The copies of sentences that are sorted by their length."""
     for _, group in groupby(encoded, key=len):
         sentences = list(group)
         words = [[NO_WORD if word is None else word for word in each.word_ids] for each in sentences]
-        yield MaskedCopies(np.array([each.ids for each in sentences], np.int32), np.array(words), kind)
+        yield MaskedCopies(np.array([each.ids for each in sentences], np.int32), np.array(words), kind, mask)
 
 
 def _losses(spread: Lanes, groups: Iterable[MaskedCopies]) -> np.ndarray:

@@ -9,7 +9,7 @@ from minibert.data.prepared import PreparedData
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.registry import Diagnostic
-from minibert.evaluation.intrinsic import IntrinsicEvaluation
+from minibert.evaluation.intrinsic.held_out import IntrinsicEvaluation
 from minibert.model.bert import MiniBERT
 from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.trainer import Trainer

@@ -9,38 +9,25 @@ that change during training are taken as they are at the start of a run.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.command_line.settings import groups
 from minibert.command_line.words import names
 from minibert.data.baselines import log_unigram_frequencies
-from minibert.data.prepared import prepare_data
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics.catalogue import choose, drawings, names_of_level
 from minibert.diagnostics.engine.dispatch import Diagnostics
 from minibert.diagnostics.engine.page import draw
 from minibert.diagnostics.engine.registry import AFTER_UPDATE, NEEDS_HISTORY
-from minibert.errors import MinibertError, unknown_name
+from minibert.errors import unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.running.progress import Display
-from minibert.serving.loading import SavedRun, saved_run
+from minibert.running.recorded import as_steps, kept_steps, recorded_data
+from minibert.serving.loading import saved_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.lookup import find_run_id, open_named_store
 from minibert.training.trainer import Trainer
-
-
-def as_steps(given: str, key: str, value: str) -> str | list[int]:
-    """``all``, ``last``, or a list of numbers."""
-    if value in ("all", "last"):
-        return value
-    parts = [part for part in value.removeprefix("[").removesuffix("]").split(",") if part.strip()]
-    try:
-        return [int(part) for part in parts]
-    except ValueError as error:
-        raise MinibertError(
-            f"{given}: not a list of steps. Allowed: steps=all, steps=last, or steps=[0,64,512]."
-        ) from error
 
 
 def as_level(given: str, key: str, value: str) -> str:
@@ -83,7 +70,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     asked = replace(asked, run=find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
     record = Amendment(store, asked.run)
     saved = saved_run(store, asked.run)
-    steps = _steps(asked.steps, saved)
+    steps = kept_steps(asked.steps, saved)
     whole_level = asked.quantities is None and not asked.modules
     chosen = choose(names_of_level(asked.diagnostics) if whole_level else asked.quantities or [], asked.modules)
     left_out = [each.name for each in chosen if each.asks & (AFTER_UPDATE | NEEDS_HISTORY)]
@@ -92,13 +79,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     chosen = [replace(each, every="log") for each in chosen if each.name not in left_out]
     drawn = drawings(asked.figures)
     config = saved.config
-    data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
-    if record.corpus_hash not in (None, data.corpus_hash):
-        raise MinibertError(
-            f"run={asked.run}: it was trained on another corpus than data.{config.data.name} gives now "
-            f"(hash {record.corpus_hash[:12]}, not {data.corpus_hash[:12]}). "
-            "Put the former text back to inspect the run."
-        )
+    data = recorded_data(saved, record.corpus_hash, display.note)
     model = MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(data.unigram_counts))
     diagnostics = Diagnostics(chosen, steps, config.training.steps, record)
     batches = build_batches(config, data)
@@ -119,19 +100,3 @@ def _computed(diagnostics: int, steps: int) -> str:
         return ""
     counts = {"diagnostic": diagnostics, "step": steps}
     return " at ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()) + ", and "
-
-
-def _steps(asked: Any, saved: SavedRun) -> list[int]:
-    kept = list(saved.checkpoints)
-    if asked == "all":
-        return kept
-    if asked == "last":
-        return kept[-1:]
-    steps = asked if isinstance(asked, list) else [asked]
-    missing = [step for step in steps if step not in kept]
-    if missing or not steps:
-        raise MinibertError(
-            f"steps={asked}: run {saved.id} has no checkpoint of {', '.join(map(str, missing)) or 'no step'}. "
-            f"Allowed: all, last, or a list of {', '.join(map(str, kept))}."
-        )
-    return sorted(set(steps))

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from minibert import interruption
-from minibert.config import Config, config_hash, register, resolve
+from minibert.config import Config, config_hash, resolve
 from minibert.data.corpora import Corpus, load_corpus
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.diagnostics.catalogue import choose, drawings
@@ -26,6 +26,7 @@ from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
+from minibert.running.evaluation import complete, evaluate_trained
 from minibert.running.failure import report_failure
 from minibert.running.naming import run_name
 from minibert.running.plan import Job
@@ -46,7 +47,6 @@ from minibert.tracking.sweeps import join_sweep
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite
 
-register()
 _logger = logging.getLogger(__name__)
 
 
@@ -80,6 +80,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
             run_hash = config_hash(config, corpus.content_hash)
             if known := look_up_finished(tracking.uri, tracking.folder, tracking.experiment, run_hash):
                 store, result = known
+                complete(store, result.run_id, result.rooms, config, display)
                 return Outcome(result.run_id, Status.FOUND, store=store, result=result)
         data = prepare(config, display, corpus)
         in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
@@ -91,6 +92,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
                 return _record(claimed, name, config, choices, data, display)
             if config.tracking.parent_run:
                 join_sweep(store, config.tracking.parent_run, found, name)
+            complete(store, found, read_result(store, found).rooms, config, display)
             return Outcome(found, Status.FOUND, store=store)
     except Interrupted as error:
         return Outcome(None, Status.KILLED, str(error))
@@ -186,6 +188,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         conclude_range_test(run, config)
         diagnostics.conclude()
         run.flush()
+    evaluate_trained(run, config, data, display)
     with display.stage("drawing figures"):
         rooms = config.diagnostics.figures
         draw(run, drawings(rooms), complete="all" in rooms)
@@ -196,7 +199,7 @@ def run_single(job: Job, display: Display) -> int:
     display.start(run_name(job.config, job.choices, []))
     shown = display if job.config.tracking.progress else Display.silent()
     outcome = train(job.config, job.choices, shown, corpus)
-    display.end(outcome)
+    display.end(outcome, predicts_words=job.config.objective.mlm)
     if outcome.status == Status.KILLED:
         return interruption.exit_code()
     return 0 if outcome.status in (Status.FINISHED, Status.FOUND) else 1

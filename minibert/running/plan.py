@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.settings import groups, settings_with, unknown_key
 from minibert.command_line.words import Word, read, read_value
-from minibert.config import CONF, VARIANTS, Config, resolve
+from minibert.config import CONF, VARIANTS, Config, register, resolve
 from minibert.diagnostics.catalogue import register_levels
 from minibert.errors import MinibertError, nearest
 from minibert.model.memory import refuse_what_does_not_fit
@@ -24,6 +24,7 @@ EXPERIMENT = re.compile(r"\+{0,2}experiment=")
 MOST_RUNS = 10_000
 """Runs of one sweep."""
 
+register()
 register_levels()
 
 

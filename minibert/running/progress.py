@@ -142,8 +142,11 @@ class Display:
             return ""
         return seconds_as_text((now - began) / (done - first) * (steps - done))
 
-    def end(self, outcome) -> None:
-        """How a single run ended, its result, and where to find it."""
+    def end(self, outcome, predicts_words: bool = True) -> None:
+        """How a single run ended, its result, and where to find it.
+
+        Advice on a high held-out loss is given only to one that ``predicts_words``.
+        """
         if outcome.status == Status.FOUND:
             self.note("This configuration was trained before; tracking.rerun=true trains it again.")
         elif outcome.status != Status.FINISHED:
@@ -155,7 +158,7 @@ class Display:
         try:
             result = outcome.result or read_result(outcome.store, outcome.run_id)
             self.console.print(result.line())
-            if result.stays_above_bigram:
+            if predicts_words and result.stays_above_bigram:
                 self.note(HINT)
         except MinibertError as error:  # the run has ended nevertheless
             self.console.print(f"run {short_id(outcome.run_id)} {outcome.status.lower()}")

@@ -3,7 +3,7 @@
 import hashlib
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import psutil
@@ -12,14 +12,16 @@ from minibert import interruption
 from minibert.config import config_hash
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
+from minibert.running.evaluation import complete
 from minibert.running.launching import call_hydra, watched_workers
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
-from minibert.running.plan import Plan
+from minibert.running.plan import Job, Plan
 from minibert.running.progress import Display
 from minibert.tracking.claims import find_all_finished
 from minibert.tracking.pages import describe_sweep
 from minibert.tracking.provenance import environment
+from minibert.tracking.results import rooms_of
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import Sweep, open_sweep
@@ -55,6 +57,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         if tracking.rerun or _join_finished(sweep, names):
             _launch(planned, sweep, len(names), display)
         status, reason = _verdict(sweep, names)
+        _complete(sweep, dict(zip(hashes, planned.jobs, strict=True)), display)
     except Interrupted:
         pass  # a second signal: the runs are left as they are
     finally:
@@ -133,6 +136,13 @@ def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     found = find_all_finished(sweep.store, wanted)
     sweep.join({found[run_hash]: name for run_hash, name in wanted.items() if run_hash in found})
     return len(wanted) - len(found)
+
+
+def _complete(sweep: Sweep, jobs: Mapping[str, Job], display: Display) -> None:
+    """Ask runs that were found what they were not asked before. ``jobs``: by hash of the configuration."""
+    for key, child in sweep.newest().items():
+        if key in jobs and child.status == Status.FINISHED:
+            complete(sweep.store, child.id, rooms_of(child.metrics), jobs[key].config, display)
 
 
 def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[Status, str | None]:

@@ -8,9 +8,11 @@ from minibert.command_line.settings import closest, filled_keys, groups, setting
 from minibert.command_line.words import Word
 from minibert.config import VARIANTS, Config
 from minibert.config.data import ChangingMaskingConfig
+from minibert.config.evaluation import INSTRUMENTS
 from minibert.diagnostics.catalogue import metric_rooms
 from minibert.diagnostics.range_test.recorded import METRICS as RANGE_TEST_METRICS
 from minibert.errors import MinibertError, hint, nearest
+from minibert.evaluation.catalogue import enabled
 
 METRICS = (
     "train/loss", "train/learning_rate", "train/tokens_per_second", "eval/loss", "eval/masked_accuracy",
@@ -165,8 +167,14 @@ def check_metric(metric: str, config: Config) -> None:
     known = [*METRICS, *_occasional_metrics(config)]
     room, _, rest = metric.partition("/")
     rooms = [*ROOMS, *(metric_rooms() if config.diagnostics.quantities else ())]
+    rooms += enabled(config.evaluation)
     if metric in known or (rest and room in rooms) or _is_rate(metric, config):
         return
+    if rest and room in INSTRUMENTS:
+        raise MinibertError(
+            f"study.metric={metric}: an instrument records it that is not asked. Allowed: with "
+            f"evaluation.{room}.enabled=true, or the option of the group evaluation that has it."
+        )
     if metric in RANGE_TEST_METRICS:
         raise MinibertError(
             f"study.metric={metric}: only a learning-rate range test records it. Allowed: schedule=range_test."

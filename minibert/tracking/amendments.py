@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from minibert.errors import MinibertError
 from minibert.tracking.records import Record
-from minibert.tracking.refusals import LEFT_OUT, send
+from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
@@ -40,12 +40,6 @@ class Amendment(Record):
                 self._steps[name] = set(self.history(name)[0]) if name in known else set()
         new = {name: value for name, value in metrics.items() if step not in self._steps[name]}
         points = [Metric(name, value, 0, step) for name, value in new.items()]
-        with store_errors(self.store.uri, f"add to run {self.id}"):
-            for start in range(0, len(points), 1000):
-                refused = send(points[start : start + 1000], self._log_batch)
-                self.left_out.add({point.key: reason for point, reason in refused})
+        self._add_points(points)
         for name in new:
             self._steps[name].add(step)
-
-    def _log_batch(self, points) -> None:
-        self.store.client.log_batch(self.id, metrics=points)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from minibert.tracking.store import Store, store_errors
 
 MOST_PER_CALL = 100
 """MLflow takes at most this many parameters, or tags, in one call."""
+MOST_POINTS = 1000
+"""Points in one call; also MLflow's own limit."""
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
 
@@ -103,6 +106,28 @@ class Record:
             found[step] = arrays
         return found
 
+    def read(self, path: str) -> bytes:
+        """The content of the artifact ``path``."""
+        with store_errors(self.store.uri, f"read {path}"):
+            return self._artifacts.fetch(path).read_bytes()
+
+    def log_results(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record what was computed from a checkpoint, at once. Of two values at one step, the newer counts."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._add_points([Metric(name, value, now, step) for name, value in self.numbers(metrics).items()])
+
+    def _add_points(self, points: Sequence) -> None:
+        """Points, as MLflow's entities, to the store. Those that it refuses are left out and reported."""
+        with store_errors(self.store.uri, f"add to run {self.id}"):
+            for start in range(0, len(points), MOST_POINTS):
+                refused = send(points[start : start + MOST_POINTS], self._log_entities)
+                self.left_out.add({point.key: reason for point, reason in refused})
+
+    def _log_entities(self, points: Sequence) -> None:
+        self.store.client.log_batch(self.id, metrics=points)
+
     def artifacts(self, folder: str) -> list[str]:
         """The paths of the artifacts in a folder, sorted; none where there is no such folder."""
         return self._artifacts.list(folder)
@@ -112,11 +137,13 @@ class Record:
         self._artifacts.remove(path)
 
     def history(self, metric: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a metric as the store has them, in order of steps."""
+        """Steps and values of a metric, in order of steps. Of several values at one step, the newest."""
         with store_errors(self.store.uri, f"read {metric}"):
             points = self.store.client.get_metric_history(self.id, metric)
-        points = sorted(points, key=lambda point: point.step)
-        return [point.step for point in points], [point.value for point in points]
+        newest = {
+            point.step: point.value for point in sorted(points, key=lambda each: (each.step, each.timestamp))
+        }
+        return list(newest), list(newest.values())
 
     def metric_names(self, prefix: str = "") -> list[str]:
         """The names of all metrics stored that begin with ``prefix``, sorted."""

@@ -24,6 +24,8 @@ class Result:
     bigram: float | None
     figures: str | None = None
     """The page with its figures: a local file, or the artifact of the run"""
+    rooms: frozenset[str] = frozenset()
+    """What the names of its metrics begin with, up to the first ``/``"""
 
     @property
     def stays_above_bigram(self) -> bool:
@@ -67,4 +69,9 @@ def make_result(
     artifacts, figures = Artifacts(store, run_id, address), None
     if FIGURES in artifacts.list("figures"):
         figures = str(artifacts.folder / FIGURES) if artifacts.folder else f"its artifact {FIGURES}"
-    return Result(run_id, name, status, figures=figures, **losses(metrics))
+    return Result(run_id, name, status, figures=figures, rooms=rooms_of(metrics), **losses(metrics))
+
+
+def rooms_of(metrics: Mapping[str, float]) -> frozenset[str]:
+    """What the names of metrics begin with, up to the first ``/``."""
+    return frozenset(name.partition("/")[0] for name in metrics)

@@ -13,7 +13,7 @@ from typing import Any
 from minibert.errors import MinibertError
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.leases import Lease
-from minibert.tracking.records import Record, create, reopen
+from minibert.tracking.records import MOST_POINTS, Record, create, reopen
 from minibert.tracking.refusals import LEFT_OUT, send
 from minibert.tracking.retries import at_once, is_refusal, patiently
 from minibert.tracking.status import Status
@@ -21,8 +21,6 @@ from minibert.tracking.store import Store, explain, store_errors
 from minibert.tracking.sweeps import membership
 from minibert.tracking.unsent import Point, read_points, write_points
 
-MOST_POINTS = 1000
-"""Points in one call; also MLflow's own limit."""
 FLUSH_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 FAILURE = ("traceback.txt", "failure")

@@ -13,7 +13,7 @@ from minibert.data.training_batches import build_batches, probe_batch
 from minibert.diagnostics import detect_training_issues
 from minibert.diagnostics.catalogue import choose
 from minibert.diagnostics.engine.dispatch import Diagnostics
-from minibert.evaluation.intrinsic import IntrinsicEvaluation
+from minibert.evaluation.intrinsic.held_out import IntrinsicEvaluation
 from minibert.model.bert import MiniBERT
 from minibert.randomness import generator
 from minibert.running.plan import plan

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import test_auxiliary_gradients as auxiliary
+import test_classifier_gradients as classifiers
 import test_forward_against_loops as loops
 import test_layer_gradients as layers
 import test_model_gradients as whole
@@ -528,6 +529,25 @@ MUTATIONS = [
         {"dread[cache.predicted] += dhead": "pass"},
         auxiliary.test_loss_and_gradients_with_auxiliary_tasks,
         {"norm": "pre", "recompute": False, "dropout": 0.0},
+    ),
+    # classification head
+    Mutation(
+        "gradient of a sentence's mean not divided by its length", "classifier:classification_head_backward",
+        {"dpooled /= cache.lengths[:, None].astype(dpooled.dtype)": "pass"},
+        classifiers.test_classification_head, {"dropout": 0.0},
+    ),
+    Mutation(
+        "gradient of a sentence's mean divided by the mean length", "classifier:classification_head_backward",
+        {"cache.lengths[:, None]": "cache.lengths.mean(keepdims=True)[:, None]"},
+        classifiers.test_classification_head, {"dropout": 0.0},
+    ),
+    Mutation(
+        "dropout before the classes in the forward pass alone", "classifier:classification_head_backward",
+        {"dropout(dpooled, cache.dropout)": "pass"}, classifiers.test_classification_head, {"dropout": 0.25},
+    ),
+    Mutation(
+        "padding in the mean of a sentence", "classifier:SentenceClassifier._read",
+        {"read = np.asarray(inputs.mask, bool)": "pass"}, classifiers.test_padding_changes_nothing,
     ),
 ]  # fmt: skip
 

@@ -183,10 +183,20 @@ def test_every_pair_of_words_gives_a_prompt_once():
 
 
 def test_the_same_prompt_has_all_its_answers():
-    places = Template("place", ("currency",), "The {second} is money in [MASK].", "first")
+    places = Template("place", ("currency",), "The {second} is money in {first}.", "first")
     given = [Analogy("Iraq", "dinar", "Algeria", "dinar", "currency")]
     (found,) = template_cloze(given, [places])
     assert found == Cloze("The dinar is money in [MASK].", ("Iraq", "Algeria"), "place")
+
+
+def test_a_country_has_the_article_that_english_gives_it():
+    found = template_cloze([Analogy("Manila", "Philippines", "Oslo", "Norway", "capital-world")])
+    assert [cloze.prompt for cloze in found] == [
+        "The capital of the Philippines is [MASK].",
+        "The capital of Norway is [MASK].",
+        "Manila is the capital of the [MASK].",
+        "Oslo is the capital of [MASK].",
+    ]
 
 
 def test_analogies_without_such_sections_are_refused():

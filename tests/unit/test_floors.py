@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from minibert.command_line.doors import DOORS
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLOORS = (
-    ("minibert.__main__", *(f"minibert.{door}" for door in ("run", "inspect", "reproduce", "export", "report"))),
+    (
+        "minibert.__main__",
+        *(f"minibert.{door}" for door in DOORS),
+    ),
     ("minibert.running",),
     ("analysis",),
     ("minibert",),

@@ -9,7 +9,7 @@ from minibert.config import EvaluationConfig
 from minibert.data.baselines import bigram_cross_entropy
 from minibert.data.packing import Sequences, documents_part
 from minibert.errors import MinibertError
-from minibert.evaluation.intrinsic import IntrinsicEvaluation, rate_metric
+from minibert.evaluation.intrinsic.held_out import IntrinsicEvaluation, rate_metric
 
 SEQUENCES = Sequences(np.tile(np.r_[2, 5:19, 3].astype(np.int32), (4, 1)), np.full(4, 16, np.int32), np.arange(4))
 DATA = SimpleNamespace(

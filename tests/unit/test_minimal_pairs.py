@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from minibert.config import ModelConfig, PositionConfig
 from minibert.data.annotated.agreement import ADJECTIVES, NOUNS, TEMPLATES, VERBS, agreement_pairs
@@ -173,6 +174,12 @@ def test_a_paradigm_may_be_told_by_the_file_alone(tmp_path):
     assert read_minimal_pairs(tmp_path) == [MinimalPair('A "quoted" dog', "A dog 'quoted", "gap", "")]
 
 
+def test_one_field_in_two_spellings_is_one(tmp_path):
+    entries = [{"sentence_good": "x", "sentence_bad": "y", "field": f"syntax{sign}semantics"} for sign in "_/"]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    assert [pair.field for pair in read_minimal_pairs(tmp_path)] == ["syntax_semantics"] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -258,3 +265,26 @@ def test_agreement_is_the_same_for_the_same_seed(english):
 def test_a_vocabulary_without_the_words_is_told(tokenizer):
     with pytest.raises(MinibertError, match=r"count=200: 0 pairs of the paradigm simple can be made .*0 nouns"):
         agreement_pairs(tokenizer)
+
+
+def test_a_tokenizer_with_other_numbers_gives_the_same_scores(model, tokenizer):
+    """Other people's [MASK] and [UNK] have other ids: 103 and 100 in the vocabulary of BERT."""
+    order = np.random.default_rng(0).permutation(VOCABULARY)
+    settings = json.loads(tokenizer.to_str())
+    settings["model"]["vocab"] = {token: int(order[id]) for token, id in settings["model"]["vocab"].items()}
+    for added in settings["added_tokens"]:
+        added["id"] = int(order[added["id"]])
+    for special in settings["post_processor"]["special_tokens"].values():
+        special["ids"] = [int(order[id]) for id in special["ids"]]
+    renumbered, other = Tokenizer.from_str(json.dumps(settings)), network()
+    other.params.vector[:] = model.params.vector
+    for name in ("embeddings.token.weight", "mlm_head.bias"):
+        other.params[name][order] = model.params[name]
+    sentences = [*SENTENCES, "the zebra runs"]
+    expected = pseudo_log_likelihoods(model, tokenizer, sentences)
+    found = pseudo_log_likelihoods(other, renumbered, sentences)
+    assert [score.unknown for score in found] == [score.unknown for score in expected]
+    assert found[-1].unknown
+    np.testing.assert_allclose(
+        [score.log_likelihood for score in found], [score.log_likelihood for score in expected], rtol=1e-10
+    )

@@ -15,7 +15,7 @@ from minibert.data.tokenizer import MASK, PAD, encode_texts, train_tokenizer
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.minimal_pairs import gains, instrument, sources
-from minibert.evaluation.minimal_pairs.instrument import MINIMAL_PAIRS
+from minibert.evaluation.minimal_pairs.instrument import INSTRUMENT
 from minibert.model.bert import IGNORED, MiniBERT
 from tests.support.trainers import small_config, small_trainer
 
@@ -89,7 +89,7 @@ def write(path, pairs) -> str:
 
 
 def test_a_language_that_was_learnt_is_told_from_its_mistakes_and_an_untrained_network_is_at_chance(subject):
-    found = MINIMAL_PAIRS.measure(replace(subject, quick=False), asked(pairs=100))
+    found = INSTRUMENT.measure(replace(subject, quick=False), asked(pairs=100))
     assert found.metrics["minimal_pairs/accuracy"] > 0.9
     assert 0.3 < found.metrics["minimal_pairs/untrained_accuracy"] < 0.7
     assert found.metrics["minimal_pairs/length_accuracy"] == 0.5
@@ -99,7 +99,7 @@ def test_a_language_that_was_learnt_is_told_from_its_mistakes_and_an_untrained_n
 
 def test_where_the_model_is_no_better_than_its_control_the_notes_say_so(subject):
     same = replace(subject, untrained=lambda: subject.model)
-    notes = MINIMAL_PAIRS.measure(same, asked()).notes
+    notes = INSTRUMENT.measure(same, asked()).notes
     assert any(
         "agreement: the trained model is not clearly better than the untrained one (+0.0 points" in note
         for note in notes
@@ -116,7 +116,7 @@ def test_where_the_shorter_sentence_explains_the_accuracy_the_notes_say_so(subje
     nouns = [both[0] for both in NOUNS]
     pairs = [MinimalPair(f"the {noun} is new", f"the {noun} is is is new", "long", "f") for noun in nouns]
     pairs += [MinimalPair(f"the {noun} is new", f"the {noun} are new", "equal", "f") for noun in nouns]
-    notes = MINIMAL_PAIRS.measure(subject, asked(data=[write(tmp_path / "pairs.tsv", pairs)])).notes
+    notes = INSTRUMENT.measure(subject, asked(data=[write(tmp_path / "pairs.tsv", pairs)])).notes
     told = "pairs: in 1 of 1 paradigms the model is not clearly better than the choice of fewer word pieces: long."
     assert told in notes
 
@@ -128,7 +128,7 @@ def test_every_number_has_its_controls_and_the_mean_is_over_data_sets(subject, t
     pairs = agreement_pairs(subject.tokenizer, 10)
     swapped = [MinimalPair(pair.bad, pair.good, "swapped", "all wrong") for pair in pairs]
     file = write(tmp_path / "mistakes (old).tsv", [*swapped, *(pair._replace(field="right") for pair in pairs)])
-    found = MINIMAL_PAIRS.measure(subject, asked(data=["agreement", file]))
+    found = INSTRUMENT.measure(subject, asked(data=["agreement", file]))
     name = "mistakes _old_"
     quantities = ["accuracy", "untrained_accuracy", "length_accuracy", "unigram_accuracy"]
     parts = ["", "/agreement", f"/{name}", f"/{name}/swapped", "/agreement/simple"]
@@ -147,7 +147,7 @@ def test_every_number_has_its_controls_and_the_mean_is_over_data_sets(subject, t
 
 
 def test_without_counts_of_the_training_text_there_is_no_unigram_baseline(subject):
-    found = MINIMAL_PAIRS.measure(replace(subject, unigram_counts=None), asked())
+    found = INSTRUMENT.measure(replace(subject, unigram_counts=None), asked())
     assert not [name for name in found.metrics if "unigram" in name]
     assert "more frequent" not in " ".join(found.tables[0].columns)
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_asked_is_counted(subject, tmp_path):
         MinimalPair(long, "the law is", "p", "f"), MinimalPair("the 猫 is new", "the 猫 are new", "p", "f"),
         MinimalPair("the law", "the law", "p", "f"),
     ]  # fmt: skip
-    notes = MINIMAL_PAIRS.measure(subject, asked(data=[write(tmp_path / "odd.tsv", [*pairs, *odd])])).notes
+    notes = INSTRUMENT.measure(subject, asked(data=[write(tmp_path / "odd.tsv", [*pairs, *odd])])).notes
     assert "odd: 1 of 6 pairs have a sentence longer than the model's 16 positions, and are left out." in notes
     assert "odd: 1 of 6 pairs have a word that the tokenizer does not know." in notes
     assert "odd: 1 of 6 pairs are ties, and count as half (1 of them have the same sentence twice)." in notes
@@ -173,25 +173,25 @@ def test_a_data_set_that_cannot_be_had_is_left_out_by_name(subject, monkeypatch)
         raise Unavailable(f"{given} cannot be downloaded")
 
     monkeypatch.setattr(sources, "dataset", gone)
-    notes = MINIMAL_PAIRS.measure(subject, asked(data=["agreement", "blimp"])).notes
+    notes = INSTRUMENT.measure(subject, asked(data=["agreement", "blimp"])).notes
     assert notes[0] == "blimp is left out: blimp cannot be downloaded."
     with pytest.raises(Unavailable, match=r"blimp is left out.* zorro is left out"):
-        MINIMAL_PAIRS.measure(subject, asked(data=["blimp", "zorro"]))
+        INSTRUMENT.measure(subject, asked(data=["blimp", "zorro"]))
 
 
 def test_a_vocabulary_without_the_words_of_the_templates_leaves_them_out(subject):
     other = train_tokenizer(["der Hund die Katze . " * 20], 200, lowercase=True)
     with pytest.raises(Unavailable, match=r"agreement is left out: count=20: 0 pairs of the paradigm simple"):
-        MINIMAL_PAIRS.measure(replace(subject, tokenizer=other), asked())
+        INSTRUMENT.measure(replace(subject, tokenizer=other), asked())
 
 
 def test_a_data_set_without_a_pair_that_fits_is_left_out(subject, tmp_path):
     long = "the law is new . " * 4
     file = write(tmp_path / "long.tsv", [MinimalPair(long, long, "p", "f")])
-    found = MINIMAL_PAIRS.measure(subject, asked(data=["agreement", file]))
+    found = INSTRUMENT.measure(subject, asked(data=["agreement", file]))
     assert any(note.startswith("long is left out: every pair has a sentence longer") for note in found.notes)
     with pytest.raises(Unavailable, match="long is left out"):
-        MINIMAL_PAIRS.measure(subject, asked(data=[file]))
+        INSTRUMENT.measure(subject, asked(data=[file]))
 
 
 def test_two_data_sets_of_one_name_are_refused(subject, tmp_path):
@@ -201,13 +201,13 @@ def test_two_data_sets_of_one_name_are_refused(subject, tmp_path):
         (tmp_path / folder).mkdir()
         files.append(write(tmp_path / folder / "pairs.tsv", pairs))
     with pytest.raises(MinibertError, match="two data sets are called pairs"):
-        MINIMAL_PAIRS.measure(subject, asked(data=files))
+        INSTRUMENT.measure(subject, asked(data=files))
 
 
 def test_a_bad_file_is_an_error_and_not_left_out(subject, tmp_path):
     (tmp_path / "bad.tsv").write_text("good\tbad\nx\n")
     with pytest.raises(MinibertError, match="line 2") as refused:
-        MINIMAL_PAIRS.measure(subject, asked(data=[str(tmp_path / "bad.tsv")]))
+        INSTRUMENT.measure(subject, asked(data=[str(tmp_path / "bad.tsv")]))
     assert not isinstance(refused.value, Unavailable)
 
 
@@ -239,14 +239,14 @@ def test_the_untrained_network_is_scored_once_for_all_checkpoints(subject, monke
         return score(model, *others)
 
     monkeypatch.setattr(instrument, "pseudo_log_likelihoods", counting)
-    first = MINIMAL_PAIRS.measure(subject, asked())
-    assert MINIMAL_PAIRS.measure(replace(subject, step=5), asked()) == first
+    first = INSTRUMENT.measure(subject, asked())
+    assert INSTRUMENT.measure(replace(subject, step=5), asked()) == first
     assert len(scored) == 3
-    MINIMAL_PAIRS.measure(replace(subject, untrained=lambda: MiniBERT(subject.model.config, seed=2)), asked())
+    INSTRUMENT.measure(replace(subject, untrained=lambda: MiniBERT(subject.model.config, seed=2)), asked())
     assert len(scored) == 5
     for file in subject.cache.rglob("*.npy"):
         file.write_bytes(b"damaged")
-    assert MINIMAL_PAIRS.measure(subject, asked()) == first
+    assert INSTRUMENT.measure(subject, asked()) == first
 
 
 # --- differences and figures
@@ -266,12 +266,12 @@ def test_a_gain_is_the_mean_difference_pair_by_pair():
 
 def test_figures_show_the_last_step_and_all_steps(subject):
     first, last = (
-        MINIMAL_PAIRS.measure(replace(subject, model=model), asked())
+        INSTRUMENT.measure(replace(subject, model=model), asked())
         for model in (subject.untrained(), subject.model)
     )
-    one = MINIMAL_PAIRS.conclude({7: last})
+    one = INSTRUMENT.conclude({7: last})
     assert set(one.figures) == {"accuracy_by_field", "accuracy_by_paradigm_agreement"}
-    several = MINIMAL_PAIRS.conclude({0: first, 7: last})
+    several = INSTRUMENT.conclude({0: first, 7: last})
     assert set(several.figures) == {*one.figures, "accuracy_over_training"}
     line = several.figures["accuracy_over_training"].figure.axes[0].lines[0]
     assert list(line.get_xdata()) == [0, 7]

@@ -9,6 +9,7 @@ import pytest
 
 from minibert.diagnostics.engine import page
 from minibert.diagnostics.health.curves import plot_training_curves
+from minibert.diagnostics.plotting import document
 from minibert.diagnostics.plotting.style import Drawing, new_figure
 from minibert.errors import MinibertError
 
@@ -148,4 +149,4 @@ def test_training_curves_are_drawn_of_any_numbers_and_of_none(norms):
     record = Record(**{"gradient_norm/global": (list(range(len(norms))), norms)})
     figures = plot_training_curves(record)
     assert list(figures) == ["loss", "learning_rate", "gradient_norm"]
-    assert all(page._picture("", figure).png for figure in figures.values())
+    assert all(document.picture("", figure).png for figure in figures.values())

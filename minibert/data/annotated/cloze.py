@@ -31,18 +31,20 @@ class Template(NamedTuple):
     sections: tuple[str, ...]
     """Of the analogies"""
     prompt: str
-    """With ``{first}`` or ``{second}``, the words of a pair such as *Athens* and *Greece*"""
+    """With ``{first}`` and ``{second}``, the words of a pair such as *Athens* and *Greece*"""
     answer: str
-    """``first`` or ``second``: the word that is asked for"""
+    """``first`` or ``second``: the word that is asked for, where the gap is"""
 
 
 CAPITALS = ("capital-common-countries", "capital-world")
 TEMPLATES = (
-    Template("capital", CAPITALS, "The capital of {second} is [MASK].", "first"),
-    Template("country_of_capital", CAPITALS, "{first} is the capital of [MASK].", "second"),
-    Template("currency", ("currency",), "The currency of {first} is the [MASK].", "second"),
-    Template("nationality", ("gram6-nationality-adjective",), "The people of {first} are [MASK].", "second"),
+    Template("capital", CAPITALS, "The capital of {second} is {first}.", "first"),
+    Template("country_of_capital", CAPITALS, "{first} is the capital of {second}.", "second"),
+    Template("currency", ("currency",), "The currency of {first} is the {second}.", "second"),
+    Template("nationality", ("gram6-nationality-adjective",), "The people of {first} are {second}.", "second"),
 )
+WITH_ARTICLE = frozenset({"Bahamas", "Gambia", "Netherlands", "Philippines", "USA"})
+"""Countries of the analogies that English calls *the Netherlands*"""
 
 
 def read_cloze(file: str | Path) -> list[Cloze]:
@@ -79,9 +81,12 @@ def template_cloze(analogies: Iterable[Analogy], templates: Sequence[Template] =
     for template in templates:
         for section in template.sections:
             for first, second in pairs.get(section, ()):
-                words = {"first": first, "second": second}
-                prompt = template.prompt.format(**words)
-                answers.setdefault((prompt, template.relation), {})[words[template.answer]] = None
+                words: dict[str, str] = {"first": first, "second": second}
+                answer = words[template.answer]
+                shown = {place: _with_article(word) for place, word in words.items()}
+                shown[template.answer] = _with_article(answer).replace(answer, GAP)
+                prompt = template.prompt.format(**shown)
+                answers.setdefault((prompt, template.relation), {})[answer] = None
     if not answers:
         wanted = dict.fromkeys(section for template in templates for section in template.sections)
         raise MinibertError(
@@ -89,3 +94,7 @@ def template_cloze(analogies: Iterable[Analogy], templates: Sequence[Template] =
             f"Allowed: at least one of {', '.join(wanted)}."
         )
     return [Cloze(prompt, tuple(found), relation) for (prompt, relation), found in answers.items()]
+
+
+def _with_article(word: str) -> str:
+    return f"the {word}" if word in WITH_ARTICLE else word

@@ -60,7 +60,9 @@ def _read_json_lines(file: Path) -> list[MinimalPair]:
             raise bad_line(
                 file, number, reason, 'a JSON object with "sentence_good" and "sentence_bad"'
             ) from error
-        pairs.append(_pair(file, number, good, bad, entry.get("UID", file.stem), entry.get("field", "")))
+        # BLiMP has one field in two spellings: principle_A_case_2 alone is of "syntax/semantics".
+        field = str(entry.get("field", "")).replace("/", "_")
+        pairs.append(_pair(file, number, good, bad, entry.get("UID", file.stem), field))
     return pairs
 
 

@@ -1,19 +1,16 @@
 """All figures of a run, and the page that shows them."""
 
-import base64
-import io
 import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from html import escape
-from importlib.resources import files
 from typing import NamedTuple
 
-from minibert.diagnostics.plotting.style import Drawing
+from minibert.diagnostics.plotting import document
+from minibert.diagnostics.plotting.document import Picture
 
-DOTS_PER_INCH = 130
 FIRST = ("health", "training")
 """Rooms that come first on the page"""
 SETTINGS = {
@@ -54,16 +51,6 @@ TITLES = {
 """Room and name of a drawing -> its title, if the name alone does not say enough"""
 
 _logger = logging.getLogger(__name__)
-
-
-class Picture(NamedTuple):
-    """A drawing as the page shows it."""
-
-    title: str
-    caption: str
-    png: bytes
-    inches: float
-    """Its width"""
 
 
 class About(NamedTuple):
@@ -109,7 +96,7 @@ def _pictures(room: str, function, record, failed: dict[str, str]) -> dict[str, 
                 if not re.fullmatch(r"\w[\w.-]*", name):
                     raise ValueError("the name of a drawing has letters, digits, points, dashes and underscores")
                 title = TITLES.get(f"{room}/{name}") or name.replace("_", " ").capitalize()
-                pictures[name] = _picture(title, drawn)
+                pictures[name] = document.picture(title, drawn)
             except Exception as error:
                 _report(failed, f"{room}/{name}", error)
     except Exception as error:  # of damaged records, or of a user's module: the others are drawn
@@ -120,13 +107,6 @@ def _pictures(room: str, function, record, failed: dict[str, str]) -> dict[str, 
 def _report(failed: dict[str, str], what: str, error: Exception) -> None:
     failed[what] = f"{type(error).__name__}: {error}"
     _logger.warning("%s could not be drawn: %s", what, failed[what])
-
-
-def _picture(title: str, drawn: Drawing) -> Picture:
-    png = io.BytesIO()
-    drawn.figure.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-    width = float(drawn.figure.get_size_inches()[0])
-    return Picture(title, drawn.caption, png.getvalue(), width)
 
 
 def _about(record) -> About:
@@ -160,28 +140,21 @@ def _page(about: About, rooms: dict[str, dict[str, Picture]], failed: dict[str, 
     if more_of:
         command = f"python -m minibert.inspect run={more_of} 'quantities=[]'"
         more = f'<p class="soft">There is more to draw of what is recorded: <code>{escape(command)}</code></p>'
-    body = "\n".join(
-        (
-            f"<h1>{escape(about.name)}</h1>",
-            f'<p class="soft">Run <code>{escape(about.id)}</code>{started}</p>',
-            f'<p class="answer">{escape(about.summary)}</p>',
-            _settings(about.settings),
-            f"<nav>{links}</nav>",
-            _failures(failed),
-            *(_room(room, pictures) for room, pictures in rooms.items()),
-            more,
-        )
+    body = (
+        f"<h1>{escape(about.name)}</h1>",
+        f'<p class="soft">Run <code>{escape(about.id)}</code>{started}</p>',
+        f'<p class="answer">{escape(about.summary)}</p>',
+        settings_folded(about.settings),
+        f"<nav>{links}</nav>",
+        document.warning("Not everything could be drawn.", failed.items()),
+        *(_room(room, pictures) for room, pictures in rooms.items()),
+        more,
     )
-    style = files("minibert.diagnostics.engine").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Figures of {escape(about.name)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return document.page(f"Figures of {about.name}", body)
 
 
-def _settings(settings: Mapping[str, str]) -> str:
+def settings_folded(settings: Mapping[str, str]) -> str:
+    """The main settings of a run, and all others folded in below."""
     if not settings:
         return ""
     chosen = {word: escape(settings[key]) for key, word in SETTINGS.items() if key in settings}
@@ -192,21 +165,7 @@ def _settings(settings: Mapping[str, str]) -> str:
     return f"<dl>{shown}</dl><details><summary>All settings</summary><table>{rows}</table></details>"
 
 
-def _failures(failed: Mapping[str, str]) -> str:
-    if not failed:
-        return ""
-    rows = "".join(f"<li><code>{escape(what)}</code>: {escape(reason)}</li>" for what, reason in failed.items())
-    return f'<div class="warning"><p><strong>Not everything could be drawn.</strong></p><ul>{rows}</ul></div>'
-
-
 def _room(room: str, pictures: Mapping[str, Picture]) -> str:
     parts = [f'<h2 id="{escape(room)}">{escape(room.capitalize())}</h2>']
-    for name, picture in pictures.items():
-        source = base64.b64encode(picture.png).decode()
-        parts.append(
-            f'<figure id="{escape(room)}-{escape(name)}"><h3>{escape(picture.title)}</h3>'
-            f'<div class="scroll" tabindex="0"><img src="data:image/png;base64,{source}" '
-            f'style="--inches: {picture.inches:g}" '
-            f'alt="{escape(picture.title)}"></div><figcaption>{escape(picture.caption)}</figcaption></figure>'
-        )
+    parts += [document.figure(f"{room}-{name}", picture) for name, picture in pictures.items()]
     return "\n".join(parts)

@@ -156,7 +156,7 @@ def _plain(parts: Mapping[str, list[Preference]]) -> dict[str, list[dict]]:
     return {who: [asdict(each) for each in own] for who, own in parts.items()}
 
 
-MINIMAL_PAIRS = Instrument(
+INSTRUMENT = Instrument(
     "minimal_pairs",
     "Which of two sentences is preferred: the grammatical one, or the other?",
     measure,

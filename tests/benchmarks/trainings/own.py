@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 
 from minibert.config import register
 from minibert.data.prepared import prepare_data
-from minibert.evaluation.intrinsic import bits_of_a_nat, evaluate
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat, evaluate
 from minibert.running.assembly import build_diagnostics, build_trainer
 from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, told

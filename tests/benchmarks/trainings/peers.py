@@ -24,7 +24,7 @@ from transformers import (
 
 from minibert.config import ModelConfig, register
 from minibert.data.prepared import PreparedData, prepare_data
-from minibert.evaluation.intrinsic import bits_of_a_nat
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, told
 from tests.benchmarks.trainings.held_out import held_out_batches

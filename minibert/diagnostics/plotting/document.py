@@ -1,0 +1,74 @@
+"""Pages of HTML that hold their styles and pictures themselves, so that each can be opened and sent alone."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from typing import NamedTuple
+
+from minibert.diagnostics.plotting.style import Drawing
+
+DOTS_PER_INCH = 130
+
+
+class Picture(NamedTuple):
+    """A drawing as a page shows it."""
+
+    title: str
+    caption: str
+    png: bytes
+    inches: float
+    """Its width"""
+
+
+def picture(title: str, drawn: Drawing) -> Picture:
+    """A drawing as PNG."""
+    png = io.BytesIO()
+    drawn.figure.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+    width = float(drawn.figure.get_size_inches()[0])
+    return Picture(title, drawn.caption, png.getvalue(), width)
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A whole page."""
+    style = files("minibert.diagnostics.plotting").joinpath("page.css").read_text(encoding="utf-8")
+    text = "\n".join(part for part in body if part)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{text}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def figure(identity: str, shown: Picture) -> str:
+    """A picture with its title above and its caption below; wide ones scroll on a narrow screen."""
+    source = base64.b64encode(shown.png).decode()
+    return (
+        f'<figure id="{escape(identity)}"><h3>{escape(shown.title)}</h3>'
+        f'<div class="scroll" tabindex="0"><img src="data:image/png;base64,{source}" '
+        f'style="--inches: {shown.inches:g}" '
+        f'alt="{escape(shown.title)}"></div><figcaption>{escape(shown.caption)}</figcaption></figure>'
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table with a heading. Cells that are numbers stand to the right."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return (
+        f'<div class="scroll plain" tabindex="0"><table class="numbers"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def warning(what: str, reasons: Iterable[tuple[str, str]]) -> str:
+    """A box with what went wrong, and why; empty without reasons."""
+    rows = "".join(f"<li><code>{escape(name)}</code>: {escape(reason)}</li>" for name, reason in reasons)
+    return f'<div class="warning"><p><strong>{escape(what)}</strong></p><ul>{rows}</ul></div>' if rows else ""
+
+
+def _cell(text: str) -> str:
+    number = text[:1] in "0123456789+−–" or text.startswith(".")
+    return f'<td class="number">{escape(text)}</td>' if number else f"<td>{escape(text)}</td>"

@@ -1,0 +1,119 @@
+"""Instruments, asked at the checkpoints of a model; what they find is kept, and shown on one page."""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from minibert.errors import MinibertError, Unavailable
+from minibert.evaluation import results
+from minibert.evaluation.catalogue import NAMES, instrument
+from minibert.evaluation.instruments import Conclusion, Findings, Subject
+from minibert.evaluation.page import PAGE, Part, page
+from minibert.evaluation.results import Place, Result
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What became of each instrument."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of those that were computed"""
+    kept: list[str] = field(default_factory=list)
+    """Those whose results were there already, at all steps"""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Without data: the reason"""
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def answered(self) -> list[str]:
+        return [*self.seconds, *self.kept]
+
+
+def ask(
+    asked: Mapping[str, object],
+    steps: Iterable[int],
+    subject: Callable[[int], Subject],
+    place: Place,
+    about: Mapping[str, str],
+    announce: Callable[[str], None] = lambda what: None,
+) -> Outcome:
+    """Ask the instruments about the model at each step, and write ``evaluation.html`` with all that is kept.
+
+    ``asked``: name -> settings. ``subject(step)`` gives the model of a step, ``about`` what the page says of the
+    run. What was found before, with the same settings, of the same model, is not computed again. An instrument
+    without data is skipped, one that fails is left out, both with the reason, and the others go on.
+    """
+    outcome, steps = Outcome(), list(steps)
+    for name, settings in asked.items():
+        try:
+            seconds = sum(_measure(name, settings, step, subject, place, announce) for step in steps)
+            if seconds:
+                outcome.seconds[name] = seconds
+            else:
+                outcome.kept.append(name)
+        except Unavailable as error:
+            outcome.skipped[name] = str(error)
+        except MinibertError as error:
+            outcome.failed[name] = str(error)
+        except Exception as error:  # a bug in one instrument: the others can still answer
+            outcome.failed[name] = f"{type(error).__name__}: {error}"
+            _logger.debug("%s", traceback.format_exc())
+    write_page(place, about, outcome)
+    return outcome
+
+
+def _measure(
+    name: str,
+    settings,
+    step: int,
+    subject: Callable[[int], Subject],
+    place: Place,
+    announce: Callable[[str], None],
+) -> float:
+    """Measure at one step, unless it was done before. Returns the seconds that it took; 0 if it was."""
+    model = subject(step)
+    plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
+    plain["quick"] = model.quick
+    wanted = Result(name, step, plain, model.key, 0.0, Findings(""))
+    before = results.read(place, name).get(step)
+    if before is not None and before.same_as(wanted):
+        return 0.0
+    announce(f"{name.replace('_', ' ')} at step {step}")
+    started = time.perf_counter()
+    findings = instrument(name).measure(model, settings)
+    seconds = time.perf_counter() - started
+    results.write(place, Result(name, step, plain, model.key, seconds, findings))
+    place.log_results(findings.metrics, step)
+    return seconds
+
+
+def write_page(place: Place, about: Mapping[str, str], outcome: Outcome) -> None:
+    """``evaluation.html`` and the figures, of all results that are kept."""
+    parts = []
+    for name in NAMES:
+        try:
+            by_step = results.read(place, name)
+            if by_step:
+                parts.append(_part(name, by_step, place))
+        except Exception as error:  # damage, or a bug in drawing: the other parts are shown
+            outcome.failed.setdefault(name, f"{type(error).__name__}: {error}")
+            _logger.debug("%s", traceback.format_exc())
+    place.log_bytes(page(about, parts, outcome.skipped, outcome.failed).encode(), PAGE)
+
+
+def _part(name: str, by_step: Mapping[int, Result], place: Place) -> Part:
+    """One instrument on the page. Steps asked with other settings than the last one are not drawn with it."""
+    last = by_step[max(by_step)]
+    alike = {step: each for step, each in by_step.items() if each.asked == last.asked}
+    asked = instrument(name)
+    conclusion: Conclusion = asked.conclude({step: each.findings for step, each in alike.items()})
+    if conclusion.metrics:
+        place.log_results(conclusion.metrics, last.step)
+    part = Part(asked, last, list(alike), conclusion)
+    for figure, picture in part.pictures.items():
+        place.log_bytes(picture.png, f"{results.FOLDER}/{name}/{figure}.png")
+    return part

@@ -1,0 +1,162 @@
+"""A comparison in words and tables: accuracies with their intervals, and what limits them."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from minibert.config.evaluation import DownstreamConfig
+from minibert.evaluation.downstream.comparison import TRAINED, UNTRAINED, Comparison, FineTuned
+from minibert.evaluation.downstream.figures import LABELS
+from minibert.evaluation.downstream.scores import Interval, over_sentences
+from minibert.evaluation.instruments import Table
+
+METRICS = {
+    (TRAINED, "full"): "accuracy", (TRAINED, "frozen"): "frozen_accuracy",
+    (UNTRAINED, "full"): "untrained_accuracy", (UNTRAINED, "frozen"): "untrained_frozen_accuracy",
+}  # fmt: skip
+
+
+def accuracies(found: Comparison) -> tuple[dict[str, float], list[Table], dict[str, Any]]:
+    metrics, rows, kept = {}, [], {}
+    for key, one in found.fine_tuned.items():
+        name = METRICS[key]
+        if not one.scores:
+            continue
+        accuracy, f1 = one.accuracy, one.macro_f1
+        metrics |= {
+            f"downstream/{name}": accuracy.mean,
+            f"downstream/{name.replace('accuracy', 'macro_f1')}": f1.mean,
+        }
+        kept[name] = _kept(accuracy, [(each.accuracy, each.low, each.high) for each in one.scores.values()])
+        gap = _gap(one, found)
+        rows.append(
+            [LABELS[name], f"rate {one.rate:g}", _best(one.dev), accuracy.mean, _bounds(accuracy), f1.mean, gap]
+        )
+    for name, control in found.controls.items():
+        score, name = control.score, f"{name}_accuracy"
+        metrics[f"downstream/{name}"] = score.accuracy
+        kept[name] = _kept(Interval(score.accuracy, None, None, 1), [(score.accuracy, score.low, score.high)])
+        rows.append(
+            [LABELS[name], control.setting, control.dev_accuracy, score.accuracy, None, score.macro_f1, None]
+        )
+    seeds = max((len(one.scores) for one in found.fine_tuned.values()), default=0)
+    table = Table(
+        "Sentences classified rightly",
+        f"Mean over {seeds} seeds with its 95 % interval (Student's t). Settings were chosen on "
+        f"{len(found.encoded['dev']):,} dev sentences; the {len(found.encoded['test']):,} test sentences were "
+        "predicted once. The last column is the accuracy less that of a bag of words on the same test sentences, "
+        "with the 95 % interval over sentences.",
+        ["", "chosen", "dev accuracy", "test accuracy", "interval", "macro F1", "less bag of words"],
+        rows,
+    )
+    return metrics, [table, _by_seed(found)], {"accuracies": kept, "tests": len(found.encoded["test"])}
+
+
+def _by_seed(found: Comparison) -> Table:
+    rows = [
+        [
+            LABELS[METRICS[key]],
+            seed,
+            one.rate,
+            score.accuracy,
+            f"{score.low:.3f} to {score.high:.3f}",
+            score.macro_f1,
+        ]
+        for key, one in found.fine_tuned.items()
+        for seed, score in one.scores.items()
+    ]
+    caption = "With the 95 % interval over the test sentences (Wilson)."
+    return Table("By seed", caption, ["", "seed", "rate", "test accuracy", "interval", "macro F1"], rows)
+
+
+def _kept(accuracy: Interval, seeds: list[tuple[float, float, float]]) -> dict[str, Any]:
+    return {
+        "mean": accuracy.mean,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "seeds": [list(one) for one in seeds],
+    }
+
+
+def _best(dev: dict[float, float]) -> float:
+    return float(np.nanmax(list(dev.values())))
+
+
+def _bounds(interval: Interval) -> str | None:
+    """Within 0 and 1, which Student's t does not know of."""
+    if interval.low is None or interval.high is None:
+        return None
+    return f"{max(interval.low, 0.0):.3f} to {min(interval.high, 1.0):.3f}"
+
+
+def _gap(one: FineTuned, found: Comparison) -> str:
+    gap = over_sentences(one.right, found.controls["bag_of_words"].right)
+    return f"{gap.mean:+.3f}" + ("" if gap.low is None else f" ({gap.low:+.3f} to {gap.high:+.3f})")
+
+
+def summary(found: Comparison) -> str:
+    parts = []
+    for encoder, how in (("full", "all parameters trained"), ("frozen", "the new layer alone")):
+        one, control = (found.fine_tuned.get((network, encoder)) for network in (TRAINED, UNTRAINED))
+        if one is None or not one.scores:
+            continue
+        beside = f"{control.accuracy.mean:.3f}" if control and control.scores else "failed"
+        parts.append(f"{one.accuracy.mean:.3f} with {how} (untrained network: {beside})")
+    words, most = (found.controls[name].score.accuracy for name in ("bag_of_words", "majority"))
+    reached = "; ".join(parts) or "no accuracy, because training failed with every rate"
+    return (
+        f"Trained on {len(found.train):,} sentences, the network reaches {reached}. "
+        f"A bag of words reaches {words:.3f}, the most frequent label {most:.3f}."
+    )
+
+
+def limits(found: Comparison, settings: DownstreamConfig) -> list[str]:
+    notes = []
+    if len(found.train) < found.given:
+        counts = Counter(sentence.label for sentence in found.train)
+        shares = ", ".join(f"{counts[label]:,} with the label {label}" for label in found.labels)
+        notes.append(f"{len(found.train):,} of {found.given:,} training sentences were drawn: {shares}.")
+    for name, part in found.encoded.items():
+        if part.cut:
+            notes.append(
+                f"{part.cut} of {len(part):,} {name} sentences are longer than the model's positions: cut."
+            )
+    pieces = sum(part.pieces for part in found.encoded.values())
+    if unknown := sum(part.unknown for part in found.encoded.values()):
+        notes.append(f"{unknown:,} of {pieces:,} word pieces are unknown to the tokenizer.")
+    for key, one in found.fine_tuned.items():
+        name = LABELS[METRICS[key]]
+        lost = [f"{rate:g}" for rate, accuracy in one.dev.items() if np.isnan(accuracy)]
+        if lost:
+            notes.append(f"{name}: training failed at rate {', '.join(lost)} (a loss that is not finite).")
+        if one.rate is not None and len(one.dev) > 1 and one.rate in (min(one.dev), max(one.dev)):
+            end = "lowest" if one.rate == min(one.dev) else "highest"
+            notes.append(
+                f"{name}: the rate chosen, {one.rate:g}, is the {end} of those tried. Others may be better."
+            )
+        if one.failures and one.scores:
+            notes.append(f"{name}: left out because training failed: {'; '.join(one.failures)}.")
+    for encoder in settings.encoders:
+        notes += _no_better(found, encoder)
+    if settings.seeds == 1:
+        notes.append("One seed has no interval: differences between networks cannot be claimed.")
+    return notes
+
+
+def _no_better(found: Comparison, encoder: str) -> list[str]:
+    """Where the trained network does not beat a control: on these test sentences, the interval reaches zero."""
+    one, untrained = (found.fine_tuned[network, encoder] for network in (TRAINED, UNTRAINED))
+    if not one.scores:
+        return []
+    name, controls = LABELS[METRICS[TRAINED, encoder]], {"a bag of words": found.controls["bag_of_words"].right}
+    controls["the most frequent label"] = found.controls["majority"].right
+    if untrained.scores:
+        controls["an untrained network that is trained in the same way"] = untrained.right
+    notes = []
+    for control, right in controls.items():
+        gap = over_sentences(one.right, right)
+        if gap.low is None or gap.low <= 0:
+            worse = "is worse than" if gap.high is not None and gap.high < 0 else "is not surely better than"
+            notes.append(f"{name}: {worse} {control} (difference in accuracy {gap.mean:+.3f}).")
+    return notes

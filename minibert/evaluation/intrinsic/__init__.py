@@ -1,0 +1,1 @@
+"""Which words are predicted well, and how far the probabilities can be believed."""

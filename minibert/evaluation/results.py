@@ -1,0 +1,96 @@
+"""What an instrument found at a step, as the JSON file ``evaluation/<instrument>/step_<step>.json``."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from minibert.errors import MinibertError
+from minibert.evaluation.instruments import Findings, Table
+
+FOLDER = "evaluation"
+
+
+class Place(Protocol):
+    """Where results are kept: the record of a run (:class:`minibert.tracking.records.Record`), or a folder."""
+
+    id: str
+
+    def artifacts(self, folder: str) -> list[str]: ...
+    def read(self, path: str) -> bytes: ...
+    def log_bytes(self, content: bytes, path: str) -> None: ...
+    def log_results(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """The findings, and what they depend on."""
+
+    instrument: str
+    step: int
+    asked: dict[str, Any]
+    """Settings of the instrument and ``quick``: with these and ``key`` the same, nothing is computed again"""
+    key: str
+    """Of the model: :attr:`minibert.evaluation.instruments.Subject.key`"""
+    seconds: float
+    findings: Findings
+
+    @property
+    def path(self) -> str:
+        return f"{FOLDER}/{self.instrument}/step_{self.step:07d}.json"
+
+    def same_as(self, other: "Result") -> bool:
+        """Whether the other was asked in the same way about the same model."""
+        return (self.asked, self.key) == (other.asked, other.key)
+
+
+def write(place: Place, result: Result) -> None:
+    """Keep a result. Raises :class:`TypeError` for findings that are no JSON data."""
+    text = json.dumps(_finite(asdict(result)), indent=1, allow_nan=False, default=_plain)
+    place.log_bytes(text.encode(), result.path)
+
+
+def read(place: Place, instrument: str) -> dict[int, Result]:
+    """Step -> what is kept of an instrument, in order of steps.
+
+    Raises :class:`MinibertError` for a file that is damaged.
+    """
+    found = {}
+    for path in place.artifacts(f"{FOLDER}/{instrument}"):
+        if path.endswith(".json"):
+            result = _result(path, place.read(path))
+            found[result.step] = result
+    return dict(sorted(found.items()))
+
+
+def _result(path: str, content: bytes) -> Result:
+    try:
+        plain = json.loads(content)
+        findings = plain.pop("findings")
+        tables = [Table(**table) for table in findings.pop("tables")]
+        metrics = {name: math.nan if value is None else value for name, value in findings.pop("metrics").items()}
+        return Result(**plain, findings=Findings(**findings, metrics=metrics, tables=tables))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MinibertError(
+            f"{path}: is damaged, or holds no results ({error}). Move it away; "
+            "`python -m minibert.evaluate` computes it again."
+        ) from error
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for both."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, as numbers and lists."""
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    raise TypeError(f"a {type(value).__name__} cannot be kept. Allowed: numbers, texts, lists, dictionaries")

@@ -1,0 +1,1 @@
+"""When in training each word is learnt."""

@@ -1,0 +1,307 @@
+"""Instruments asked about recorded runs, and about models of others, whose folder is given."""
+
+import hashlib
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from omegaconf import OmegaConf
+
+from minibert.command_line.arguments import StoreWords, argument
+from minibert.config import Config, EvaluationConfig
+from minibert.data.baselines import log_unigram_frequencies
+from minibert.data.packing import documents_part
+from minibert.data.prepared import PreparedData
+from minibert.data.tokenizer import load_tokenizer
+from minibert.errors import MinibertError
+from minibert.evaluation.asking import Outcome, ask
+from minibert.evaluation.catalogue import enabled
+from minibert.evaluation.instruments import Subject
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
+from minibert.evaluation.page import PAGE
+from minibert.files import replacing
+from minibert.model.bert import MiniBERT
+from minibert.running.plan import compose
+from minibert.running.progress import Display
+from minibert.running.recorded import as_steps, kept_steps, recorded_data
+from minibert.serving.loading import SavedRun, saved_run
+from minibert.tracking.amendments import Amendment
+from minibert.tracking.lookup import find_run_id, open_named_store, short_id
+from minibert.tracking.records import Record
+from minibert.tracking.store import Store, find_place
+from minibert.tracking.sweeps import children
+
+DEFAULT = "evaluation=full"
+TARGETS = ("run", "sweep", "checkpoint")
+
+
+def as_switch(given: str, key: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise MinibertError(f"{given}: not a truth value. Allowed: {key}=true, {key}=false.")
+    return value.lower() == "true"
+
+
+def as_lanes(given: str, key: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 1024):
+        raise MinibertError(f"{given}: not a number of lanes. Allowed: 1 to 1024.")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The words of ``minibert evaluate``, besides those of the group ``evaluation``."""
+
+    run: str | None = argument(
+        "id of a run that has ended, its first characters, its name, or last", "RUN_ID", None
+    )
+    sweep: str | None = argument(
+        "id of a sweep, its name, or last: every run of it that finished", "SWEEP_ID", None
+    )
+    checkpoint: str | None = argument(
+        "folder of a model that transformers reads, instead of a run", "FOLDER", None
+    )
+    steps: str | list[int] = argument(
+        "which kept checkpoints of a run: all, last, or a list such as [0,64,512]", "STEPS", "last", as_steps
+    )
+    quick: bool = argument("less data: seconds instead of minutes, wider intervals", "true", False, as_switch)
+    lanes: int = argument("threads that compute", "2", 2, as_lanes)
+    tracking: StoreWords = StoreWords()
+
+
+def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> EvaluationConfig:
+    """The group ``evaluation`` that the words choose; of ``base``, how held-out text is masked and scored.
+
+    Raises :class:`MinibertError` for a word that the group does not have.
+    """
+    words = list(words) if any(word.startswith("evaluation=") for word in words) else [DEFAULT, *words]
+    found = cast(EvaluationConfig, OmegaConf.to_object(compose(words).evaluation))
+    for problem in found.instrument_problems():
+        raise MinibertError(problem)
+    if base is None:
+        return found
+    of_training = ("every", "sequences", "batch_size", "documents", "rate", "rates", "mask_seed")
+    return replace(found, **{key: getattr(base, key) for key in of_training})
+
+
+def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
+    """Ask what the words say. Returns whether every instrument that has data answered.
+
+    Raises :class:`MinibertError` if there is no such run, sweep or folder, or no instrument has data.
+    """
+    given = {key: getattr(asked, key) for key in TARGETS if getattr(asked, key)}
+    if len(given) != 1:
+        both = " and ".join(f"{key}={value}" for key, value in given.items()) or "nothing"
+        raise MinibertError(
+            f"{both}: what is to be evaluated? Give one of run=RUN_ID, sweep=SWEEP_ID, checkpoint=FOLDER."
+        )
+    if asked.checkpoint:
+        return _evaluate_folder(asked, settings_of(words), display)
+    store = open_named_store(asked.tracking)
+    ids = _runs(store, asked)
+    outcomes = []
+    for run_id in ids:
+        try:
+            outcomes.append(_evaluate_run(store, run_id, asked, words, display))
+        except MinibertError as error:
+            if len(ids) == 1:
+                raise
+            display.error(f"run {short_id(run_id)}: {error}")
+            outcomes.append(False)
+    return all(outcomes)
+
+
+def _runs(store: Store, asked: Evaluation) -> list[str]:
+    experiments = [cast(str, store.experiment_id)]
+    if asked.run:
+        return [find_run_id(store.client, asked.run, experiments=experiments)]
+    sweep = find_run_id(store.client, cast(str, asked.sweep), "sweep", "sweep", experiments)
+    members = children(store, store.client.get_run(sweep).data.tags["minibert.sweep_hash"])
+    finished = {each.config_hash: each.id for each in members if each.status == "FINISHED"}
+    if not finished:
+        raise MinibertError(f"sweep={asked.sweep}: no run of it has finished, so there is nothing to evaluate.")
+    return list(finished.values())
+
+
+def _evaluate_run(store: Store, run_id: str, asked: Evaluation, words: Sequence[str], display: Display) -> bool:
+    record = Amendment(store, run_id)
+    saved = saved_run(store, run_id)
+    settings = replace(settings_of(words, saved.config.evaluation), quick=asked.quick)
+    steps = kept_steps(asked.steps, saved)
+    data = recorded_data(saved, record.corpus_hash, display.note)
+    outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)
+    tell(outcome, display)
+    display.note(f"added to run {short_id(run_id)}: {saved.folder / PAGE}")
+    return not outcome.failed
+
+
+def evaluate_trained(run: Record, config: Config, data: PreparedData, display: Display) -> None:
+    """Ask the instruments of a run about the checkpoints that it has just kept. What fails fails no run."""
+    if not enabled(config.evaluation):
+        return
+    saved = saved_run(run.store, run.id)
+    steps = kept_steps(config.evaluation.steps, saved)
+    outcome = evaluate_recorded(run, saved, config.evaluation, steps, data, display, config.training.lanes)
+    for name, reason in outcome.failed.items():
+        display.error(f"{name} failed: {reason}")
+    for name, reason in outcome.skipped.items():
+        display.error(f"{name} is left out: {reason}")
+    reasons = {f"evaluation.failed.{name}": reason for name, reason in outcome.failed.items()}
+    run.set_tags(reasons | {f"evaluation.left_out.{name}": reason for name, reason in outcome.skipped.items()})
+
+
+def complete(store: Store, run_id: str, rooms: Container[str], config: Config, display: Display) -> None:
+    """Ask the instruments of which a finished run has no metrics yet. ``rooms``: those that it has metrics of."""
+    lacking = [name for name in enabled(config.evaluation) if name not in rooms]
+    if not lacking:
+        return
+    display.note(f"run {short_id(run_id)} was trained before, without {', '.join(lacking)}")
+    try:
+        record = Amendment(store, run_id)
+        data = recorded_data(saved_run(store, run_id), record.corpus_hash, display.note)
+        evaluate_trained(record, config, data, display)
+    except MinibertError as error:  # the run is finished nevertheless
+        display.error(str(error))
+
+
+def evaluate_recorded(
+    record: Record,
+    saved: SavedRun,
+    settings: EvaluationConfig,
+    steps: Sequence[int],
+    data: PreparedData,
+    display: Display,
+    lanes: int,
+) -> Outcome:
+    """Ask the instruments that are switched on about a run's checkpoints, and add what they find to its record."""
+    entity = record.entity()
+    name = entity.info.run_name or record.id
+    about = {"name": name, "what": f"Run {record.id}, after up to {max(saved.checkpoints):,} steps of training."}
+    subjects = RunSubjects(saved, settings, data, lanes, display.note)
+    with display.stage("asking what the model knows"):
+        return ask(enabled(settings), steps, subjects, record, about, display.note)
+
+
+class RunSubjects:
+    """The model of a run at a step. That of the last step asked for is kept."""
+
+    def __init__(
+        self,
+        saved: SavedRun,
+        settings: EvaluationConfig,
+        data: PreparedData,
+        lanes: int,
+        note: Callable[[str], None],
+    ):
+        self._saved, self._settings, self._data, self._lanes, self._note = saved, settings, data, lanes, note
+        self._latest: Subject | None = None
+
+    def __call__(self, step: int) -> Subject:
+        if self._latest is None or self._latest.step != step:
+            self._latest = self._subject(step)
+        return self._latest
+
+    def _untrained(self) -> MiniBERT:
+        config, counts = self._saved.config, self._data.unigram_counts
+        return MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(counts))
+
+    def _subject(self, step: int) -> Subject:
+        config, data = self._saved.config, self._data
+        model = MiniBERT(config.model, cast(int, config.seeds.init))
+        self._saved.load_parameters(model, step)
+        return Subject(
+            model=model,
+            tokenizer=data.tokenizer,
+            untrained=self._untrained,
+            key=model_key(model, data.tokenizer_hash),
+            cache=Path(config.data.cache).expanduser(),
+            seed=config.seed,
+            step=step,
+            lanes=self._lanes,
+            quick=self._settings.quick,
+            held_out=documents_part(data.evaluation, self._settings.documents),
+            unigram_counts=data.unigram_counts,
+            bits_of_a_nat=bits_of_a_nat(data),
+            note=self._note,
+        )
+
+
+def model_key(model: MiniBERT, tokenizer_hash: str) -> str:
+    """SHA-256 of the configuration, the parameters and the tokenizer of a model."""
+    found = hashlib.sha256(f"{model.config!r}{tokenizer_hash}".encode())
+    found.update(model.params.vector.tobytes())
+    return found.hexdigest()
+
+
+def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Display) -> bool:
+    """The model of a folder. What is found goes to ``evaluations/`` in the folder of the store."""
+    source = Path(cast(str, asked.checkpoint)).expanduser()
+    model, tokenizer = MiniBERT.from_pretrained(source), load_tokenizer(source)
+    store = find_place(None, asked.tracking.folder).folder
+    key = model_key(model, hashlib.sha256(tokenizer.to_str().encode()).hexdigest())
+    place = FolderPlace(store / "evaluations" / f"{source.resolve().name}-{key[:8]}")
+    subject = Subject(
+        model=model,
+        tokenizer=tokenizer,
+        untrained=lambda: MiniBERT(model.config, 0),
+        key=key,
+        cache=store / "cache",
+        lanes=asked.lanes,
+        quick=asked.quick,
+        note=display.note,
+    )
+    about = {
+        "name": source.resolve().name,
+        "what": f"The model in {source}. Its own training text is not known here.",
+    }
+    with display.stage("asking what the model knows"):
+        outcome = ask(enabled(settings), [0], lambda step: subject, place, about, display.note)
+    tell(outcome, display)
+    display.note(f"written to {place.folder / PAGE}")
+    return not outcome.failed
+
+
+class FolderPlace:
+    """Results of a model that no store has, as files in a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.id = folder.name
+
+    def artifacts(self, folder: str) -> list[str]:
+        place = self.folder / folder
+        return (
+            sorted(path.relative_to(self.folder).as_posix() for path in place.iterdir()) if place.is_dir() else []
+        )
+
+    def read(self, path: str) -> bytes:
+        return (self.folder / path).read_bytes()
+
+    def log_bytes(self, content: bytes, path: str) -> None:
+        try:
+            with replacing(self.folder / path, durable=False) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            raise MinibertError(
+                f"{self.folder / path}: cannot be written ({error}). Give another place: tracking.folder=FOLDER."
+            ) from error
+
+    def log_results(self, metrics: Mapping[str, float], step: int) -> None:
+        """The metrics stand in the file of the findings already."""
+
+
+def tell(outcome: Outcome, display: Display) -> None:
+    """The time of each instrument, and why others were left out.
+
+    Raises :class:`MinibertError` if none of those asked for has data.
+    """
+    for name, seconds in outcome.seconds.items():
+        display.note(f"{name}: {seconds:.1f} s")
+    if outcome.kept:
+        display.note(f"found as they were: {', '.join(outcome.kept)}")
+    for name, reason in outcome.failed.items():
+        display.error(f"{name} failed: {reason}")
+    for name, reason in outcome.skipped.items():
+        display.error(f"{name} is left out: {reason}")
+    if outcome.skipped and not (outcome.answered or outcome.failed):
+        raise MinibertError("none of the instruments asked for has its data; see above.")

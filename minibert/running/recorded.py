@@ -1,0 +1,57 @@
+"""What commands on a recorded run share: its data, made again, and the checkpoints that they are asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from minibert.data.prepared import PreparedData, prepare_data
+from minibert.errors import MinibertError
+from minibert.serving.loading import SavedRun
+
+
+def as_steps(given: str, key: str, value: str) -> str | list[int]:
+    """``all``, ``last``, or a list of numbers."""
+    if value in ("all", "last"):
+        return value
+    parts = [part for part in value.removeprefix("[").removesuffix("]").split(",") if part.strip()]
+    try:
+        return [int(part) for part in parts]
+    except ValueError as error:
+        raise MinibertError(
+            f"{given}: not a list of steps. Allowed: steps=all, steps=last, or steps=[0,64,512]."
+        ) from error
+
+
+def recorded_data(saved: SavedRun, corpus_hash: str | None, report: Callable[[str], None]) -> PreparedData:
+    """The data that a run was trained on. ``corpus_hash`` is what the store has of it.
+
+    Raises :class:`MinibertError` if the corpus is another one now.
+    """
+    config = saved.config
+    data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, report)
+    if corpus_hash not in (None, data.corpus_hash):
+        raise MinibertError(
+            f"run={saved.id}: it was trained on another corpus than data.{config.data.name} gives now "
+            f"(hash {str(corpus_hash)[:12]}, not {data.corpus_hash[:12]}). "
+            "Put the former text back to go on with the run."
+        )
+    return data
+
+
+def kept_steps(asked: Any, saved: SavedRun) -> list[int]:
+    """The kept checkpoints that ``all``, ``last`` or a list asks for, in order.
+
+    Raises :class:`MinibertError` for a step that was not kept.
+    """
+    kept = list(saved.checkpoints)
+    if asked == "all":
+        return kept
+    if asked == "last":
+        return kept[-1:]
+    steps = asked if isinstance(asked, list) else [asked]
+    missing = [step for step in steps if step not in kept]
+    if missing or not steps:
+        raise MinibertError(
+            f"steps={asked}: run {saved.id} has no checkpoint of {', '.join(map(str, missing)) or 'no step'}. "
+            f"Allowed: all, last, or a list of {', '.join(map(str, kept))}."
+        )
+    return sorted(set(steps))

@@ -1,0 +1,185 @@
+"""Instruments asked, their results kept, and the page of them: with instruments made for these tests."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+
+from analysis.quantities import quantity
+from minibert.config import EvaluationConfig
+from minibert.config.evaluation import INSTRUMENTS, FactsConfig, SemanticsConfig
+from minibert.diagnostics.plotting.style import Drawing, new_figure
+from minibert.errors import MinibertError, Unavailable
+from minibert.evaluation import asking, results
+from minibert.evaluation.catalogue import NAMES, enabled, instrument
+from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Table
+from minibert.running.evaluation import FolderPlace
+
+ABOUT = {"name": "a <model>", "what": "A model & its run."}
+
+
+class Place(FolderPlace):
+    """A folder that keeps the metrics too."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.metrics = []
+
+    def log_results(self, metrics, step):
+        self.metrics += [(name, step, value) for name, value in metrics.items()]
+
+
+def figure() -> Drawing:
+    drawn = new_figure(3, 2)
+    drawn.subplots().plot([0, 1], [1, 0])
+    return Drawing(drawn, "How <it> falls.")
+
+
+@dataclass
+class Asked:
+    """What the instruments of a test were asked, and what they answer."""
+
+    calls: list
+    answer: object = None
+
+    def instrument(self, name: str) -> Instrument:
+        def measure(subject, settings):
+            self.calls.append((name, subject.step, settings))
+            if isinstance(self.answer, Exception) and name == "facts":
+                raise self.answer
+            table = Table("Words", "Shares.", ["word", "share", "count"], [["<b>", 0.25, 1200], ["c", None, 3]])
+            return Findings(
+                f"{name} is {subject.step}.",
+                {f"{name}/accuracy": subject.step / 1000, f"{name}/empty": math.nan},
+                [table],
+                ["Two words were left out."],
+                {"curve": [1.0, math.inf]},
+            )
+
+        def conclude(by_step):
+            last = max(by_step)
+            return Conclusion({"fall": figure()}, {f"{name}/steps": float(len(by_step))}, notes=[f"Up to {last}."])
+
+        return Instrument(name, f"What of {name}?", measure, conclude, ("Somebody 2020",))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    answers = Asked([])
+    monkeypatch.setattr(asking, "instrument", answers.instrument)
+    return answers
+
+
+def subject(step: int, key: str = "k", quick: bool = False):
+    return SimpleNamespace(step=step, key=f"{key}{step}", quick=quick)
+
+
+SETTINGS = {"semantics": SemanticsConfig(), "facts": FactsConfig()}
+
+
+def test_what_is_found_is_kept_and_shown(asked, tmp_path):
+    place = Place(tmp_path)
+    outcome = asking.ask(SETTINGS, [4, 8], subject, place, ABOUT)
+    assert [(name, step) for name, step, _ in asked.calls] == [
+        ("semantics", 4), ("semantics", 8), ("facts", 4), ("facts", 8)
+    ]  # fmt: skip
+    assert outcome.answered == ["semantics", "facts"] and not outcome.failed and not outcome.skipped
+    assert ("facts/accuracy", 8, 0.008) in place.metrics
+    assert ("semantics/steps", 8, 2.0) in place.metrics
+    kept = results.read(place, "facts")
+    assert list(kept) == [4, 8]
+    assert math.isnan(kept[8].findings.metrics["facts/empty"])
+    assert kept[8].findings.tables[0].rows == [["<b>", 0.25, 1200], ["c", None, 3]]
+    assert kept[8].asked["quick"] is False and "enabled" not in kept[8].asked
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "a &lt;model&gt;" in page and "facts is 8." in page and "&lt;b&gt;" in page and "0.250" in page
+    assert "Up to 8." in page and "Two words were left out." in page and "How &lt;it&gt; falls." in page
+    assert (tmp_path / "evaluation/facts/fall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_path):
+    place = Place(tmp_path)
+    asking.ask(SETTINGS, [4], subject, place, ABOUT)
+    del asked.calls[:]
+    outcome = asking.ask(SETTINGS, [4], subject, place, ABOUT)
+    assert asked.calls == [] and outcome.kept == ["semantics", "facts"]
+    asking.ask(SETTINGS, [4], lambda step: subject(step, "other"), place, ABOUT)
+    assert len(asked.calls) == 2
+    changed = {"semantics": replace(SETTINGS["semantics"], contexts=3)}
+    asking.ask(changed, [4], lambda step: subject(step, "other"), place, ABOUT)
+    asking.ask(changed, [4], lambda step: subject(step, "other", quick=True), place, ABOUT)
+    assert len(asked.calls) == 4
+
+
+def test_a_page_shows_what_an_earlier_call_found(asked, tmp_path):
+    place = Place(tmp_path)
+    asking.ask({"semantics": SemanticsConfig()}, [4], subject, place, ABOUT)
+    asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT)
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "semantics is 4." in page and "facts is 4." in page
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (Unavailable("put it there"), "skipped", "put it there"),
+        (MinibertError("line 3 is bad"), "failed", "line 3 is bad"),
+        (ZeroDivisionError("a bug"), "failed", "ZeroDivisionError: a bug"),
+    ],
+)
+def test_one_instrument_that_cannot_answer_leaves_the_others(asked, tmp_path, error, kind, told):
+    asked.answer = error
+    outcome = asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT)
+    assert getattr(outcome, kind) == {"facts": told}
+    assert outcome.answered == ["semantics"]
+    assert told in (tmp_path / "evaluation.html").read_text()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"findings": {}}'])
+def test_a_damaged_result_is_named_and_the_others_are_shown(asked, tmp_path, damage):
+    place = Place(tmp_path)
+    asking.ask(SETTINGS, [4], subject, place, ABOUT)
+    (tmp_path / "evaluation/facts/step_0000004.json").write_text(damage)
+    outcome = asking.ask(SETTINGS, [4], subject, place, ABOUT)
+    assert "step_0000004.json: is damaged" in outcome.failed["facts"]
+    assert outcome.kept == ["semantics"]
+    assert "semantics is 4." in (tmp_path / "evaluation.html").read_text()
+
+
+def test_results_are_plain_json(asked, tmp_path):
+    asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT)
+    plain = json.loads((tmp_path / "evaluation/facts/step_0000004.json").read_text())
+    assert plain["findings"]["values"] == {"curve": [1.0, None]}
+    assert plain["findings"]["metrics"]["facts/empty"] is None
+
+
+def test_every_instrument_has_settings_and_a_module():
+    assert set(NAMES) == set(INSTRUMENTS)
+    for name in NAMES:
+        assert instrument(name).name == name
+        assert instrument(name).question.endswith("?")
+
+
+def test_an_instrument_is_asked_where_it_is_enabled():
+    config = EvaluationConfig()
+    assert enabled(config) == {}
+    config.facts.enabled = True
+    assert list(enabled(config)) == ["facts"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher"),
+    [
+        ("minimal_pairs/accuracy", True),
+        ("minimal_pairs/untrained_accuracy/blimp", True),
+        ("probing/selectivity/part_of_speech/layer_1", True),
+        ("semantics/spearman/wordsim353/static", True),
+        ("probing/code_length/part_of_speech/layer_1", False),
+        ("composition/loss_shuffled/2", False),
+        ("other/accuracy", False),
+    ],
+)
+def test_analysis_knows_which_scores_of_instruments_are_better_when_higher(metric, higher):
+    assert quantity(metric).higher_is_better is higher
