@@ -129,7 +129,7 @@ def test_every_number_has_its_controls_and_the_mean_is_over_data_sets(subject, t
     swapped = [MinimalPair(pair.bad, pair.good, "swapped", "all wrong") for pair in pairs]
     file = write(tmp_path / "mistakes (old).tsv", [*swapped, *(pair._replace(field="right") for pair in pairs)])
     found = INSTRUMENT.measure(subject, asked(data=["agreement", file]))
-    name = "mistakes _old_"
+    name = "mistakes__old_"
     quantities = ["accuracy", "untrained_accuracy", "length_accuracy", "unigram_accuracy"]
     parts = ["", "/agreement", f"/{name}", f"/{name}/swapped", "/agreement/simple"]
     assert {f"minimal_pairs/{quantity}{part}" for quantity in quantities for part in parts} <= set(found.metrics)
