@@ -123,7 +123,7 @@ def analyze_linguistic_probes(
     ----------
     model : a MiniBERT, or a run of ``load_run``, which has its tokenizer
     probe_tasks : names of :data:`minibert.evaluation.probing.tasks.TASKS`, or tasks of your own
-    sentences : of :func:`minibert.data.annotated.conllu.read_conllu`; None downloads UD English EWT to mlruns/cache
+    sentences : of :func:`minibert.data.annotated.conllu.read_conllu`; by default UD English EWT, downloaded
     untrained : the network before its first step; None makes one of the same sizes from ``seed``
     word : which of its pieces stand for a word
 
