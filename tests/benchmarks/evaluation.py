@@ -2,7 +2,8 @@
 
 Pseudo-log-likelihoods within words of BLiMP's pairs by an untrained network of the size asked for, whose tokenizer
 is that of the default corpus; beside minicons, which reads the same network from an exported folder and takes its
-best batch size. Both have all cores. Times include the tokenizer, not the loading of the network.
+best batch size. Both have all cores. Times include the tokenizer, not the loading of the network. Then all probes
+of the base network, and all instruments with ``quick=true``.
 
     python -m tests.benchmarks.evaluation --minicons minicons/bin/python --json evaluation.json
     python -m tests.benchmarks.evaluation --data FOLDER_OF_BLIMP model.layers=6 tracking.folder=/tmp/mlruns
@@ -26,13 +27,20 @@ from rich.table import Table
 from rich.text import Text
 
 from minibert.command_line.terminal import print_table
-from minibert.config import Config, register
+from minibert.config import Config, ModelConfig, register
+from minibert.data.annotated.conllu import read_conllu
 from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pairs
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.errors import MinibertError
+from minibert.evaluation.asking import ask
+from minibert.evaluation.catalogue import enabled
+from minibert.evaluation.instruments import Subject
+from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
+from minibert.evaluation.probing import TASKS, analyze_linguistic_probes
 from minibert.evaluation.pseudo_likelihood import pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
+from minibert.running.evaluation import FolderPlace, settings_of
 from minibert.running.plan import plan
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
@@ -40,6 +48,8 @@ from tests.benchmarks.worker import QUIET, Watch
 from tests.benchmarks.workload import physical_cores
 from tests.support.minicons_scores import ask_minicons
 
+SENTENCES = 2000
+"""Of the treebank, that probes are fitted to and scored on"""
 PAIRS, PARADIGMS = 1000, 67
 """That are scored beside minicons, and that BLiMP has"""
 BATCH_SIZES = (16, 32, 64)
@@ -113,6 +123,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", default="blimp", help="BLiMP: the data set, which is downloaded, or a folder of it"
     )
+    parser.add_argument(
+        "--treebank", default="ud_english_ewt", help="the data set, which is downloaded, or CoNLL-U of your own"
+    )
     parser.add_argument("--minicons", metavar="PYTHON", help="an interpreter that has minicons")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=list(WORKS), help="the one work that is measured")
@@ -161,7 +174,49 @@ def score_paradigms(bench: Workbench) -> Iterator[Row]:
     yield Row(f"all {PARADIGMS} paradigms of BLiMP", scaled, 180.0, note=note, others=others)
 
 
-WORKS: dict[str, Callable[[Workbench], Iterator[Row]]] = {"pairs": score_pairs, "paradigms": score_paradigms}
+def probe_base(bench: Workbench) -> Iterator[Row]:
+    """All probes and controls of every layer of the base network, features included."""
+    sentences = read_conllu(dataset(bench.options.treebank, Path(bench.config.data.cache), console.print))
+    network = MiniBERT(ModelConfig(), seed=0)
+    watch, started = Watch(psutil.Process()), time.perf_counter()
+    found = analyze_linguistic_probes(
+        network, list(TASKS), sentences, bench.data.tokenizer, max_sentences=SENTENCES, lanes=physical_cores()
+    )
+    seconds, others = time.perf_counter() - started, watch.others()
+    work = f"{len(found.tasks)} probes of all layers of base, {SENTENCES:,} sentences"
+    yield Row(work, [seconds], 60.0, others=others)
+
+
+def ask_everything(bench: Workbench) -> Iterator[Row]:
+    """``evaluation=full quick=true``, by the door's own functions; reading the data included."""
+    treebank = bench.options.treebank
+    words = ["evaluation=full", *(f"evaluation.{name}.treebank={treebank}" for name in ("intrinsic", "probing"))]
+    with tempfile.TemporaryDirectory() as folder:
+        subject = Subject(
+            model=bench.model,
+            tokenizer=bench.data.tokenizer,
+            untrained=lambda: MiniBERT(bench.config.model, seed=0),
+            key=folder,  # nothing that is cached of another call is taken
+            cache=Path(bench.config.data.cache),
+            lanes=physical_cores(),
+            quick=True,
+            held_out=bench.data.evaluation,
+            unigram_counts=bench.data.unigram_counts,
+            bits_of_a_nat=bits_of_a_nat(bench.data),
+            note=lambda message: None,
+        )
+        about = {"name": "a network", "what": "For a benchmark."}
+        watch, started = Watch(psutil.Process()), time.perf_counter()
+        outcome = ask(enabled(settings_of(words)), [0], lambda step: subject, FolderPlace(Path(folder)), about)
+        seconds, others = time.perf_counter() - started, watch.others()
+    missing = [*outcome.skipped, *outcome.failed]
+    note = f"without {', '.join(missing)}" if missing else ""
+    yield Row("evaluation=full quick=true", [seconds], 60.0, note=note, others=others, more=outcome.seconds)
+
+
+WORKS: dict[str, Callable[[Workbench], Iterator[Row]]] = {
+    "pairs": score_pairs, "paradigms": score_paradigms, "probes": probe_base, "full": ask_everything,
+}  # fmt: skip
 """Name -> what measures it"""
 
 

@@ -39,6 +39,6 @@ def test_the_table_judges_only_on_a_quiet_machine():
 def test_one_work_can_be_asked_for_and_settings_follow():
     options = parse(["--only", "pairs", "model.layers=1"])
     assert (options.only, options.overrides) == ("pairs", ["model.layers=1"])
-    assert set(WORKS) == {"pairs", "paradigms"}
+    assert set(WORKS) == {"pairs", "paradigms", "probes", "full"}
     with pytest.raises(SystemExit):
         parse(["--only", "nothing"])
