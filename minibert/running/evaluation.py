@@ -139,8 +139,14 @@ def evaluate_trained(run: Record, config: Config, data: PreparedData, display: D
     """Ask the instruments of a run about the checkpoints that it has just kept. What fails fails no run."""
     if not enabled(config.evaluation):
         return
-    saved = saved_run(run.store, run.id)
-    steps = kept_steps(config.evaluation.steps, saved)
+    saved, asked = saved_run(run.store, run.id), config.evaluation.steps
+    if isinstance(asked, list) and (lacking := [step for step in asked if step not in saved.checkpoints]):
+        display.error(
+            f"evaluation.steps={asked}: no checkpoint was kept of {', '.join(map(str, lacking))}. Kept: "
+            f"{', '.join(map(str, saved.checkpoints))}."
+        )
+        asked = [step for step in asked if step in saved.checkpoints] or "last"
+    steps = kept_steps(asked, saved)
     outcome = evaluate_recorded(run, saved, config.evaluation, steps, data, display, config.training.lanes)
     for name, reason in outcome.failed.items():
         display.error(f"{name} failed: {reason}")

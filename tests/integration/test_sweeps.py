@@ -133,6 +133,8 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
     figures = {f"figures/training/{name}.png" for name in ("loss", "learning_rate", "gradient_norm")}
     figures |= {"figures/index.html", "figures/health/health.png", "health.json"}
     figures |= {"figures/landscape/coarse_slices.png"}
+    figures |= {f"evaluation/intrinsic/{name}.png" for name in ("loss_by_kind", "reliability")}
+    figures |= {"evaluation/intrinsic/step_0000006.json", "evaluation.html"}
     model = {name for name in found if name.startswith("model/")}
     assert "model/MLmodel" in model
     arrays = {name for name in found if name.startswith("arrays/")}

@@ -250,7 +250,7 @@ def test_contrasts_are_those_of_one_sentence_at_a_time(english, gain, every):
     rows = np.arange(len(cases))
     answers, foils = (np.array([english.token_to_id(case[side]) for case in cases]) for side in (3, 4))
     there, here = (each[rows, answers] - each[rows, foils] for each in (prompts, changed))
-    (found,) = measure_contrasts(model, cases, english)
+    (found,) = measure_contrasts(model, english, cases)
     expected = [(there > here).mean(), (there > 0).mean(), (here < 0).mean()]
     assert len(set(expected)) == 3
     assert [found.accuracy.value, found.affirmed.value, found.denied.value] == pytest.approx(expected)
@@ -266,7 +266,7 @@ def test_a_case_that_cannot_be_asked_is_counted(english):
         asked._replace(prompt=f"{'the ' * 40} [MASK]"), asked._replace(kind="none", changed="猫 [MASK] ."),
     ]  # fmt: skip
     model = tiny_network(english.get_vocab_size(), position=PositionConfig("absolute"))
-    own, none = measure_contrasts(model, cases, english)
+    own, none = measure_contrasts(model, english, cases)
     assert (own.cases, own.left_out, none.cases, none.left_out) == (1, 3, 0, 1)
     assert np.isnan([own.affirmed.value, own.control_divergence.value, none.accuracy.value]).all()
     assert own.control_cosines == {}
