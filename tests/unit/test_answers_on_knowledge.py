@@ -151,9 +151,9 @@ def test_answer_and_details_are_made_of_the_numbers(report):
         assert expected in report.answer, (expected, report.answer)
     details = " ".join(report.details)
     for expected in (
-        "any layer of the untrained network: part of speech, head distance. Not clearly more: word content.",
-        "the most frequent label of each word: part of speech. Not clearly more: head distance, word content.",
-        "whose labels are random: part of speech, word content. Not clearly more: head distance.",
+        "any layer of the untrained network for part of speech, head distance; not for word content.",
+        "the most frequent label of each word for part of speech; not for head distance, word content.",
+        "whose labels are random for part of speech, word content; not for head distance.",
         "the held-out loss (mean, 95 % interval) is",
     ):
         assert expected in details, (expected, details)

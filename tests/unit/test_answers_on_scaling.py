@@ -7,8 +7,10 @@ import pytest
 
 from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
-from analysis.questions.representation_scaling_runs import find_budgets, layer_weights, read_sizes
+from analysis.questions.representation_scaling_runs import find_budgets, in_millions, layer_weights, read_sizes
 from analysis.report import write_report
+from minibert.model.arithmetic import count_flops
+from minibert.running.plan import plan
 from minibert.tracking import claim, open_store, open_sweep, start_run
 
 STUDY = {
@@ -124,6 +126,25 @@ def cells(report, title):
     return {row[0]: row[1:] for row in table.rows}
 
 
+def test_the_sweep_has_every_rung_with_the_tokens_and_with_the_operations_of_the_one_in_the_middle():
+    """501 of 2,048 tokens are predicted, over some 1,154 sampled words: as counted in a training."""
+    jobs = plan(["+experiment=representation_scaling", "tracking.folder=.", "seed=0"], multirun=True).jobs
+    found = {}
+    for config in (job.config for job in jobs):
+        rung = config.model.name.removeprefix("ladder_")
+        assert (config.model.layers, config.model.hidden_size) == LADDER[rung]
+        assert config.recipe.name.startswith(f"{in_millions(weights(rung))}, ")
+        operations = config.training.steps * count_flops(config.model, 32, 64, 501, words=1154)
+        found[config.recipe.name] = rung, config.training.steps, operations
+    (middle,) = [each for each in found.values() if each[0] == "s"]
+    assert len(found) == 2 * len(LADDER) - 1 and {rung for rung, _, _ in found.values()} == set(LADDER)
+    for name, (_, steps, operations) in found.items():
+        if name.endswith("equal tokens"):
+            assert steps == middle[1]
+        else:
+            assert operations == pytest.approx(middle[2], rel=0.005)
+
+
 def test_size_counts_the_matrices_of_the_layers():
     ladder = {"model.layers": "4", "model.hidden_size": "96", "model.feed_forward_size": "384"}
     assert layer_weights(ladder) == 4 * 12 * 96**2 == weights("s")
@@ -181,7 +202,7 @@ def test_what_follows_the_loss_is_told_from_what_follows_the_size(report):
     assert float(rows["probe of number"][2].split()[0]) > 0.9
     assert set(rows) == {"probe of part of speech", "probe of number", "minimal pairs (agreement)"}
     assert "1 of 3 scores of the representations are clearly better where the loss is lower" in report.answer
-    assert "at the same loss, size goes with probe of number (partial ρ 0.9" in report.answer
+    assert "At the same loss, size goes with probe of number (partial ρ 0.9" in report.answer
 
 
 def test_details_say_where_training_brought_nothing_and_how_many_directions_are_used(report):
