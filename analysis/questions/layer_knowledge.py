@@ -16,6 +16,7 @@ from .layer_knowledge_tables import controls_table, layers_table, over, step, ti
 from .probe_records import ProbedRun, read_probes, reasons, words
 
 TITLE = "What the layers know"
+NOTHING = "No run could be probed, so it cannot be said which layer knows what."
 LIMITS = (
     "A linear probe shows that a property can be read from a layer, not that the network uses it. Selectivity and "
     "the untrained network say how much the probe brings itself.",
@@ -35,8 +36,7 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     probed = {shown: found for shown, found in probed.items() if found}
     why = " ".join(map(sentence, reasons(runs, "probing")))
     if not probed:
-        told = f"No run could be probed, so it cannot be said which layer knows what. {why}"
-        return Examination(TITLE, told, (), (), {}) if why else None
+        return Examination(TITLE, NOTHING, (why,), (), {}, (why,)) if why else None
     lacking = len(runs) - sum(map(len, probed.values()))
     left_out = f"{lacking} of {len(runs)} finished runs have no results of probes. {why}".strip()
     several = len(findings.groups) > 1

@@ -96,7 +96,9 @@ def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), aske
                 found = {f"hidden_effective_rank/layer_{layers - 1}": width**0.8}
                 run.log_results(found | (results(rung, loss, random) if asked else {}), round(tokens / 2048))
                 if reason:
-                    run.set_tags({"evaluation.left_out.probing": reason})
+                    run.set_tags(
+                        {"evaluation.left_out.probing": reason, "evaluation.failed.minimal_pairs": "broken"}
+                    )
                 run.finish("FINISHED")
     sweep.finish("FINISHED")
 
@@ -251,8 +253,16 @@ def test_runs_without_instruments_get_their_laws_and_say_what_is_missing(empty_s
     track(empty_store, (0, 1), asked=False, reason="ud_english_ewt: cannot be downloaded.")
     report = write_report(empty_store, "representation_scaling")
     assert "No run has results of probes or minimal pairs." in report.answer
-    assert "ud_english_ewt: cannot be downloaded." in report.path.read_text(encoding="utf-8")
+    page = report.path.read_text(encoding="utf-8")
+    assert "Probing did not answer in every run: ud_english_ewt: cannot be downloaded." in page
+    assert "Minimal pairs did not answer in every run: broken." in page
     assert not (report.path.parent / "quality_by_loss.png").exists()
+
+
+def test_an_instrument_that_answered_later_on_is_not_said_to_be_missing(empty_store, rough_figures):
+    track(empty_store, (0, 1), budgets=("tokens",), reason="no treebank")
+    limits = write_report(empty_store, "representation_scaling").evidence.examination.limits
+    assert not any("did not answer" in limit for limit in limits)
 
 
 def test_one_seed_gets_figures_and_no_claim(empty_store, rough_figures):
