@@ -17,6 +17,7 @@ SUMMARY = "Write a run as a folder that `transformers` reads, as bert, esm or mo
 EXAMPLES = {
     "run=last folder=my_bert": "the last checkpoint of the newest run",
     "run=RUN_ID folder=my_bert step=512": "the checkpoint of step 512",
+    "run=last folder=my_bert checkpoints=all": "every kept checkpoint in a folder of its own, named as a revision",
 }
 OLDER = {"uri": "tracking.uri"}
 NOTE = "The word uri= without tracking. before it means the same. folder= is the folder to write to."

@@ -27,7 +27,8 @@ def share(right: float, count: int) -> Interval:
     if not count:
         return UNDEFINED
     bounds: Any = proportion_confint(right, count, method="wilson")
-    return Interval(float(right / count), max(float(bounds[0]), 0.0), min(float(bounds[1]), 1.0))
+    value, low, high = float(right / count), max(float(bounds[0]), 0.0), min(float(bounds[1]), 1.0)
+    return Interval(value, min(low, value), max(high, value))  # at 0 and 1, rounding crosses the value
 
 
 def mean_of_shares(shares: Sequence[Interval]) -> Interval:

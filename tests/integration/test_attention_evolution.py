@@ -14,6 +14,7 @@ from analysis.report import write_report
 from analysis.statistics import Estimate
 from minibert.tracking import claim, open_store, open_sweep, start_run
 from minibert.training.checkpoints import log_spaced_steps
+from tests.support.reports import cells, copied_store
 
 UNIGRAM = 6.4
 STUDY = {
@@ -73,9 +74,7 @@ def look(step, shift, sooner, random):
 
 @pytest.fixture(scope="module")
 def store(empty_database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mlruns")
-    shutil.copy(empty_database, folder)
-    store = open_store(None, folder, "minibert")
+    store = copied_store(empty_database, tmp_path_factory.mktemp("mlruns"))
     track(store, (0, 1, 2))
     return store
 
@@ -83,11 +82,6 @@ def store(empty_database, tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(store):
     return write_report(store, "attention_evolution")
-
-
-def cells(report, title):
-    (table,) = [table for table in report.evidence.examination.tables if table.title == title]
-    return {row[0]: row[1:] for row in table.rows}
 
 
 def test_events_are_dated_where_they_were_put(report):

@@ -276,10 +276,26 @@ def test_an_exported_run_is_read_back(tracked, tmp_path, capsys):
     assert set(load_file(folder / "model.safetensors")) > {"esm.encoder.emb_layer_norm_after.bias"}
 
 
+def test_each_checkpoint_is_exported_to_a_folder_of_its_own(tracked, tmp_path, capsys):
+    """The words that this run read are not known: the folders have the names of the steps, and it is said why."""
+    (run_id, _), uri = tracked
+    folder = tmp_path / "exported"
+    assert export_main([f"run={run_id}", f"folder={folder}", "checkpoints=all", f"uri={uri}"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == [f"run {run_id[:8]} at step {step} -> {folder / f'step_{step}'}" for step in (0, 8)]
+    assert told[2].startswith("Named by steps, since the words are not known: ") and "tokens_seen" in told[2]
+    for step in (0, 8):
+        expected = load_run(run_id, step, uri).model.params.vector
+        assert MiniBERT.from_pretrained(folder / f"step_{step}").params.vector.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["run={0}", "folder={full}"], "exists already"),
+        (["run={0}", "folder={new}", "checkpoints=0,7"], "no checkpoint of step 7. Kept steps: 0, 8"),
+        (["run={0}", "folder={new}", "checkpoints=last"], "checkpoints=last: names no checkpoints. Allowed: all"),
+        (["run={0}", "folder={new}", "checkpoints=all", "step=8"], "step=8: says the same as checkpoints="),
         (["run={0}", "folder={new}", "step=7"], "no checkpoint of step 7. Kept steps: 0, 8"),
         (["run={0}", "folder={new}", "step=last"], "step=last: is not a step"),
         (["run={1}", "folder={new}"], "Nearest is esm, but for model.activation=relu (allowed: gelu)"),

@@ -1,7 +1,5 @@
 """The study of what the layers know: tracked runs whose probes are known, to what its report says of them."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,9 @@ from analysis.questions.layer_knowledge_measures import known, learnt, orders
 from analysis.questions.probe_records import read_probes
 from analysis.report import write_report
 from minibert.running.plan import plan
-from minibert.tracking import claim, open_store, open_sweep, start_run
+from minibert.tracking import claim, open_sweep, start_run
 from minibert.training.checkpoints import log_spaced_steps
+from tests.support.reports import cells, copied_store
 
 STUDY = {
     "name": "layer_knowledge", "question": "Which?", "factor": "model.layers", "metric": "eval/loss",
@@ -75,15 +74,12 @@ def track(store, seeds, steps=STEPS, kinds=tuple(KINDS), layers=(3,), reason=Non
 
 @pytest.fixture
 def empty_store(empty_database, tmp_path):
-    shutil.copy(empty_database, tmp_path)
-    return open_store(None, tmp_path, "minibert")
+    return copied_store(empty_database, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def store(empty_database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mlruns")
-    shutil.copy(empty_database, folder)
-    store = open_store(None, folder, "minibert")
+    store = copied_store(empty_database, tmp_path_factory.mktemp("mlruns"))
     track(store, (0, 1, 2))
     return store
 
@@ -91,11 +87,6 @@ def store(empty_database, tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(store):
     return write_report(store, "layer_knowledge")
-
-
-def cells(report, title):
-    (table,) = [table for table in report.evidence.examination.tables if table.title == title]
-    return {row[0]: row[1:] for row in table.rows}
 
 
 def test_the_sweep_keeps_the_checkpoints_that_it_probes():

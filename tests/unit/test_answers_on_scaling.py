@@ -1,7 +1,5 @@
 """The study of size: tracked runs whose laws are known, to what its report says of them."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,8 @@ from analysis.questions.representation_scaling_runs import find_budgets, in_mill
 from analysis.report import write_report
 from minibert.model.arithmetic import count_flops
 from minibert.running.plan import plan
-from minibert.tracking import claim, open_store, open_sweep, start_run
+from minibert.tracking import claim, open_sweep, start_run
+from tests.support.reports import cells, copied_store
 
 STUDY = {
     "name": "representation_scaling", "question": "How?", "factor": "recipe.name", "metric": "eval/loss",
@@ -105,15 +104,12 @@ def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), aske
 
 @pytest.fixture
 def empty_store(empty_database, tmp_path):
-    shutil.copy(empty_database, tmp_path)
-    return open_store(None, tmp_path, "minibert")
+    return copied_store(empty_database, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def store(empty_database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mlruns")
-    shutil.copy(empty_database, folder)
-    store = open_store(None, folder, "minibert")
+    store = copied_store(empty_database, tmp_path_factory.mktemp("mlruns"))
     track(store, (0, 1, 2))
     return store
 
@@ -121,11 +117,6 @@ def store(empty_database, tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(store):
     return write_report(store, "representation_scaling")
-
-
-def cells(report, title):
-    (table,) = [table for table in report.evidence.examination.tables if table.title == title]
-    return {row[0]: row[1:] for row in table.rows}
 
 
 def test_the_sweep_has_every_rung_with_the_tokens_and_with_the_operations_of_the_one_in_the_middle():

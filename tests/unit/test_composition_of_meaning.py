@@ -250,7 +250,7 @@ def test_contrasts_are_those_of_one_sentence_at_a_time(english, gain, every):
     rows = np.arange(len(cases))
     answers, foils = (np.array([english.token_to_id(case[side]) for case in cases]) for side in (3, 4))
     there, here = (each[rows, answers] - each[rows, foils] for each in (prompts, changed))
-    (found,) = measure_contrasts(model, english, cases)
+    (found,) = measure_contrasts(model, cases, english)
     expected = [(there > here).mean(), (there > 0).mean(), (here < 0).mean()]
     assert len(set(expected)) == 3
     assert [found.accuracy.value, found.affirmed.value, found.denied.value] == pytest.approx(expected)
@@ -266,7 +266,7 @@ def test_a_case_that_cannot_be_asked_is_counted(english):
         asked._replace(prompt=f"{'the ' * 40} [MASK]"), asked._replace(kind="none", changed="猫 [MASK] ."),
     ]  # fmt: skip
     model = tiny_network(english.get_vocab_size(), position=PositionConfig("absolute"))
-    own, none = measure_contrasts(model, english, cases)
+    own, none = measure_contrasts(model, cases, english)
     assert (own.cases, own.left_out, none.cases, none.left_out) == (1, 3, 0, 1)
     assert np.isnan([own.affirmed.value, own.control_divergence.value, none.accuracy.value]).all()
     assert own.control_cosines == {}
@@ -305,12 +305,12 @@ def test_nothing_to_ask_is_told(english, text):
     model = tiny_network(english.get_vocab_size(), max_length=64)
     for cases in ([], [CompositionCase("own", "the [MASK] .", "that [MASK] .", "governorly")]):
         with pytest.raises(Unavailable, match=f"none of {len(cases)} test cases can be asked"):
-            measure_compositional_understanding(model, english, cases)
-    found = measure_compositional_understanding(model, english, [], text)
+            measure_compositional_understanding(model, cases, english)
+    found = measure_compositional_understanding(model, [], english, text)
     assert found.word_order is not None and found.contrasts == []
     short = cut_documents(encode_documents(english, ["the senate ."]), 16)
     with pytest.raises(Unavailable):
-        measure_compositional_understanding(model, english, [], short)
+        measure_compositional_understanding(model, [], english, short)
 
 
 @pytest.mark.parametrize("quick", [False, True])

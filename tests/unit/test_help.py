@@ -48,7 +48,7 @@ def test_help_on_a_group_lists_its_settings_with_what_they_take(capsys):
     ("door", "words"),
     [
         (inspect.main, ["run=RUN_ID", "steps=all", "quantities"]),
-        (export.main, ["run=RUN_ID", "folder=", "step="]),
+        (export.main, ["run=RUN_ID", "folder=", "step=", "checkpoints="]),
         (reproduce.main, ["run=RUN_ID", "steps=N", "tracking.folder=", "exit code"]),
     ],
 )

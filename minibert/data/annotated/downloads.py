@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
@@ -167,7 +168,7 @@ class _Progress:
 
 def _download(source: Source, file: SourceFile, folder: Path, progress: _Progress, remaining: int) -> None:
     import pooch
-    from requests.exceptions import RequestException
+    from requests.exceptions import ConnectionError, RequestException, Timeout
 
     library: Any = pooch  # whose types know neither a progress bar of one's own nor the names of its own arguments
     http = library.HTTPDownloader(progressbar=progress, chunk_size=CHUNK, timeout=SECONDS_TO_ANSWER)
@@ -183,6 +184,9 @@ def _download(source: Source, file: SourceFile, folder: Path, progress: _Progres
     try:
         # It writes to a temporary file beside the file, and removes it where the hash is another one.
         library.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=fetch)
+    except (ConnectionError, Timeout) as error:
+        host = urlsplit(file.url).hostname
+        raise _unavailable(source, file, folder, remaining, f"no answer from {host}") from error
     except RequestException as error:
         raise _unavailable(source, file, folder, remaining, str(error)) from error
     except ValueError as error:

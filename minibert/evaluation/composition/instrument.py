@@ -36,8 +36,8 @@ def measure(subject: Subject, settings: CompositionConfig) -> Findings:
     found, control = (
         measure_compositional_understanding(
             network,
-            subject.tokenizer,
             None,
+            subject.tokenizer,
             text,
             count,
             subject.unigram_counts,

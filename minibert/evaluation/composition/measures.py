@@ -8,11 +8,11 @@ from tokenizers import Tokenizer
 
 from minibert.data.annotated.composition import CompositionCase, composition_cases
 from minibert.data.packing import Sequences
+from minibert.diagnostics.attention.measures import network_and_tokenizer
 from minibert.errors import Unavailable
 from minibert.evaluation.composition.contrasts import Contrast, measure_contrasts
 from minibert.evaluation.composition.phrases import Phrases, measure_phrases
 from minibert.evaluation.composition.word_order import WordOrder, measure_word_order
-from minibert.model.bert import MiniBERT
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class CompositionalUnderstanding:
 
 
 def measure_compositional_understanding(
-    model: MiniBERT,
-    tokenizer: Tokenizer,
+    model,
     test_cases: Sequence[CompositionCase] | None = None,
+    tokenizer: Tokenizer | None = None,
     sequences: Sequences | None = None,
     count: int = 256,
     unigram_counts: np.ndarray | None = None,
@@ -40,6 +40,7 @@ def measure_compositional_understanding(
 ) -> CompositionalUnderstanding:
     """The loss on shuffled against intact text, what a changed sentence changes, and phrases against their words.
 
+    ``model`` is a MiniBERT with its ``tokenizer``, or a run of ``load_run``, which has both.
     ``test_cases`` (:mod:`minibert.evaluation.composition.contrasts`) are by default role reversals and negations
     from templates, of the words that the tokenizer has whole. ``sequences`` is a packed text that the model was
     not trained on, for the other two parts: ``count`` rows of it are shuffled
@@ -50,6 +51,7 @@ def measure_compositional_understanding(
     Raises :class:`Unavailable` where none of the three can be measured, and :class:`MinibertError` for a test case
     without exactly one [MASK] in each sentence.
     """
+    model, tokenizer = network_and_tokenizer(model, tokenizer)
     cases = composition_cases(tokenizer) if test_cases is None else test_cases
     order = found = None
     if sequences is not None:

@@ -17,7 +17,7 @@ from minibert.evaluation.metric_names import metric_part
 
 TEMPLATES = "templates"
 """The name of the prompts from templates"""
-QUICK_PROMPTS = 64
+QUICK_PROMPTS = 200
 """Of each relation, at most"""
 SOURCES = (
     'Petroni et al., "Language Models as Knowledge Bases?" (LAMA), EMNLP 2019',

@@ -20,7 +20,7 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
         for name, scores in asked_of(each, other).items():
             rows.append(
                 [
-                    each.relation, each.given, each.asked, name.replace("_", " "),
+                    each.relation.replace("_", " "), each.given, each.asked, name.replace("_", " "),
                     *as_triple(scores.precision_at_1), *as_triple(scores.precision_at_10),
                     plain(scores.mean_reciprocal_rank),
                 ]
@@ -39,7 +39,7 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
 def choice_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
     rows: list[list] = [
         [
-            each.relation, each.asked, *as_triple(each.choice), plain(other.choice.value),
+            each.relation.replace("_", " "), each.asked, *as_triple(each.choice), plain(other.choice.value),
             plain(each.choice_by_frequency), plain(each.choice_by_chance),
         ]
         for each, other in zip(found.relations, control.relations, strict=True)

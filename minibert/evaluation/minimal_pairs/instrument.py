@@ -11,6 +11,7 @@ from minibert.config.evaluation import MinimalPairsConfig
 from minibert.data.annotated.minimal_pairs import MinimalPair
 from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject
+from minibert.evaluation.metric_names import metric_part
 from minibert.evaluation.minimal_pairs.figures import draw
 from minibert.evaluation.minimal_pairs.measures import (
     PairScores,
@@ -21,7 +22,7 @@ from minibert.evaluation.minimal_pairs.measures import (
     sentences_of,
 )
 from minibert.evaluation.minimal_pairs.notes import notes_on
-from minibert.evaluation.minimal_pairs.sources import load_data_sets, metric_part
+from minibert.evaluation.minimal_pairs.sources import load_data_sets
 from minibert.evaluation.minimal_pairs.tables import paradigm_table, summary_table
 from minibert.evaluation.pseudo_likelihood import Kind, pseudo_log_likelihoods
 from minibert.files import replacing

@@ -1,6 +1,6 @@
 """How often the grammatical sentence of a pair is preferred: by a model, and by what knows no grammar."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from minibert.data.annotated.minimal_pairs import MinimalPair
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.errors import MinibertError
+from minibert.evaluation.intervals import Interval, mean_of_shares, share
 from minibert.evaluation.pseudo_likelihood import Kind, SentenceScore, pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
 
@@ -200,31 +201,19 @@ def _right(differences: np.ndarray) -> np.ndarray:
 
 
 def _preference(name: str, field: str, differences: np.ndarray) -> Preference:
-    from statsmodels.stats.proportion import proportion_confint  # here: it takes a second to import
-
-    right, count = float(_right(differences).sum()), len(differences)
-    bounds: Any = proportion_confint(right, count, method="wilson")
-    accuracy, ties = right / count, int((differences == 0).sum())
-    low, high = min(float(bounds[0]), accuracy), max(float(bounds[1]), accuracy)  # at 0 and 1, rounding crosses it
-    return Preference("paradigm", name, count, accuracy, low, high, ties, field)
+    count, ties = len(differences), int((differences == 0).sum())
+    return Preference("paradigm", name, count, *share(float(_right(differences).sum()), count), ties, field)
 
 
 def mean_preference(level: str, name: str, parts: Sequence[Preference]) -> Preference:
     """The mean of their accuracies."""
-    accuracy = float(np.mean([part.accuracy for part in parts]))
-    half = _half_of_mean((part.high - part.low) / 2 for part in parts)
     pairs, ties = sum(part.pairs for part in parts), sum(part.ties for part in parts)
-    return Preference(level, name, pairs, accuracy, max(accuracy - half, 0.0), min(accuracy + half, 1.0), ties)
+    accuracy = mean_of_shares([Interval(part.accuracy, part.low, part.high) for part in parts])
+    return Preference(level, name, pairs, *accuracy, ties)
 
 
 def _mean_gain(level: str, name: str, parts: list[Gain]) -> Gain:
     value = float(np.mean([part.value for part in parts]))
-    half = _half_of_mean(part.high - part.value for part in parts)
+    # Of independent means: the root of the sum of squares of theirs, by their number.
+    half = float(np.linalg.norm([part.high - part.value for part in parts])) / len(parts)
     return Gain(level, name, value, value - half, value + half)
-
-
-def _half_of_mean(halves: Iterable[float]) -> float:
-    """Half the interval of a mean of independent values: the root of the sum of squares of theirs, by their
-    number."""
-    halves = np.array(list(halves))
-    return float(np.sqrt((halves**2).sum()) / len(halves))

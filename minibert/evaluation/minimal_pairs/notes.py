@@ -28,33 +28,36 @@ def _left_out(name: str, scores: PairScores, longest: int) -> list[str]:
 
 
 def _controls(name: str, scores: PairScores, untrained: np.ndarray) -> list[str]:
-    """Where the model is not better than a control, by the interval of the difference."""
+    """Where the 95 % interval of the model's lead over a control reaches down to zero."""
     notes = []
     over_untrained = gains(scores.pairs, scores.model, untrained)
     if over_untrained[-1].low <= 0:
-        notes.append(
-            f"{name}: the trained model is no better than the untrained one ({_interval(over_untrained[-1])})."
-        )
-    notes += _no_better(name, over_untrained, "the untrained network is as good as the model")
+        lead = _interval(over_untrained[-1])
+        notes.append(f"{name}: the trained model is not clearly better than the untrained one ({lead}).")
+    notes += _not_better(name, over_untrained, "the untrained network")
     by_length = gains(scores.pairs, scores.model, scores.length)
     # Where both sentences of all pairs are equally long, the baseline says nothing.
     unequal = {pair.paradigm for pair, fewer in zip(scores.pairs, scores.length, strict=True) if fewer}
     by_length = [gain for gain in by_length if gain.name in unequal]
-    notes += _no_better(name, by_length, "the sentence of fewer word pieces is as good a guess as the model")
+    notes += _not_better(name, by_length, "the choice of fewer word pieces")
     if scores.unigram is not None:
         by_unigram = gains(scores.pairs, scores.model, scores.unigram)
-        notes += _no_better(name, by_unigram, "the more frequent word pieces are as good a guess as the model")
+        notes += _not_better(name, by_unigram, "the choice of more frequent word pieces")
     return notes
 
 
-def _no_better(name: str, found: Sequence[Gain], what: str) -> list[str]:
+def _not_better(name: str, found: Sequence[Gain], control: str) -> list[str]:
     paradigms = [gain for gain in found if gain.level == "paradigm"]
     beaten = [gain.name for gain in paradigms if gain.low <= 0]
     if not beaten:
         return []
     more = f" and {len(beaten) - NAMED} more" if len(beaten) > NAMED else ""
-    return [f"{name}: in {len(beaten)} of {len(paradigms)} paradigms {what}: {', '.join(beaten[:NAMED])}{more}."]
+    return [
+        f"{name}: in {len(beaten)} of {len(paradigms)} paradigms the model is not clearly better than {control}: "
+        f"{', '.join(beaten[:NAMED])}{more}."
+    ]
 
 
 def _interval(gain: Gain) -> str:
-    return f"{gain.value:+.1%}, 95 % interval {gain.low:+.1%} to {gain.high:+.1%}"
+    value, low, high = (100 * each for each in (gain.value, gain.low, gain.high))
+    return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"

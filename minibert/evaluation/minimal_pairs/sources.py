@@ -1,6 +1,5 @@
 """The pairs of the data sets that a configuration names."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.minimal_pairs import READERS, MinimalPair, read_minimal_pairs
 from minibert.errors import MinibertError, Unavailable, sentence
 from minibert.evaluation.instruments import Subject
+from minibert.evaluation.metric_names import metric_part
 
 AGREEMENT = "agreement"
 AGREEMENT_PAIRS = 200
@@ -52,11 +52,6 @@ def _name(given: str) -> str:
     """What a data set is called: the name of its file or folder, without the ending of a format."""
     path = Path(given)
     return metric_part(path.stem if path.suffix in READERS else path.name)
-
-
-def metric_part(name: str) -> str:
-    """A name with what the name of a metric may not hold replaced: ``a(b)/c`` is ``a_b__c``."""
-    return re.sub(r"[^\w\-.: ]|[^\x00-\x7f]", "_", name)
 
 
 def _pairs(given: str, most: int | None, subject: Subject) -> list[MinimalPair]:

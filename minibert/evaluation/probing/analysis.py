@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
-from minibert.data.annotated.conllu import AnnotatedSentence
+from minibert.config import ROOT
+from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
+from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.pieces import Coverage, pieces_of_words
 from minibert.diagnostics.attention.measures import network_and_tokenizer
 from minibert.evaluation.probing.examples import FEWEST, Examples, SplitSentences, examples_of_all, split_sentences
@@ -100,7 +102,7 @@ class LinguisticProbes:
 def analyze_linguistic_probes(
     model,
     probe_tasks: Sequence[str | ProbeTask],
-    sentences: Sequence[AnnotatedSentence],
+    sentences: Sequence[AnnotatedSentence] | None = None,
     tokenizer=None,
     *,
     untrained: MiniBERT | None = None,
@@ -121,14 +123,17 @@ def analyze_linguistic_probes(
     ----------
     model : a MiniBERT, or a run of ``load_run``, which has its tokenizer
     probe_tasks : names of :data:`minibert.evaluation.probing.tasks.TASKS`, or tasks of your own
-    sentences : of :func:`minibert.data.annotated.conllu.read_conllu`
+    sentences : of :func:`minibert.data.annotated.conllu.read_conllu`; by default UD English EWT, downloaded
     untrained : the network before its first step; None makes one of the same sizes from ``seed``
     word : which of its pieces stand for a word
 
-    Raises :class:`MinibertError` for an unknown task, and for too few sentences.
+    Raises :class:`MinibertError` for an unknown task, and for too few sentences, and :class:`Unavailable` where
+    they cannot be downloaded.
     """
     network, tokenizer = network_and_tokenizer(model, tokenizer)
     tasks = [find_task(task) for task in probe_tasks]
+    if sentences is None:
+        sentences = read_conllu(dataset("ud_english_ewt", ROOT / "mlruns" / "cache"))
     split = split_sentences(sentences, max_sentences, seed)
     untrained = MiniBERT(network.config, seed) if untrained is None else untrained
     found = word_representations(network, tokenizer, split.words, word, lanes)
@@ -141,7 +146,7 @@ def analyze_linguistic_probes(
 
 
 def probe_part_of_speech(
-    model, sentences: Sequence[AnnotatedSentence], tokenizer=None, max_sentences: int = 2000, **how
+    model, sentences: Sequence[AnnotatedSentence] | None = None, tokenizer=None, max_sentences: int = 2000, **how
 ) -> TaskProbes:
     """:func:`analyze_linguistic_probes` for the part of speech alone; ``how`` are its other arguments."""
     found = analyze_linguistic_probes(

@@ -58,7 +58,8 @@ def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
         figures["analogies"] = Drawing(
             plot_kinds(kinds, "accuracy"),
             "Analogies completed rightly by token embeddings, by section (number of questions), with 95 % "
-            "intervals.",
+            "intervals. Nearest to c: the nearest word to c, without a and b. Most frequent answer: the word "
+            "that is right most often in the section.",
         )
     return Conclusion(figures | (_over_steps(values) if len(values) > 1 else {}))
 

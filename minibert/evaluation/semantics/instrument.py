@@ -169,7 +169,8 @@ def _no_better(found: SemanticKnowledge, control: SemanticKnowledge) -> list[str
 
 
 def _signed(interval: Interval) -> str:
-    return f"{interval.value:.2f} (95 % interval {interval.low:.2f} to {interval.high:.2f})"
+    text = f"{interval.value:.2f} (95 % interval {interval.low:.2f} to {interval.high:.2f})"
+    return text.replace("-", "−")
 
 
 INSTRUMENT = Instrument("semantics", "Do words of like meaning have like vectors?", measure, conclude, SOURCES)
