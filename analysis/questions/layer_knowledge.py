@@ -16,6 +16,7 @@ from .layer_knowledge_tables import controls_table, layers_table, over, step, ti
 from .probe_records import ProbedRun, read_probes, reasons, words
 
 TITLE = "What the layers know"
+NOTHING = "No run could be probed, so it cannot be said which layer knows what."
 LIMITS = (
     "A linear probe shows that a property can be read from a layer, not that the network uses it. Selectivity and "
     "the untrained network say how much the probe brings itself.",
@@ -35,8 +36,7 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     probed = {shown: found for shown, found in probed.items() if found}
     why = " ".join(map(sentence, reasons(runs, "probing")))
     if not probed:
-        told = f"No run could be probed, so it cannot be said which layer knows what. {why}"
-        return Examination(TITLE, told, (), (), {}) if why else None
+        return Examination(TITLE, NOTHING, (why,), (), {}, (why,)) if why else None
     lacking = len(runs) - sum(map(len, probed.values()))
     left_out = f"{lacking} of {len(runs)} finished runs have no results of probes. {why}".strip()
     several = len(findings.groups) > 1
@@ -109,22 +109,21 @@ def answer(kinds: Sequence[Known], times: Sequence[Learnt], found: Sequence[Orde
 def description(kinds: Sequence[Known]) -> list[str]:
     """Of which kinds more is read than from each control, and of which not."""
     controls = {
-        "than from any layer of the untrained network": [over(kind.over_untrained) for kind in kinds],
-        "than by the most frequent label of each word": [over(kind.over_word_tag) for kind in kinds],
-        "than of the control task, whose labels are random": [over(kind.selectivity) for kind in kinds],
+        "any layer of the untrained network": [over(kind.over_untrained) for kind in kinds],
+        "the most frequent label of each word": [over(kind.over_word_tag) for kind in kinds],
+        "the control task, whose labels are random": [over(kind.selectivity) for kind in kinds],
     }
-    return [_describe(control, kinds, better) for control, better in controls.items()]
+    return [_beside(control, kinds, better) for control, better in controls.items()]
 
 
-def _describe(control: str, kinds: Sequence[Known], better: Sequence[bool]) -> str:
+def _beside(control: str, kinds: Sequence[Known], better: Sequence[bool]) -> str:
     named = [words(kind.name) for kind in kinds]
-    more = ", ".join(name for name, is_better in zip(named, better, strict=True) if is_better)
-    others = ", ".join(name for name, is_better in zip(named, better, strict=True) if not is_better)
-    if not others:
-        return f"More is read from the best layer {control}, of every kind."
-    if not more:
-        return f"Of no kind is it clear that more is read from the best layer {control}."
-    return f"More is read from the best layer {control}: {more}. Not clearly more: {others}."
+    above = ", ".join(name for name, is_above in zip(named, better, strict=True) if is_above)
+    others = ", ".join(name for name, is_above in zip(named, better, strict=True) if not is_above)
+    opening = f"The accuracy in the best layer is clearly above that of {control} for"
+    if not (above and others):
+        return f"{opening} {'every' if above else 'no'} kind."
+    return f"{opening} {above}; not for {others}."
 
 
 def _order(times: Sequence[Learnt], found: Sequence[Order]) -> str:

@@ -68,9 +68,10 @@ def read_probes(store: Store, runs: Iterable[TrackedRun]) -> list[ProbedRun]:
 
 
 def reasons(runs: Iterable[TrackedRun], instrument: str) -> list[str]:
-    """Why an instrument did not answer in some of the runs, each reason once."""
+    """Why an instrument did not answer in some of the runs, each reason once; none where it answered later on."""
     tags = (f"evaluation.left_out.{instrument}", f"evaluation.failed.{instrument}")
-    return list(dict.fromkeys(run.tags[tag] for run in runs for tag in tags if tag in run.tags))
+    silent = [run for run in runs if not any(metric.startswith(f"{instrument}/") for metric in run.metrics)]
+    return list(dict.fromkeys(run.tags[tag] for run in silent for tag in tags if tag in run.tags))
 
 
 def words(kind: str) -> str:

@@ -12,11 +12,12 @@ from ..formatting import count, p_value, show_estimate
 from ..statistics import mean_interval
 from . import representation_scaling_figures
 from .probe_records import reasons
-from .rank_correlations import Correlation, rank_correlations
+from .rank_correlations import rank_correlations
 from .representation_scaling_laws import Laws, fit_laws, mean_loss
 from .representation_scaling_runs import AMOUNTS, Budget, SizedRun, find_budgets, in_millions, read_sizes
 from .representation_scaling_tables import (
     RANK,
+    Relations,
     correlation,
     correlations_table,
     laws_table,
@@ -30,8 +31,6 @@ from .representation_scaling_tables import (
 
 TITLE = "How loss and representations change with size"
 INSTRUMENTS = ("probing", "minimal_pairs")
-Correlations = Mapping[str, tuple[Correlation, Correlation]]
-"""Score -> with the loss, and with the size given the loss"""
 LIMITS = (
     "Every size has the learning rate and the schedule of the recipe: a rate that is tuned for each could "
     "change both laws. Wider networks of this ladder are also deeper.",
@@ -73,7 +72,7 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     )
 
 
-def answer(laws: Sequence[Laws], found: Correlations) -> str:
+def answer(laws: Sequence[Laws], found: Mapping[str, Relations]) -> str:
     """The paragraph that answers the study's question, from the numbers alone."""
     parts = [_of_budget(law) for law in laws]
     parts += [
@@ -84,11 +83,11 @@ def answer(laws: Sequence[Laws], found: Correlations) -> str:
     return " ".join([*parts, _of_quality(found), "This is of one corpus and one recipe."])
 
 
-def description(budgets: Sequence[Budget], found: Correlations) -> list[str]:
+def description(budgets: Sequence[Budget], found: Mapping[str, Relations]) -> list[str]:
     """Scores beside the loss and beside their control, and the effective rank."""
     if not found:
         return [told for budget in budgets if (told := _of_rank(budget))]
-    listed = "; ".join(f"{name} {correlation(with_loss)}" for name, (with_loss, _) in found.items())
+    listed = "; ".join(f"{name} {correlation(each.with_loss)}" for name, each in found.items())
     return [
         f"Spearman's ρ of each score with the loss, over all runs: {listed}.",
         *(_beside_untrained(budget, list(found)) for budget in budgets),
@@ -98,11 +97,12 @@ def description(budgets: Sequence[Budget], found: Correlations) -> list[str]:
 
 def _of_budget(law: Laws) -> str:
     budget = law.budget
-    used = f"{budget.amount:,.0f}" if budget.name == "equal tokens" else f"{operations(budget.amount)} operations"
+    tokens = budget.name == "equal tokens"
+    used = f"{budget.amount:,.0f} tokens" if tokens else f"{operations(budget.amount)} operations"
     ends = [
         f"{loss(mean_loss(budget, size))} with {in_millions(size)}" for size in (budget.sizes[0], budget.sizes[-1])
     ]
-    bracketed = budget.name == "equal compute" and law.lowest.n > 1
+    bracketed = not tokens and law.lowest.n > 1
     return (
         f"At {budget.name} ({used}), the held-out loss is {ends[0]} weights in the layers and {ends[1]}; "
         f"{_best(law)}. {_parabola(law) if bracketed else _law(law)}"
@@ -143,8 +143,12 @@ def _law(law: Laws) -> str:
         return "These are too few runs for a power law."
     why = "four sizes are needed for it" if floored is None else "other floors and exponents fit as well"
     exponent = within(pure.c, pure.c_low, pure.c_high)
+    falls = "falls with size" if pure.c_low > 0 else "rises with size" if pure.c_high < 0 else "may be level"
     fit = _fit(pure.lack_of_fit)
-    return f"A floor of the loss cannot be told ({why}); b N^-c has the exponent c = {exponent}{fit}."
+    return (
+        f"A floor of the loss cannot be told ({why}); b N^-c has the exponent c = {exponent}, by which the loss "
+        f"{falls}{fit}."
+    )
 
 
 def _fit(p: float) -> str:
@@ -153,16 +157,20 @@ def _fit(p: float) -> str:
     return f", but the means of sizes are off this law (p of lack of fit {p_value(p)})"
 
 
-def _of_quality(found: Correlations) -> str:
+def _of_quality(found: Mapping[str, Relations]) -> str:
     """How many scores go with the loss, and which go with the size beyond that."""
     if not found:
         return "No run has results of probes or minimal pairs."
-    better = sum(with_loss.high < 0 for with_loss, _ in found.values())
-    worse = [name for name, (with_loss, _) in found.items() if with_loss.low > 0]
-    beyond = [f"{name} (partial ρ {correlation(size)})" for name, (_, size) in found.items() if size.told]
+    better = sum(each.with_loss.high < 0 for each in found.values())
+    gains = sum(each.gain_with_loss.high < 0 for each in found.values())
+    worse = [name for name, each in found.items() if each.with_loss.low > 0]
+    beyond = [
+        f"{name} (partial ρ {correlation(each.with_size)})" for name, each in found.items() if each.with_size.told
+    ]
     return (
-        f"{count(better).capitalize()} of {len(found)} scores of the representations are clearly better where the "
-        f"loss is lower{f', and {_listed(worse)} worse' if worse else ''}; at the same loss, size goes with "
+        f"{count(better).capitalize()} of {len(found)} scores of the representations are clearly better where "
+        f"the loss is lower{f', and {_listed(worse)} worse' if worse else ''}; of their gains over the untrained "
+        f"network, {count(gains)}. At the same loss, size goes with "
         f"{_listed(beyond) if beyond else 'none of them'}."
     )
 
@@ -172,8 +180,9 @@ def _beside_untrained(budget: Budget, names: Sequence[str]) -> str:
     short = []
     for name in names:
         sizes = [in_millions(size) for size in budget.sizes if not _above_untrained(budget, size, name)]
+        every = len(sizes) == len(budget.sizes)
         if sizes:
-            short.append(f"{name} ({', '.join(sizes)})")
+            short.append(f"{name} ({'any size' if every else ', '.join(sizes)})")
     if not short:
         return f"At {budget.name}, every score of every size is above that of the untrained network."
     return (
@@ -183,7 +192,7 @@ def _beside_untrained(budget: Budget, names: Sequence[str]) -> str:
 
 def _above_untrained(budget: Budget, size: int, name: str) -> bool:
     scores = [run.qualities[name] for run in budget.of_size(size) if name in run.qualities]
-    return mean_interval([score.value - score.untrained for score in scores]).low > 0
+    return mean_interval([score.gain for score in scores]).low > 0
 
 
 def _of_rank(budget: Budget) -> str:
@@ -205,11 +214,10 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _against_loss(runs: Sequence[SizedRun], name: str) -> tuple[Correlation, Correlation]:
+def _against_loss(runs: Sequence[SizedRun], name: str) -> Relations:
     asked = [run for run in runs if name in run.qualities]
-    return rank_correlations(
-        [run.qualities[name].value for run in asked],
-        [run.weights for run in asked],
-        [run.loss for run in asked],
-        [run.setting for run in asked],
-    )
+    sizes, losses, settings = zip(*((run.weights, run.loss, run.setting) for run in asked), strict=True)
+    scores = [run.qualities[name] for run in asked]
+    with_loss, with_size = rank_correlations([score.value for score in scores], sizes, losses, settings)
+    gain_with_loss, _ = rank_correlations([score.gain for score in scores], sizes, losses, settings)
+    return Relations(with_loss, with_size, gain_with_loss)

@@ -9,9 +9,11 @@ import numpy as np
 from minibert.diagnostics.plotting.panels import colours_of
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 
-from ..statistics import Estimate, mean_interval
+from ..quantities import Quantity, quantity
+from ..statistics import mean_interval
 from .representation_scaling_laws import Laws
-from .representation_scaling_runs import Budget, SizedRun, in_millions
+from .representation_scaling_runs import LOSS, Budget, SizedRun, in_millions
+from .representation_scaling_tables import RANK, SCORE, SHARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +68,7 @@ def loss_by_size(laws: Sequence[Laws]) -> "Figure":
         colour = BUDGETS[budget.name][0]
         for run in budget.runs:
             panel.plot(run.weights * 1.06, run.loss, ".", color=colour, markersize=4, alpha=0.6)
-        _means(panel, budget, lambda run: run.loss, label="mean", linestyle="none")
+        _means(panel, budget, lambda run: run.loss, quantity(LOSS), label="mean", linestyle="none")
         _fitted(panel, law)
         finish(panel, SIZE, "held-out loss (nats)" if panel is panels[0] else "", budget.name)
         _sizes(panel, budget.sizes)
@@ -95,7 +97,7 @@ def quality_by_size(budgets: Sequence[Budget], names: Sequence[str]) -> "Figure"
     figure, panels = _panels(len(names))
     for panel, name in zip(panels, names, strict=True):
         for budget in budgets:
-            _means(panel, budget, partial(_value, name=name), label=budget.name)
+            _means(panel, budget, partial(_value, name=name), SCORE, label=budget.name)
         _untrained(panel, budgets, name)
         finish(panel, SIZE, "accuracy", name)
         _sizes(panel, sorted({size for budget in budgets for size in budget.sizes}))
@@ -128,11 +130,14 @@ def rank_by_size(budgets: Sequence[Budget]) -> "Figure":
     """The rank, and its share of the width."""
     figure = new_figure(9.5, 4)
     panels = figure.subplots(1, 2)
-    values: tuple[Callable[[SizedRun], float], ...] = (lambda run: run.rank, lambda run: run.rank_share)
-    for panel, value, title in zip(panels, values, ("effective rank", "share of the width"), strict=True):
+    drawn: tuple[tuple[Callable[[SizedRun], float], Quantity], ...] = (
+        (lambda run: run.rank, RANK),
+        (lambda run: run.rank_share, SHARE),
+    )
+    for panel, (value, described) in zip(panels, drawn, strict=True):
         for budget in budgets:
-            _means(panel, budget, value, label=budget.name)
-        finish(panel, SIZE, title)
+            _means(panel, budget, value, described, label=budget.name)
+        finish(panel, SIZE, described.title)
         _sizes(panel, sorted({size for budget in budgets for size in budget.sizes}))
         panel.set_ylim(bottom=0)
     panels[0].set_ylim(bottom=1)
@@ -146,16 +151,20 @@ def _value(run: SizedRun, name: str) -> float:
 
 
 def _means(
-    panel: "Axes", budget: Budget, value: Callable[[SizedRun], float], label: str, linestyle: str = "-"
+    panel: "Axes",
+    budget: Budget,
+    value: Callable[[SizedRun], float],
+    described: Quantity,
+    label: str,
+    linestyle: str = "-",
 ) -> None:
-    """Means over seeds with their intervals."""
-    found: dict[int, Estimate] = {
-        size: mean_interval([value(run) for run in budget.of_size(size)]) for size in budget.sizes
-    }
+    """Means over seeds with their intervals, which end at what is possible."""
+    found = {size: mean_interval([value(run) for run in budget.of_size(size)]) for size in budget.sizes}
     found = {size: estimate for size, estimate in found.items() if estimate.n}
     colour, mark = BUDGETS[budget.name]
-    means = [estimate.mean for estimate in found.values()]
-    bars = np.nan_to_num([estimate.half_width for estimate in found.values()])
+    means = np.array([estimate.mean for estimate in found.values()])
+    ends = np.array([described.ends(estimate.low, estimate.high) for estimate in found.values()]).reshape(-1, 2)
+    bars = np.nan_to_num(np.abs(ends.T - means))  # a single seed has no interval
     panel.errorbar(
         list(found),
         means,

@@ -27,6 +27,11 @@ class Quality:
     value: float
     untrained: float
 
+    @property
+    def gain(self) -> float:
+        """Over the untrained network: a probe reads more from a wider one, trained or not."""
+        return self.value - self.untrained
+
 
 @dataclass(frozen=True)
 class SizedRun:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..formatting import p_value, show_estimate
 from ..quantities import Quantity, quantity
@@ -11,7 +12,7 @@ from .rank_correlations import Correlation
 from .representation_scaling_laws import Laws, mean_loss
 from .representation_scaling_runs import LOSS, Budget, in_millions
 
-SCORE = Quantity("score", higher_is_better=True)
+SCORE = Quantity("score", higher_is_better=True, least=0, most=1)
 RANK = Quantity("effective rank", decimals=1, least=1)
 SHARE = Quantity("share of the width", decimals=2, least=0, most=1)
 
@@ -102,17 +103,32 @@ def quality_table(budget: Budget, names: Sequence[str]) -> Table:
     return Table(f"Quality by size, {budget.name}", columns, rows, note)
 
 
-def correlations_table(found: Mapping[str, tuple[Correlation, Correlation]]) -> Table:
+class Relations(NamedTuple):
+    """How one score goes with the loss and with the size, over all runs."""
+
+    with_loss: Correlation
+    with_size: Correlation
+    """Given the loss"""
+    gain_with_loss: Correlation
+    """Of the score's gain over the untrained network"""
+
+
+def correlations_table(found: Mapping[str, Relations]) -> Table:
     """A row a score."""
-    rows = tuple(
-        (name, str(with_loss.n), correlation(with_loss), correlation(with_size))
-        for name, (with_loss, with_size) in found.items()
+    rows = tuple((name, str(each.with_loss.n), *map(correlation, each)) for name, each in found.items())
+    columns = (
+        "score",
+        "runs",
+        "ρ with the loss",
+        "ρ with the size, given the loss",
+        "ρ of its gain with the loss",
     )
-    columns = ("score", "runs", "ρ with the loss", "ρ with the size, given the loss")
     note = (
         "Spearman's rank correlation over all runs of both budgets, with percentiles of a bootstrap over "
         "settings (95 %), since the seeds of a setting are alike. Negative with the loss: the lower the loss, "
-        "the better the score. Given the loss: the partial correlation of ranks with the weights in the layers."
+        "the better the score. Given the loss: the partial correlation of ranks with the weights in the layers. "
+        "Gain: the score less that of the untrained network, since a probe reads more from a wider network even "
+        "before training."
     )
     return Table("Quality against loss", columns, rows, note)
 

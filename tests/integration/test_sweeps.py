@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
@@ -30,6 +31,32 @@ def few_steps(experiment, small_settings, folder):
     return [f"+experiment={experiment}", *small_settings, *swept, *few, f"tracking.folder={folder}"]
 
 
+INSTRUMENTS = {
+    "layer_knowledge": ["evaluation.steps=last"],
+    "representation_scaling": ["evaluation.minimal_pairs.data=[agreement]"],
+}
+"""Experiments that ask a trained model what it knows -> words without which they would ask for a download, or for
+checkpoints that so few steps do not keep"""
+
+
+def small_treebank(folder):
+    """A file of CoNLL-U: 60 different sentences of three words."""
+    pronouns, verbs, nouns = (
+        ("we", "they", "you", "i"),
+        ("see", "keep", "find"),
+        ("laws", "ships", "roads", "books", "men"),
+    )
+    lines = []
+    for pronoun, verb, noun in product(pronouns, verbs, nouns):
+        lines += [
+            f"1\t{pronoun}\t_\tPRON\t_\t_\t2\tnsubj\t_\t_",
+            f"2\t{verb}\t_\tVERB\t_\t_\t0\troot\t_\t_",
+            f"3\t{noun}\t_\tNOUN\t_\t_\t2\tobj\t_\t_\n",
+        ]
+    (folder / "small.conllu").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "small.conllu"
+
+
 EXPERIMENTS = [name for name in groups()["experiment"] if name != "masking_sweep"]
 
 
@@ -42,6 +69,9 @@ def test_every_shipped_experiment_runs_and_reports(
     words = [*few_steps(experiment, small_settings, tmp_path), "hydra.launcher.n_jobs=1", "diagnostics.figures=[]"]
     if experiment != "attention_evolution":  # it asks what a diagnostic records
         words.append("diagnostics=off")
+    if experiment in INSTRUMENTS:
+        treebank = f"evaluation.probing.treebank={small_treebank(tmp_path)}"
+        words += [*INSTRUMENTS[experiment], treebank, "evaluation.quick=true"]
     code = main(words)
     assert code == 0, capsys.readouterr()
     (parent,) = runs(tmp_path, "sweep")
@@ -49,6 +79,9 @@ def test_every_shipped_experiment_runs_and_reports(
     assert {run.data.tags["mlflow.parentRunId"] for run in runs(tmp_path, "run")} == {parent.info.run_id}
     page = (tmp_path / "reports" / experiment / "index.html").read_text()
     assert "nothing to compare" not in page
+    if experiment in INSTRUMENTS:
+        recorded = [run.data.metrics for run in runs(tmp_path, "run")]
+        assert all("probing/accuracy/part_of_speech/layer_0" in metrics for metrics in recorded)
 
 
 def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command, small_settings, tmp_path):

@@ -8,7 +8,9 @@ from analysis.lab_book import write_lab_book
 from analysis.questions.layer_knowledge_measures import known, learnt, orders
 from analysis.questions.probe_records import read_probes
 from analysis.report import write_report
+from minibert.running.plan import plan
 from minibert.tracking import claim, open_sweep, start_run
+from minibert.training.checkpoints import log_spaced_steps
 from tests.support.reports import cells, copied_store
 
 STUDY = {
@@ -87,6 +89,15 @@ def report(store):
     return write_report(store, "layer_knowledge")
 
 
+def test_the_sweep_keeps_the_checkpoints_that_it_probes():
+    jobs = plan(["+experiment=layer_knowledge", "tracking.folder=."], multirun=True).jobs
+    assert [job.config.seed for job in jobs] == [0, 1, 2]
+    for config in (job.config for job in jobs):
+        training = config.training
+        kept = log_spaced_steps(training.steps, training.checkpoint_every, training.checkpoints_per_doubling)
+        assert set(config.evaluation.steps) <= set(kept) and config.evaluation.steps[-1] == training.steps
+
+
 def test_the_best_layer_is_found_with_its_distance_to_the_embeddings_and_to_the_next_best(report):
     rows = cells(report, "The layer that knows most")
     best, accuracy, over_embeddings, p, next_best, over_next, _, shortest = rows["part of speech"]
@@ -142,9 +153,9 @@ def test_answer_and_details_are_made_of_the_numbers(report):
         assert expected in report.answer, (expected, report.answer)
     details = " ".join(report.details)
     for expected in (
-        "any layer of the untrained network: part of speech, head distance. Not clearly more: word content.",
-        "the most frequent label of each word: part of speech. Not clearly more: head distance, word content.",
-        "whose labels are random: part of speech, word content. Not clearly more: head distance.",
+        "any layer of the untrained network for part of speech, head distance; not for word content.",
+        "the most frequent label of each word for part of speech; not for head distance, word content.",
+        "whose labels are random for part of speech, word content; not for head distance.",
         "the held-out loss (mean, 95 % interval) is",
     ):
         assert expected in details, (expected, details)
@@ -199,8 +210,8 @@ def test_one_seed_gets_figures_and_no_claim(empty_store, rough_figures):
 def test_runs_that_could_not_be_probed_say_why(empty_store, rough_figures):
     track(empty_store, (0, 1), kinds=(), probed=(), reason="ud_english_ewt: cannot be downloaded. Put it here.")
     report = write_report(empty_store, "layer_knowledge")
-    assert report.answer.startswith("No run could be probed")
-    assert report.answer.endswith("ud_english_ewt: cannot be downloaded. Put it here.")
+    assert report.answer == "No run could be probed, so it cannot be said which layer knows what."
+    assert report.details[0] == "ud_english_ewt: cannot be downloaded. Put it here."
     assert "cannot be downloaded" in report.path.read_text(encoding="utf-8")
 
 

@@ -5,8 +5,10 @@ import pytest
 
 from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
-from analysis.questions.representation_scaling_runs import find_budgets, layer_weights, read_sizes
+from analysis.questions.representation_scaling_runs import find_budgets, in_millions, layer_weights, read_sizes
 from analysis.report import write_report
+from minibert.model.arithmetic import count_flops
+from minibert.running.plan import plan
 from minibert.tracking import claim, open_sweep, start_run
 from tests.support.reports import cells, copied_store
 
@@ -93,7 +95,9 @@ def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), aske
                 found = {f"hidden_effective_rank/layer_{layers - 1}": width**0.8}
                 run.log_results(found | (results(rung, loss, random) if asked else {}), round(tokens / 2048))
                 if reason:
-                    run.set_tags({"evaluation.left_out.probing": reason})
+                    run.set_tags(
+                        {"evaluation.left_out.probing": reason, "evaluation.failed.minimal_pairs": "broken"}
+                    )
                 run.finish("FINISHED")
     sweep.finish("FINISHED")
 
@@ -113,6 +117,25 @@ def store(empty_database, tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(store):
     return write_report(store, "representation_scaling")
+
+
+def test_the_sweep_has_every_rung_with_the_tokens_and_with_the_operations_of_the_one_in_the_middle():
+    """501 of 2,048 tokens are predicted, over some 1,154 sampled words: as counted in a training."""
+    jobs = plan(["+experiment=representation_scaling", "tracking.folder=.", "seed=0"], multirun=True).jobs
+    found = {}
+    for config in (job.config for job in jobs):
+        rung = config.model.name.removeprefix("ladder_")
+        assert (config.model.layers, config.model.hidden_size) == LADDER[rung]
+        assert config.recipe.name.startswith(f"{in_millions(weights(rung))}, ")
+        operations = config.training.steps * count_flops(config.model, 32, 64, 501, words=1154)
+        found[config.recipe.name] = rung, config.training.steps, operations
+    (middle,) = [each for each in found.values() if each[0] == "s"]
+    assert len(found) == 2 * len(LADDER) - 1 and {rung for rung, _, _ in found.values()} == set(LADDER)
+    for name, (_, steps, operations) in found.items():
+        if name.endswith("equal tokens"):
+            assert steps == middle[1]
+        else:
+            assert operations == pytest.approx(middle[2], rel=0.005)
 
 
 def test_size_counts_the_matrices_of_the_layers():
@@ -172,7 +195,7 @@ def test_what_follows_the_loss_is_told_from_what_follows_the_size(report):
     assert float(rows["probe of number"][2].split()[0]) > 0.9
     assert set(rows) == {"probe of part of speech", "probe of number", "minimal pairs (agreement)"}
     assert "1 of 3 scores of the representations are clearly better where the loss is lower" in report.answer
-    assert "at the same loss, size goes with probe of number (partial ρ 0.9" in report.answer
+    assert "At the same loss, size goes with probe of number (partial ρ 0.9" in report.answer
 
 
 def test_details_say_where_training_brought_nothing_and_how_many_directions_are_used(report):
@@ -221,8 +244,16 @@ def test_runs_without_instruments_get_their_laws_and_say_what_is_missing(empty_s
     track(empty_store, (0, 1), asked=False, reason="ud_english_ewt: cannot be downloaded.")
     report = write_report(empty_store, "representation_scaling")
     assert "No run has results of probes or minimal pairs." in report.answer
-    assert "ud_english_ewt: cannot be downloaded." in report.path.read_text(encoding="utf-8")
+    page = report.path.read_text(encoding="utf-8")
+    assert "Probing did not answer in every run: ud_english_ewt: cannot be downloaded." in page
+    assert "Minimal pairs did not answer in every run: broken." in page
     assert not (report.path.parent / "quality_by_loss.png").exists()
+
+
+def test_an_instrument_that_answered_later_on_is_not_said_to_be_missing(empty_store, rough_figures):
+    track(empty_store, (0, 1), budgets=("tokens",), reason="no treebank")
+    limits = write_report(empty_store, "representation_scaling").evidence.examination.limits
+    assert not any("did not answer" in limit for limit in limits)
 
 
 def test_one_seed_gets_figures_and_no_claim(empty_store, rough_figures):
