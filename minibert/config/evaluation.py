@@ -194,10 +194,19 @@ class EvaluationConfig:
         for rate in sorted({rate for rate in self.rates if self.rates.count(rate) > 1}):
             times = self.rates.count(rate)
             yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
-        steps = self.steps if isinstance(self.steps, list) else [self.steps]
-        if self.steps not in ("all", "last") and not (steps and all(isinstance(step, int) for step in steps)):
-            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, or a list of steps."
+        if self.asked_steps() is None:
+            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, or a list such as [0,64,512]."
         yield from self.instrument_problems()
+
+    def asked_steps(self) -> str | list[int] | None:
+        """``steps`` as ``all``, ``last`` or numbers; None if it is none of these. A command line gives a text."""
+        steps = self.steps
+        if isinstance(steps, str) and steps.startswith("[") and steps.endswith("]"):
+            parts = [part.strip() for part in steps[1:-1].split(",")]
+            steps = [int(part) if part.isdecimal() else part for part in parts]
+        if isinstance(steps, list) and steps and all(type(step) is int and step >= 0 for step in steps):
+            return steps
+        return steps if steps in ("all", "last") else None
 
     def instrument_problems(self) -> Iterator[str]:
         """What the settings of the instruments refuse."""

@@ -183,3 +183,14 @@ def test_an_instrument_is_asked_where_it_is_enabled():
 )
 def test_analysis_knows_which_scores_of_instruments_are_better_when_higher(metric, higher):
     assert quantity(metric).higher_is_better is higher
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("last", "last"), ("all", "all"), ("[0,64]", [0, 64]), ([0, 64], [0, 64]), ("[0, 64 ]", [0, 64]),
+        ("some", None), ("[]", None), ([], None), ("[1,x]", None), ([1.5], None), ("[-1]", None), (7, None),
+    ],
+)  # fmt: skip
+def test_steps_are_read_from_a_file_and_from_a_command_line(given, asked):
+    assert EvaluationConfig(steps=given).asked_steps() == asked
