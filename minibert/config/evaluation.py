@@ -195,7 +195,7 @@ class EvaluationConfig:
             times = self.rates.count(rate)
             yield f"evaluation.rates: {rate} stands in it {times} times. Allowed: each rate once."
         if self.asked_steps() is None:
-            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, or a list such as [0,64,512]."
+            yield f"evaluation.steps={self.steps}: not understood. Allowed: all, last, a list such as [0,64]."
         yield from self.instrument_problems()
 
     def asked_steps(self) -> str | list[int] | None:
