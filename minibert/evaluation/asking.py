@@ -1,10 +1,12 @@
 """Instruments, asked at the checkpoints of a model; what they find is kept, and shown on one page."""
 
+import hashlib
 import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import results
@@ -27,6 +29,10 @@ class Outcome:
     skipped: dict[str, str] = field(default_factory=dict)
     """Without data: the reason"""
     failed: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, str] = field(default_factory=dict)
+    """What was found, of those that were computed"""
+    partial: dict[str, list[str]] = field(default_factory=dict)
+    """Instrument -> the data that it answered without, with the reasons"""
 
     @property
     def answered(self) -> list[str]:
@@ -50,7 +56,7 @@ def ask(
     outcome, steps = Outcome(), list(steps)
     for name, settings in asked.items():
         try:
-            seconds = sum(_measure(name, settings, step, subject, place, announce) for step in steps)
+            seconds = sum(_measure(name, settings, step, subject, place, announce, outcome) for step in steps)
             if seconds:
                 outcome.seconds[name] = seconds
             else:
@@ -73,22 +79,40 @@ def _measure(
     subject: Callable[[int], Subject],
     place: Place,
     announce: Callable[[str], None],
+    outcome: Outcome,
 ) -> float:
     """Measure at one step, unless it was done before. Returns the seconds that it took; 0 if it was."""
     model = subject(step)
     plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
     plain["quick"] = model.quick
-    wanted = Result(name, step, plain, model.key, 0.0, Findings(""))
+    key = hashlib.sha256(f"{model.key}{_content(plain)}".encode()).hexdigest()
+    wanted = Result(name, step, plain, key, 0.0, Findings(""))
     before = results.read(place, name).get(step)
-    if before is not None and before.same_as(wanted):
+    if before is not None and before.answers(wanted):
         return 0.0
     announce(f"{name.replace('_', ' ')} at step {step}")
     started = time.perf_counter()
     findings = instrument(name).measure(model, settings)
     seconds = time.perf_counter() - started
-    results.write(place, Result(name, step, plain, model.key, seconds, findings))
+    results.write(place, Result(name, step, plain, key, seconds, findings))
     place.log_results(findings.metrics, step)
+    outcome.summaries[name] = findings.summary
+    if findings.missing:
+        outcome.partial[name] = findings.missing
     return seconds
+
+
+def _content(settings: Mapping[str, object]) -> str:
+    """SHA-256 of the user's own files that the settings name, so that an edited file is read again."""
+    found = hashlib.sha256()
+    for value in settings.values():
+        for each in value if isinstance(value, list) else [value]:
+            path = Path(each).expanduser() if isinstance(each, str) and each else None
+            if path is not None and path.exists():
+                for file in [path] if path.is_file() else sorted(path.rglob("*")):
+                    if file.is_file():
+                        found.update(f"{file.relative_to(path)}".encode() + file.read_bytes())
+    return found.hexdigest()
 
 
 def write_page(place: Place, about: Mapping[str, str], outcome: Outcome) -> None:

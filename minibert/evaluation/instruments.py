@@ -69,6 +69,8 @@ class Findings:
     """Limits: what was left out and why, where a trained model is no better than its control"""
     values: dict[str, Any] = field(default_factory=dict)
     """Further plain values that ``conclude`` reads: lists, dictionaries, numbers, texts"""
+    missing: list[str] = field(default_factory=list)
+    """Data that could not be had, with the reason: asked again, such findings are not taken for complete"""
 
 
 @dataclass(frozen=True)

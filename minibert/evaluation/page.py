@@ -70,10 +70,10 @@ def _part(part: Part) -> str:
 
 def _settings(asked: Mapping[str, object]) -> str:
     """What was chosen, such as ``, with data [blimp], kind within_word``. What is null is not told."""
-    shown = [
-        f"{key.replace('_', ' ')} {_text(value)}" for key, value in asked.items() if value not in (None, False)
-    ]
-    return f", with {', '.join(shown)}" if shown else ""
+    told = {key: value for key, value in asked.items() if value is not None and not isinstance(value, bool)}
+    shown = [f"{key.replace('_', ' ')} {_text(value)}" for key, value in told.items()]
+    less = ", but less data than that, to be quick" if asked.get("quick") else ""
+    return f", with {', '.join(shown)}{less}" if shown else less
 
 
 def _text(value: object) -> str:

@@ -40,9 +40,12 @@ class Result:
     def path(self) -> str:
         return f"{FOLDER}/{self.instrument}/step_{self.step:07d}.json"
 
-    def same_as(self, other: "Result") -> bool:
-        """Whether the other was asked in the same way about the same model."""
-        return (self.asked, self.key) == (other.asked, other.key)
+    def answers(self, other: "Result") -> bool:
+        """Whether it answers what the other asks: about the same model and data, in the same way or with all data
+        where the other is quick. An answer for which data were missing does not.
+        """
+        careful = {**other.asked, "quick": False}
+        return self.key == other.key and self.asked in (other.asked, careful) and not self.findings.missing
 
 
 def write(place: Place, result: Result) -> None:

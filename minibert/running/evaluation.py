@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.config import Config, EvaluationConfig
+from minibert.config.evaluation import INSTRUMENTS
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.packing import documents_part
 from minibert.data.prepared import PreparedData
@@ -33,6 +34,8 @@ from minibert.tracking.store import Store, find_place
 from minibert.tracking.sweeps import children
 
 DEFAULT = "evaluation=full"
+OF_TRAINING = ("every", "sequences", "batch_size", "documents", "rate", "rates", "mask_seed")
+"""Settings of the group ``evaluation`` that only training reads"""
 TARGETS = ("run", "sweep", "checkpoint")
 
 
@@ -78,10 +81,21 @@ def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> E
     found = cast(EvaluationConfig, OmegaConf.to_object(compose(words).evaluation))
     for problem in found.instrument_problems():
         raise MinibertError(problem)
-    if base is None:
-        return found
-    of_training = ("every", "sequences", "batch_size", "documents", "rate", "rates", "mask_seed")
-    return replace(found, **{key: getattr(base, key) for key in of_training})
+    _refuse_idle(words, found)
+    return found if base is None else replace(found, **{key: getattr(base, key) for key in OF_TRAINING})
+
+
+def _refuse_idle(words: Sequence[str], settings: EvaluationConfig) -> None:
+    """Refuse a word that changes nothing here."""
+    for word in words:
+        part = word.partition("=")[0].removeprefix("evaluation").lstrip(".").partition(".")[0]
+        if part in OF_TRAINING:
+            raise MinibertError(f"{word}: is of training, and a run keeps what it was trained with. Leave it out.")
+        if part in INSTRUMENTS and not getattr(settings, part).enabled:
+            raise MinibertError(
+                f"{word}: has no effect, because {part} is not asked. Allowed: with an option that asks it, "
+                "such as evaluation=full."
+            )
 
 
 def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
@@ -126,8 +140,9 @@ def _runs(store: Store, asked: Evaluation) -> list[str]:
 def _evaluate_run(store: Store, run_id: str, asked: Evaluation, words: Sequence[str], display: Display) -> bool:
     record = Amendment(store, run_id)
     saved = saved_run(store, run_id)
-    settings = replace(settings_of(words, saved.config.evaluation), quick=asked.quick)
-    steps = kept_steps(asked.steps, saved)
+    settings = settings_of(words, saved.config.evaluation)
+    settings = replace(settings, quick=asked.quick or settings.quick)
+    steps = kept_steps(settings.asked_steps() if asked.steps == "last" else asked.steps, saved)
     data = recorded_data(saved, record.corpus_hash, display.note)
     outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)
     tell(outcome, display)
@@ -148,12 +163,19 @@ def evaluate_trained(run: Record, config: Config, data: PreparedData, display: D
         asked = [step for step in asked if step in saved.checkpoints] or "last"
     steps = kept_steps(asked, saved)
     outcome = evaluate_recorded(run, saved, config.evaluation, steps, data, display, config.training.lanes)
+    _tell_troubles(outcome, display)
+    display.note(f"what it knows: {saved.folder / PAGE}")
+    reasons = {f"evaluation.failed.{name}": reason for name, reason in outcome.failed.items()}
+    run.set_tags(reasons | {f"evaluation.left_out.{name}": reason for name, reason in outcome.skipped.items()})
+
+
+def _tell_troubles(outcome: Outcome, display: Display) -> None:
     for name, reason in outcome.failed.items():
         display.error(f"{name} failed: {reason}")
     for name, reason in outcome.skipped.items():
         display.error(f"{name} is left out: {reason}")
-    reasons = {f"evaluation.failed.{name}": reason for name, reason in outcome.failed.items()}
-    run.set_tags(reasons | {f"evaluation.left_out.{name}": reason for name, reason in outcome.skipped.items()})
+    for name, reasons in outcome.partial.items():
+        display.error(f"{name} answered without some of its data: {' '.join(reasons)}")
 
 
 def complete(store: Store, run_id: str, rooms: Container[str], config: Config, display: Display) -> None:
@@ -243,6 +265,8 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
     """The model of a folder. What is found goes to ``evaluations/`` in the folder of the store."""
     source = Path(cast(str, asked.checkpoint)).expanduser()
     model, tokenizer = MiniBERT.from_pretrained(source), load_tokenizer(source)
+    if asked.steps != "last" or settings.steps != "last":
+        raise MinibertError("steps: a folder holds one checkpoint. Leave steps= out.")
     store = find_place(None, asked.tracking.folder).folder
     key = model_key(model, hashlib.sha256(tokenizer.to_str().encode()).hexdigest())
     place = FolderPlace(store / "evaluations" / f"{source.resolve().name}-{key[:8]}")
@@ -253,7 +277,7 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
         key=key,
         cache=store / "cache",
         lanes=asked.lanes,
-        quick=asked.quick,
+        quick=asked.quick or settings.quick,
         note=display.note,
     )
     about = {
@@ -302,12 +326,9 @@ def tell(outcome: Outcome, display: Display) -> None:
     Raises :class:`MinibertError` if none of those asked for has data.
     """
     for name, seconds in outcome.seconds.items():
-        display.note(f"{name}: {seconds:.1f} s")
+        display.console.print(f"{name} ({seconds:.1f} s): {outcome.summaries[name]}", markup=False)
     if outcome.kept:
         display.note(f"found as they were: {', '.join(outcome.kept)}")
-    for name, reason in outcome.failed.items():
-        display.error(f"{name} failed: {reason}")
-    for name, reason in outcome.skipped.items():
-        display.error(f"{name} is left out: {reason}")
+    _tell_troubles(outcome, display)
     if outcome.skipped and not (outcome.answered or outcome.failed):
         raise MinibertError("none of the instruments asked for has its data; see above.")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -43,6 +43,7 @@ class Asked:
 
     calls: list
     answer: object = None
+    missing: list = field(default_factory=list)
 
     def instrument(self, name: str) -> Instrument:
         def measure(subject, settings):
@@ -56,6 +57,7 @@ class Asked:
                 [table],
                 ["Two words were left out."],
                 {"curve": [1.0, math.inf]},
+                self.missing,
             )
 
         def conclude(by_step):
@@ -109,7 +111,34 @@ def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_pa
     assert len(asked.calls) == 2
     changed = {"semantics": replace(SETTINGS["semantics"], contexts=3)}
     asking.ask(changed, [4], lambda step: subject(step, "other"), place, ABOUT)
+    assert len(asked.calls) == 3
     asking.ask(changed, [4], lambda step: subject(step, "other", quick=True), place, ABOUT)
+    assert len(asked.calls) == 3, "a quick answer does not take the place of a careful one"
+    asking.ask(changed, [8], lambda step: subject(step, "other", quick=True), place, ABOUT)
+    asking.ask(changed, [8], lambda step: subject(step, "other"), place, ABOUT)
+    assert len(asked.calls) == 5
+
+
+def test_an_answer_without_some_of_its_data_is_asked_again(asked, tmp_path):
+    place, asked.missing = Place(tmp_path), ["blimp is not here."]
+    outcome = asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT)
+    assert outcome.partial == {"facts": ["blimp is not here."]}
+    asked.missing = []
+    assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).partial == {}
+    assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).kept == ["facts"]
+
+
+def test_an_edited_file_is_read_again(asked, tmp_path):
+    place, data = Place(tmp_path / "results"), tmp_path / "own"
+    data.mkdir()
+    (data / "prompts.tsv").write_text("one")
+    settings = {"facts": FactsConfig(data=[str(data / "prompts.tsv"), "templates"])}
+    folder = {"semantics": SemanticsConfig(data=[str(data)])}
+    for _ in range(2):
+        asking.ask(settings | folder, [4], subject, place, ABOUT)
+    assert len(asked.calls) == 2
+    (data / "prompts.tsv").write_text("two")
+    asking.ask(settings | folder, [4], subject, place, ABOUT)
     assert len(asked.calls) == 4
 
 

@@ -31,7 +31,8 @@ def measure(subject: Subject, settings: FactsConfig) -> Findings:
 
     Raises :class:`Unavailable` where no prompts can be had, or none has an answer that is a single token.
     """
-    clozes, notes = read_data(settings.data)
+    clozes, missing = read_data(settings.data)
+    notes = list(missing)
     if subject.quick:
         clozes = _fewer(clozes)
     found, control = (
@@ -40,7 +41,8 @@ def measure(subject: Subject, settings: FactsConfig) -> Findings:
     )
     tables = [rank_table(found, control), choice_table(found, control), example_table(found)]
     notes += [*_left_out(found, len(clozes)), *_no_better(found, control)]
-    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values_of(found, control))
+    values = values_of(found, control)
+    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values, missing)
 
 
 def read_data(names: Sequence[str]) -> tuple[list[Cloze], list[str]]:

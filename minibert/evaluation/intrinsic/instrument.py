@@ -228,7 +228,7 @@ def _parts_of_speech(subject: Subject, untrained: MiniBERT, treebank: str) -> Fi
     except Unavailable as error:
         if subject.held_out is None:
             raise
-        return Findings("", notes=[f"Parts of speech are left out. {error}"])
+        return Findings("", notes=[f"Parts of speech are left out. {error}"], missing=[str(error)])
     count = min(QUICK_SENTENCES if subject.quick else SENTENCES, len(sentences))
     kept = [sentences[place] for place in spread_evenly(len(sentences), count)]
     found, notes = loss_by_part_of_speech(
@@ -253,6 +253,7 @@ def _together(parts: Iterable[Findings]) -> Findings:
             found.tables + part.tables,
             found.notes + part.notes,
             found.values | part.values,
+            found.missing + part.missing,
         )
     return found
 

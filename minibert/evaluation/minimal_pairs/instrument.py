@@ -50,7 +50,8 @@ def measure(subject: Subject, settings: MinimalPairsConfig) -> Findings:
     The accuracy of a data set is the mean over its paradigms; ``minimal_pairs/accuracy`` is the mean over the data
     sets. Raises :class:`Unavailable` where no data set can be had.
     """
-    data_sets, notes = load_data_sets(subject, settings)
+    data_sets, missing = load_data_sets(subject, settings)
+    notes = list(missing)
     found: dict[str, dict[str, list[Preference]]] = {}
     for name, pairs in data_sets.items():
         scores, untrained = _score(subject, pairs, cast(Kind, settings.kind))
@@ -71,6 +72,7 @@ def measure(subject: Subject, settings: MinimalPairsConfig) -> Findings:
         [summary_table(found, overall), *(paradigm_table(name, each) for name, each in found.items())],
         notes,
         {"data_sets": {name: _plain(each) for name, each in found.items()}},
+        missing,
     )
 
 

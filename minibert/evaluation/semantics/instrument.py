@@ -42,7 +42,8 @@ def measure(subject: Subject, settings: SemanticsConfig) -> Findings:
 
     Raises :class:`Unavailable` where no data set can be had, or none has words of the vocabulary.
     """
-    pairs, analogies, notes = read_data(settings.data)
+    pairs, analogies, missing = read_data(settings.data)
+    notes = list(missing)
     sequences, contexts = subject.held_out, settings.contexts
     if sequences is None:
         notes.append("Vectors in context are left out: there is no held-out text.")
@@ -59,7 +60,8 @@ def measure(subject: Subject, settings: SemanticsConfig) -> Findings:
     if found.analogies:
         tables += [section_table(found, control), place_table(found, control)]
     notes += [*_left_out(found), *_no_better(found, control)]
-    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values_of(found, control))
+    values = values_of(found, control)
+    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values, missing)
 
 
 def read_data(names: Sequence[str]) -> tuple[dict[str, list[WordPair]], list[Analogy], list[str]]:
