@@ -56,6 +56,8 @@ class ProbingConfig(InstrumentConfig):
     """Which of the pieces of a word stand for it."""
 
     def problems(self) -> Iterator[str]:
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            yield f"evaluation.probing.tasks={self.tasks}: has none, or one twice. Allowed: each task once."
         for name in self.tasks:
             if name not in PROBE_TASKS:
                 yield f"evaluation.probing.tasks: {name} is no probe task. Allowed: {', '.join(PROBE_TASKS)}."
@@ -200,7 +202,7 @@ class EvaluationConfig:
 
     def asked_steps(self) -> str | list[int] | None:
         """``steps`` as ``all``, ``last`` or numbers; None if it is none of these. A command line gives a text."""
-        steps = self.steps
+        steps: Any = self.steps
         if isinstance(steps, str) and steps.startswith("[") and steps.endswith("]"):
             parts = [part.strip() for part in steps[1:-1].split(",")]
             steps = [int(part) if part.isdecimal() else part for part in parts]

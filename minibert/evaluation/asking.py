@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def ask(
         except Exception as error:  # a bug in one instrument: the others can still answer
             outcome.failed[name] = f"{type(error).__name__}: {error}"
             _logger.debug("%s", traceback.format_exc())
-    write_page(place, about, outcome)
+    write_page(place, about, outcome, asked)
     return outcome
 
 
@@ -94,8 +94,8 @@ def _measure(
     started = time.perf_counter()
     findings = instrument(name).measure(model, settings)
     seconds = time.perf_counter() - started
+    place.log_results(findings.metrics, step)  # before the file, whose presence says that all is done
     results.write(place, Result(name, step, plain, key, seconds, findings))
-    place.log_results(findings.metrics, step)
     outcome.summaries[name] = findings.summary
     if findings.missing:
         outcome.partial[name] = findings.missing
@@ -115,18 +115,20 @@ def _content(settings: Mapping[str, object]) -> str:
     return found.hexdigest()
 
 
-def write_page(place: Place, about: Mapping[str, str], outcome: Outcome) -> None:
+def write_page(place: Place, about: Mapping[str, str], outcome: Outcome, asked: Container[str]) -> None:
     """``evaluation.html`` and the figures, of all results that are kept."""
-    parts = []
+    parts, failed = [], dict(outcome.failed)
     for name in NAMES:
         try:
             by_step = results.read(place, name)
             if by_step:
                 parts.append(_part(name, by_step, place))
         except Exception as error:  # damage, or a bug in drawing: the other parts are shown
-            outcome.failed.setdefault(name, f"{type(error).__name__}: {error}")
+            failed.setdefault(name, f"{type(error).__name__}: {error}")
+            if name in asked:
+                outcome.failed.setdefault(name, failed[name])
             _logger.debug("%s", traceback.format_exc())
-    place.log_bytes(page(about, parts, outcome.skipped, outcome.failed).encode(), PAGE)
+    place.log_bytes(page(about, parts, outcome.skipped, failed).encode(), PAGE)
 
 
 def _part(name: str, by_step: Mapping[int, Result], place: Place) -> Part:

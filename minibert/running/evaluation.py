@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from omegaconf import OmegaConf
-
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.config import Config, EvaluationConfig
 from minibert.config.evaluation import INSTRUMENTS
@@ -23,7 +21,7 @@ from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
 from minibert.files import replacing
 from minibert.model.bert import MiniBERT
-from minibert.running.plan import compose
+from minibert.running.plan import plan
 from minibert.running.progress import Display
 from minibert.running.recorded import as_steps, kept_steps, recorded_data
 from minibert.serving.loading import SavedRun, saved_run
@@ -78,9 +76,9 @@ def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> E
     Raises :class:`MinibertError` for a word that the group does not have.
     """
     words = list(words) if any(word.startswith("evaluation=") for word in words) else [DEFAULT, *words]
-    found = cast(EvaluationConfig, OmegaConf.to_object(compose(words).evaluation))
-    for problem in found.instrument_problems():
-        raise MinibertError(problem)
+    found = plan(words, multirun=False).jobs[0].config.evaluation
+    if not enabled(found):
+        raise MinibertError(f"{' '.join(words)}: asks no instrument. Allowed: such as evaluation=full.")
     _refuse_idle(words, found)
     return found if base is None else replace(found, **{key: getattr(base, key) for key in OF_TRAINING})
 

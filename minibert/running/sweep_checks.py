@@ -23,12 +23,20 @@ METRICS = (
 ROOMS = ("gradient_norm", "memory", "baseline", "data")
 """Rooms of metrics of every run, one a part of the network, of memory or of the text."""
 
+ASKED_AFTERWARDS = tuple(f"evaluation.{name}" for name in ("steps", "quick", *INSTRUMENTS))
+"""What changes nothing in training"""
+
 
 def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> None:
     """Refuse a word that changes nothing in any of the runs. Raises :class:`MinibertError`."""
     for word in words:
         if word.is_hydra or word.values == ("null",):
             continue
+        if word.swept and (word.key == "evaluation" or word.key.startswith(ASKED_AFTERWARDS)):
+            raise MinibertError(
+                f"{word.given}: runs that differ in this alone are one run, because instruments are asked after "
+                "training. Allowed: one value. `python -m minibert.evaluate sweep=last` asks the runs again."
+            )
         reasons = [_idle(word.key, config) for config in configs]
         if all(reasons):
             raise MinibertError(f"{word.given}: {reasons[0]}")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from minibert.data.annotated.composition import CompositionCase, composition_cases
 from minibert.data.packing import Sequences
@@ -30,7 +29,7 @@ class CompositionalUnderstanding:
 def measure_compositional_understanding(
     model,
     test_cases: Sequence[CompositionCase] | None = None,
-    tokenizer: Tokenizer | None = None,
+    tokenizer=None,
     sequences: Sequences | None = None,
     count: int = 256,
     unigram_counts: np.ndarray | None = None,
