@@ -70,8 +70,8 @@ class Evaluation:
     tracking: StoreWords = StoreWords()
 
 
-def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> EvaluationConfig:
-    """The group ``evaluation`` that the words choose; of ``base``, how held-out text is masked and scored.
+def settings_of(words: Sequence[str]) -> EvaluationConfig:
+    """The group ``evaluation`` that the words choose.
 
     Raises :class:`MinibertError` for a word that the group does not have.
     """
@@ -80,7 +80,7 @@ def settings_of(words: Sequence[str], base: EvaluationConfig | None = None) -> E
     if not enabled(found):
         raise MinibertError(f"{' '.join(words)}: asks no instrument. Allowed: such as evaluation=full.")
     _refuse_idle(words, found)
-    return found if base is None else replace(found, **{key: getattr(base, key) for key in OF_TRAINING})
+    return found
 
 
 def _refuse_idle(words: Sequence[str], settings: EvaluationConfig) -> None:
@@ -107,14 +107,15 @@ def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
         raise MinibertError(
             f"{both}: what is to be evaluated? Give one of run=RUN_ID, sweep=SWEEP_ID, checkpoint=FOLDER."
         )
+    settings = settings_of(words)
     if asked.checkpoint:
-        return _evaluate_folder(asked, settings_of(words), display)
+        return _evaluate_folder(asked, settings, display)
     store = open_named_store(asked.tracking)
     ids = _runs(store, asked)
     outcomes = []
     for run_id in ids:
         try:
-            outcomes.append(_evaluate_run(store, run_id, asked, words, display))
+            outcomes.append(_evaluate_run(store, run_id, asked, settings, display))
         except MinibertError as error:
             if len(ids) == 1:
                 raise
@@ -135,11 +136,13 @@ def _runs(store: Store, asked: Evaluation) -> list[str]:
     return list(finished.values())
 
 
-def _evaluate_run(store: Store, run_id: str, asked: Evaluation, words: Sequence[str], display: Display) -> bool:
+def _evaluate_run(
+    store: Store, run_id: str, asked: Evaluation, settings: EvaluationConfig, display: Display
+) -> bool:
     record = Amendment(store, run_id)
     saved = saved_run(store, run_id)
-    settings = settings_of(words, saved.config.evaluation)
-    settings = replace(settings, quick=asked.quick or settings.quick)
+    of_training = {key: getattr(saved.config.evaluation, key) for key in OF_TRAINING}
+    settings = replace(settings, **of_training, quick=asked.quick or settings.quick)
     steps = kept_steps(settings.asked_steps() if asked.steps == "last" else asked.steps, saved)
     data = recorded_data(saved, record.corpus_hash, display.note)
     outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)

@@ -17,6 +17,7 @@ from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
 from minibert.data.tokenizer import train_tokenizer
 from minibert.errors import MinibertError
 from minibert.evaluation.instruments import Findings, Subject
+from minibert.evaluation.intervals import share
 from minibert.evaluation.probing import (
     TASKS,
     ProbeTask,
@@ -38,7 +39,6 @@ from minibert.evaluation.probing.probes import (
     TOLERANCE,
     baselines,
     online_code_length,
-    wilson,
 )
 from minibert.evaluation.representations import Representations, representations_file
 from minibert.model.bert import MiniBERT
@@ -311,7 +311,7 @@ def test_baselines_are_fitted_to_the_training_part():
 
 
 def test_the_interval_is_wilsons():
-    assert wilson(7, 10) == (pytest.approx(0.3968, abs=1e-4), pytest.approx(0.8922, abs=1e-4))
+    assert share(7, 10)[1:] == (pytest.approx(0.3968, abs=1e-4), pytest.approx(0.8922, abs=1e-4))
 
 
 # --- of a network

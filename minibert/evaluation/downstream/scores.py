@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minibert.evaluation.intervals import share
+
 
 @dataclass(frozen=True)
 class Score:
@@ -31,14 +33,12 @@ class Interval:
 
 def score(predicted: np.ndarray, truth: np.ndarray, classes: int) -> Score:
     """Accuracy and macro F1.    predicted, truth (S,) ints, S ≥ 1"""
-    from sklearn.metrics import f1_score  # here: these take a second to import
-    from statsmodels.stats.proportion import proportion_confint
+    from sklearn.metrics import f1_score  # here: it takes a second to import
 
     right = int((predicted == truth).sum())
-    bounds: Any = proportion_confint(right, len(truth), method="wilson")
     never: Any = 0.0  # the F1 of a label that neither occurs nor is predicted
     f1 = f1_score(truth, predicted, labels=range(classes), average="macro", zero_division=never)
-    return Score(right / len(truth), float(bounds[0]), float(bounds[1]), float(f1))
+    return Score(*share(right, len(truth)), float(f1))
 
 
 def over_seeds(values: Sequence[float]) -> Interval:

@@ -13,8 +13,9 @@ from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
 from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.pieces import Coverage, pieces_of_words
 from minibert.diagnostics.attention.measures import network_and_tokenizer
+from minibert.evaluation.intervals import share
 from minibert.evaluation.probing.examples import FEWEST, Examples, SplitSentences, examples_of_all, split_sentences
-from minibert.evaluation.probing.probes import STRENGTHS, ProbeResult, baselines, probe_layer, wilson
+from minibert.evaluation.probing.probes import STRENGTHS, ProbeResult, baselines, probe_layer
 from minibert.evaluation.probing.tasks import ProbeTask, find_task
 from minibert.evaluation.representations import (
     Representations,
@@ -201,7 +202,7 @@ def _task_probes(examples: Examples, trained: Results, untrained: Results) -> Ta
             LayerProbe(
                 layer,
                 own.accuracy,
-                *wilson(own.right, own.test),
+                *share(own.right, own.test)[1:],
                 own.control_accuracy,
                 before.accuracy,
                 own.code_length,

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -162,11 +162,3 @@ def baselines(examples: Examples) -> Baselines:
         float((test.labels == majority).mean()),
         float((test.labels == by_type[test.types]).mean()),
     )
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927), as if examples were independent."""
-    from statsmodels.stats.proportion import proportion_confint  # here: it takes a second to import
-
-    bounds: Any = proportion_confint(right, count, method="wilson")
-    return float(bounds[0]), float(bounds[1])
