@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import finish, new_figure
+from minibert.diagnostics.plotting.style import as_label, finish, new_figure
 
 from . import inside_figures
 from .evidence import Evidence
@@ -75,7 +75,7 @@ def curves(findings: Findings) -> "Figure":
             early = EARLY * common[-1]
             late.append(np.append(means[common > early], np.interp(early, common, means)))
             is_baseline = group is findings.baseline
-            label = f"{group.shown} (baseline)" if is_baseline else group.shown
+            label = as_label(group.shown) + (" (baseline)" if is_baseline else "")
             width = 2.4 if is_baseline else 1.6
             panel.plot(x, means, color=colour, linewidth=width, label=label)
             band(panel, x, values, colour, described)
@@ -107,7 +107,7 @@ def range_test(findings: Findings) -> "Figure":
         _, rates = mean_curve(steps, [axis_values(run, SMOOTHED, "train/learning_rate") for run in runs])
         x = [estimate.mean for estimate in rates]
         drawn.append(np.array([estimate.mean for estimate in losses]))
-        panel.plot(x, drawn[-1], color=colour, linewidth=2, label=group.shown)
+        panel.plot(x, drawn[-1], color=colour, linewidth=2, label=as_label(group.shown))
         band(panel, x, losses, colour, quantity(SMOOTHED))
         if group.final.n:
             label = f"suggested {suggested.show(group.final.mean)}"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import finish, new_figure
+from minibert.diagnostics.plotting.style import as_label, finish, new_figure
 
 from .figure_parts import band, colours, seeds_drawn
 from .findings import Findings
@@ -41,7 +41,7 @@ def layers(findings: Findings, inside: Inside) -> "Figure":
                 markersize=5,
                 elinewidth=1.6,
                 capsize=3,
-                label=group.shown,
+                label=as_label(group.shown),
             )
         last = max(layer for found in by_group.values() for layer in found)
         panel.set_xticks(range(last + 1))
@@ -64,7 +64,9 @@ def slices(findings: Findings, inside: Inside) -> "Figure":
         for group, colour in zip(findings.groups, colours(findings), strict=True):
             if curve := by_group.get(group.shown):
                 means.append(np.array([estimate.mean for estimate in curve.losses]))
-                panel.plot(curve.distances, means[-1], color=colour, marker="o", markersize=4, label=group.shown)
+                panel.plot(
+                    curve.distances, means[-1], color=colour, marker="o", markersize=4, label=as_label(group.shown)
+                )
                 band(panel, curve.distances, list(curve.losses), colour, described)
         distance = "distance, as a share of the size of the weights"
         finish(panel, distance, described.axis_label, f"along {SLICES[name]}")

@@ -81,12 +81,12 @@ def _fitted(panel: "Axes", law: Laws) -> None:
     """The identified law; at equal compute, the parabola where it has a lowest point; else the pure law."""
     sizes = np.geomspace(law.budget.sizes[0], law.budget.sizes[-1], POINTS)
     if law.floored is not None and law.floored.identified:
-        losses, style, label = law.floored.at(sizes), "-", f"${law.floored.a:.2f} + b N^{{-{law.floored.c:.2f}}}$"
+        losses, style, label = law.floored.at(sizes), "-", f"{law.floored.a:.2f} + b / N^{law.floored.c:.2f}"
     elif law.budget.name == "equal compute" and law.lowest.n:
         places, found = zip(*((np.log10(run.weights), run.loss) for run in law.budget.runs), strict=True)
         losses, style, label = np.polyval(np.polyfit(places, found, 2), np.log10(sizes)), ":", "parabola in log N"
     elif law.pure is not None:
-        losses, style, label = law.pure.at(sizes), "--", f"$b N^{{{-law.pure.c:.3f}}}$"
+        losses, style, label = law.pure.at(sizes), "--", f"b / N^{law.pure.c:.3f}"
     else:
         return
     panel.plot(sizes, losses, color="0.35", linewidth=1.3, linestyle=style, label=label)

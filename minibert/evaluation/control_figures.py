@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import COLOURS, finish, new_figure, step_axis
+from minibert.diagnostics.plotting.style import COLOURS, as_label, finish, new_figure, step_axis
 from minibert.evaluation.intervals import Interval
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def plot_kinds(kinds: Sequence[Kind], x_label: str, chance: float | None = None)
         x, y = zip(*((value, height) for value, height in drawn if value is not None), strict=True) or ((), ())
         panel.plot(
             x, y, MARKERS[number % len(MARKERS)], color=COLOURS[1 + number], markersize=5, markerfacecolor="none",
-            label=name,
+            label=as_label(name),
         )  # fmt: skip
     for number, (kind, height) in enumerate(zip(kinds, heights, strict=True)):
         value, low, high = kind.value
@@ -58,7 +58,7 @@ def plot_kinds(kinds: Sequence[Kind], x_label: str, chance: float | None = None)
         if low is not None and high is not None:
             panel.plot([low, high], [height, height], color=COLOURS[0], linewidth=1.6)
         panel.plot(value, height, "o", color=COLOURS[0], markersize=5, label=None if number else MODEL)
-    panel.set_yticks(heights, [kind.label for kind in kinds])
+    panel.set_yticks(heights, [as_label(kind.label) for kind in kinds])
     panel.set_ylim(-0.7, len(kinds) - 0.3)
     finish(panel, x_label, "")
     figure.legend(loc="outside upper left", ncols=6, fontsize=8, frameon=False)
@@ -89,11 +89,13 @@ def plot_places(
                     if (place not in apart) == joined and value[0] is not None
                 ]
                 if chosen:
-                    _with_bars(panel, chosen, "-" if joined else "", name if joined else None, style, number)
+                    _with_bars(
+                        panel, chosen, "-" if joined else "", as_label(name) if joined else None, style, number
+                    )
         panel.set_xticks(
             range(len(places)), [place.replace("_", " ") for place in places], rotation=45, ha="right"
         )
-        finish(panel, "", y_label if panel is axes[0] else "", title)
+        finish(panel, "", y_label if panel is axes[0] else "", as_label(title))
         panel.axhline(0, color="0.6", linewidth=0.8)
     _legend(figure, axes[0])
     return figure
@@ -114,10 +116,10 @@ def plot_steps(
             if chosen:
                 colour = COLOURS[number % len(COLOURS)]
                 style = {"color": colour, "marker": "o", "markersize": 3, "clip_on": False}
-                _with_bars(panel, chosen, "-", name, style, 0)
+                _with_bars(panel, chosen, "-", as_label(name), style, 0)
         if chance is not None:
             panel.axhline(chance, color="0.4", linestyle=":", linewidth=1, label="chance")
-        finish(panel, "", y_label if panel is axes[0] else "", title)
+        finish(panel, "", y_label if panel is axes[0] else "", as_label(title))
         step_axis(panel, [step for line in lines.values() for step in line])
     _legend(figure, axes[0])
     return figure

@@ -208,8 +208,6 @@ def _labelled_map(figure, panel, weights: np.ndarray, tokens: Sequence[str]) -> 
     if len(tokens) <= READABLE:
         panel.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)
         panel.set_yticks(range(len(tokens)), tokens, fontsize=7)
-        for label in [*panel.get_xticklabels(), *panel.get_yticklabels()]:
-            label.set_parse_math(False)
     panel.set(xlabel="token attended to", ylabel="token that attends")
     figure.colorbar(image, ax=panel, label=SCALE_LABEL, shrink=0.6)
 
@@ -227,8 +225,8 @@ def _lines(panel, weights: np.ndarray, tokens: Sequence[str]) -> None:
     panel.add_collection(LineCollection(ends, colors=colours, linewidths=1.2))
     size = 7 if len(tokens) <= READABLE else 3
     for place, token in enumerate(tokens):
-        panel.text(-0.03, place, token, ha="right", va="center", fontsize=size, parse_math=False)
-        panel.text(1.03, place, token, ha="left", va="center", fontsize=size, parse_math=False)
+        panel.text(-0.03, place, token, ha="right", va="center", fontsize=size)
+        panel.text(1.03, place, token, ha="left", va="center", fontsize=size)
     panel.set(xlim=(-0.5, 1.5), ylim=(len(tokens) - 0.5, -0.5))
     panel.set_axis_off()
 

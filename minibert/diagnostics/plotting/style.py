@@ -12,6 +12,11 @@ SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 
 
+LONGEST_LABEL = 48
+"""Characters"""
+HAIR_SPACE = "\u200a"
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure and the sentence that says what it shows."""
@@ -21,10 +26,24 @@ class Drawing:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, that belongs to no window."""
-    from matplotlib.figure import Figure
+    """An empty figure, in inches, that belongs to no window. Its texts are shown as they stand."""
+    from minibert.diagnostics.plotting.literal import LiteralFigure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return LiteralFigure(figsize=(width, height), layout="constrained")
+
+
+def as_label(name: str) -> str:
+    """A name from a user's data as the label of a tick, a panel or a line: on one line, cut where it is long.
+
+    matplotlib leaves out of a legend what begins with ``_``; a hair space in front keeps it there.
+
+    >>> as_label("the  subject\\nand " + 40 * "x")
+    'the subject and xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'
+    """
+    shown = " ".join(name.split())
+    if len(shown) > LONGEST_LABEL:
+        shown = shown[: LONGEST_LABEL - 1] + "…"
+    return HAIR_SPACE + shown if shown.startswith("_") else shown
 
 
 def distinct_colours(count: int) -> list:

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minibert.diagnostics.plotting.style import COLOURS, Drawing, distinct_colours, finish, new_figure, step_axis
+from minibert.diagnostics.plotting.style import (
+    COLOURS,
+    Drawing,
+    as_label,
+    distinct_colours,
+    finish,
+    new_figure,
+    step_axis,
+)
 from minibert.evaluation.minimal_pairs.measures import Preference, above_paradigms
 
 Found = Mapping[str, Mapping[str, list[Preference]]]
@@ -37,8 +45,8 @@ def _by_field(found: Found) -> Drawing:
     for name, parts in found.items():
         for place in above_paradigms(parts["model"]):
             each = parts["model"][place]
-            label = f"{name}: {'all' if each.level == 'all' else _words(each.name)}"
-            rows.append((label, {who: own[place] for who, own in parts.items()}))
+            field = "all" if each.level == "all" else _words(each.name)
+            rows.append((f"{as_label(name)}: {field}", {who: own[place] for who, own in parts.items()}))
             groups.append(name)
     figure = _dots(rows, groups)
     return Drawing(
@@ -118,7 +126,9 @@ def _over_training(by_step: Mapping[int, Found]) -> Drawing:
     for name, colour in zip(names, distinct_colours(len(names)), strict=True):
         there = [step for step in steps if name in by_step[step]]
         model = [by_step[step][name]["model"][-1] for step in there]
-        panel.plot(there, [each.accuracy for each in model], color=colour, marker="o", markersize=3, label=name)
+        panel.plot(
+            there, [each.accuracy for each in model], color=colour, marker="o", markersize=3, label=as_label(name)
+        )
         panel.fill_between(
             there,
             [each.low for each in model],
@@ -142,4 +152,4 @@ def _over_training(by_step: Mapping[int, Found]) -> Drawing:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return as_label(name.replace("_", " "))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.diagnostics.plotting.panels import label_once, small_panels
-from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
+from minibert.diagnostics.plotting.style import COLOURS, Drawing, as_label, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
     from minibert.evaluation.word_learning.instrument import LearntWord
@@ -44,7 +44,7 @@ def draw_curves(learnt: Sequence["LearntWord"]) -> Drawing:
                     clip_on=False,
                     label=f"age from {name}",
                 )
-        finish(panel, "", "", f"{word.word}, {1e6 * word.frequency:,.0f} per million")
+        finish(panel, "", "", f"{as_label(word.word)}, {1e6 * word.frequency:,.0f} per million")
         step_axis(panel, word.steps)
         panel.set_ylim(0, 1.05 * top)
     label_once(figure, panels, "optimizer step", "surprisal, nats")
@@ -86,7 +86,11 @@ def draw_ages(learnt: Sequence["LearntWord"]) -> Drawing:
         places = np.column_stack([np.log10(x) / max(np.ptp(np.log10(x)), 1e-9), y / max(np.ptp(y), 1e-9)])
         for number in _apart(places, ~known):
             panel.annotate(
-                aged[number][0].word, (x[number], y[number]), (3, 3), textcoords="offset points", fontsize=7
+                as_label(aged[number][0].word),
+                (x[number], y[number]),
+                (3, 3),
+                textcoords="offset points",
+                fontsize=7,
             )
     caption = (
         "When words are learnt, by how often they are in the held-out text. Hollow: words known from the first "

@@ -1,0 +1,35 @@
+"""Figures whose texts are shown as they stand: names of data, words and tags are no formulas."""
+
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+GIVEN = (FixedFormatter, FuncFormatter)
+"""What writes the ticks whose labels were given"""
+
+
+class LiteralFigure(Figure):
+    """A figure in which ``$`` and ``\\`` are ordinary characters.
+
+    Elsewhere in matplotlib, what stands between two dollar signs is a formula, and one that cannot be read ends
+    the drawing of the whole figure. Only the numbers that matplotlib itself writes on an axis, such as 10², are
+    still formulas.
+    """
+
+    def draw(self, renderer) -> None:  # of every way to show or save a figure
+        numbers = self._numbers()
+        for text in self.findobj(Text):
+            if text not in numbers:
+                text.set_parse_math(False)
+        super().draw(renderer)
+
+    def _numbers(self) -> set[Text]:
+        """The labels that matplotlib makes for ticks, and the factor that it may write at the end of an axis."""
+        found = set()
+        for axis in (axis for panel in self.axes for axis in panel._axis_map.values()):
+            found.add(axis.get_offset_text())
+            for minor, formatter in ((False, axis.get_major_formatter()), (True, axis.get_minor_formatter())):
+                if not isinstance(formatter, GIVEN):
+                    ticks = axis.get_minor_ticks() if minor else axis.get_major_ticks()
+                    found.update(label for tick in ticks for label in (tick.label1, tick.label2))
+        return found
