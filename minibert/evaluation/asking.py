@@ -5,7 +5,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from minibert.errors import MinibertError, Unavailable
@@ -68,7 +68,10 @@ def ask(
         except Exception as error:  # a bug in one instrument: the others can still answer
             outcome.failed[name] = f"{type(error).__name__}: {error}"
             _logger.debug("%s", traceback.format_exc())
-    write_page(place, about, outcome, asked)
+    try:
+        write_page(place, subject, about, outcome, asked, announce)
+    except MinibertError as error:  # a full disk: what was found before is kept, and told
+        outcome.failed[PAGE] = str(error)
     return outcome
 
 
@@ -85,9 +88,8 @@ def _measure(
     model = subject(step)
     plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
     plain["quick"] = model.quick
-    key = hashlib.sha256(f"{model.key}{_content(plain)}".encode()).hexdigest()
-    wanted = Result(name, step, plain, key, 0.0, Findings(""))
-    before = results.read(place, name).get(step)
+    wanted = Result(name, step, plain, model.key, 0.0, Findings(""), _content(plain))
+    before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
         return 0.0
     announce(f"{name.replace('_', ' ')} at step {step}")
@@ -95,7 +97,7 @@ def _measure(
     findings = instrument(name).measure(model, settings)
     seconds = time.perf_counter() - started
     place.log_results(findings.metrics, step)  # before the file, whose presence says that all is done
-    results.write(place, Result(name, step, plain, key, seconds, findings))
+    results.write(place, replace(wanted, seconds=seconds, findings=findings))
     outcome.summaries[name] = findings.summary
     if findings.missing:
         outcome.partial[name] = findings.missing
@@ -115,14 +117,26 @@ def _content(settings: Mapping[str, object]) -> str:
     return found.hexdigest()
 
 
-def write_page(place: Place, about: Mapping[str, str], outcome: Outcome, asked: Container[str]) -> None:
-    """``evaluation.html`` and the figures, of all results that are kept."""
-    parts, failed = [], dict(outcome.failed)
+def write_page(
+    place: Place,
+    subject: Callable[[int], Subject],
+    about: Mapping[str, str],
+    outcome: Outcome,
+    asked: Container[str],
+    announce: Callable[[str], None] = lambda what: None,
+) -> None:
+    """``evaluation.html`` and the figures, of all results that are kept of this model."""
+    parts, failed, keys = [], dict(outcome.failed), _Keys(subject)
     for name in NAMES:
         try:
-            by_step = results.read(place, name)
-            if by_step:
-                parts.append(_part(name, by_step, place))
+            by_step = results.read(place, name, announce)
+            own = {step: each for step, each in by_step.items() if each.key == keys[step]}
+            if strange := sorted(by_step.keys() - own.keys()):
+                steps = ", ".join(map(str, strange))
+                announce(f"{name}: what is kept of step {steps} is of another model or version, and is not shown")
+            part = _part(name, own, place) if own else None
+            _remove_other_figures(name, part, place)
+            parts += [part] if part else []
         except Exception as error:  # damage, or a bug in drawing: the other parts are shown
             failed.setdefault(name, f"{type(error).__name__}: {error}")
             if name in asked:
@@ -131,15 +145,41 @@ def write_page(place: Place, about: Mapping[str, str], outcome: Outcome, asked: 
     place.log_bytes(page(about, parts, outcome.skipped, failed).encode(), PAGE)
 
 
+class _Keys(dict[int, str | None]):
+    """Step -> the key of the model there; None where there is none. Each model is loaded once."""
+
+    def __init__(self, subject: Callable[[int], Subject]):
+        self._subject = subject
+
+    def __missing__(self, step: int) -> str | None:
+        try:
+            self[step] = self._subject(step).key
+        except MinibertError:  # no checkpoint of this step, or one that cannot be read
+            self[step] = None
+        return self[step]
+
+
 def _part(name: str, by_step: Mapping[int, Result], place: Place) -> Part:
     """One instrument on the page. Steps asked with other settings than the last one are not drawn with it."""
     last = by_step[max(by_step)]
-    alike = {step: each for step, each in by_step.items() if each.asked == last.asked}
+    alike = {step: each for step, each in by_step.items() if (each.asked, each.data) == (last.asked, last.data)}
     asked = instrument(name)
     conclusion: Conclusion = asked.conclude({step: each.findings for step, each in alike.items()})
     if conclusion.metrics:
         place.log_results(conclusion.metrics, last.step)
     part = Part(asked, last, list(alike), conclusion)
     for figure, picture in part.pictures.items():
-        place.log_bytes(picture.png, f"{results.FOLDER}/{name}/{figure}.png")
+        place.log_bytes(picture.png, _figure_path(name, figure))
     return part
+
+
+def _figure_path(name: str, figure: str) -> str:
+    return f"{results.FOLDER}/{name}/{figure}.png"
+
+
+def _remove_other_figures(name: str, part: Part | None, place: Place) -> None:
+    """Remove the figures of an earlier page that this one does not have, such as those of former data sets."""
+    shown = {_figure_path(name, figure) for figure in part.pictures} if part else set()
+    for path in place.artifacts(f"{results.FOLDER}/{name}"):
+        if path.endswith(".png") and path not in shown:
+            place.remove_artifacts(path)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,8 @@ from minibert.errors import MinibertError
 from minibert.evaluation.instruments import Findings, Table
 
 FOLDER = "evaluation"
+DAMAGED = ".damaged"
+"""Suffix of a file that was set aside"""
 
 
 class Place(Protocol):
@@ -20,6 +22,7 @@ class Place(Protocol):
     def artifacts(self, folder: str) -> list[str]: ...
     def read(self, path: str) -> bytes: ...
     def log_bytes(self, content: bytes, path: str) -> None: ...
+    def remove_artifacts(self, path: str) -> None: ...
     def log_results(self, metrics: Mapping[str, float], step: int) -> None: ...
 
 
@@ -30,11 +33,14 @@ class Result:
     instrument: str
     step: int
     asked: dict[str, Any]
-    """Settings of the instrument and ``quick``: with these and ``key`` the same, nothing is computed again"""
+    """Settings of the instrument and ``quick``: with these, ``key`` and ``data`` the same, nothing is computed
+    again"""
     key: str
     """Of the model: :attr:`minibert.evaluation.instruments.Subject.key`"""
     seconds: float
     findings: Findings
+    data: str = ""
+    """SHA-256 of the user's own files that the settings name"""
 
     @property
     def path(self) -> str:
@@ -45,7 +51,8 @@ class Result:
         where the other is quick. An answer for which data were missing does not.
         """
         careful = {**other.asked, "quick": False}
-        return self.key == other.key and self.asked in (other.asked, careful) and not self.findings.missing
+        same = self.key == other.key and self.data == other.data
+        return same and self.asked in (other.asked, careful) and not self.findings.missing
 
 
 def write(place: Place, result: Result) -> None:
@@ -54,16 +61,29 @@ def write(place: Place, result: Result) -> None:
     place.log_bytes(text.encode(), result.path)
 
 
-def read(place: Place, instrument: str) -> dict[int, Result]:
+def read(place: Place, instrument: str, note: Callable[[str], None] = lambda what: None) -> dict[int, Result]:
     """Step -> what is kept of an instrument, in order of steps.
 
-    Raises :class:`MinibertError` for a file that is damaged.
+    A file that is damaged is set aside under another name, one that cannot be opened is passed over, and ``note``
+    takes a message that says so. Raises :class:`MinibertError` for a damaged file that cannot be set aside.
     """
     found = {}
     for path in place.artifacts(f"{FOLDER}/{instrument}"):
-        if path.endswith(".json"):
-            result = _result(path, place.read(path))
-            found[result.step] = result
+        if not path.endswith(".json"):
+            continue
+        try:
+            content = place.read(path)
+        except MinibertError as error:
+            note(str(error))
+            continue
+        try:
+            result = _result(path, content)
+        except MinibertError as error:
+            place.log_bytes(content, path + DAMAGED)
+            place.remove_artifacts(path)
+            note(f"{error} It is set aside as {path.rpartition('/')[2]}{DAMAGED}.")
+            continue
+        found[result.step] = result
     return dict(sorted(found.items()))
 
 
@@ -73,11 +93,13 @@ def _result(path: str, content: bytes) -> Result:
         findings = plain.pop("findings")
         tables = [Table(**table) for table in findings.pop("tables")]
         metrics = {name: math.nan if value is None else value for name, value in findings.pop("metrics").items()}
-        return Result(**plain, findings=Findings(**findings, metrics=metrics, tables=tables))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        result = Result(**plain, findings=Findings(**findings, metrics=metrics, tables=tables))
+        if result.path != path:
+            raise ValueError(f"holds the results of {result.path}")
+        return result
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MinibertError(
-            f"{path}: is damaged, or holds no results ({error}). Move it away; "
-            "`python -m minibert.evaluate` computes it again."
+            f"{path}: is damaged, or holds no results ({error}). `python -m minibert.evaluate` computes it again."
         ) from error
 
 

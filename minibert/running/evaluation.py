@@ -306,7 +306,12 @@ class FolderPlace:
         )
 
     def read(self, path: str) -> bytes:
-        return (self.folder / path).read_bytes()
+        try:
+            return (self.folder / path).read_bytes()
+        except OSError as error:
+            raise MinibertError(
+                f"{self.folder / path}: cannot be read ({error.strerror}). Move it away, or make it readable."
+            ) from error
 
     def log_bytes(self, content: bytes, path: str) -> None:
         try:
@@ -316,6 +321,9 @@ class FolderPlace:
             raise MinibertError(
                 f"{self.folder / path}: cannot be written ({error}). Give another place: tracking.folder=FOLDER."
             ) from error
+
+    def remove_artifacts(self, path: str) -> None:
+        (self.folder / path).unlink(missing_ok=True)
 
     def log_results(self, metrics: Mapping[str, float], step: int) -> None:
         """The metrics stand in the file of the findings already."""

@@ -166,15 +166,99 @@ def test_one_instrument_that_cannot_answer_leaves_the_others(asked, tmp_path, er
     assert told in (tmp_path / "evaluation.html").read_text()
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"findings": {}}'])
-def test_a_damaged_result_is_named_and_the_others_are_shown(asked, tmp_path, damage):
-    place = Place(tmp_path)
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"findings": {}}', "[" * 100_000, "\x00", "other step"])
+def test_a_damaged_result_is_told_and_set_aside_and_asked_again(asked, tmp_path, damage):
+    place, told, file = Place(tmp_path), [], tmp_path / "evaluation/facts/step_0000004.json"
+    asking.ask(SETTINGS, [4, 8], subject, place, ABOUT)
+    damage = file.with_name("step_0000008.json").read_text() if damage == "other step" else damage
+    file.write_text(damage)
+    del asked.calls[:]
+    outcome = asking.ask(SETTINGS, [4, 8], subject, place, ABOUT, told.append)
+    assert [(name, step) for name, step, _ in asked.calls] == [("facts", 4)] and not outcome.failed
+    assert file.with_name("step_0000004.json.damaged").read_text() == damage
+    assert sum("step_0000004.json: is damaged" in message for message in told) == 1
+    assert list(results.read(place, "facts")) == [4, 8]
+
+
+def test_a_result_that_was_damaged_at_a_step_that_is_not_asked_hides_no_other(asked, tmp_path):
+    place, told = Place(tmp_path), []
+    asking.ask(SETTINGS, [4, 8], subject, place, ABOUT)
+    (tmp_path / "evaluation/facts/step_0000004.json").write_text("{")
+    (tmp_path / "evaluation/semantics/step_0000004.json").unlink()
+    (tmp_path / "evaluation/semantics/step_0000004.json").mkdir()
+    outcome = asking.ask(SETTINGS, [8], subject, place, ABOUT, told.append)
+    assert outcome.kept == ["semantics", "facts"] and not outcome.failed
+    assert any("facts/step_0000004.json: is damaged" in message for message in told)
+    assert any("semantics/step_0000004.json: cannot be read" in message for message in told)
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "semantics is 8." in page and "facts is 8." in page
+
+
+def test_results_of_another_model_are_not_shown(asked, tmp_path):
+    place, told = Place(tmp_path), []
+
+    def other(step: int):
+        if step == 4:
+            return subject(step, "other")
+        raise MinibertError("no such checkpoint")
+
+    asking.ask(SETTINGS, [4, 8], subject, place, ABOUT)
+    asking.ask({"facts": FactsConfig()}, [4], other, place, ABOUT, told.append)
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "facts is 4." in page and "facts is 8." not in page and "Up to 8." not in page
+    assert "semantics is" not in page
+    assert any("semantics: what is kept of step 4, 8 is of another model" in message for message in told)
+    asking.ask({}, [], subject, place, ABOUT)
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "facts is 8." in page and "semantics is 8." in page, "they are kept"
+
+
+def test_figures_of_an_earlier_page_are_removed(asked, tmp_path):
+    place, folder = Place(tmp_path), tmp_path / "evaluation/facts"
     asking.ask(SETTINGS, [4], subject, place, ABOUT)
-    (tmp_path / "evaluation/facts/step_0000004.json").write_text(damage)
+    for name in ("accuracy_by_paradigm_gone.png", "notes.txt"):
+        (folder / name).write_bytes(b"of before")
+    asking.ask(SETTINGS, [4], subject, place, ABOUT)
+    assert sorted(path.name for path in folder.iterdir()) == ["fall.png", "notes.txt", "step_0000004.json"]
+    (folder / "step_0000004.json").unlink()
+    asking.ask({"semantics": SemanticsConfig()}, [4], subject, place, ABOUT)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_disk_loses_nothing_that_was_found(asked, tmp_path, monkeypatch):
+    place, write = Place(tmp_path), Place.log_bytes
+
+    def full(self, content, path):
+        if path.endswith((".html", ".png")) or "facts" in path:
+            raise MinibertError(f"{path}: cannot be written (No space left on device).")
+        write(self, content, path)
+
+    monkeypatch.setattr(Place, "log_bytes", full)
     outcome = asking.ask(SETTINGS, [4], subject, place, ABOUT)
-    assert "step_0000004.json: is damaged" in outcome.failed["facts"]
-    assert outcome.kept == ["semantics"]
-    assert "semantics is 4." in (tmp_path / "evaluation.html").read_text()
+    assert set(outcome.failed) == {"facts", "semantics", "evaluation.html"}
+    assert outcome.summaries["semantics"] == "semantics is 4."
+    monkeypatch.undo()
+    monkeypatch.setattr(asking, "instrument", asked.instrument)
+    del asked.calls[:]
+    assert asking.ask(SETTINGS, [4], subject, place, ABOUT).kept == ["semantics"]
+    assert [name for name, _, _ in asked.calls] == ["facts"]
+
+
+def test_a_full_disk_leaves_the_former_file_whole(asked, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix in (".json", ".html")}
+
+    def half(path, content):
+        path.open("wb").write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    outcome = asking.ask(SETTINGS, [4], lambda step: subject(step, "other"), Place(tmp_path), ABOUT)
+    assert "No space left on device" in outcome.failed["facts"]
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".png"}
+    assert after == before
 
 
 def test_results_are_plain_json(asked, tmp_path):
