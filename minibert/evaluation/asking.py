@@ -5,9 +5,10 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
+from minibert.data.annotated.lines import as_path
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import results
 from minibert.evaluation.catalogue import NAMES, instrument
@@ -109,11 +110,13 @@ def _content(settings: Mapping[str, object]) -> str:
     found = hashlib.sha256()
     for value in settings.values():
         for each in value if isinstance(value, list) else [value]:
-            path = Path(each).expanduser() if isinstance(each, str) and each else None
-            if path is not None and path.exists():
+            # Where a text is no path, or a file cannot be read, the instrument says so.
+            with suppress(MinibertError, OSError):
+                path = as_path(each)
                 for file in [path] if path.is_file() else sorted(path.rglob("*")):
                     if file.is_file():
-                        found.update(f"{file.relative_to(path)}".encode() + file.read_bytes())
+                        found.update(f"{file.relative_to(path)}".encode(errors="surrogateescape"))
+                        found.update(file.read_bytes())
     return found.hexdigest()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -160,7 +161,8 @@ def cached_representations(
     found = _read(file, (model.config.layers + 1, sum(map(len, sentences)), model.config.hidden_size))
     if found is None:
         found = word_representations(model, tokenizer, sentences, word, lanes)
-        with replacing(file, durable=False) as temporary:
+        # A cache that is full or cannot be written to costs time later, and not what was computed now.
+        with suppress(OSError, SafetensorError), replacing(file, durable=False) as temporary:
             save_file(asdict(found), temporary)
     return found
 

@@ -16,6 +16,7 @@ from minibert.data.packing import Sequences, cut_documents
 from minibert.data.tokenizer import encode_documents, train_tokenizer
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.instruments import Subject
+from minibert.evaluation.intrinsic import instrument
 from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.evaluation.intrinsic.instrument import INSTRUMENT
 from minibert.model.bert import MiniBERT
@@ -27,7 +28,7 @@ TREEBANK = """\
 # text = The cats run.
 1\tThe\tthe\tDET\t_\t_\t2\tdet\t_\t_
 2\tcats\tcat\tNOUN\t_\t_\t3\tnsubj\t_\t_
-3\trun\trun\tVERB\t_\t_\t0\troot\t_\t_
+3\trun\trun\tVERB\t_\t_\t{place - 1}\tdep\t_\t_
 4\t.\t.\tPUNCT\t_\t_\t3\tpunct\t_\t_
 
 1\tWell-known\twell-known\tADJ\t_\t_\t2\tamod\t_\t_
@@ -35,7 +36,7 @@ TREEBANK = """\
 3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
 3\tdo\tdo\tAUX\t_\t_\t5\taux\t_\t_
 4\tn't\tnot\tPART\t_\t_\t5\tadvmod\t_\t_
-5\tsee\tsee\tVERB\t_\t_\t0\troot\t_\t_
+5\tsee\tsee\tVERB\t_\t_\t{place - 1}\tdep\t_\t_
 6\t☃\t☃\tSYM\t_\t_\t5\tobj\t_\t_
 7\t\u200b\t_\tX\t_\t_\t5\tdep\t_\t_
 
@@ -243,3 +244,13 @@ def test_figures_show_what_there_is(subject, treebank, tmp_path):
     figures = INSTRUMENT.conclude({5: found}).figures
     assert list(figures) == ["loss_by_kind"]
     figures["loss_by_kind"].figure.savefig(tmp_path / "one.png", dpi=20)
+
+
+def test_a_treebank_of_unknown_words_is_refused_before_anything_is_computed(subject, tmp_path, monkeypatch):
+    monkeypatch.setattr(instrument, "_losses", None)
+    words = "".join(
+        f"{place}\t{word}\t_\tNOUN\t_\t_\t{place - 1}\tdep\t_\t_\n" for place, word in enumerate("文字", 1)
+    )
+    (tmp_path / "foreign.conllu").write_text(words)
+    with pytest.raises(MinibertError, match=r"treebank: the tokenizer knows none of its 2 words"):
+        INSTRUMENT.measure(subject, IntrinsicConfig(treebank=str(tmp_path / "foreign.conllu")))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.data.annotated.gensim_files import gensim_file
-from minibert.data.annotated.lines import bad_line, numbered_lines
+from minibert.data.annotated.lines import as_path, bad_line, numbered_lines
 from minibert.errors import MinibertError, nearest
 
 GOOGLE_ANALOGIES = "analogies"
@@ -32,7 +32,7 @@ def read_analogies(name_or_path: str | Path = GOOGLE_ANALOGIES) -> list[Analogy]
     for a file that cannot be read or has no analogy, and a line that is none, by its number.
     """
     named = str(name_or_path) == GOOGLE_ANALOGIES
-    file = gensim_file("questions-words.txt") if named else Path(name_or_path).expanduser()
+    file = gensim_file("questions-words.txt") if named else as_path(name_or_path)
     if not file.is_file():
         raise MinibertError(
             f"{name_or_path}: neither a file nor a list of analogies"

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.data.annotated.lines import bad_line, read_table
+from minibert.data.annotated.lines import as_path, bad_line, read_table
 from minibert.errors import MinibertError
 
 PARTS = ("train", "dev", "test")
@@ -28,7 +28,7 @@ def read_labelled_sentences(file: str | Path) -> list[LabelledSentence]:
     or ``label``, a first line that seems to be a heading with other names, and a line with another number of
     columns or an empty one, by its number.
     """
-    file = Path(file).expanduser()
+    file = as_path(file)
     found = []
     for number, row in read_table(file, ("sentence", "label"), "sentence and its label", bare=True):
         for column in ("sentence", "label"):
@@ -45,7 +45,7 @@ def read_labelled_parts(folder: str | Path) -> dict[str, list[LabelledSentence]]
     Raises :class:`MinibertError` for a part that is missing, a train part with fewer than two labels, and a label
     of another part that the train part does not have.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     files = {part: folder / f"{part}.tsv" for part in PARTS}
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:

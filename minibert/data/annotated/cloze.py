@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.data.annotated.analogies import Analogy
-from minibert.data.annotated.lines import bad_line, read_table
+from minibert.data.annotated.lines import as_path, bad_line, read_table
 from minibert.errors import MinibertError
 
 GAP = "[MASK]"
@@ -54,7 +54,7 @@ def read_cloze(file: str | Path) -> list[Cloze]:
     Raises :class:`MinibertError` for a file that cannot be read or has no prompt, a heading without these columns,
     and a line whose prompt has not just one [MASK] or which has no answer, by its number.
     """
-    file = Path(file).expanduser()
+    file = as_path(file)
     prompts = []
     for number, row in read_table(file, ("prompt", "answers"), "prompt"):
         gaps = row["prompt"].count(GAP)

@@ -12,7 +12,7 @@ from pathlib import Path
 import conllu
 from conllu.exceptions import ParseException
 
-from minibert.data.annotated.lines import bad_line, read_lines
+from minibert.data.annotated.lines import as_path, bad_line, read_lines
 from minibert.errors import MinibertError, nearest, sentence
 
 ROOT = -1
@@ -57,7 +57,7 @@ def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
     sentence, and for a line that is not in this format, by its number: other columns, a word out of order, a
     part of speech outside of the 17 universal ones, a head that is no word of its sentence.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     files = sorted(path.glob("*.conllu")) if path.is_dir() else [path]
     if not files:
         raise MinibertError(f"{path}: has no file that ends in .conllu. Give a treebank, or a folder with one.")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
+from minibert.data.annotated.lines import as_path
 from minibert.errors import MinibertError, Unavailable, nearest, sentence
 from minibert.locks import acquire, file_lock
 
@@ -66,7 +67,7 @@ def dataset(
     put where. Raises :class:`MinibertError` for a name that is neither a path nor a data set, and for a file with
     another content than ``sources`` state, which is not kept.
     """
-    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    name, path = str(name_or_path), as_path(name_or_path)
     known = {file.stem: file for file in sorted(sources.glob("*.yaml"))}
     if path.exists():
         if name in known:

@@ -1,17 +1,32 @@
 """Lines of a text file, and tables with tabs between their columns: what all readers of this folder share."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from minibert.errors import MinibertError
+
+
+def as_path(given: str | Path) -> Path:
+    """The path that a text names, with ``~`` for a home folder.
+
+    Raises :class:`MinibertError` for what names none.
+    """
+    # A user whose home is not known is a RuntimeError, and neither a text nor a path a TypeError.
+    with suppress(TypeError, RuntimeError):
+        if str(given).strip() and "\0" not in str(given):
+            return Path(given).expanduser()
+    raise MinibertError(f"{given!a:.100}: is no path. Allowed: the path of a file or a folder.")
 
 
 def read_lines(file: Path, holds: str) -> list[str]:
     """All lines of a UTF-8 file. A byte-order mark and either end of line are taken off.
 
     ``holds`` names what the file must have at least one of, such as ``pair``. Raises :class:`MinibertError` for a
-    file that cannot be read, is not UTF-8, or is empty.
+    file that cannot be read, is not UTF-8, has a NUL character, or is empty.
     """
+    if file.exists() and not (file.is_file() or file.is_dir()):  # reading a pipe would wait for its writer
+        raise MinibertError(f"{file}: is a pipe or a device. Allowed: a file with at least one {holds}.")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -22,6 +37,9 @@ def read_lines(file: Path, holds: str) -> list[str]:
         raise MinibertError(
             f"{file}: cannot be read ({error.strerror}). Allowed: a file with at least one {holds}."
         ) from error
+    if "\0" in text:
+        number = text[: text.index("\0")].count("\n") + 1
+        raise bad_line(file, number, "a NUL character, as files have that are not text", "text in UTF-8")
     if not text.strip():
         raise MinibertError(f"{file}: is empty. Allowed: files with at least one {holds}.")
     return text.split("\n")
@@ -75,6 +93,17 @@ def read_table(
 def bad_line(file: Path, number: int, given: str, allowed: str) -> MinibertError:
     """The error for one line: where it stands, what it holds, and what it may hold."""
     return MinibertError(f"{file}, line {number}: {given}. Allowed: {allowed}.")
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a text that can be written down: JSON can also spell halves of characters, and NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listed(names: Sequence[str]) -> str:

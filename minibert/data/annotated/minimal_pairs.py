@@ -15,9 +15,10 @@ format         a file holds                                           from
 import json
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple
 
-from minibert.data.annotated.lines import bad_line, numbered_lines, read_table
+from minibert.data.annotated.lines import as_path, bad_line, is_text, numbered_lines, read_table
 from minibert.errors import MinibertError
 
 
@@ -37,12 +38,13 @@ def read_minimal_pairs(path: str | Path) -> list[MinimalPair]:
 
     Raises :class:`MinibertError` for a path without such files, and for a line that is no pair, by its number.
     """
-    path = Path(path).expanduser()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in READERS)
+    path = as_path(path)
+    inside = (file for file in path.rglob("*") if file.suffix in READERS and not file.is_dir())
+    files = [path] if path.is_file() else sorted(inside)
     if not files or files[0].suffix not in READERS:
-        there = (
-            "is of another format" if path.is_file() else "has no such file" if path.is_dir() else "is not there"
-        )
+        kinds = {"is of another format": path.is_file(), "has no such file": path.is_dir()}
+        kinds["is neither a file nor a folder" if path.exists() else "is not there"] = True
+        there = next(kind for kind, holds in kinds.items() if holds)
         raise MinibertError(
             f"{path}: {there}. Give a file, or a folder of files, that ends in {', '.join(READERS)}."
         )
@@ -55,14 +57,16 @@ def _read_json_lines(file: Path) -> list[MinimalPair]:
         try:
             entry = json.loads(line)
             good, bad = entry["sentence_good"], entry["sentence_bad"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else "no JSON object"
             raise bad_line(
                 file, number, reason, 'a JSON object with "sentence_good" and "sentence_bad"'
             ) from error
         # BLiMP has one field in two spellings: principle_A_case_2 alone is of "syntax/semantics".
-        field = str(entry.get("field", "")).replace("/", "_")
-        pairs.append(_pair(file, number, good, bad, entry.get("UID", file.stem), field))
+        field = entry.get("field") or ""
+        field = field.replace("/", "_") if isinstance(field, str) else field
+        uid = entry.get("UID")
+        pairs.append(_pair(file, number, good, bad, file.stem if uid is None else uid, field))
     return pairs
 
 
@@ -94,6 +98,14 @@ READERS: dict[str, Callable[[Path], list[MinimalPair]]] = {
 
 def _pair(file: Path, number: int, good, bad, paradigm, field) -> MinimalPair:
     for sentence in (good, bad):
-        if not (isinstance(sentence, str) and sentence.strip()):
-            raise bad_line(file, number, f"the sentence {sentence!r}", "text")
-    return MinimalPair(good.strip(), bad.strip(), str(paradigm), str(field))
+        if not (is_text(sentence) and sentence.strip()):
+            raise bad_line(file, number, f"the sentence {_shown(sentence)}", "text")
+    paradigm, field = (str(name) if isinstance(name, int | float) else name for name in (paradigm, field))
+    for name in (paradigm, field):
+        if not is_text(name):
+            raise bad_line(file, number, f"the name {_shown(name)} of a paradigm or field", "text")
+    return MinimalPair(good.strip(), bad.strip(), paradigm.strip() or file.stem, field.strip())
+
+
+def _shown(value: object) -> str:
+    return shorten(ascii(value), 80, placeholder=" …")

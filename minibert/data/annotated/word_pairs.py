@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.data.annotated.gensim_files import gensim_file
-from minibert.data.annotated.lines import bad_line, read_table
+from minibert.data.annotated.lines import as_path, bad_line, read_table
 from minibert.errors import MinibertError, nearest
 
 WORD_PAIRS = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
@@ -34,7 +34,7 @@ def read_word_pairs(name_or_path: str | Path) -> list[WordPair]:
     that is neither, a file that cannot be read or has no pair, and a line that is no pair, by its number.
     """
     named = WORD_PAIRS.get(str(name_or_path))
-    file = gensim_file(named) if named else Path(name_or_path).expanduser()
+    file = gensim_file(named) if named else as_path(name_or_path)
     if not file.is_file():
         raise MinibertError(
             f"{name_or_path}: neither a file nor a list of word pairs{nearest(str(name_or_path), WORD_PAIRS)}. "

@@ -75,6 +75,8 @@ def measure(subject: Subject, settings: IntrinsicConfig) -> Findings:
     """
     parts: list[Findings] = []
     untrained = subject.untrained()
+    # First, because a treebank that cannot be read is an error, and the rest takes longer.
+    tagged = [] if settings.treebank is None else [_parts_of_speech(subject, untrained, settings.treebank)]
     if subject.held_out is not None:
         text = _predicted(subject, untrained, subject.held_out)
         parts += [
@@ -88,9 +90,7 @@ def measure(subject: Subject, settings: IntrinsicConfig) -> Findings:
             "The held-out text of this model is not known, so no token of it can be masked. Give a treebank: "
             "evaluation.intrinsic.treebank=ud_english_ewt, or the path of a CoNLL-U file."
         )
-    if settings.treebank is not None:
-        parts.append(_parts_of_speech(subject, untrained, settings.treebank))
-    return _together(parts)
+    return _together([*parts, *tagged])
 
 
 def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> HeldOut:

@@ -32,7 +32,7 @@ def loss_by_part_of_speech(
     of the words of its sentence is masked. ``unigram_counts`` (V,) are those of the training text. Words that the
     tokenizer does not know, whole or in part, are left out.
 
-    Raises :class:`MinibertError` where no sentence fits the model.
+    Raises :class:`MinibertError` where no sentence fits the model, and where the tokenizer knows no word.
     """
     longest = model.config.max_length if model.config.position.has_table else None
     encoded, coverage = pieces_of_words(tokenizer, [sentence.words for sentence in sentences], longest)
@@ -54,6 +54,11 @@ def loss_by_part_of_speech(
     unknown_before = np.cumsum(np.pad(sequences.input_ids == UNK, ((0, 0), (1, 0))), axis=1)
     known = unknown_before[rows, words.stops] == unknown_before[rows, words.starts]
     known &= words.pieces > 0
+    if not known.any():
+        raise MinibertError(
+            f"evaluation.intrinsic.treebank: the tokenizer knows none of its {len(known):,} words. Give a "
+            "treebank in the language and the script of the model's text."
+        )
     words, tags, groups = words.chosen(known), tags[known], groups[known]
     unigram = None
     if unigram_counts is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import cast
 
@@ -112,7 +113,8 @@ def _untrained_likelihoods(subject: Subject, sentences: Sequence[str], kind: Kin
         pass
     scores = pseudo_log_likelihoods(network, subject.tokenizer, sentences, kind, subject.lanes)
     likelihoods = np.array([score.log_likelihood for score in scores])
-    with replacing(file, durable=False) as temporary, temporary.open("wb") as opened:
+    # A cache that is full or cannot be written to costs time later, and not what was computed now.
+    with suppress(OSError), replacing(file, durable=False) as temporary, temporary.open("wb") as opened:
         np.save(opened, likelihoods)
     return likelihoods
 
