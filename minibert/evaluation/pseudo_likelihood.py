@@ -11,6 +11,7 @@ from tokenizers import Encoding, Tokenizer
 from minibert.data.batches import Batch
 from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
+from minibert.evaluation.inputs import asked_network, texts
 from minibert.model.bert import MiniBERT
 from minibert.model.ops import prediction_losses
 from minibert.model.passes import IGNORED
@@ -39,7 +40,11 @@ class SentenceScore(NamedTuple):
 
 
 def pseudo_log_likelihoods(
-    model: MiniBERT, tokenizer: Tokenizer, sentences: Sequence[str], kind: Kind = "within_word", lanes: int = 2
+    model: MiniBERT,
+    tokenizer: Tokenizer,
+    sentences: Sequence[str] | str,
+    kind: Kind = "within_word",
+    lanes: int = 2,
 ) -> list[SentenceScore]:
     """PLL(s) = Σ_t log p(s_t | the other tokens), the sum over word pieces; [CLS] and [SEP] are given.
 
@@ -52,9 +57,13 @@ def pseudo_log_likelihoods(
     Every token makes one copy of its sentence. Copies of one length are scored together, without padding, spread
     over the ``lanes``, and the last layer is computed at the masked position only. A sentence that occurs several
     times is scored once.
+
+    Raises :class:`MinibertError` for another ``kind``, and for what is no text.
     """
+    model, tokenizer = asked_network(model, tokenizer)
     if kind not in ("within_word", "original"):
         raise MinibertError(f"kind={kind}: no way to score a sentence. Allowed: within_word, original.")
+    sentences = texts(sentences, "sentences")
     distinct = list(dict.fromkeys(sentences))
     encoded = encode_texts(tokenizer, distinct)
     longest = model.config.max_length if model.config.position.has_table else None

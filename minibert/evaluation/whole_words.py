@@ -110,14 +110,19 @@ def spread_evenly(total: int, count: int) -> np.ndarray:
 
 
 def word_surprisals(
-    model: MiniBERT, sequences: Sequences, words: Words, groups: np.ndarray | None = None, lanes: int = 2
+    model: MiniBERT,
+    sequences: Sequences,
+    words: Words,
+    groups: np.ndarray | None = None,
+    lanes: int = 2,
+    mask: int = MASK,
 ) -> np.ndarray:
     """s(w) = −Σᵢ log p(wᵢ | w₁ … wᵢ₋₁, context) of each word, over its pieces: (W,) float64, in nats.
 
     Words of one row and one group, ``groups`` (W,) ints, are masked at the same time: the context is the row
     without them. By default each word is masked alone. While piece i is predicted, the pieces after it are masked,
     and all pieces of the other words of the group. So nothing gives a piece away but the pieces before it, and
-    the surprisals of two vocabularies can be compared.
+    the surprisals of two vocabularies can be compared. ``mask``: the id of [MASK] in the tokenizer.
 
     Kauf and Ivanova, "A Better Way to Do Masked Language Model Scoring", ACL 2023.
     """
@@ -146,12 +151,18 @@ def word_surprisals(
     rows = np.concatenate([keys // span, words.rows[owners]])
     masked = np.concatenate([masked, masked[copies[owners]] & ~uncovered])
     asked = np.concatenate([asked, asked_later])
-    losses, order = masked_losses(model, sequences, rows, masked, asked >= 0, lanes)
+    losses, order = masked_losses(model, sequences, rows, masked, asked >= 0, lanes, mask)
     return np.bincount(asked[order][asked[order] >= 0], losses, minlength=len(words))
 
 
 def masked_losses(
-    model: MiniBERT, sequences: Sequences, rows: np.ndarray, masked: np.ndarray, asked: np.ndarray, lanes: int = 2
+    model: MiniBERT,
+    sequences: Sequences,
+    rows: np.ndarray,
+    masked: np.ndarray,
+    asked: np.ndarray,
+    lanes: int = 2,
+    mask: int = MASK,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The loss of each token asked for, in nats, in copies of ``rows`` (C,) with tokens ``masked`` (C, T) bool.
 
@@ -165,7 +176,12 @@ def masked_losses(
         lengths = sequences.lengths[rows[part]]
         longest = int(lengths.max())
         masking = Prescribed(
-            model.config.vocab_size, 1.0, 1.0, masked=masked[part, :longest], asked=asked[part, :longest]
+            model.config.vocab_size,
+            1.0,
+            1.0,
+            masked=masked[part, :longest],
+            asked=asked[part, :longest],
+            mask=mask,
         )
         batches.append(masked_batch(sequences.input_ids[rows[part], :longest], lengths, masking, ()))
     with Lanes(model, lanes) as spread:
@@ -180,12 +196,14 @@ class Prescribed(UniformMasking):
     """(B, T) bool"""
     asked: np.ndarray = field(kw_only=True, compare=False, repr=False)
     """(B, T) bool"""
+    mask: int = field(default=MASK, kw_only=True)
+    """The id of [MASK]"""
 
     def apply(
         self, input_ids: np.ndarray, generators: Iterable[np.random.Generator]
     ) -> tuple[np.ndarray, np.ndarray]:
         """As in :meth:`UniformMasking.apply`."""
-        seen = np.where(self.masked, MASK, input_ids).astype(np.int32)
+        seen = np.where(self.masked, self.mask, input_ids).astype(np.int32)
         return seen, np.where(self.asked, input_ids, IGNORED).astype(np.int32)
 
 

@@ -1,7 +1,7 @@
 """Instruments asked about recorded runs, and about models of others, whose folder is given."""
 
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -9,18 +9,18 @@ from typing import cast
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.config import Config, EvaluationConfig
 from minibert.config.evaluation import INSTRUMENTS
+from minibert.data.annotated.lines import as_path
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.packing import documents_part
 from minibert.data.prepared import PreparedData
-from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError
 from minibert.evaluation.asking import Outcome, ask
 from minibert.evaluation.catalogue import enabled
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
-from minibert.files import replacing
 from minibert.model.bert import MiniBERT
+from minibert.running.folders import FolderPlace, load_folder
 from minibert.running.plan import plan
 from minibert.running.progress import Display
 from minibert.running.recorded import as_steps, kept_steps, recorded_data
@@ -264,10 +264,10 @@ def model_key(model: MiniBERT, tokenizer_hash: str) -> str:
 
 def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Display) -> bool:
     """The model of a folder. What is found goes to ``evaluations/`` in the folder of the store."""
-    source = Path(cast(str, asked.checkpoint)).expanduser()
-    model, tokenizer = MiniBERT.from_pretrained(source), load_tokenizer(source)
     if asked.steps != "last" or settings.steps != "last":
         raise MinibertError("steps: a folder holds one checkpoint. Leave steps= out.")
+    source = as_path(cast(str, asked.checkpoint))
+    model, tokenizer = load_folder(source, display.note)
     store = find_place(None, asked.tracking.folder).folder
     key = model_key(model, hashlib.sha256(tokenizer.to_str().encode()).hexdigest())
     place = FolderPlace(store / "evaluations" / f"{source.resolve().name}-{key[:8]}")
@@ -290,43 +290,6 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
     tell(outcome, display)
     display.note(f"written to {place.folder / PAGE}")
     return not outcome.failed
-
-
-class FolderPlace:
-    """Results of a model that no store has, as files in a folder."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.id = folder.name
-
-    def artifacts(self, folder: str) -> list[str]:
-        place = self.folder / folder
-        return (
-            sorted(path.relative_to(self.folder).as_posix() for path in place.iterdir()) if place.is_dir() else []
-        )
-
-    def read(self, path: str) -> bytes:
-        try:
-            return (self.folder / path).read_bytes()
-        except OSError as error:
-            raise MinibertError(
-                f"{self.folder / path}: cannot be read ({error.strerror}). Move it away, or make it readable."
-            ) from error
-
-    def log_bytes(self, content: bytes, path: str) -> None:
-        try:
-            with replacing(self.folder / path, durable=False) as temporary:
-                temporary.write_bytes(content)
-        except OSError as error:
-            raise MinibertError(
-                f"{self.folder / path}: cannot be written ({error}). Give another place: tracking.folder=FOLDER."
-            ) from error
-
-    def remove_artifacts(self, path: str) -> None:
-        (self.folder / path).unlink(missing_ok=True)
-
-    def log_results(self, metrics: Mapping[str, float], step: int) -> None:
-        """The metrics stand in the file of the findings already."""
 
 
 def tell(outcome: Outcome, display: Display) -> None:

@@ -28,7 +28,7 @@ TREEBANK = """\
 # text = The cats run.
 1\tThe\tthe\tDET\t_\t_\t2\tdet\t_\t_
 2\tcats\tcat\tNOUN\t_\t_\t3\tnsubj\t_\t_
-3\trun\trun\tVERB\t_\t_\t{place - 1}\tdep\t_\t_
+3\trun\trun\tVERB\t_\t_\t0\troot\t_\t_
 4\t.\t.\tPUNCT\t_\t_\t3\tpunct\t_\t_
 
 1\tWell-known\twell-known\tADJ\t_\t_\t2\tamod\t_\t_
@@ -36,7 +36,7 @@ TREEBANK = """\
 3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
 3\tdo\tdo\tAUX\t_\t_\t5\taux\t_\t_
 4\tn't\tnot\tPART\t_\t_\t5\tadvmod\t_\t_
-5\tsee\tsee\tVERB\t_\t_\t{place - 1}\tdep\t_\t_
+5\tsee\tsee\tVERB\t_\t_\t0\troot\t_\t_
 6\t☃\t☃\tSYM\t_\t_\t5\tobj\t_\t_
 7\t\u200b\t_\tX\t_\t_\t5\tdep\t_\t_
 

@@ -22,7 +22,7 @@ class Analogy(NamedTuple):
     b: str
     c: str
     d: str
-    section: str
+    section: str = "analogies"
 
 
 def read_analogies(name_or_path: str | Path = GOOGLE_ANALOGIES) -> list[Analogy]:

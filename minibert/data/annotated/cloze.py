@@ -22,7 +22,7 @@ class Cloze(NamedTuple):
     """Holds :data:`GAP` once"""
     answers: tuple[str, ...]
     """Each of them is right"""
-    relation: str
+    relation: str = "facts"
     """What is asked for, such as ``capital``"""
 
 

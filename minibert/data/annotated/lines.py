@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from minibert.errors import MinibertError
 
 
-def as_path(given: str | Path) -> Path:
+def as_path(given: Any) -> Path:
     """The path that a text names, with ``~`` for a home folder.
 
     Raises :class:`MinibertError` for what names none.

@@ -27,7 +27,7 @@ class MinimalPair(NamedTuple):
 
     good: str
     bad: str
-    paradigm: str
+    paradigm: str = "pairs"
     """What the two differ in, such as ``anaphor_number_agreement``"""
     field: str = ""
     """What the paradigm belongs to, such as ``morphology``"""

@@ -7,11 +7,11 @@ import numpy as np
 
 from minibert.data.annotated.composition import CompositionCase, composition_cases
 from minibert.data.packing import Sequences
-from minibert.diagnostics.attention.measures import network_and_tokenizer
 from minibert.errors import Unavailable
 from minibert.evaluation.composition.contrasts import Contrast, measure_contrasts
 from minibert.evaluation.composition.phrases import Phrases, measure_phrases
 from minibert.evaluation.composition.word_order import WordOrder, measure_word_order
+from minibert.evaluation.inputs import asked_network, rows
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ def measure_compositional_understanding(
     compared with those of their words (:mod:`minibert.evaluation.composition.phrases`). ``unigram_counts`` (V,),
     those of the training text, are for the baseline of the shuffled loss.
 
-    Raises :class:`Unavailable` where none of the three can be measured, and :class:`MinibertError` for a test case
-    without exactly one [MASK] in each sentence.
+    Raises :class:`Unavailable` where none of the three can be measured, and :class:`MinibertError` for what is no
+    test case, and one without exactly one [MASK] in each sentence.
     """
-    model, tokenizer = network_and_tokenizer(model, tokenizer)
-    cases = composition_cases(tokenizer) if test_cases is None else test_cases
+    model, tokenizer = asked_network(model, tokenizer)
+    given = composition_cases(tokenizer) if test_cases is None else test_cases
+    cases = rows(given, CompositionCase, "test_cases")
     order = found = None
     if sequences is not None:
         order = measure_word_order(

@@ -1,6 +1,7 @@
 """Fine-tuning: how well a network learns to classify sentences, and what it forgets on the way."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from minibert.config import ROOT, validate
 from minibert.config.evaluation import DownstreamConfig
 from minibert.data.annotated.classified import read_labelled_parts
 from minibert.data.annotated.downloads import dataset
+from minibert.errors import unknown_name
 from minibert.evaluation.downstream.comparison import Comparison, FineTuned, finetune
 from minibert.evaluation.downstream.finetuning import Recipe, classify
 from minibert.evaluation.downstream.forgetting import (
@@ -20,6 +22,7 @@ from minibert.evaluation.downstream.forgetting import (
     measure_catastrophic_forgetting,
 )
 from minibert.evaluation.downstream.sentences import Splits
+from minibert.evaluation.inputs import asked_network
 from minibert.model.bert import MiniBERT
 
 __all__ = [
@@ -51,7 +54,11 @@ def finetune_sst2(
 
     Socher et al., "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank", EMNLP 2013.
     """
+    known = [each.name for each in fields(DownstreamConfig)]
+    if strange := [name for name in settings if name not in known]:
+        raise unknown_name("finetune_sst2", strange[0], known)
     chosen = DownstreamConfig(data=str(data), epochs=epochs, max_samples=max_samples, **settings)
     validate(cast(Any, chosen), "evaluation.downstream.")
-    splits = Splits(**read_labelled_parts(dataset(data, cache, note)))
+    model, tokenizer = asked_network(model, tokenizer)
+    splits = Splits(**read_labelled_parts(dataset(data, Path(cache), note)))
     return finetune(model, tokenizer, splits, chosen, untrained, seed, lanes, note)

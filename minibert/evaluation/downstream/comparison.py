@@ -5,16 +5,18 @@ first seed; the one with the highest dev accuracy is taken for all seeds. The te
 every classifier that is left, when all choices are made.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
-from typing import NamedTuple, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
+from minibert.config import validate
 from minibert.config.evaluation import DownstreamConfig
 from minibert.data.annotated.classified import LabelledSentence
 from minibert.evaluation.downstream.controls import bag_of_words, majority
@@ -28,7 +30,8 @@ from minibert.evaluation.downstream.finetuning import (
     train_head,
 )
 from minibert.evaluation.downstream.scores import Interval, Score, over_seeds, score
-from minibert.evaluation.downstream.sentences import EncodedSentences, Splits, draw, encode, label_names
+from minibert.evaluation.downstream.sentences import EncodedSentences, Splits, as_splits, draw, encode, label_names
+from minibert.evaluation.inputs import asked_network
 from minibert.model.bert import MiniBERT
 from minibert.model.classifier import Pooling, SentenceClassifier
 
@@ -113,7 +116,7 @@ class Outcome(NamedTuple):
 def finetune(
     model: MiniBERT,
     tokenizer: Tokenizer,
-    splits: Splits,
+    splits: Splits | Mapping[str, Sequence[LabelledSentence] | str | Path] | str | Path,
     settings: DownstreamConfig | None = None,
     untrained: MiniBERT | None = None,
     seed: int = 0,
@@ -122,18 +125,23 @@ def finetune(
 ) -> Comparison:
     """Fine-tune copies of a network on labelled sentences, and its controls on the same ones.
 
-    ``untrained`` is fine-tuned in the same way, its rates chosen for itself; None: a new network of this
-    configuration and ``seed``. The seeds are ``seed``, ``seed + 1``, …: of the new layer, the order of sentences
-    and dropout. ``settings.max_samples`` training sentences are drawn once, for all seeds and controls
+    ``splits``: the sentences to train on, to choose with and to report, also as a dictionary (``train``, ``dev``,
+    ``test``) of sentences or tables, or a folder with three tables; sentences may be tuples. ``untrained`` is
+    fine-tuned in the same way, its rates chosen for itself; None: a new network of this configuration and
+    ``seed``. The seeds are ``seed``, ``seed + 1``, …: of the new layer, the order of sentences and dropout.
+    ``settings.max_samples`` training sentences are drawn once, for all seeds and controls
     (:func:`minibert.evaluation.downstream.sentences.draw`).
 
     As many trainings run at once as there are ``lanes``, each in one thread, so that results do not depend on
     their number. One that ends with a loss that is not finite fails by itself. ``model`` is not changed.
 
-    Raises :class:`MinibertError` for fewer than two labels, for labels in ``dev`` or ``test`` that no training
-    sentence has, and for an empty part.
+    Raises :class:`MinibertError` for settings out of range, for what is no labelled sentence, for fewer than two
+    labels, for labels in ``dev`` or ``test`` that no training sentence has, and for an empty part.
     """
     settings = DownstreamConfig() if settings is None else settings
+    validate(cast(Any, settings), "evaluation.downstream.")
+    model, tokenizer = asked_network(model, tokenizer)
+    splits = as_splits(splits)
     untrained = MiniBERT(model.config, seed) if untrained is None else untrained
     networks = {TRAINED: model, UNTRAINED: untrained}
     dev, test, given = list(splits.dev), list(splits.test), list(splits.train)

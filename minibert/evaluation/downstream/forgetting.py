@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,7 +14,8 @@ from minibert.data.batches import frozen_batches
 from minibert.data.packing import Sequences
 from minibert.errors import MinibertError
 from minibert.evaluation.downstream.finetuning import Recipe, train_classifier
-from minibert.evaluation.downstream.sentences import encode, label_names
+from minibert.evaluation.downstream.sentences import encode, label_names, labelled
+from minibert.evaluation.inputs import asked_network, is_list, named, shown
 from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.evaluation.minimal_pairs import probe_syntactic_knowledge
 from minibert.model.bert import MiniBERT
@@ -100,8 +102,8 @@ def agreement(tokenizer: Tokenizer, count: int = 50, lanes: int = 2) -> OldTask:
 
 def measure_catastrophic_forgetting(
     model: MiniBERT,
-    old_tasks: Mapping[str, OldTask | Callable[[MiniBERT], float]],
-    new_tasks: Mapping[str, Sequence[LabelledSentence]],
+    old_tasks: Mapping[str, OldTask | Callable[[MiniBERT], float]] | OldTask | Callable[[MiniBERT], float],
+    new_tasks: Mapping[str, Sequence[LabelledSentence] | str | Path] | Sequence[LabelledSentence] | str | Path,
     tokenizer: Tokenizer,
     recipe: Recipe | None = None,
     points: int = 8,
@@ -111,11 +113,11 @@ def measure_catastrophic_forgetting(
 
     ``old_tasks``: name -> what scores a network, where higher is better, or an :class:`OldTask`
     (:func:`held_out_loss`, :func:`agreement`). They are scored before the first step, at about ``points`` steps of
-    each new task, dense at its start, and after its last. ``new_tasks``: name -> labelled sentences. Each has a
-    new layer of its own and begins with the encoder that the one before it left; ``recipe`` (default: rate 1e-3)
-    is that of all. ``model`` is not changed.
+    each new task, dense at its start, and after its last. ``new_tasks``: name -> labelled sentences, which may be
+    tuples, or a table of them. One task needs no name. Each task has a new layer of its own and begins with the
+    encoder that the one before it left; ``recipe`` (default: rate 1e-3) is that of all. ``model`` is not changed.
 
-    Raises :class:`MinibertError` for no old or no new task, and for a loss that is not finite.
+    Raises :class:`MinibertError` for no old or no new task, for what is none, and for a loss that is not finite.
 
     McCloskey and Cohen, "Catastrophic Interference in Connectionist Networks", 1989; forgetting as in
     :attr:`Curve.forgetting`.
@@ -123,8 +125,12 @@ def measure_catastrophic_forgetting(
     if not (old_tasks and new_tasks):
         missing = "new_tasks" if old_tasks else "old_tasks"
         raise MinibertError(f"{missing}: none were given. Give at least one by name.")
+    model, tokenizer = asked_network(model, tokenizer)
     recipe = Recipe(1e-3) if recipe is None else recipe
-    tasks = {name: task if isinstance(task, OldTask) else OldTask(task) for name, task in old_tasks.items()}
+    tasks = {name: _old_task(name, task) for name, task in named(old_tasks, "old_tasks", _is_task).items()}
+    new = {
+        name: labelled(each, f"new_tasks[{name}]") for name, each in named(new_tasks, "new_tasks", is_list).items()
+    }
     curves = {name: Curve([], [], task.higher_is_better) for name, task in tasks.items()}
 
     def measure(encoder: MiniBERT, step: int) -> None:
@@ -134,7 +140,7 @@ def measure_catastrophic_forgetting(
 
     measure(model, 0)
     begun, cut, learnt, classifiers = 0, 0, {}, {}
-    for name, sentences in new_tasks.items():
+    for name, sentences in new.items():
         labels = label_names(sentences)
         encoded = encode(tokenizer, sentences, labels, model.config, name)
         steps = recipe.steps(encoded)
@@ -148,6 +154,19 @@ def measure_catastrophic_forgetting(
         model, begun, cut = classifiers[name].encoder(), begun + steps, cut + encoded.cut
         learnt[name] = begun
     return Forgetting(curves, learnt, classifiers, cut)
+
+
+def _is_task(given: object) -> bool:
+    return isinstance(given, OldTask) or callable(given)
+
+
+def _old_task(name: str, given: Any) -> OldTask:
+    if not _is_task(given):
+        raise MinibertError(
+            f"old_tasks[{name}]: {shown(given)} was given. Allowed: a function that scores a MiniBERT, or "
+            "an OldTask."
+        )
+    return given if isinstance(given, OldTask) else OldTask(given)
 
 
 def measured_steps(steps: int, points: int) -> set[int]:

@@ -1,19 +1,26 @@
 """Labelled sentences as batches: drawn in balance, encoded, cut to the positions, and put together by length."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from minibert.config import ModelConfig
-from minibert.data.annotated.classified import LabelledSentence
+from minibert.data.annotated.classified import (
+    PARTS,
+    LabelledSentence,
+    read_labelled_parts,
+    read_labelled_sentences,
+)
 from minibert.data.batches import Batch
 from minibert.data.tokenizer import PAD, encode_texts
 from minibert.errors import MinibertError, listed
+from minibert.evaluation.inputs import rows, shown
 from minibert.model.passes import IGNORED
 from minibert.randomness import generator
 
@@ -29,6 +36,40 @@ class Splits(NamedTuple):
     train: Sequence[LabelledSentence]
     dev: Sequence[LabelledSentence]
     test: Sequence[LabelledSentence]
+
+
+def as_splits(given: Any) -> Splits:
+    """The three parts: as they are, by their names, or of a folder with a table for each.
+
+    Raises :class:`MinibertError` for anything else.
+    """
+    if isinstance(given, str | Path):
+        given = read_labelled_parts(given)
+    elif isinstance(given, tuple | list) and len(given) == len(PARTS):
+        given = dict(zip(PARTS, given, strict=True))
+    if not (isinstance(given, Mapping) and set(given) == set(PARTS)):
+        raise MinibertError(
+            f"splits: {shown(given)} was given. Allowed: a folder with train.tsv, dev.tsv and test.tsv, or Splits("
+            "train, dev, test), as such or as a dictionary."
+        )
+    return Splits(**{part: labelled(given[part], part) for part in PARTS})
+
+
+def labelled(given: Any, name: str) -> list[LabelledSentence]:
+    """Labelled sentences: as they are, as tuples (text, label), or of a table. A number as a label is its text.
+
+    Raises :class:`MinibertError` for anything else, and for an empty sentence or label.
+    """
+    found = [
+        each._replace(label=str(each.label)) if isinstance(each.label, int | float | np.number) else each
+        for each in rows(given, LabelledSentence, name, read_labelled_sentences, numbers=("label",))
+    ]
+    for place, each in enumerate(found):
+        if not (each.text.strip() and each.label.strip()):
+            raise MinibertError(
+                f"{name}[{place}]: {shown(tuple(each))} was given. Allowed: a sentence and its label."
+            )
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.annotated.cloze import Cloze
+from minibert.data.annotated.cloze import Cloze, read_cloze
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.facts.ranks import (
     Answered,
@@ -20,6 +21,7 @@ from minibert.evaluation.facts.ranks import (
     relation_answers,
     relation_ranks,
 )
+from minibert.evaluation.inputs import asked_network, rows, texts
 from minibert.evaluation.intervals import Interval, mean_of_shares, share
 from minibert.evaluation.word_vectors import vocabulary_words
 from minibert.model.bert import MiniBERT
@@ -94,7 +96,7 @@ class FactualKnowledge:
 def probe_factual_knowledge(
     model: MiniBERT,
     tokenizer: Tokenizer,
-    clozes: Sequence[Cloze],
+    clozes: Sequence[Cloze] | str | Path,
     unigram_counts: np.ndarray | None = None,
     lanes: int = 2,
 ) -> FactualKnowledge:
@@ -106,12 +108,16 @@ def probe_factual_knowledge(
     score of ``all`` is the mean over relations. ``unigram_counts`` (V,), those of the training text, are for the
     baseline of frequent words. The other baseline is the most frequent answers of the relation.
 
-    Raises :class:`MinibertError` for no prompts and for one without exactly one [MASK], and :class:`Unavailable`
-    where none can be asked.
+    ``clozes``: also the path of a table, or tuples such as ("Paris is in [MASK].", ("France",), "country").
+
+    Raises :class:`MinibertError` for no prompts, for what is no prompt and for one without exactly one [MASK], and
+    :class:`Unavailable` where none can be asked.
 
     Petroni et al., "Language Models as Knowledge Bases?" (LAMA), EMNLP 2019; among the answers of the relation:
     Kassner, Dufter and Schütze, "Multilingual LAMA", EACL 2021.
     """
+    model, tokenizer = asked_network(model, tokenizer)
+    clozes = [_with_answers(each) for each in rows(clozes, Cloze, "clozes", read_cloze)]
     if not clozes:
         raise MinibertError("facts: no prompts were given. Give at least one.")
     prompts = prepare_prompts(model, tokenizer, clozes)
@@ -149,6 +155,14 @@ def probe_factual_knowledge(
         prompts.too_long,
         prompts.unknown,
     )
+
+
+def _with_answers(cloze: Cloze) -> Cloze:
+    """The prompt with its answers as a tuple: a single one may be given as it is."""
+    answers = texts(cloze.answers, f"answers of {cloze.prompt!a}")
+    if not answers:
+        raise MinibertError(f"{cloze.prompt!a}: has no answer. Give at least one.")
+    return cloze._replace(answers=tuple(answers))
 
 
 def _relation(

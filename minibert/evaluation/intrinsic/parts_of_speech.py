@@ -1,13 +1,13 @@
 """The surprisal of words by their part of speech, on annotated sentences."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from minibert.data.annotated.conllu import AnnotatedSentence
 from minibert.data.annotated.pieces import pieces_of_words
-from minibert.data.tokenizer import UNK
 from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic.measures import Band, by_band
 from minibert.evaluation.whole_words import Words, padded, unigram_surprisals, word_surprisals
@@ -42,6 +42,8 @@ def loss_by_part_of_speech(
             f"evaluation.intrinsic.treebank: none of its {len(encoded)} sentences fits into the model's {longest} "
             "positions. Give shorter sentences, or a model with a larger model.max_length."
         )
+    # Of the tokenizer, not of this package: other people's have other numbers.
+    mask, unknown = (cast(int, tokenizer.token_to_id(token)) for token in ("[MASK]", "[UNK]"))
     sequences = padded([pieces.ids for pieces, _ in fit])
     rows = np.repeat(np.arange(len(fit)), [len(pieces.counts) for pieces, _ in fit])
     starts = np.concatenate([pieces.first for pieces, _ in fit])
@@ -51,7 +53,7 @@ def loss_by_part_of_speech(
     groups = np.concatenate(
         [random.permutation(len(pieces.counts)) % GROUPS for (pieces, _), random in zip(fit, draws, strict=True)]
     )
-    unknown_before = np.cumsum(np.pad(sequences.input_ids == UNK, ((0, 0), (1, 0))), axis=1)
+    unknown_before = np.cumsum(np.pad(sequences.input_ids == unknown, ((0, 0), (1, 0))), axis=1)
     known = unknown_before[rows, words.stops] == unknown_before[rows, words.starts]
     known &= words.pieces > 0
     if not known.any():
@@ -68,9 +70,9 @@ def loss_by_part_of_speech(
         [str(name) for name in names],
         bands,
         words.rows,
-        word_surprisals(model, sequences, words, groups, lanes),
+        word_surprisals(model, sequences, words, groups, lanes, mask),
         None,
         unigram,
-        word_surprisals(untrained, sequences, words, groups, lanes),
+        word_surprisals(untrained, sequences, words, groups, lanes, mask),
     )
     return found, list(coverage.notes())

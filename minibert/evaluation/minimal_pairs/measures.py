@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.annotated.minimal_pairs import MinimalPair
+from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pairs
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.errors import MinibertError
+from minibert.evaluation.inputs import asked_network, rows
 from minibert.evaluation.intervals import Interval, mean_of_shares, share
 from minibert.evaluation.pseudo_likelihood import Kind, SentenceScore, pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
@@ -81,7 +83,7 @@ class SyntacticKnowledge:
 def probe_syntactic_knowledge(
     model: MiniBERT,
     tokenizer: Tokenizer,
-    pairs: Sequence[MinimalPair],
+    pairs: Sequence[MinimalPair] | str | Path,
     kind: Kind = "within_word",
     unigram_counts: np.ndarray | None = None,
     lanes: int = 2,
@@ -92,10 +94,14 @@ def probe_syntactic_knowledge(
     those of the training text, are for the unigram baseline. Chance is 0.5. A field's accuracy, and that of
     ``all``, is the mean over its paradigms, as BLiMP has it.
 
-    Raises :class:`MinibertError` for no pairs, and where none fits the model.
+    ``pairs``: also the path of a file or folder, or tuples such as ("grammatical", "other", "paradigm").
+
+    Raises :class:`MinibertError` for no pairs, for what is no pair, and where none fits the model.
 
     Warstadt et al., "BLiMP: The Benchmark of Linguistic Minimal Pairs for English", TACL 2020.
     """
+    model, tokenizer = asked_network(model, tokenizer)
+    pairs = rows(pairs, MinimalPair, "pairs", read_minimal_pairs)
     if not pairs:
         raise MinibertError("minimal pairs: none were given. Give at least one.")
     scores = pseudo_log_likelihoods(model, tokenizer, sentences_of(pairs), kind, lanes)

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -12,7 +14,8 @@ from minibert.config import ROOT
 from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
 from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.pieces import Coverage, pieces_of_words
-from minibert.diagnostics.attention.measures import network_and_tokenizer
+from minibert.errors import MinibertError
+from minibert.evaluation.inputs import asked_network, is_list, shown
 from minibert.evaluation.intervals import share
 from minibert.evaluation.probing.examples import FEWEST, Examples, SplitSentences, examples_of_all, split_sentences
 from minibert.evaluation.probing.probes import STRENGTHS, ProbeResult, baselines, probe_layer
@@ -102,8 +105,8 @@ class LinguisticProbes:
 
 def analyze_linguistic_probes(
     model,
-    probe_tasks: Sequence[str | ProbeTask],
-    sentences: Sequence[AnnotatedSentence] | None = None,
+    probe_tasks: Sequence[str | ProbeTask] | str | ProbeTask,
+    sentences: Sequence[AnnotatedSentence] | str | Path | None = None,
     tokenizer=None,
     *,
     untrained: MiniBERT | None = None,
@@ -124,18 +127,17 @@ def analyze_linguistic_probes(
     ----------
     model : a MiniBERT, or a run of ``load_run``, which has its tokenizer
     probe_tasks : names of :data:`minibert.evaluation.probing.tasks.TASKS`, or tasks of your own
-    sentences : of :func:`minibert.data.annotated.conllu.read_conllu`; by default UD English EWT, downloaded
+    sentences : a file or folder of CoNLL-U, or what :func:`minibert.data.annotated.conllu.read_conllu` gives; by
+        default UD English EWT, downloaded
     untrained : the network before its first step; None makes one of the same sizes from ``seed``
     word : which of its pieces stand for a word
 
     Raises :class:`MinibertError` for an unknown task, and for too few sentences, and :class:`Unavailable` where
     they cannot be downloaded.
     """
-    network, tokenizer = network_and_tokenizer(model, tokenizer)
-    tasks = [find_task(task) for task in probe_tasks]
-    if sentences is None:
-        sentences = read_conllu(dataset("ud_english_ewt", ROOT / "mlruns" / "cache"))
-    split = split_sentences(sentences, max_sentences, seed)
+    network, tokenizer = asked_network(model, tokenizer)
+    tasks = _tasks(probe_tasks)
+    split = split_sentences(_annotated(sentences), max_sentences, seed)
     untrained = MiniBERT(network.config, seed) if untrained is None else untrained
     found = word_representations(network, tokenizer, split.words, word, lanes)
     examples, skipped = examples_of_all(tasks, split, found.pieces, MOST_TRAINING, seed)
@@ -146,8 +148,32 @@ def analyze_linguistic_probes(
     return combine(examples, trained, before, [*skipped, *left_out(examples, split, coverage)])
 
 
+def _tasks(given: Any) -> list[ProbeTask]:
+    tasks = [find_task(task) for task in ([given] if isinstance(given, str | ProbeTask) else given)]
+    if not tasks or len({task.name for task in tasks}) < len(tasks):
+        raise MinibertError(f"probe_tasks: {shown(given)} was given. Allowed: one or more tasks, each once.")
+    return tasks
+
+
+def _annotated(given: Any) -> list[AnnotatedSentence]:
+    if given is None:
+        given = dataset("ud_english_ewt", ROOT / "mlruns" / "cache")
+    sentences = read_conllu(given) if isinstance(given, str | Path) else list(given) if is_list(given) else [given]
+    for place, each in enumerate(sentences):
+        if not isinstance(each, AnnotatedSentence):
+            raise MinibertError(
+                f"sentences[{place}]: {shown(each)} was given. Allowed: the path of a treebank (CoNLL-U), or the "
+                "sentences that minibert.data.annotated.conllu.read_conllu gives."
+            )
+    return sentences
+
+
 def probe_part_of_speech(
-    model, sentences: Sequence[AnnotatedSentence] | None = None, tokenizer=None, max_sentences: int = 2000, **how
+    model,
+    sentences: Sequence[AnnotatedSentence] | str | Path | None = None,
+    tokenizer=None,
+    max_sentences: int = 2000,
+    **how,
 ) -> TaskProbes:
     """:func:`analyze_linguistic_probes` for the part of speech alone; ``how`` are its other arguments."""
     found = analyze_linguistic_probes(

@@ -109,6 +109,6 @@ def find_task(task: str | ProbeTask) -> ProbeTask:
     """The task of this name. Raises :class:`MinibertError` for a name that is none."""
     if isinstance(task, ProbeTask):
         return task
-    if task not in TASKS:
-        raise unknown_name("probe_tasks", task, TASKS)
+    if not isinstance(task, str) or task not in TASKS:
+        raise unknown_name("probe_tasks", str(task), TASKS)
     return TASKS[task]

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.annotated.analogies import Analogy
-from minibert.data.annotated.word_pairs import WordPair
+from minibert.data.annotated.analogies import Analogy, read_analogies
+from minibert.data.annotated.word_pairs import WordPair, read_word_pairs
 from minibert.data.packing import Sequences
 from minibert.diagnostics.plotting.series import place_names
 from minibert.errors import MinibertError, Unavailable
+from minibert.evaluation.inputs import asked_network, is_list, named, rows
 from minibert.evaluation.semantics.analogies import AnalogyAccuracy, analogy_accuracies
 from minibert.evaluation.semantics.similarity import (
     PairCoverage,
@@ -52,29 +54,36 @@ class SemanticKnowledge:
 def probe_semantic_knowledge(
     model: MiniBERT,
     tokenizer: Tokenizer,
-    pairs: Mapping[str, Sequence[WordPair]],
-    analogies: Sequence[Analogy] = (),
+    pairs: Mapping[str, Sequence[WordPair] | str | Path] | Sequence[WordPair] | str | Path,
+    analogies: Sequence[Analogy] | str | Path = (),
     sequences: Sequences | None = None,
     contexts: int = 16,
     lanes: int = 2,
 ) -> SemanticKnowledge:
     """Similarity of words and analogies between them, from token embeddings and from hidden states.
 
-    ``pairs``: name of a data set -> its pairs; their cosines are correlated with people's scores (Spearman). A
-    word of several pieces is their mean; the pairs of single tokens are also reported alone. ``analogies`` are
-    completed over the words that the vocabulary has whole
+    ``pairs``: name of a data set -> its pairs, or what :func:`read_word_pairs` reads (``wordsim353``, a path); one
+    data set needs no name. Pairs and analogies may be tuples. Their cosines are correlated with people's scores
+    (Spearman). A word of several pieces is their mean; the pairs of single tokens are also reported alone.
+    ``analogies`` are completed over the words that the vocabulary has whole
     (:func:`minibert.evaluation.semantics.analogies.analogy_accuracies`).
     With ``sequences``, a packed text, each word also gets the mean of at most ``contexts`` of its occurrences,
     spread evenly over the text, at every place of the network. Words that do not occur have none.
 
     A network before training is the control: ask it the same.
 
-    Raises :class:`MinibertError` if nothing is given, and :class:`Unavailable` if no pair and no analogy has all
-    its words in the vocabulary.
+    Raises :class:`MinibertError` if nothing is given, and for what is no pair or analogy, and :class:`Unavailable`
+    if no pair and no analogy has all its words in the vocabulary.
 
     Finkelstein et al., "Placing Search in Context" (WordSim-353), 2002; Hill, Reichart and Korhonen,
     "SimLex-999", Computational Linguistics 2015; Mikolov et al., 2013 (the Google analogies).
     """
+    model, tokenizer = asked_network(model, tokenizer)
+    pairs = {
+        name: rows(each, WordPair, f"pairs[{name}]", read_word_pairs)
+        for name, each in named(pairs, "pairs", is_list).items()
+    }
+    analogies = rows(analogies, Analogy, "analogies", read_analogies)
     if not any(pairs.values()) and not analogies:
         raise MinibertError("semantics: neither word pairs nor analogies were given. Give at least one of them.")
     of_pairs = spellings(tokenizer, words_of_pairs(pairs))
