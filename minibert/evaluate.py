@@ -25,7 +25,8 @@ EXAMPLES = {
 }
 NOTE = (
     "Beside these, the words of the group evaluation, as for `minibert run`: evaluation=intrinsic, probing,\n"
-    "minimal_pairs, zero_shot, downstream, word_learning, full (the default), or a list of them;\n"
+    "minimal_pairs, semantics, facts, composition, zero_shot (the last four), downstream, word_learning,\n"
+    "full (the default), or a list of them;\n"
     "evaluation.probing.max_sentences=500 and other settings of an instrument. The exit code is 0 if all that\n"
     "have their data answered, 1 if an instrument failed, and 2 for an error."
 )

@@ -85,8 +85,12 @@ def _group_help(group: str) -> str:
     if not inside and group not in groups():
         raise unknown_key(f"--help {group}", group)
     lines = [f"{group}=" + " | ".join(groups()[group])] if group in groups() else []
+    inside = [each for each in inside if each.is_open]
     width = max((len(each.key) for each in inside), default=0) + 2
     for each in inside:
         default = getattr(each.owner(), each.field.name)
+        if isinstance(default, list):
+            default = f"[{','.join(map(str, default))}]"
+        default = "null" if default is None else default
         lines.append(f"  {each.key:<{width}}{each.describe()}; by default {default}")
     return "\n".join(lines)

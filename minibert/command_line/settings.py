@@ -125,6 +125,11 @@ class Setting:
         return self.field.metadata.get("choices")
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is something to choose: an option may be the only one that a name has."""
+        return self.field.metadata.get("takes") != "" and len(self.choices or ("", "")) > 1
+
+    @property
     def is_text(self) -> bool:
         """Whether it takes any text, not one of a few names."""
         return self.choices is None and (self.kind is str or self.kind == str | None)
@@ -135,6 +140,8 @@ class Setting:
 
     def describe(self) -> str:
         """What it takes, in words."""
+        if "takes" in self.field.metadata:
+            return self.field.metadata["takes"]
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Any: "a value"}
         bounds = [
             f"{name.replace('_', ' ')} {self.field.metadata[name]}"

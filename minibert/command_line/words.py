@@ -235,7 +235,9 @@ def _text(value: str, setting: Setting) -> str:
 def names(text: str, key: str, value: str) -> list[str]:
     """The names in ``[a,b]``, each as it stands. Raises :class:`MinibertError` if there are no brackets."""
     if not (value.startswith("[") and value.endswith("]")):
-        raise MinibertError(f"{text}: not a list. Allowed: names in brackets, {key}=[{value}].")
+        reason = "a bracket is missing" if value.startswith("[") or value.endswith("]") else "not a list"
+        inside = value.removeprefix("[").removesuffix("]")
+        raise MinibertError(f"{text}: {reason}. Allowed: names in brackets, {key}=[{inside}].")
     found = split(value[1:-1])
     if len(found) > 1 and not all(found):
         raise MinibertError(f"{text}: a name between two commas is missing. Allowed: {key}=[a,b].")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from minibert.config.fields import choice, number
+from minibert.config.fields import choice, number, told
 
 if TYPE_CHECKING:
     from minibert.config.run import Config
@@ -25,7 +25,8 @@ ENCODERS = ("full", "frozen")
 class InstrumentConfig:
     """What all instruments have."""
 
-    enabled: bool = False
+    enabled: bool = told(False, "")
+    """An option of the group sets it: ``evaluation=facts``."""
 
     def problems(self) -> Iterator[str]:
         """What the fields do not allow together."""
@@ -36,7 +37,7 @@ class InstrumentConfig:
 class IntrinsicConfig(InstrumentConfig):
     """Which words are predicted well, and how far the model's probabilities can be believed."""
 
-    treebank: str | None = None
+    treebank: str | None = told(None, "ud_english_ewt, a file or a folder of CoNLL-U, or null")
     """A data set, a file or a folder of CoNLL-U, for the loss by part of speech; null leaves that out."""
     bins: int = number(10, at_least=2, at_most=100)
     """Of the reliability figure."""
@@ -48,8 +49,8 @@ class IntrinsicConfig(InstrumentConfig):
 class ProbingConfig(InstrumentConfig):
     """What can be read from the hidden states of each layer."""
 
-    tasks: list[str] = field(default_factory=lambda: list(PROBE_TASKS))
-    treebank: str = "ud_english_ewt"
+    tasks: list[str] = told(list(PROBE_TASKS), "a list of these names")
+    treebank: str = told("ud_english_ewt", "ud_english_ewt, or a file or a folder of CoNLL-U")
     """A data set, a file or a folder of CoNLL-U."""
     max_sentences: int = number(2000, at_least=20)
     word: str = choice("mean", "mean", "first")
@@ -67,7 +68,7 @@ class ProbingConfig(InstrumentConfig):
 class MinimalPairsConfig(InstrumentConfig):
     """Whether the grammatical one of two sentences is preferred."""
 
-    data: list[str] = field(default_factory=lambda: ["agreement"])
+    data: list[str] = told(["agreement"], "a list of agreement, blimp, zorro, files and folders")
     """``agreement`` (from templates), data sets (``blimp``, ``zorro``), files and folders."""
     kind: str = choice("within_word", "within_word", "original")
     """Which pieces are masked with a piece of a word."""
@@ -79,7 +80,9 @@ class MinimalPairsConfig(InstrumentConfig):
 class SemanticsConfig(InstrumentConfig):
     """Whether words of like meaning have like vectors."""
 
-    data: list[str] = field(default_factory=lambda: ["wordsim353", "simlex999", "analogies"])
+    data: list[str] = told(
+        ["wordsim353", "simlex999", "analogies"], "a list of wordsim353, simlex999, analogies and files"
+    )
     """Word pairs and analogies by name; files: ``.txt`` has analogies, ``.tsv`` word pairs."""
     contexts: int = number(16, at_least=1, at_most=1000)
     """Held-out occurrences of a word whose vectors are averaged, at most."""
@@ -89,7 +92,7 @@ class SemanticsConfig(InstrumentConfig):
 class FactsConfig(InstrumentConfig):
     """Whether a cloze prompt is completed with the true word."""
 
-    data: list[str] = field(default_factory=lambda: ["templates"])
+    data: list[str] = told(["templates"], "a list of templates and files")
     """``templates`` (over the analogies), and tab-separated files."""
 
 
@@ -105,9 +108,9 @@ class CompositionConfig(InstrumentConfig):
 class DownstreamConfig(InstrumentConfig):
     """How well the model learns to classify sentences."""
 
-    data: str = "sst2"
+    data: str = told("sst2", "sst2, or a folder with train.tsv, dev.tsv and test.tsv")
     """A data set, or a folder with train, dev and test tables: sentence, tab, label."""
-    encoders: list[str] = field(default_factory=lambda: ["full", "frozen"])
+    encoders: list[str] = told(list(ENCODERS), "a list of full and frozen")
     """``full``: all parameters are trained; ``frozen``: the new layer alone."""
     epochs: int = number(3, at_least=1, at_most=1000)
     max_samples: int | None = number(None, at_least=20)
@@ -169,7 +172,7 @@ class EvaluationConfig:
     """Further rates scored at the end of a run."""
     mask_seed: int = number(15, at_least=0, at_most=LARGEST_MASK_SEED)
     """Seed of the frozen masks: deliberately no part of a run's own seeds."""
-    steps: Any = "last"
+    steps: Any = told("last", "last, all, or a list of kept steps, such as [0,64]")
     """Kept checkpoints that the instruments are asked at: last, all, or a list of steps."""
     quick: bool = False
     """The instruments take less data: minutes become seconds, intervals wider."""

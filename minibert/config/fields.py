@@ -24,6 +24,14 @@ def choice(default: str, *allowed: str) -> Any:
     return field(default=default, metadata={"choices": allowed or (default,)})
 
 
+def told(default, takes: str) -> Any:
+    """A field whose help says in these words what it takes; nothing where it is no user's to set."""
+    metadata = {"takes": takes}
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
 def option(default: str, options: Mapping[str, type]) -> Any:
     """A field that takes the name of one of the options of a group, those that join it later included."""
     return field(default=default, metadata={"choices": options})

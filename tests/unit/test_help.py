@@ -1,5 +1,6 @@
 """What commands answer without running anything."""
 
+import re
 import sys
 
 import pytest
@@ -11,8 +12,9 @@ from minibert import export, inspect, report, reproduce
 from minibert.command_line import doors
 from minibert.command_line.arguments import StoreWords, read_arguments
 from minibert.command_line.completion import completions
+from minibert.command_line.help import help_text
 from minibert.command_line.settings import groups
-from minibert.command_line.words import read
+from minibert.command_line.words import names, read
 from minibert.config import VARIANTS
 from minibert.errors import MinibertError
 from minibert.run import main
@@ -218,3 +220,32 @@ def test_files_that_options_share_are_offered_nowhere(capsys):
     with pytest.raises(MinibertError, match="unknown name '_small_sweep'"):
         read("+experiment=_small_sweep", False)
     assert not [value for value in read("model=glob(*)", True).values if "/_" in f"/{value}"]
+
+
+def test_the_help_of_evaluation_shows_what_a_user_sets_and_what_it_takes():
+    text = help_text(["evaluation"])
+    assert not re.search(r"evaluation\.name|\.enabled|a value|None", text)
+    assert re.search(
+        r"evaluation\.steps +last, all, or a list of kept steps, such as \[0,64\]; by default last", text
+    )
+    assert "evaluation.facts.data" in text and "a list of templates and files; by default [templates]" in text
+    first = text.splitlines()[0]
+    assert all(f" {name} " in f"{first} " for name in ("semantics", "facts", "composition", "zero_shot"))
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("evaluation=[probing", "a bracket is missing. Allowed: names in brackets, evaluation=[probing]."),
+        (
+            "evaluation.facts.data=a]",
+            "a bracket is missing. Allowed: names in brackets, evaluation.facts.data=[a].",
+        ),
+        ("evaluation.facts.data=a", "not a list. Allowed: names in brackets, evaluation.facts.data=[a]."),
+    ],
+)
+def test_a_list_without_a_bracket_is_hinted(word, said):
+    key, _, value = word.partition("=")
+    with pytest.raises(MinibertError) as refused:
+        names(word, key, value)
+    assert str(refused.value) == f"{word}: {said}"

@@ -263,7 +263,7 @@ def test_agreement_is_the_same_for_the_same_seed(english):
 
 
 def test_a_vocabulary_without_the_words_is_told(tokenizer):
-    with pytest.raises(MinibertError, match=r"count=200: 0 pairs of the paradigm simple can be made .*0 nouns"):
+    with pytest.raises(MinibertError, match=r"agreement: 200 pairs .*, and 0 of simple can be made .*0 nouns"):
         agreement_pairs(tokenizer)
 
 

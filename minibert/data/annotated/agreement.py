@@ -43,9 +43,9 @@ def agreement_pairs(tokenizer: Tokenizer, count: int = 200, seed: int = 0) -> li
         made = list(dict.fromkeys(_sentences(template, nouns, verbs, adjectives)))
         if len(made) < count:
             raise MinibertError(
-                f"count={count}: {len(made)} pairs of the paradigm {paradigm} can be made of the words that the "
-                f"vocabulary has whole ({len(nouns)} nouns, {len(verbs)} verbs, {len(adjectives)} adjectives). "
-                "Allowed: a smaller count, or a tokenizer of more English text."
+                f"agreement: {count} pairs of each paradigm were asked for, and {len(made)} of {paradigm} can be "
+                f"made of the words that the vocabulary has whole ({len(nouns)} nouns, {len(verbs)} verbs, "
+                f"{len(adjectives)} adjectives). Allowed: fewer pairs, or a tokenizer of more English text."
             )
         halves = [[pair for pair in made if pair[2] == plural] for plural in (0, 1)]
         order = generator(seed, number)
