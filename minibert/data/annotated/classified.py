@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.data.annotated.lines import as_path, bad_line, read_table
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, listed
 
 PARTS = ("train", "dev", "test")
+MOST_LABELS = 200
+"""More are refused: a bag of words would take hours, and a table whose second column is no label is as likely"""
 
 
 class LabelledSentence(NamedTuple):
@@ -56,12 +58,17 @@ def read_labelled_parts(folder: str | Path) -> dict[str, list[LabelledSentence]]
     labels = {sentence.label for sentence in parts["train"]}
     if len(labels) < 2:
         raise MinibertError(f"{files['train']}: all labels are {labels.pop()!r}. Allowed: at least two labels.")
+    if len(labels) > MOST_LABELS:
+        raise MinibertError(
+            f"{files['train']}: has {len(labels):,} labels. Allowed: 2 to {MOST_LABELS}. Is the "
+            "second column a label?"
+        )
     for part in PARTS[1:]:
         strange = sorted({sentence.label for sentence in parts[part]} - labels)
         if strange:
             raise MinibertError(
                 f"{files[part]}: the label {strange[0]!r} is not in {files['train'].name}. "
-                f"Allowed: {', '.join(sorted(labels))}."
+                f"Allowed: {', '.join(listed(sorted(labels), 20))}."
             )
     return parts
 

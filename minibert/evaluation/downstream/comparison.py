@@ -30,7 +30,15 @@ from minibert.evaluation.downstream.finetuning import (
     train_head,
 )
 from minibert.evaluation.downstream.scores import Interval, Score, over_seeds, score
-from minibert.evaluation.downstream.sentences import EncodedSentences, Splits, as_splits, draw, encode, label_names
+from minibert.evaluation.downstream.sentences import (
+    EncodedSentences,
+    Splits,
+    as_splits,
+    draw,
+    encode,
+    label_names,
+    shared_texts,
+)
 from minibert.evaluation.inputs import asked_network
 from minibert.model.bert import MiniBERT
 from minibert.model.classifier import Pooling, SentenceClassifier
@@ -96,6 +104,8 @@ class Comparison:
     """Training sentences that these were drawn from"""
     encoded: dict[str, EncodedSentences]
     """``train``, ``dev`` and ``test``"""
+    shared: dict[str, int]
+    """``dev`` and ``test`` -> sentences of this part that are training sentences, too"""
 
 
 class Job(NamedTuple):
@@ -166,7 +176,8 @@ def finetune(
         )
         for name, found in (("bag_of_words", words), ("majority", most))
     }
-    return Comparison(labels, fine_tuned, controls, train, len(given), encoded)
+    shared = {name: shared_texts(parts[name], train) for name in ("dev", "test")}
+    return Comparison(labels, fine_tuned, controls, train, len(given), encoded, shared)
 
 
 @dataclass

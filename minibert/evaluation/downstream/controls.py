@@ -36,19 +36,22 @@ def bag_of_words(
     Words are those of the training sentences. The strength is the one of :data:`STRENGTHS` with the highest
     accuracy on the dev sentences, the smallest of equal ones. Wang and Manning, "Baselines and Bigrams", ACL 2012.
     """
-    from sklearn.exceptions import ConvergenceWarning  # here: it takes a second to import
-    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer  # here: it takes a second to import
     from sklearn.linear_model import LogisticRegression
 
     places = {label: place for place, label in enumerate(labels)}
     truth, dev_truth = (np.array([places[each.label] for each in part]) for part in (train, dev))
     counter = CountVectorizer(token_pattern=WORDS, binary=True)
-    words = counter.fit_transform([each.text for each in train])
+    try:
+        words = counter.fit_transform([each.text for each in train])
+    except ValueError:  # no training sentence has a word: nothing is left but the labels
+        return majority(train, dev, len(test), labels)
     dev_words, test_words = counter.transform([each.text for each in dev]), counter.transform(test)
     best = None
     for strength in STRENGTHS:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest regularisation is near its optimum
+            # The weakest regularisation is near its optimum; there may be many labels for few sentences.
+            warnings.simplefilter("ignore", UserWarning)
             model = LogisticRegression(C=strength, max_iter=1000).fit(words, truth)
         accuracy = float((model.predict(dev_words) == dev_truth).mean())
         if best is None or accuracy > best[0]:

@@ -65,7 +65,9 @@ def quick(splits: Splits, settings: DownstreamConfig) -> tuple[Splits, Downstrea
         frozen_rates=_middle(settings.frozen_rates),
         forgetting=min(settings.forgetting, 4),
     )
-    return Splits(*(draw(getattr(splits, name), most) for name, most in QUICK.items())), smaller
+    fewest = {name: len({each.label for each in getattr(splits, name)}) for name in QUICK}
+    drawn = (draw(getattr(splits, name), max(most, fewest[name])) for name, most in QUICK.items())
+    return Splits(*drawn), smaller
 
 
 def _middle(values: list[float]) -> list[float]:

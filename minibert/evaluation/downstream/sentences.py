@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from minibert.config import ModelConfig
 from minibert.data.annotated.classified import (
+    MOST_LABELS,
     PARTS,
     LabelledSentence,
     read_labelled_parts,
@@ -105,7 +106,7 @@ class EncodedSentences:
 
 
 def label_names(sentences: Sequence[LabelledSentence]) -> list[str]:
-    """The labels that occur, sorted. Raises :class:`MinibertError` for fewer than two."""
+    """The labels that occur, sorted. Raises :class:`MinibertError` for fewer than two, and for too many."""
     labels = sorted({sentence.label for sentence in sentences})
     if len(labels) < 2:
         raise MinibertError(
@@ -113,7 +114,15 @@ def label_names(sentences: Sequence[LabelledSentence]) -> list[str]:
             if labels
             else "labelled sentences: none were given. Give some of each label."
         )
+    if len(labels) > MOST_LABELS:
+        raise MinibertError(f"labelled sentences: have {len(labels):,} labels. Allowed: 2 to {MOST_LABELS}.")
     return labels
+
+
+def shared_texts(sentences: Sequence[LabelledSentence], train: Sequence[LabelledSentence]) -> int:
+    """How many sentences are training sentences too, but for capital letters and white space."""
+    known = {" ".join(each.text.casefold().split()) for each in train}
+    return sum(" ".join(each.text.casefold().split()) in known for each in sentences)
 
 
 def draw(sentences: Sequence[LabelledSentence], most: int | None, seed: int = 0) -> list[LabelledSentence]:
@@ -163,7 +172,7 @@ def encode(
     if strange := sorted({sentence.label for sentence in sentences} - set(places)):
         raise MinibertError(
             f"{name}: has labels without a training sentence: {', '.join(listed(strange))}. "
-            f"Allowed: {', '.join(labels)}."
+            f"Allowed: {', '.join(listed(labels, 20))}."
         )
     unknown = tokenizer.token_to_id("[UNK]")
     whole = [np.array(each.ids, np.int32) for each in encode_texts(tokenizer, [each.text for each in sentences])]

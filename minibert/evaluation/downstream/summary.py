@@ -122,6 +122,12 @@ def limits(found: Comparison, settings: DownstreamConfig) -> list[str]:
             notes.append(
                 f"{part.cut} of {len(part):,} {name} sentences are longer than the model's positions: cut."
             )
+    for name, count in found.shared.items():
+        if count:
+            notes.append(
+                f"{count:,} of {len(found.encoded[name]):,} {name} sentences are training sentences too: what is "
+                "learnt by heart counts as known."
+            )
     pieces = sum(part.pieces for part in found.encoded.values())
     if unknown := sum(part.unknown for part in found.encoded.values()):
         notes.append(f"{unknown:,} of {pieces:,} word pieces are unknown to the tokenizer.")
