@@ -7,16 +7,17 @@ only in their seeds, and if each seed occurs once.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.errors import MinibertError, nearest
 
 if TYPE_CHECKING:
     from .runs import TrackedRun
 
-NO_RESULT = ("tracking.", "study.", "data.cache")
-"""Settings that do not change the results of a run"""
+NO_RESULT = ("tracking.", "study.", "data.cache", *ASKED_AFTERWARDS)
+"""What the settings that do not change the training of a run begin with"""
 CORPUS = ("corpus.hash", "tokenizer.hash")
-CHOICE = "choice."
-"""Tags name the option of a group as ``choice.<group>``."""
+CHOICE, ASKED = "choice.", "choice.evaluation"
+"""Tags name the option of a group as ``choice.<group>``. That of ``evaluation`` is of what is asked later"""
 MOST_NAMED, LONGEST_VALUE = 5, 40
 
 
@@ -77,7 +78,11 @@ def _other_factors(
 
 def _recorded(run: "TrackedRun") -> dict[str, str]:
     """Settings, options of groups and facts about the text, by name."""
-    groups = {tag.removeprefix(CHOICE): option for tag, option in run.tags.items() if tag.startswith(CHOICE)}
+    groups = {
+        tag.removeprefix(CHOICE): option
+        for tag, option in run.tags.items()
+        if tag.startswith(CHOICE) and tag != ASKED
+    }
     return groups | {tag: run.tags[tag] for tag in CORPUS if tag in run.tags} | run.parameters
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.tracking.provenance import CAUSES, UNRECORDED, continuations, explained
 
 from .findings import Findings
@@ -9,8 +10,8 @@ from .quantities import quantity
 from .runs import TrackedRun
 from .study import Study
 
-NOT_SCIENCE = ("tracking.", "study.")
-"""Settings that do not change the results of a run."""
+NOT_SCIENCE = ("tracking.", "study.", *ASKED_AFTERWARDS)
+"""What the settings that do not change the training of a run begin with."""
 MOST_NAMED = 6
 ENVIRONMENT = ("kernel.", "git.", "version.", "machine.", "data.")
 

@@ -19,7 +19,7 @@ from minibert.config.averaging import AVERAGINGS
 from minibert.config.checks import validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
-from minibert.config.evaluation import INSTRUMENTS, EvaluationConfig
+from minibert.config.evaluation import ASKED_AFTERWARDS, EvaluationConfig
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
     CLIPPINGS,
@@ -192,6 +192,6 @@ def config_hash(config: Config, corpus_hash: str) -> str:
     """
     computed: dict[str, Any] = asdict(config) | {"corpus": corpus_hash}
     del computed["tracking"], computed["study"], computed["data"]["cache"]
-    for name in ("steps", "quick", *INSTRUMENTS):
-        del computed["evaluation"][name]
+    for key in ASKED_AFTERWARDS:
+        del computed["evaluation"][key.removeprefix("evaluation.")]
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()

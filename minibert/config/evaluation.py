@@ -225,3 +225,5 @@ INSTRUMENTS = tuple(
     if isinstance(kind, type) and issubclass(kind, InstrumentConfig)
 )
 """The fields of :class:`EvaluationConfig` that are settings of an instrument"""
+ASKED_AFTERWARDS = tuple(f"evaluation.{name}" for name in ("steps", "quick", *INSTRUMENTS))
+"""What the keys that change nothing in training begin with"""

@@ -12,6 +12,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from minibert.config import OVERLAYS, Config
+from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.randomness import derive_seeds
 from minibert.running.composition import compose_options, default_options
 
@@ -19,8 +20,10 @@ SEPARATOR = " · "
 LONGEST_NAME = 200
 """A database behind MLflow may keep no more than 250 characters."""
 ALWAYS_SHOWN = ("data", "model", "optimizer")
-NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads")
+NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads", *ASKED_AFTERWARDS)
 """Settings that change no result, or that follow from the objective"""
+CHANGES_NO_RESULT = "evaluation"
+"""A group whose options only say what is asked after training"""
 FOLLOWS = {
     "masking.corruption_rate": "masking.rate",
     "masking.prediction_rate": "masking.rate",
@@ -45,7 +48,7 @@ def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
     shown = [config.data.name, config.model.name, config.optimizer.name]
     default_choices, defaults = _defaults(tuple(sorted(choices.items())))
     for group, option in choices.items():
-        if group not in ALWAYS_SHOWN and default_choices.get(group) != option:
+        if group not in (*ALWAYS_SHOWN, CHANGES_NO_RESULT) and default_choices.get(group) != option:
             shown.append(f"{_label(group)} {option}")
     expected = defaults | {f"seeds.{stream}": seed for stream, seed in derive_seeds(config.seed).items()}
     values = _flat(asdict(config))
@@ -87,8 +90,11 @@ def _fitted(parts: list[str]) -> str:
 
 
 def _label(key: str) -> str:
-    """``masking.rate`` is called masking; ``optimizer.learning_rate``, learning rate."""
+    """``masking.rate`` is called masking; ``optimizer.learning_rate``, learning rate; ``evaluation.every``,
+    evaluation every."""
     *parents, last = key.replace("/", ".").split(".")
+    if parents == ["evaluation"]:
+        return f"evaluation {last}".replace("_", " ")
     return (parents[-1] if parents and last in ("rate", "name") else last).replace("_", " ")
 
 

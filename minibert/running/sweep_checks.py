@@ -8,7 +8,7 @@ from minibert.command_line.settings import closest, filled_keys, groups, setting
 from minibert.command_line.words import Word
 from minibert.config import VARIANTS, Config
 from minibert.config.data import ChangingMaskingConfig
-from minibert.config.evaluation import INSTRUMENTS
+from minibert.config.evaluation import ASKED_AFTERWARDS, INSTRUMENTS
 from minibert.diagnostics.catalogue import metric_rooms
 from minibert.diagnostics.range_test.recorded import METRICS as RANGE_TEST_METRICS
 from minibert.errors import MinibertError, hint, nearest
@@ -22,9 +22,6 @@ METRICS = (
 """Metrics of every run"""
 ROOMS = ("gradient_norm", "memory", "baseline", "data")
 """Rooms of metrics of every run, one a part of the network, of memory or of the text."""
-
-ASKED_AFTERWARDS = tuple(f"evaluation.{name}" for name in ("steps", "quick", *INSTRUMENTS))
-"""What changes nothing in training"""
 
 
 def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> None:

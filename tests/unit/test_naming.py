@@ -40,6 +40,23 @@ def test_what_differs_from_the_default_stands_in_the_name_and_nothing_else(words
     assert name(*words, "seed=3") == expected
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluation=full",), ("evaluation=[probing,minimal_pairs]",), ("evaluation.facts.enabled=true",),
+        ("evaluation=probing", "evaluation.probing.max_sentences=100", "evaluation.quick=true"),
+        ("evaluation=downstream", "evaluation.steps=all"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_after_training_is_not_in_the_name(words):
+    assert name(*words) == name()
+
+
+def test_settings_of_the_evaluation_in_training_are_named_with_their_group():
+    assert name("evaluation.every=50") == "sotu · one_layer · muon · evaluation every 50 · seed 0"
+    assert name("evaluation.mask_seed=3") == "sotu · one_layer · muon · evaluation mask seed 3 · seed 0"
+
+
 def test_long_names_are_cut_and_still_differ():
     names = {name("data=text", f"data.path={'a' * 300}{end}") for end in "bc"}
     assert len(names) == 2
