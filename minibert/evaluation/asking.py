@@ -170,7 +170,7 @@ def _part(name: str, by_step: Mapping[int, Result], place: Place) -> Part:
     conclusion: Conclusion = asked.conclude({step: each.findings for step, each in alike.items()})
     if conclusion.metrics:
         place.log_results(conclusion.metrics, last.step)
-    part = Part(asked, last, list(alike), conclusion)
+    part = Part(asked, alike, conclusion)
     for figure, picture in part.pictures.items():
         place.log_bytes(picture.png, _figure_path(name, figure))
     return part

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from minibert.data.packing import Sequences
 from minibert.diagnostics.plotting.style import Drawing
+from minibert.evaluation.headlines import Headline
 from minibert.model.bert import MiniBERT
 
 
@@ -71,6 +72,10 @@ class Findings:
     """Further plain values that ``conclude`` reads: lists, dictionaries, numbers, texts"""
     missing: list[str] = field(default_factory=list)
     """Data that could not be had, with the reason: asked again, such findings are not taken for complete"""
+    headlines: list[Headline] = field(default_factory=list)
+    """What the page and the table over the runs of a sweep begin with"""
+    used: dict[str, Any] = field(default_factory=dict)
+    """What was used in the place of a setting, or beside the settings, where ``quick`` takes less"""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """``evaluation.html``: what every instrument found, beside its controls, with tables, figures and limits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from html import escape
 
 from minibert.diagnostics.plotting import document
-from minibert.diagnostics.plotting.document import Picture
+from minibert.diagnostics.plotting.document import Link, Picture
 from minibert.evaluation.instruments import Conclusion, Instrument, Table
+from minibert.evaluation.overview import ABOUT, ROWS, Asked, over_steps, overview
 from minibert.evaluation.results import Result
 
 PAGE = "evaluation.html"
@@ -17,12 +18,17 @@ LONG = 20
 class Part:
     """One instrument on the page: what was found at the last of its steps, and over all of them."""
 
-    def __init__(self, asked: Instrument, last: Result, steps: Sequence[int], conclusion: Conclusion):
-        self.asked, self.last, self.steps, self.conclusion = asked, last, steps, conclusion
+    def __init__(self, asked: Instrument, by_step: Mapping[int, Result], conclusion: Conclusion):
+        self.asked, self.conclusion = asked, conclusion
+        self.results = Asked(asked.name, by_step)
+
+    @property
+    def last(self) -> Result:
+        return self.results.last
 
     @property
     def title(self) -> str:
-        return self.asked.name.replace("_", " ").capitalize()
+        return self.results.title
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:
@@ -35,17 +41,43 @@ def page(
 ) -> str:
     """The page. ``about`` has ``name`` and ``what`` (one line below it); the others are named beside the parts."""
     parts = list(parts)
-    links = "".join(f'<a href="#{part.asked.name}">{escape(part.title)}</a>' for part in parts)
     body = (
         "<h1>What the model knows</h1>",
         f'<p class="soft">{escape(about["name"])}<br>{escape(about["what"])}</p>',
-        f"<nav>{links}</nav>" if parts else '<p class="answer">Nothing was found.</p>',
+        "" if parts else '<p class="answer">Nothing was found.</p>',
         document.warning("Not everything could be asked.", failed.items()),
         document.warning("Left out, because their data are not here:", skipped.items()),
+        *_overview(parts),
         *map(_part, parts),
-        _times(parts),
     )
     return document.page(f"What {about['name']} knows", body)
+
+
+def _overview(parts: list[Part]) -> Iterator[str]:
+    """All headlines with their controls, and over the checkpoints."""
+    if not parts:
+        return
+    asked = [part.results for part in parts]
+    titles = {each.name: each.title for each in asked}
+    rows = [
+        [Link(titles[line.instrument], line.instrument) if line.instrument else "", *map(_cell, line.cells)]
+        for line in overview(asked)
+    ]
+    yield f"<h2>Overview</h2>\n{document.table(ROWS, rows, stacked=True)}"
+    total = sum(result.seconds for each in asked for result in each.by_step.values())
+    quick = (
+        " Less data than the settings name was taken, to be quick."
+        if any(_is_quick(part) for part in parts)
+        else ""
+    )
+    yield f'<p class="soft">{escape(ABOUT)}{quick} All took {total:,.0f} s.</p>'
+    drawn = over_steps(asked)
+    if drawn is not None:
+        yield document.figure("over-checkpoints", document.picture("Over the checkpoints", drawn))
+
+
+def _is_quick(part: Part) -> bool:
+    return bool(part.last.asked.get("quick"))
 
 
 def _part(part: Part) -> str:
@@ -53,12 +85,12 @@ def _part(part: Part) -> str:
     notes = [*findings.notes, *conclusion.notes]
     limits = "".join(f"<li>{escape(note)}</li>" for note in notes)
     steps = f"at step {part.last.step:,}"
-    if len(part.steps) > 1:
-        steps += f", the last of {len(part.steps)} checkpoints"
+    if len(part.results.by_step) > 1:
+        steps += f", the last of {len(part.results.by_step)} checkpoints"
     return "\n".join(
         (
             f'<h2 id="{asked.name}">{escape(part.title)}</h2>',
-            f'<p class="soft">{escape(asked.question)} Measured {steps}{_settings(part.last.asked)}.</p>',
+            f'<p class="soft">{escape(asked.question)} Measured {steps}{_settings(part.last)}.</p>',
             f'<p class="answer">{escape(findings.summary)}</p>',
             *(document.figure(f"{asked.name}-{name}", shown) for name, shown in part.pictures.items()),
             *map(_table, (*findings.tables, *conclusion.tables)),
@@ -68,18 +100,21 @@ def _part(part: Part) -> str:
     )
 
 
-def _settings(asked: Mapping[str, object]) -> str:
-    """What was chosen, such as ``, with data [blimp], kind within_word``. What is null is not told."""
-    told = {key: value for key, value in asked.items() if value is not None and not isinstance(value, bool)}
-    shown = [f"{key.replace('_', ' ')} {_text(value)}" for key, value in told.items()]
-    less = ", but less data than that, to be quick" if asked.get("quick") else ""
-    return f", with {', '.join(shown)}{less}" if shown else less
+def _settings(result: Result) -> str:
+    """What was used, such as ``, with data blimp, kind within word``. What is null is not told."""
+    used = result.asked | result.findings.used
+    told = {key: value for key, value in used.items() if value is not None and not isinstance(value, bool)}
+    shown = [f"{key.replace('_', ' ')} {_text(value)}" for key, value in told.items() if value != []]
+    quick = " (quick: less data than asked for without it)" if result.asked.get("quick") else ""
+    return f", with {', '.join(shown)}{quick}" if shown else quick
 
 
 def _text(value: object) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(str, value))}]"
-    return "yes" if value is True else str(value)
+        return " and ".join(map(_text, value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
 
 
 def _table(table: Table) -> str:
@@ -98,10 +133,3 @@ def _cell(value: str | float | int | None) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".replace("-", "−")
     return f"{value:,}" if isinstance(value, int) else value
-
-
-def _times(parts: Sequence[Part]) -> str:
-    if not parts:
-        return ""
-    rows = [(part.title, f"{part.last.seconds:.1f}") for part in parts]
-    return "<h2>Time</h2>\n" + document.table(("asked", "seconds at the last step"), rows)

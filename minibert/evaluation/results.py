@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from minibert.errors import MinibertError
+from minibert.evaluation.headlines import Headline
 from minibert.evaluation.instruments import Findings, Table
 
 FOLDER = "evaluation"
@@ -93,7 +94,9 @@ def _result(path: str, content: bytes) -> Result:
         findings = plain.pop("findings")
         tables = [Table(**table) for table in findings.pop("tables")]
         metrics = {name: math.nan if value is None else value for name, value in findings.pop("metrics").items()}
-        result = Result(**plain, findings=Findings(**findings, metrics=metrics, tables=tables))
+        headlines = [Headline(**headline) for headline in findings.pop("headlines", [])]
+        findings = Findings(**findings, metrics=metrics, tables=tables, headlines=headlines)
+        result = Result(**plain, findings=findings)
         if result.path != path:
             raise ValueError(f"holds the results of {result.path}")
         return result

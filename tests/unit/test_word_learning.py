@@ -107,7 +107,18 @@ def test_an_untrained_network_knows_no_word_better_than_chance(subject):
         assert row["surprisal"] == pytest.approx(row["pieces"] * np.log(VOCABULARY), abs=0.3 * row["pieces"])
         assert row["baselines"]["chance"] == pytest.approx(row["pieces"] * np.log(VOCABULARY))
     mean = np.mean([row["surprisal"] for row in found.values["words"]])
-    assert found.metrics == {"word_learning/mean_surprisal": pytest.approx(mean)}
+    chance, unigram = (
+        np.mean([row["baselines"][name] for row in found.values["words"]]) for name in ("chance", "unigram")
+    )
+    assert found.metrics == {
+        "word_learning/mean_surprisal": pytest.approx(mean),
+        "word_learning/chance_mean_surprisal": pytest.approx(chance),
+        "word_learning/unigram_mean_surprisal": pytest.approx(unigram),
+    }
+    (headline,) = found.headlines
+    assert headline.controls == {"chance": pytest.approx(chance), "word frequencies": pytest.approx(unigram)}
+    assert headline.low < headline.value < headline.high and not headline.higher_is_better
+    assert "word frequencies" in headline.not_better_than, "an untrained network knows less than they do"
 
 
 def test_the_unigram_surprisal_of_a_word_is_that_of_its_pieces(subject, tokenizer):

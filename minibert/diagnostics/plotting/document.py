@@ -12,6 +12,13 @@ from minibert.diagnostics.plotting.style import Drawing
 DOTS_PER_INCH = 130
 
 
+class Link(NamedTuple):
+    """A cell of a table that leads to a place of the page."""
+
+    text: str
+    anchor: str
+
+
 class Picture(NamedTuple):
     """A drawing as a page shows it."""
 
@@ -49,16 +56,28 @@ def figure(identity: str, shown: Picture) -> str:
         f'<figure id="{escape(identity)}"><h3>{escape(shown.title)}</h3>'
         f'<div class="scroll" tabindex="0"><img src="data:image/png;base64,{source}" '
         f'style="--inches: {shown.inches:g}" '
-        f'alt="{escape(shown.title)}"></div><figcaption>{escape(shown.caption)}</figcaption></figure>'
+        f'alt="{escape(_alternative(shown))}"></div><figcaption>{escape(shown.caption)}</figcaption></figure>'
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a heading. Cells that are numbers stand to the right."""
+def _alternative(shown: Picture) -> str:
+    """What a reader without the picture is told: its title, and the first sentence of its caption."""
+    first, stop, _ = shown.caption.partition(". ")
+    return f"{shown.title}: {first}{stop.strip()}" if first else shown.title
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Link]], stacked: bool = False) -> str:
+    """A table with a heading. Cells that are numbers stand to the right.
+
+    On a narrow screen, a table scrolls. One that is ``stacked`` shows each row there as a list of its cells.
+    """
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(map(_cell, row, columns if stacked else [''] * len(columns)))}</tr>" for row in rows
+    )
+    kind = "numbers stacked" if stacked else "numbers"
     return (
-        f'<div class="scroll plain" tabindex="0"><table class="numbers"><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll plain" tabindex="0"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -69,6 +88,11 @@ def warning(what: str, reasons: Iterable[tuple[str, str]]) -> str:
     return f'<div class="warning"><p><strong>{escape(what)}</strong></p><ul>{rows}</ul></div>' if rows else ""
 
 
-def _cell(text: str) -> str:
-    number = text[:1] in "0123456789+−–" or text.startswith(".")
-    return f'<td class="number">{escape(text)}</td>' if number else f"<td>{escape(text)}</td>"
+def _cell(content: str | Link, column: str) -> str:
+    """A cell; with the name of its column where the table is stacked."""
+    label = f' data-label="{escape(column)}"' if column else ""
+    if isinstance(content, Link):
+        return f'<td{label}><a href="#{escape(content.anchor)}">{escape(content.text)}</a></td>'
+    number = content[:1] in "0123456789+−–" or content.startswith(".")
+    kind = ' class="number"' if number else ""
+    return f"<td{kind}{label}>{escape(content)}</td>"

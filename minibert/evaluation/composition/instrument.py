@@ -9,6 +9,7 @@ from minibert.evaluation.composition.measures import (
     measure_compositional_understanding,
 )
 from minibert.evaluation.composition.tables import tables_of
+from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
 from minibert.evaluation.word_vectors import spread_rows
@@ -53,6 +54,8 @@ def measure(subject: Subject, settings: CompositionConfig) -> Findings:
         tables_of(found, control),
         [*_missing(found, text is None), *_no_better(found, control)],
         values_of(found, control),
+        headlines=_headlines(found, control),
+        used={"sequences": count, "phrases": phrases} if subject.quick else {},
     )
 
 
@@ -77,6 +80,36 @@ def _metrics(found: CompositionalUnderstanding, control: CompositionalUnderstand
     if found.word_order is not None and found.word_order.unigram is not None:
         metrics["composition/unigram_loss"] = found.word_order.unigram
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def _headlines(found: CompositionalUnderstanding, control: CompositionalUnderstanding) -> list[Headline]:
+    headlines = []
+    if found.word_order is not None and control.word_order is not None:
+        single, other = found.word_order.shuffled[0], control.word_order.shuffled[0]
+        headlines.append(
+            headline(
+                "order of words",
+                "rise of the loss in random order, nats",
+                f"composition/loss_increase/{single.level}",
+                single.increase,
+                found.word_order.sequences,
+                "sequences",
+                {UNTRAINED: other.increase.value},
+            )
+        )
+    for each, other in zip(found.contrasts, control.contrasts, strict=True):
+        headlines.append(
+            headline(
+                each.kind.replace("_", " "),
+                "accuracy",
+                f"composition/accuracy/{each.kind}",
+                each.accuracy,
+                each.cases,
+                "cases",
+                {UNTRAINED: other.accuracy.value, CHANCE: 0.5},
+            )
+        )
+    return headlines
 
 
 def _summary(found: CompositionalUnderstanding, control: CompositionalUnderstanding) -> str:

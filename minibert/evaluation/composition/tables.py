@@ -4,7 +4,8 @@ from minibert.evaluation.composition.contrasts import Contrast
 from minibert.evaluation.composition.measures import CompositionalUnderstanding
 from minibert.evaluation.composition.phrases import Phrases
 from minibert.evaluation.composition.word_order import WORDS_PER_MASK, WordOrder
-from minibert.evaluation.control_figures import as_triple, plain
+from minibert.evaluation.control_figures import plain
+from minibert.evaluation.headlines import with_bounds
 from minibert.evaluation.instruments import Table
 
 EXAMPLES = 12
@@ -27,16 +28,16 @@ def tables_of(found: CompositionalUnderstanding, control: CompositionalUnderstan
 
 
 def _order(found: WordOrder, control: WordOrder) -> Table:
-    rows: list[list] = [["intact", found.intact.value, None, None, None, 0.0, control.intact.value, None]]
+    rows: list[list] = [["intact", found.intact.value, None, None, 0.0, control.intact.value, None]]
     for each, other in zip(found.shuffled, control.shuffled, strict=True):
         rows.append(
             [
-                f"units of {each.level}", each.loss, *as_triple(each.increase), each.moved, other.loss,
+                f"units of {each.level}", each.loss, *with_bounds(each.increase), each.moved, other.loss,
                 plain(other.increase.value),
             ]
         )  # fmt: skip
     if found.unigram is not None:
-        rows.append(["frequencies alone", found.unigram, None, None, None, None, None, None])
+        rows.append(["frequencies alone", found.unigram, None, None, None, None, None])
     caption = (
         f"Mean loss in nats over the {found.predictions:,} tokens of masked words (one word of {WORDS_PER_MASK}) "
         f"in {found.sequences:,} held-out sequences, and its increase over intact text (95 % interval over "
@@ -44,14 +45,14 @@ def _order(found: WordOrder, control: WordOrder) -> Table:
         "the masked words and their positions are the same throughout. Moved: the share of words that do not "
         "keep their place. Untrained: the same network before its first step."
     )
-    columns = ["text", "loss", "increase", "from", "to", "moved", "loss, untrained", "increase, untrained"]
+    columns = ["text", "loss", "increase", "95 % interval", "moved", "loss, untrained", "increase, untrained"]
     return Table("The order of words", caption, columns, rows)
 
 
 def _predictions(found: list[Contrast], control: list[Contrast]) -> Table:
     rows: list[list] = [
         [
-            each.kind.replace("_", " "), each.cases, *as_triple(each.accuracy), plain(other.accuracy.value),
+            each.kind.replace("_", " "), each.cases, *with_bounds(each.accuracy), plain(other.accuracy.value),
             plain(each.affirmed.value), plain(each.denied.value), plain(each.same_guess.value),
             plain(each.divergence.value), plain(each.control_divergence.value), plain(other.divergence.value),
         ]
@@ -68,8 +69,8 @@ def _predictions(found: list[Contrast], control: list[Contrast]) -> Table:
         "or with 'also' in the place of 'not'."
     )
     columns = [
-        "kind", "cases", "accuracy", "from", "to", "untrained", "affirmed", "denied", "same guess", "divergence",
-        "control divergence", "divergence, untrained",
+        "kind", "cases", "accuracy", "95 % interval", "untrained", "affirmed", "denied", "same guess",
+        "divergence", "control divergence", "divergence, untrained",
     ]  # fmt: skip
     return Table("Roles and negation", caption, columns, rows)
 
@@ -94,7 +95,7 @@ def _sentences(found: list[Contrast], control: list[Contrast]) -> Table:
 def _phrases(found: Phrases, control: Phrases) -> Table:
     rows: list[list] = [
         [
-            each.place.replace("_", " "), each.cosine.value, each.random.value, *as_triple(each.gain),
+            each.place.replace("_", " "), each.cosine.value, each.random.value, *with_bounds(each.gain),
             each.nearest, other.cosine.value, other.random.value,
         ]
         for each, other in zip(found.places, control.places, strict=True)
@@ -107,7 +108,7 @@ def _phrases(found: Phrases, control: Phrases) -> Table:
         "cosine: there is no right value."
     )
     columns = [
-        "place", "own words", "other words", "difference", "from", "to", "nearest", "own words, untrained",
+        "place", "own words", "other words", "difference", "95 % interval", "nearest", "own words, untrained",
         "other words, untrained",
     ]  # fmt: skip
     return Table("Phrases against their words", caption, columns, rows)

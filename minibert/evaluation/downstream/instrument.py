@@ -18,7 +18,7 @@ from minibert.evaluation.downstream.forgetting import (
     measure_catastrophic_forgetting,
 )
 from minibert.evaluation.downstream.sentences import Splits, draw
-from minibert.evaluation.downstream.summary import accuracies, limits, summary
+from minibert.evaluation.downstream.summary import accuracies, headlines, limits, summary
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject, Table
 from minibert.model.classifier import Pooling
 
@@ -29,9 +29,12 @@ QUICK = {"train": 256, "dev": 200, "test": 400}
 def measure(subject: Subject, settings: DownstreamConfig) -> Findings:
     """Fine-tune on ``settings.data``, and measure forgetting at the rate that was chosen for ``full``."""
     parts = read_labelled_parts(dataset(settings.data, subject.cache, subject.note))
-    splits, notes = Splits(**parts), []
+    splits, notes, used = Splits(**parts), [], {}
     if subject.quick:
+        asked = settings
         splits, settings = quick(splits, settings)
+        used = {name: value for name, value in vars(settings).items() if value != getattr(asked, name)}
+        used["max_samples"] = min(len(splits.train), settings.max_samples or len(splits.train))
         sizes = ", ".join(f"{len(getattr(splits, name)):,} of {len(parts[name]):,} {name}" for name in QUICK)
         notes.append(f"Quick: {sizes} sentences, one rate for each way to train, {settings.seeds} seeds.")
     untrained = subject.untrained()
@@ -52,7 +55,7 @@ def measure(subject: Subject, settings: DownstreamConfig) -> Findings:
         more, table, values["forgetting"], remark = _forgetting(subject, settings, found, full.rate)
         values["forgetting_rate"] = full.rate
         metrics, tables, notes = metrics | more, [*tables, table], notes + remark
-    return Findings(summary(found), metrics, tables, notes, values)
+    return Findings(summary(found), metrics, tables, notes, values, headlines=headlines(found), used=used)
 
 
 def quick(splits: Splits, settings: DownstreamConfig) -> tuple[Splits, DownstreamConfig]:
@@ -89,18 +92,38 @@ def _forgetting(
         floor = float(tasks[name].score(untrained))
         metrics[f"downstream/forgetting/{name}"] = curve.forgetting
         rows.append(
-            [name.replace("_", " "), curve.values[0], curve.best, curve.values[-1], curve.forgetting, floor]
+            [
+                _described(name, subject.quick),
+                curve.values[0],
+                curve.best,
+                curve.values[-1],
+                curve.forgetting,
+                floor,
+            ]
         )
         values[name] = {"steps": curve.steps, "values": curve.values, "untrained": floor}
     table = Table(
         "What is forgotten",
         f"Old tasks before and after {old.learnt['new']:,} steps of fine-tuning of all parameters, at rate "
         f"{rate:g}. Forgotten is the best value before the last step less the last one, of a loss the other way "
-        "round (Chaudhry et al., 2018). An untrained network has nothing to forget.",
+        "round (Chaudhry et al., 2018). An untrained network has nothing to forget. The pairs are the first ones "
+        "of each template, and fewer than those of the part Minimal pairs, whose accuracy therefore differs.",
         ["", "before", "best", "after", "forgotten", "untrained network"],
         rows,
     )
     return metrics, table, values, notes
+
+
+def _pairs(quick: bool) -> int:
+    """Pairs of each template of agreement"""
+    return 10 if quick else 50
+
+
+def _described(name: str, quick: bool) -> str:
+    """An old task, so that its values are not taken for those of another sample."""
+    if name == "agreement":
+        return f"subject-verb agreement, {_pairs(quick)} pairs of each template: accuracy"
+    return "loss on held-out text, nats a token" if name == "held_out_loss" else name.replace("_", " ")
 
 
 def _old_tasks(subject: Subject) -> tuple[dict[str, OldTask], list[str]]:
@@ -113,7 +136,7 @@ def _old_tasks(subject: Subject) -> tuple[dict[str, OldTask], list[str]]:
             subject.held_out, subject.model.config.vocab_size, sequences, lanes=subject.lanes
         )
     try:
-        tasks["agreement"] = agreement(subject.tokenizer, 10 if subject.quick else 50, subject.lanes)
+        tasks["agreement"] = agreement(subject.tokenizer, _pairs(subject.quick), subject.lanes)
     except MinibertError as error:
         notes.append(f"Forgetting: agreement is left out. {error}")
     return tasks, notes

@@ -9,8 +9,15 @@ from minibert.config.evaluation import DownstreamConfig
 from minibert.evaluation.downstream.comparison import TRAINED, UNTRAINED, Comparison, FineTuned
 from minibert.evaluation.downstream.figures import LABELS
 from minibert.evaluation.downstream.scores import Interval, over_sentences
+from minibert.evaluation.headlines import UNTRAINED as UNTRAINED_NETWORK
+from minibert.evaluation.headlines import Headline, headline
 from minibert.evaluation.instruments import Table
 
+WORDS, MAJORITY = "bag of words", "most frequent label"
+IN_WORDS = {
+    WORDS: "a bag of words", MAJORITY: "the most frequent label",
+    UNTRAINED_NETWORK: "an untrained network that is trained in the same way",
+}  # fmt: skip
 METRICS = {
     (TRAINED, "full"): "accuracy", (TRAINED, "frozen"): "frozen_accuracy",
     (UNTRAINED, "full"): "untrained_accuracy", (UNTRAINED, "frozen"): "untrained_frozen_accuracy",
@@ -51,6 +58,37 @@ def accuracies(found: Comparison) -> tuple[dict[str, float], list[Table], dict[s
         rows,
     )
     return metrics, [table, _by_seed(found)], {"accuracies": kept, "tests": len(found.encoded["test"])}
+
+
+def headlines(found: Comparison) -> list[Headline]:
+    """Of each way to train. All are asked the same sentences: a control is beaten by the interval of the
+    difference over sentences."""
+    controls = {name: control.score.accuracy for name, control in found.controls.items()}
+    headlines = []
+    for encoder, about in (("full", "all parameters trained"), ("frozen", "the new layer alone trained")):
+        one, untrained = (found.fine_tuned.get((network, encoder)) for network in (TRAINED, UNTRAINED))
+        if one is None or not one.scores:
+            continue
+        accuracy = one.accuracy
+        ends = (None if end is None else min(max(end, 0.0), 1.0) for end in (accuracy.low, accuracy.high))
+        beaten_by = [name for name, gap in _gaps(found, encoder).items() if gap.low is None or gap.low <= 0]
+        headlines.append(
+            headline(
+                about,
+                "accuracy",
+                f"downstream/{METRICS[TRAINED, encoder]}",
+                (accuracy.mean, *ends),
+                len(found.encoded["test"]),
+                "sentences",
+                {
+                    UNTRAINED_NETWORK: untrained.accuracy.mean if untrained and untrained.scores else None,
+                    WORDS: controls["bag_of_words"],
+                    MAJORITY: controls["majority"],
+                },
+                beaten_by,
+            )
+        )
+    return headlines
 
 
 def _by_seed(found: Comparison) -> Table:
@@ -150,19 +188,23 @@ def limits(found: Comparison, settings: DownstreamConfig) -> list[str]:
     return notes
 
 
-def _no_better(found: Comparison, encoder: str) -> list[str]:
-    """Where the trained network does not beat a control: on these test sentences, the interval reaches zero."""
+def _gaps(found: Comparison, encoder: str) -> dict[str, Interval]:
+    """Control -> by how much the trained network is more often right, on the same test sentences."""
     one, untrained = (found.fine_tuned[network, encoder] for network in (TRAINED, UNTRAINED))
     if not one.scores:
-        return []
-    name, controls = LABELS[METRICS[TRAINED, encoder]], {"a bag of words": found.controls["bag_of_words"].right}
-    controls["the most frequent label"] = found.controls["majority"].right
+        return {}
+    rights = {WORDS: found.controls["bag_of_words"].right, MAJORITY: found.controls["majority"].right}
     if untrained.scores:
-        controls["an untrained network that is trained in the same way"] = untrained.right
-    notes = []
-    for control, right in controls.items():
-        gap = over_sentences(one.right, right)
+        rights[UNTRAINED_NETWORK] = untrained.right
+    return {name: over_sentences(one.right, right) for name, right in rights.items()}
+
+
+def _no_better(found: Comparison, encoder: str) -> list[str]:
+    """Where the trained network does not beat a control: on these test sentences, the interval reaches zero."""
+    name, notes = LABELS[METRICS[TRAINED, encoder]], []
+    for control, gap in _gaps(found, encoder).items():
         if gap.low is None or gap.low <= 0:
             worse = "is worse than" if gap.high is not None and gap.high < 0 else "is not surely better than"
-            notes.append(f"{name}: {worse} {control} (difference in accuracy {gap.mean:+.3f}).")
+            difference = f"{gap.mean:+.3f}".replace("-", "−")
+            notes.append(f"{name}: {worse} {IN_WORDS[control]} (difference in accuracy {difference}).")
     return notes

@@ -11,6 +11,7 @@ from minibert.errors import Unavailable
 from minibert.evaluation.facts.figures import conclude, values_of
 from minibert.evaluation.facts.measures import EVERY_RELATION, FactualKnowledge, probe_factual_knowledge
 from minibert.evaluation.facts.tables import asked_of, choice_table, example_table, rank_table
+from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
 from minibert.evaluation.metric_names import metric_part
@@ -42,7 +43,16 @@ def measure(subject: Subject, settings: FactsConfig) -> Findings:
     tables = [rank_table(found, control), choice_table(found, control), example_table(found)]
     notes += [*_left_out(found, len(clozes)), *_no_better(found, control)]
     values = values_of(found, control)
-    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values, missing)
+    return Findings(
+        _summary(found, control),
+        _metrics(found, control),
+        tables,
+        notes,
+        values,
+        missing,
+        _headlines(found, control),
+        {"prompts of a relation": QUICK_PROMPTS} if subject.quick else {},
+    )
 
 
 def read_data(names: Sequence[str]) -> tuple[list[Cloze], list[str]]:
@@ -84,8 +94,43 @@ def _metrics(found: FactualKnowledge, control: FactualKnowledge) -> dict[str, fl
             metrics[f"facts/{prefix}mean_reciprocal_rank{part}"] = scores.mean_reciprocal_rank
         metrics[f"facts/choice_accuracy{part}"] = each.choice.value
         metrics[f"facts/untrained_choice_accuracy{part}"] = other.choice.value
+        metrics[f"facts/frequent_answer_choice_accuracy{part}"] = each.choice_by_frequency
+        metrics[f"facts/chance_choice_accuracy{part}"] = each.choice_by_chance
     metrics["facts/coverage"] = found.relations[-1].asked / max(found.relations[-1].given, 1)
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def _headlines(found: FactualKnowledge, control: FactualKnowledge) -> list[Headline]:
+    every, other = found.relations[-1], control.relations[-1]
+    frequent = None if every.frequent_words is None else every.frequent_words.precision_at_1.value
+    return [
+        headline(
+            "right word of all words",
+            "P@1",
+            "facts/precision_at_1",
+            every.model.precision_at_1,
+            every.asked,
+            "prompts",
+            {
+                UNTRAINED: other.model.precision_at_1.value,
+                "most frequent answer": every.most_frequent_answers.precision_at_1.value,
+                "most frequent word": frequent,
+            },
+        ),
+        headline(
+            "right word of a relation's answers",
+            "accuracy",
+            "facts/choice_accuracy",
+            every.choice,
+            every.asked,
+            "prompts",
+            {
+                UNTRAINED: other.choice.value,
+                "most frequent answer": every.choice_by_frequency,
+                CHANCE: every.choice_by_chance,
+            },
+        ),
+    ]
 
 
 def _summary(found: FactualKnowledge, control: FactualKnowledge) -> str:

@@ -1,7 +1,8 @@
 """Ranks, choices and completions as tables."""
 
-from minibert.evaluation.control_figures import as_triple, plain
+from minibert.evaluation.control_figures import plain
 from minibert.evaluation.facts.measures import FactualKnowledge, RelationKnowledge, Scores
+from minibert.evaluation.headlines import with_bounds
 from minibert.evaluation.instruments import Table
 
 EXAMPLES = 12
@@ -21,7 +22,7 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
             rows.append(
                 [
                     each.relation.replace("_", " "), each.given, each.asked, name.replace("_", " "),
-                    *as_triple(scores.precision_at_1), *as_triple(scores.precision_at_10),
+                    *with_bounds(scores.precision_at_1), *with_bounds(scores.precision_at_10),
                     plain(scores.mean_reciprocal_rank),
                 ]
             )  # fmt: skip
@@ -32,20 +33,30 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
         "frequent words of the training text. Words of equal score come in random order. All: the mean over "
         "relations."
     )
-    columns = ["relation", "prompts", "asked", "who", "P@1", "from", "to", "P@10", "from", "to", "reciprocal rank"]
+    columns = [
+        "relation",
+        "prompts",
+        "asked",
+        "who",
+        "P@1",
+        "its interval",
+        "P@10",
+        "its interval",
+        "reciprocal rank",
+    ]
     return Table("Facts", caption, columns, rows)
 
 
 def choice_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
     rows: list[list] = [
         [
-            each.relation.replace("_", " "), each.asked, *as_triple(each.choice), plain(other.choice.value),
+            each.relation.replace("_", " "), each.asked, *with_bounds(each.choice), plain(other.choice.value),
             plain(each.choice_by_frequency), plain(each.choice_by_chance),
         ]
         for each, other in zip(found.relations, control.relations, strict=True)
     ]  # fmt: skip
     caption = "How often a right word is preferred to all other answers of the relation."
-    columns = ["relation", "asked", "accuracy", "from", "to", "untrained", "most frequent answer", "chance"]
+    columns = ["relation", "asked", "accuracy", "95 % interval", "untrained", "most frequent answer", "chance"]
     return Table("Choice among the answers of the relation", caption, columns, rows)
 
 

@@ -14,6 +14,7 @@ from minibert.data.packing import Sequences
 from minibert.data.tokenizer import UNK
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
+from minibert.evaluation.headlines import UNTRAINED, bounds, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject, Table
 from minibert.evaluation.intrinsic.calibration import calibrate
 from minibert.evaluation.intrinsic.figures import conclude
@@ -50,6 +51,8 @@ WORD_SEQUENCES = 128
 """Held-out rows whose words are masked whole"""
 SENTENCES, QUICK_SENTENCES = 500, 100
 TOKENS_AT_ONCE = 4096
+FREQUENCIES = "word frequencies"
+"""The control that knows the frequencies of the training text"""
 
 
 class HeldOut(NamedTuple):
@@ -90,7 +93,10 @@ def measure(subject: Subject, settings: IntrinsicConfig) -> Findings:
             "The held-out text of this model is not known, so no token of it can be masked. Give a treebank: "
             "evaluation.intrinsic.treebank=ud_english_ewt, or the path of a CoNLL-U file."
         )
-    return _together([*parts, *tagged])
+    sentences = {"sentences": QUICK_SENTENCES} if settings.treebank is not None else {}
+    rows = {"held-out rows": QUICK_SEQUENCES} if subject.held_out is not None else {}
+    used = Findings("", used=rows | sentences if subject.quick else {})
+    return _together([*parts, *tagged, used])
 
 
 def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> HeldOut:
@@ -134,7 +140,20 @@ def _losses(text: HeldOut, counts: np.ndarray | None) -> Findings:
         f"nats ({', '.join(controls)})."
     )
     tables = [band_table(kind, each) for kind, each in bands.items()]
-    return Findings(summary, band_metrics(bands), tables, no_better(bands), plain(bands))
+    error = whole.error
+    found_headline = headline(
+        "masked tokens",
+        "loss, nats a token",
+        "intrinsic/loss/all",
+        (whole.loss, whole.loss - error, whole.loss + error),
+        len(found),
+        "tokens",
+        {UNTRAINED: whole.untrained, FREQUENCIES: whole.unigram},
+        higher_is_better=False,
+    )
+    return Findings(
+        summary, band_metrics(bands), tables, no_better(bands), plain(bands), headlines=[found_headline]
+    )
 
 
 def _calibration(text: HeldOut, bins: int) -> Findings:
@@ -146,17 +165,17 @@ def _calibration(text: HeldOut, bins: int) -> Findings:
         f"{100 * found.by_chance:.1f} points would be chance (expected calibration error)."
     )
     rows: list[list] = [
-        ["expected calibration error, bins of equal width", 100 * error],
-        ["its 95 % interval, from", 100 * found.low],
-        ["to", 100 * found.high],
-        ["of a perfectly calibrated model, by chance", 100 * found.by_chance],
-        ["expected calibration error, bins of equal mass", 100 * found.equal_mass.error],
-        ["mean probability of a guess", 100 * found.mean_confidence],
-        ["guesses that are right", 100 * found.accuracy],
+        ["mean probability of a guess", 100 * found.mean_confidence, None],
+        ["guesses that are right", 100 * found.accuracy, None],
+        ["calibration error, bins of equal width", 100 * error, bounds(100 * found.low, 100 * found.high)],
+        ["calibration error, bins of equal mass", 100 * found.equal_mass.error, None],
+        ["what a perfectly calibrated model would show by chance", 100 * found.by_chance, None],
     ]
     caption = (
-        f"The guess is the token of the highest probability. {bins} bins. Guesses of the model are "
-        f"{'too sure' if over > 0 else 'not sure enough'}, by {100 * abs(over):.1f} points."
+        f"Of 100. The guess is the token of the highest probability. Guesses of the model are "
+        f"{'too sure' if over > 0 else 'not sure enough'}, by {100 * abs(over):.1f} points. Expected calibration "
+        f"error: the mean, over {bins} bins of guesses, of how far their probability is from how often they are "
+        "right. It is never below 0: chance alone gives the value of the last row, in bins of equal width."
     )
     metrics = {
         "intrinsic/expected_calibration_error": error,
@@ -167,7 +186,7 @@ def _calibration(text: HeldOut, bins: int) -> Findings:
     # A bin without guesses has no accuracy, and JSON has no NaN.
     reliability = {name: np.nan_to_num(each).tolist() for name, each in asdict(found.equal_width).items()}
     interval = {"error": error, "low": found.low, "high": found.high, "by_chance": found.by_chance}
-    table = Table("Calibration", caption, ["", "points"], rows)
+    table = Table("Calibration", caption, ["", "points", "95 % interval"], rows)
     return Findings(summary, metrics, [table], [], {"reliability": reliability | interval})
 
 
@@ -185,20 +204,34 @@ def _whole_words(subject: Subject, untrained: MiniBERT, text: HeldOut) -> Findin
     nats["untrained"] = word_surprisals(untrained, sequences, words, groups, subject.lanes)
     means = [float(each.mean()) for each in nats.values()]
     table_rows: list[list] = [["nats a word", *means]]
-    metrics = {"intrinsic/nats_per_word": means[0]}
+    named = ["" if who == "model" else f"{who}_" for who in nats]
+    metrics = {f"intrinsic/{who}nats_per_word": mean for who, mean in zip(named, means, strict=True)}
     begun, unknown = words_begun(sequences, text.continues), int((sequences.input_ids == UNK).sum())
     if subject.bits_of_a_nat is not None:
         bits = subject.bits_of_a_nat * begun / sequences.text_tokens
         table_rows.append(["bits a byte", *(mean * bits for mean in means)])
-        metrics["intrinsic/bits_per_byte"] = means[0] * bits
+        metrics |= {f"intrinsic/{who}bits_per_byte": mean * bits for who, mean in zip(named, means, strict=True)}
+    half = Z * standard_error(nats["model"], words.rows)
+    by_name = dict(zip(nats, means, strict=True))
+    found = headline(
+        "whole words",
+        "loss, nats a word",
+        "intrinsic/nats_per_word",
+        (means[0], means[0] - half, means[0] + half),
+        len(words),
+        "words",
+        {UNTRAINED: by_name["untrained"], FREQUENCIES: by_name.get("unigram")},
+        higher_is_better=False,
+    )
     caption = (
         f"{len(words):,} words of the held-out text, {FROZEN.rate:.0%} of a row at the same time, with all pieces "
         "masked and then uncovered one after the other, so that vocabularies of other sizes compare. 95 % "
-        f"interval of the model: ± {Z * standard_error(nats['model'], words.rows):.2f} nats a word."
+        f"interval of the model: ± {half:.2f} nats a word."
     )
     summary = f"A whole word takes {means[0]:.2f} nats."
     notes = [f"{unknown / begun:.2%} of the held-out words are [UNK] and were left out."] if unknown else []
-    return Findings(summary, metrics, [Table("Whole words", caption, ["", *nats], table_rows)], notes)
+    table = Table("Whole words", caption, ["", *nats], table_rows)
+    return Findings(summary, metrics, [table], notes, headlines=[found])
 
 
 def _guesses(subject: Subject, text: HeldOut, count: int) -> Findings:
@@ -254,6 +287,8 @@ def _together(parts: Iterable[Findings]) -> Findings:
             found.notes + part.notes,
             found.values | part.values,
             found.missing + part.missing,
+            found.headlines + part.headlines,
+            found.used | part.used,
         )
     return found
 

@@ -41,12 +41,18 @@ def band_table(kind: str, bands: Sequence[Band]) -> Table:
 
 
 def band_metrics(bands: Mapping[str, Sequence[Band]]) -> dict[str, float]:
-    """``intrinsic/loss/frequency/10_to_99``, and ``intrinsic/loss/all`` of all predictions; also of accuracies."""
+    """``intrinsic/loss/frequency/10_to_99``, and ``intrinsic/loss/all`` of all predictions, of controls too; and
+    accuracies."""
     return {
         f"intrinsic/{quantity}/{kind}" + ("" if kind == "all" else f"/{band.name}"): value
         for kind, each in bands.items()
         for band in each
-        for quantity, value in (("loss", band.loss), ("accuracy", band.accuracy))
+        for quantity, value in (
+            ("loss", band.loss),
+            ("unigram_loss", band.unigram),
+            ("untrained_loss", band.untrained),
+            ("accuracy", band.accuracy),
+        )
         if value is not None
     }
 

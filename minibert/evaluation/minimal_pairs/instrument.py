@@ -11,6 +11,7 @@ import numpy as np
 from minibert.config.evaluation import MinimalPairsConfig
 from minibert.data.annotated.minimal_pairs import MinimalPair
 from minibert.errors import Unavailable
+from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject
 from minibert.evaluation.metric_names import metric_part
 from minibert.evaluation.minimal_pairs.figures import draw
@@ -18,12 +19,13 @@ from minibert.evaluation.minimal_pairs.measures import (
     PairScores,
     Preference,
     compare,
+    gains,
     mean_preference,
     preferences,
     sentences_of,
 )
 from minibert.evaluation.minimal_pairs.notes import notes_on
-from minibert.evaluation.minimal_pairs.sources import load_data_sets
+from minibert.evaluation.minimal_pairs.sources import AGREEMENT, QUICK_PAIRS, load_data_sets
 from minibert.evaluation.minimal_pairs.tables import paradigm_table, summary_table
 from minibert.evaluation.pseudo_likelihood import Kind, pseudo_log_likelihoods
 from minibert.files import replacing
@@ -54,6 +56,7 @@ def measure(subject: Subject, settings: MinimalPairsConfig) -> Findings:
     data_sets, missing = load_data_sets(subject, settings)
     notes = list(missing)
     found: dict[str, dict[str, list[Preference]]] = {}
+    headlines = []
     for name, pairs in data_sets.items():
         scores, untrained = _score(subject, pairs, cast(Kind, settings.kind))
         longest = subject.model.config.max_length
@@ -64,6 +67,7 @@ def measure(subject: Subject, settings: MinimalPairsConfig) -> Findings:
             continue
         found[name] = _preferences(scores, untrained)
         notes += notes_on(name, scores, untrained, longest)
+        headlines.append(_headline(name, found[name], scores, untrained))
     if not found:
         raise Unavailable(" ".join(notes))
     overall = _overall(found)
@@ -74,6 +78,8 @@ def measure(subject: Subject, settings: MinimalPairsConfig) -> Findings:
         notes,
         {"data_sets": {name: _plain(each) for name, each in found.items()}},
         missing,
+        headlines,
+        {"pairs": min(settings.pairs or QUICK_PAIRS, QUICK_PAIRS)} if subject.quick else {},
     )
 
 
@@ -124,6 +130,31 @@ def _preferences(scores: PairScores, untrained: np.ndarray) -> dict[str, list[Pr
     by_control = {"untrained": untrained, "length": scores.length, "unigram": scores.unigram}
     differences = {MODEL: scores.model, **by_control}
     return {who: preferences(scores.pairs, each) for who, each in differences.items() if each is not None}
+
+
+def _headline(
+    name: str, parts: Mapping[str, list[Preference]], scores: PairScores, untrained: np.ndarray
+) -> Headline:
+    """Of a data set. The model and a control are asked the same pairs: the interval is that of the difference."""
+    whole = parts[MODEL][-1]
+    names = {"untrained": UNTRAINED, "length": "fewer pieces", "unigram": "more frequent pieces"}
+    differences = {"untrained": untrained, "length": scores.length, "unigram": scores.unigram}
+    no_better = [
+        names[who]
+        for who, each in differences.items()
+        if each is not None and gains(scores.pairs, scores.model, each)[-1].low <= 0
+    ]
+    controls: dict[str, float | None] = {names[who]: parts[who][-1].accuracy for who in names if who in parts}
+    return headline(
+        "agreement, from templates" if name == AGREEMENT else name,
+        "accuracy",
+        f"minimal_pairs/accuracy/{name}",
+        (whole.accuracy, whole.low, whole.high),
+        whole.pairs,
+        "pairs",
+        controls | {CHANCE: 0.5},
+        [*no_better, *([CHANCE] if whole.low <= 0.5 else [])],
+    )
 
 
 def _overall(found: Mapping[str, Mapping[str, list[Preference]]]) -> dict[str, Preference]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from minibert.evaluation.headlines import bounds
 from minibert.evaluation.instruments import Table
 from minibert.evaluation.minimal_pairs.measures import Preference, above_paradigms
 
 COLUMNS = {"untrained": "untrained", "length": "fewer pieces", "unigram": "more frequent"}
 """Control -> its heading"""
 ABOUT = (
-    "Share of pairs whose grammatical sentence is preferred; a tie counts as half. From, to: 95 % interval over "
+    "Share of pairs whose grammatical sentence is preferred; a tie counts as half. 95 % interval: over "
     "pairs. Controls: the same network before training; always the sentence of fewer word pieces; always the "
     "sentence of more frequent pieces. Chance is 0.5."
 )
@@ -39,11 +40,10 @@ def paradigm_table(name: str, parts: Mapping[str, list[Preference]]) -> Table:
 
 
 def _headings(parts: Mapping) -> list[str]:
-    return ["pairs", "ties", "accuracy", "from", "to", *(COLUMNS[who] for who in parts if who != "model")]
+    return ["pairs", "ties", "accuracy", "95 % interval", *(COLUMNS[who] for who in parts if who != "model")]
 
 
 def _cells(parts: Mapping[str, Preference]) -> list[str | float | int | None]:
     model = parts["model"]
-    numbers = [model.accuracy, model.low, model.high]
-    numbers += [each.accuracy for who, each in parts.items() if who != "model"]
-    return [model.pairs, model.ties, *(round(number, 3) for number in numbers)]
+    controls = [each.accuracy for who, each in parts.items() if who != "model"]
+    return [model.pairs, model.ties, model.accuracy, bounds(model.low, model.high), *controls]

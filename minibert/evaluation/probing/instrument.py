@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from minibert.config.evaluation import ProbingConfig
 from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
 from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.pieces import pieces_of_words
+from minibert.evaluation.headlines import UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject, Table
 from minibert.evaluation.probing.analysis import (
     MOST_TRAINING,
@@ -65,7 +67,8 @@ def measure(subject: Subject, settings: ProbingConfig) -> Findings:
     _, coverage = pieces_of_words(subject.tokenizer, split.words, longest_sentence(subject.model))
     file = representations_file(split.words, subject.key, subject.cache, word)
     notes = [*skipped, *left_out(examples, split, coverage)]
-    return findings(combine(examples, trained, untrained, notes), file.name)
+    found = findings(combine(examples, trained, untrained, notes), file.name)
+    return replace(found, used={"max_sentences": most_sentences, "training examples": most}) if quick else found
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +109,28 @@ def findings(probes: LinguisticProbes, file: str) -> Findings:
     tables = [_best_layers(probes), _all_layers(probes, file)]
     notes = [*probes.notes, *_no_better(probes), INDEPENDENCE]
     values = {name: _values(task) for name, task in probes.tasks.items()}
-    return Findings(_summary(probes), metrics, tables, notes, values)
+    headlines = [_headline(name, task) for name, task in probes.tasks.items()]
+    return Findings(_summary(probes), metrics, tables, notes, values, headlines=headlines)
+
+
+def _headline(name: str, task: TaskProbes) -> Headline:
+    """The best layer, beside any layer of the untrained network."""
+    best = task.best
+    controls = {
+        UNTRAINED: max(layer.untrained_accuracy for layer in task.layers),
+        "control task": best.control_accuracy,
+        "most frequent tag of a word": task.word_tag_accuracy,
+        "majority class": task.majority_accuracy,
+    }
+    return headline(
+        _title(task),
+        f"accuracy, layer {best.layer}",
+        f"probing/accuracy/{name}/layer_{best.layer}",
+        (best.accuracy, best.low, best.high),
+        task.test,
+        "words" if task.task.of == "word" else "examples",
+        controls,
+    )
 
 
 def _summary(probes: LinguisticProbes) -> str:

@@ -9,6 +9,7 @@ from minibert.config.evaluation import SemanticsConfig
 from minibert.data.annotated.analogies import GOOGLE_ANALOGIES, Analogy, read_analogies
 from minibert.data.annotated.word_pairs import WordPair, read_word_pairs
 from minibert.errors import Unavailable
+from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
 from minibert.evaluation.metric_names import metric_part
@@ -61,7 +62,16 @@ def measure(subject: Subject, settings: SemanticsConfig) -> Findings:
         tables += [section_table(found, control), place_table(found, control)]
     notes += [*_left_out(found), *_no_better(found, control)]
     values = values_of(found, control)
-    return Findings(_summary(found, control), _metrics(found, control), tables, notes, values, missing)
+    return Findings(
+        _summary(found, control),
+        _metrics(found, control),
+        tables,
+        notes,
+        values,
+        missing,
+        _headlines(found, control),
+        {"contexts": contexts} if subject.quick and sequences is not None else {},
+    )
 
 
 def read_data(names: Sequence[str]) -> tuple[dict[str, list[WordPair]], list[Analogy], list[str]]:
@@ -107,7 +117,39 @@ def _metrics(found: SemanticKnowledge, control: SemanticKnowledge) -> dict[str, 
     for each in every_section(found)[:1]:
         metrics["semantics/coverage/analogies"] = each.questions / max(each.given, 1)
         metrics["semantics/nearest_analogy_accuracy"] = each.nearest
+        metrics["semantics/frequent_answer_analogy_accuracy"] = each.most_frequent
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def _headlines(found: SemanticKnowledge, control: SemanticKnowledge) -> list[Headline]:
+    """Of token embeddings: similarity in each data set, and analogies of all sections"""
+    headlines = [
+        headline(
+            each.data,
+            "Spearman's ρ",
+            f"semantics/spearman/{metric_part(each.data)}/{STATIC}",
+            each.correlation,
+            each.pairs,
+            "pairs",
+            {UNTRAINED: other.correlation.value, CHANCE: 0.0},
+        )
+        for each, other in zip(found.similarities, control.similarities, strict=True)
+        if each.vectors == STATIC
+    ]
+    for each, other in zip(every_section(found)[:1], every_section(control)[:1], strict=True):
+        controls = {UNTRAINED: other.accuracy.value, "nearest word": each.nearest}
+        headlines.append(
+            headline(
+                "analogies",
+                "accuracy",
+                "semantics/analogy_accuracy",
+                each.accuracy,
+                each.questions,
+                "questions",
+                controls | {"most frequent answer": each.most_frequent},
+            )
+        )
+    return headlines
 
 
 def _summary(found: SemanticKnowledge, control: SemanticKnowledge) -> str:

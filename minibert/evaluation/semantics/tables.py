@@ -1,6 +1,7 @@
 """Similarity and analogies as tables."""
 
-from minibert.evaluation.control_figures import as_triple, plain
+from minibert.evaluation.control_figures import plain
+from minibert.evaluation.headlines import with_bounds
 from minibert.evaluation.instruments import Table
 from minibert.evaluation.semantics.analogies import EVERY_SECTION, AnalogyAccuracy
 from minibert.evaluation.semantics.measures import STATIC, STATIC_FOUND, SemanticKnowledge
@@ -12,7 +13,7 @@ CONTROLS = ("untrained", "nearest to c", "most frequent answer")
 def similarity_table(found: SemanticKnowledge, control: SemanticKnowledge, contexts: int) -> Table:
     rows = [
         [
-            each.data, vectors_name(each.vectors), each.pairs, *as_triple(each.correlation),
+            each.data, vectors_name(each.vectors), each.pairs, *with_bounds(each.correlation),
             plain(other.correlation.value), each.whole_pairs, plain(each.whole.value),
         ]
         for each, other in zip(found.similarities, control.similarities, strict=True)
@@ -23,7 +24,16 @@ def similarity_table(found: SemanticKnowledge, control: SemanticKnowledge, conte
         "of several pieces is their mean; the last two columns are over the pairs of words that are single "
         f"tokens. In context: the mean hidden state over at most {contexts} occurrences in the held-out text."
     )
-    columns = ["data", "vectors", "pairs", "ρ", "from", "to", "untrained", "pairs of single tokens", "ρ of these"]
+    columns = [
+        "data",
+        "vectors",
+        "pairs",
+        "ρ",
+        "95 % interval",
+        "untrained",
+        "pairs of single tokens",
+        "ρ of these",
+    ]
     return Table("Similarity of words", caption, columns, rows)
 
 
@@ -39,7 +49,7 @@ def coverage_table(found: SemanticKnowledge) -> Table:
 def section_table(found: SemanticKnowledge, control: SemanticKnowledge) -> Table:
     rows = [
         [
-            each.section, each.given, each.questions, *as_triple(each.accuracy), plain(other.accuracy.value),
+            each.section, each.given, each.questions, *with_bounds(each.accuracy), plain(other.accuracy.value),
             plain(each.nearest), plain(each.most_frequent),
         ]
         for each, other in zip(found.analogies, control.analogies, strict=True)
@@ -53,7 +63,7 @@ def section_table(found: SemanticKnowledge, control: SemanticKnowledge) -> Table
         "c: the answer without a and b. Most frequent answer: what is right most often in the section. Chance: "
         f"{chance:.2%}."
     )
-    columns = ["section", "analogies", "asked", "accuracy", "from", "to", *CONTROLS]
+    columns = ["section", "analogies", "asked", "accuracy", "95 % interval", *CONTROLS]
     return Table("Analogies", caption, columns, rows)
 
 
@@ -61,15 +71,16 @@ def place_table(found: SemanticKnowledge, control: SemanticKnowledge) -> Table:
     both = zip(every_section(found), every_section(control), strict=True)
     rows = [
         [
-            vectors_name(each.vectors), found.candidates[each.vectors], each.questions, *as_triple(each.accuracy),
-            plain(other.accuracy.value), plain(each.nearest), plain(each.most_frequent),
+            vectors_name(each.vectors), found.candidates[each.vectors], each.questions,
+            *with_bounds(each.accuracy), plain(other.accuracy.value), plain(each.nearest),
+            plain(each.most_frequent),
         ]
         for each, other in both
     ]  # fmt: skip
     caption = (
         "All sections. In context, only words that occur in the held-out text are asked for and are candidates."
     )
-    columns = ["vectors", "candidates", "asked", "accuracy", "from", "to", *CONTROLS]
+    columns = ["vectors", "candidates", "asked", "accuracy", "95 % interval", *CONTROLS]
     return Table("Analogies by place", caption, columns, rows)
 
 

@@ -1,13 +1,14 @@
 """The instrument ``word_learning``: when in training each word is learnt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minibert.config.evaluation import WordLearningConfig
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
+from minibert.evaluation.headlines import headline
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject, Table
 from minibert.evaluation.intrinsic.measures import Z, standard_error
 from minibert.evaluation.whole_words import Words, unigram_surprisals, word_surprisals
@@ -21,6 +22,8 @@ LEAST_WORDS = 4
 """For a correlation with an interval"""
 BASELINES = {"chance": "", "unigram": "_above_unigram"}
 """What a word's surprisal is before it is learnt -> ending of the metrics"""
+CONTROLS = {"chance": "chance", "unigram": "word frequencies"}
+"""Baseline -> what it is called beside the model"""
 MEANINGS = {
     "chance": "from random chance, log V a piece (Chang and Bergen)",
     "unigram": "from the frequency of its pieces: learnt from the context",
@@ -70,7 +73,8 @@ def measure(subject: Subject, settings: WordLearningConfig) -> Findings:
     for each, stop in zip(followed, ends, strict=True):
         own = slice(int(stop) - len(each.contexts), int(stop))
         rows.append(_row(each, surprisals[own], None if unigram is None else float(unigram[own][0]), np.log(size)))
-    return _findings(rows, notes, unigram is not None)
+    found = _findings(rows, notes, unigram is not None)
+    return replace(found, used={"count": count, "contexts": most}) if subject.quick else found
 
 
 def _row(followed: Followed, surprisals: np.ndarray, unigram: float | None, nats_of_a_piece: float) -> dict:
@@ -115,7 +119,20 @@ def _findings(rows: list[dict], notes: list[str], has_unigram: bool) -> Findings
             for row in rows
         ],
     )  # fmt: skip
-    return Findings(summary, {"word_learning/mean_surprisal": mean}, [table], notes, {"words": rows})
+    metrics = {"word_learning/mean_surprisal": mean}
+    metrics |= {f"word_learning/{name}_mean_surprisal": value for name, value in means.items()}
+    half = float(np.sqrt(np.sum(np.square([row["error"] for row in rows]))) / len(rows))
+    found = headline(
+        "words followed",
+        "surprisal, nats a word",
+        "word_learning/mean_surprisal",
+        (mean, mean - half, mean + half),
+        len(rows),
+        "words",
+        {CONTROLS[name]: value for name, value in means.items()},
+        higher_is_better=False,
+    )
+    return Findings(summary, metrics, [table], notes, {"words": rows}, headlines=[found])
 
 
 def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
