@@ -1,11 +1,12 @@
 """Findings in plain sentences. No sentence claims more than the data show."""
 
+from .controls import Control
 from .examination import Examination
-from .findings import BIGRAM, Efficiency, Findings, Group
+from .findings import BIGRAM, Efficiency, Findings, Group, control_means
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
 from .quantities import AXES, quantity
 from .runs import BELOW_BIGRAM
-from .statistics import Difference, Estimate
+from .statistics import Difference, Estimate, mean_interval
 
 
 def answer(findings: Findings, examination: Examination | None = None) -> str:
@@ -21,7 +22,8 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
     if findings.study.target is not None:
         return _target(findings, findings.study.target)
     if findings.most_seeds == 1:
-        once = "the curves show what happened once, and this report claims nothing"
+        shown = "curves show" if findings.has_curves else "table shows"
+        once = f"the {shown} what happened once, and this report claims nothing"
         return f"There is one seed at every {label}: {once}."
     return examination.answer if examination else _comparison(findings)
 
@@ -33,6 +35,8 @@ def _comparison(findings: Findings) -> str:
     if described.higher_is_better is None or alone:
         return _description(findings)
     best, baseline = best_group(findings), findings.baseline
+    if len(tied := best_groups(findings)) > 1:
+        return _tie(findings, tied)
     extreme = "highest" if described.higher_is_better else "lowest"
     opening = (
         f"{capital(at_the_end(findings.steps))}, {label} {best.shown} has the {extreme} mean {described.title}, "
@@ -56,6 +60,26 @@ def _comparison(findings: Findings) -> str:
     )
 
 
+def _tie(findings: Findings, tied: list[Group]) -> str:
+    """Of several groups that have the best mean, none is called the best."""
+    label, described = findings.study.label, quantity(findings.study.metric)
+    if len(tied) == sum(group.final.n > 1 for group in findings.groups):
+        which, extreme = f"every {label} has", "same"
+    else:
+        which = f"{label} {_listed([group.shown for group in tied])} have"
+        extreme = "same highest" if described.higher_is_better else "same lowest"
+    opening = (
+        f"{capital(at_the_end(findings.steps))}, {which} the {extreme} mean {described.title}, "
+        f"{described.show(tied[0].final.mean)}{unit(described)}: a tie"
+    )
+    baseline = findings.baseline
+    if baseline is None or baseline in tied:
+        return f"{opening}." if baseline is None else f"{opening}. Nothing does better than the baseline itself."
+    apart = [group.shown for group in tied if group.separated]
+    which = f"{_listed(apart)} only" if 0 < len(apart) < len(tied) else "them" if apart else "none of them"
+    return f"{opening}. The data separate {which} from the baseline {baseline.shown}."
+
+
 def details(findings: Findings, examination: Examination | None = None) -> list[str]:
     """Further results: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
@@ -63,15 +87,24 @@ def details(findings: Findings, examination: Examination | None = None) -> list[
     sentences = [*examination.sentences, _comparison(findings)] if examination else []
     sentences += _comparisons(findings) if findings.study.target is None else []
     sentences.append(_beside_bigram(findings))
+    sentences += [_beside_control(findings, control) for control in findings.controls]
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]
 
 
 def best_group(findings: Findings) -> Group:
     """The group with the best mean among those with at least two seeds."""
+    return best_groups(findings)[0]
+
+
+def best_groups(findings: Findings) -> list[Group]:
+    """The groups with the best mean among those with two seeds or more: several if a table shows one mean."""
+    described = quantity(findings.study.metric)
     candidates = [group for group in findings.groups if group.final.n >= 2]
-    choose = max if quantity(findings.study.metric).higher_is_better else min
-    return choose(candidates, key=lambda group: group.final.mean)
+    choose = max if described.higher_is_better else min
+    best = choose(candidates, key=lambda group: group.final.mean)
+    tied = [group for group in candidates if described.show(group.final.mean) == described.show(best.final.mean)]
+    return sorted(tied, key=lambda group: group is not best)
 
 
 def _description(findings: Findings) -> str:
@@ -141,6 +174,30 @@ def _beside_bigram(findings: Findings) -> str:
     return f"A bigram model of the same text scores {described.show(level)} {described.unit}: {named}."
 
 
+def _beside_control(findings: Findings, control: Control) -> str:
+    """Which groups are better than a control, by the interval over seeds of the difference within each run."""
+    study, described = findings.study, quantity(findings.study.metric)
+    sign = 1 if described.higher_is_better else -1
+    gaps = {
+        group.shown: mean_interval([sign * (run.final(study.metric) - control.of(run)) for run in group.runs])
+        for group in findings.groups
+    }
+    gaps = {shown: gap for shown, gap in gaps.items() if gap.n >= 2}
+    if not gaps:
+        return ""
+    better = [shown for shown, gap in gaps.items() if gap.low > 0]
+    others = [shown for shown in gaps if shown not in better]
+    if not others:
+        return f"Better than the control {control.title}: every {study.label}."
+    value = mean_interval([control_means(group, control).mean for group in findings.groups]).mean
+    named = f"{study.label} {', '.join(others)}" if better else f"every {study.label}"
+    return f"No better than the control {control.title} ({described.show(value)}): {named}."
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _target(findings: Findings, target: float) -> str:
     """Which runs end at the target level."""
     study = findings.study
@@ -174,7 +231,11 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
         if len(spent) < 2:
             continue
         least = min(spent, key=lambda value: spent[value].mean)
-        place = f"{full[least].shown} ({with_interval(spent[least], axis)}"
+        fewest = AXES[axis].show(spent[least].mean)
+        alike = [full[value].shown for value in spent if AXES[axis].show(spent[value].mean) == fewest]
+        if len(alike) == len(spent):
+            continue
+        place = f"{_listed(alike)} ({with_interval(spent[least], axis)}"
         part = f"the fewest {AXES[axis].title} are needed at {place}"
         baseline = spent.get(findings.study.baseline or "")
         if baseline is not None and least != findings.study.baseline:

@@ -25,7 +25,8 @@ def write_csv(findings: Findings, folder: Path) -> None:
     def identified(run: TrackedRun) -> tuple:
         return run.id, run.name, run.value, run.seed, run.status
 
-    finals = sorted({key for run in study.runs for key in run.metrics if _is_result(key)})
+    own = {study.metric, *(control.metric for control in findings.controls)}
+    finals = sorted({key for run in study.runs for key in run.metrics if _is_result(key) or key in own})
     _write(
         folder / "finals.csv",
         (*identity, *finals),

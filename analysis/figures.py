@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 REACH = 0.5
 """A reference line is drawn if it is at most this share of the axis' height beyond the axis"""
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
+CONTROL_STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+"""Of the controls of an instrument, in their order"""
 LINEAR = Quantity("")
 MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
@@ -38,7 +40,7 @@ def draw(evidence: Evidence) -> dict[str, "Figure"]:
     runs = [run for group in findings.groups for run in group.runs]
     if findings.study.is_range_test and any(SMOOTHED in run.curves for run in runs):
         drawn["lr_range.png"] = range_test(findings)
-    elif any(findings.study.metric in run.curves for run in runs):
+    elif findings.has_curves:
         drawn["curves.png"] = curves(findings)
     if findings.most_seeds:
         drawn["finals.png"] = finals(findings)
@@ -238,10 +240,10 @@ def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
 def _reference_lines(panel: "Axes", findings: Findings) -> None:
     """Lines of the references near the data. Only the legend names a distant one: its line would flatten them."""
     low, high = panel.get_ylim()
-    for title, value in findings.references.items():
+    for number, (title, value) in enumerate(findings.references.items()):
         near = low - REACH * (high - low) <= value <= high + REACH * (high - low)
         where = "" if near else f"\n({'below' if value < low else 'above'} the axis)"
-        style = {"color": "0.35", "linewidth": 1, "linestyle": REFERENCE_STYLES[title]}
+        style = {"color": "0.35", "linewidth": 1, "linestyle": _line_style(title, number)}
         label = f"{title} {value:.2f}{where}"
         if near:
             panel.axhline(value, label=label, **style)
@@ -250,3 +252,7 @@ def _reference_lines(panel: "Axes", findings: Findings) -> None:
             panel.set_ylim(min(bottom, value - room), max(top, value + room))
         else:
             panel.plot([], [], label=label, **style)
+
+
+def _line_style(title: str, number: int):
+    return REFERENCE_STYLES.get(title) or CONTROL_STYLES[number % len(CONTROL_STYLES)]

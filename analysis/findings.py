@@ -1,10 +1,12 @@
 """The results of a study: group means, differences to the baseline, and the cost of reaching a level."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .controls import Control, controls_of
 from .quantities import AXES, quantity
 from .runs import TrackedRun
 from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
@@ -68,9 +70,11 @@ class Findings:
     """Those with at least one finished run, by value."""
     efficiencies: tuple[Efficiency, ...]
     references: dict[str, float]
-    """Losses that need no network: title -> nats."""
+    """Values that need no trained network: title -> value of the study's metric."""
     steps: int | None
     """The last step, if it is the same in all finished runs."""
+    controls: tuple[Control, ...] = ()
+    """What the study's metric stands beside, if it is one of an instrument"""
 
     @property
     def baseline(self) -> Group | None:
@@ -80,18 +84,26 @@ class Findings:
     def most_seeds(self) -> int:
         return max((group.final.n for group in self.groups), default=0)
 
+    @property
+    def has_curves(self) -> bool:
+        """Whether the metric was recorded at several steps of a run."""
+        return any(_has_curve(self.study, run) for group in self.groups for run in group.runs)
+
 
 def find(study: Study) -> Findings:
     """Compute all numbers that the report states."""
     groups = _groups(study)
-    drawn = [run for group in groups for run in group.runs if _has_curve(study, run)]
-    ends = {int(run.curves[study.metric].steps[-1]) for run in drawn}
+    curves = [run.curves[study.metric] for group in groups for run in group.runs if study.metric in run.curves]
+    ends = {int(curve.steps[-1]) for curve in curves if curve.steps.size}
+    recorded = {metric for group in groups for run in group.runs for metric in run.metrics}
+    controls = tuple(controls_of(study.metric, recorded))
     return Findings(
         study=study,
         groups=groups,
         efficiencies=tuple(_efficiencies(study, groups)),
-        references=_references(study),
+        references=_references(study, groups, controls),
         steps=ends.pop() if len(ends) == 1 else None,
+        controls=controls,
     )
 
 
@@ -128,7 +140,9 @@ def _groups(study: Study) -> tuple[Group, ...]:
 
 def _efficiencies(study: Study, groups: tuple[Group, ...]):
     described = quantity(study.metric)
-    if described.higher_is_better is None:
+    if described.higher_is_better is None or not any(
+        _has_curve(study, run) for group in groups for run in group.runs
+    ):
         return
     worst = min if described.higher_is_better else max
 
@@ -161,11 +175,21 @@ def _cost(study: Study, group: Group, level: float) -> Cost:
     return Cost(reached=axes["step"].n, runs=len(drawn), axes=axes)
 
 
-def _references(study: Study) -> dict[str, float]:
-    """The baselines depend only on the corpus, so any run that recorded them is used. Only losses have them."""
+def control_means(group: Group, control: Control) -> Estimate:
+    """A control beside the runs of a group."""
+    return mean_interval([control.of(run) for run in group.runs])
+
+
+def _references(study: Study, groups: Sequence[Group], controls: Sequence[Control]) -> dict[str, float]:
+    """The baselines depend only on the corpus, so any run that recorded them is used. Only losses have them. The
+    controls of an instrument are means over all runs."""
     target = {} if study.target is None else {TARGET: study.target}
     if study.metric != "eval/loss":
-        return target
+        means = {
+            each.title: mean_interval([each.of(run) for group in groups for run in group.runs])
+            for each in controls
+        }
+        return {title: estimate.mean for title, estimate in means.items() if estimate.n} | target
     titles = {
         "baseline/unigram_entropy": UNIGRAM,
         "baseline/bigram_cross_entropy": BIGRAM,
@@ -179,4 +203,4 @@ def _references(study: Study) -> dict[str, float]:
 
 
 def _has_curve(study: Study, run: TrackedRun) -> bool:
-    return study.metric in run.curves and run.curves[study.metric].steps.size > 0
+    return study.metric in run.curves and run.curves[study.metric].steps.size > 1

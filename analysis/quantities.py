@@ -97,16 +97,23 @@ AXES = {
 
 SCORES = (
     "accuracy", "selectivity", "spearman", "precision_at_1", "precision_at_10", "mean_reciprocal_rank",
-    "learnt_share", "macro_f1",
+    "learnt_share", "learnt_share_above_unigram", "macro_f1", "analogy_accuracy_in_context",
 )  # fmt: skip
 """What an instrument calls a score of which more is better, at most 1"""
+LOSSES = {
+    "loss": "nats a token", "loss_intact": "nats a token", "nats_per_word": "nats a word",
+    "bits_per_byte": "bits per byte", "mean_surprisal": "nats a word", "calibration_error": "",
+    "code_length": "bits an example", "forgetting": "", "half_gain_step": "steps", "median_age": "steps",
+    "median_age_above_unigram": "steps",
+}  # fmt: skip
+"""What an instrument measures of which less is better -> its unit"""
 
 
 def quantity(metric: str) -> Quantity:
     """The description of a metric. Without one, its title is its name, and lower counts as better.
 
-    Instruments name what they measure ``<instrument>/<quantity>[/<part>]``; a quantity that is, or ends in, one of
-    :data:`SCORES` is better the higher it is.
+    Instruments name what they measure ``<instrument>/<quantity>[/<part>]``. A quantity that is, or ends in, one of
+    :data:`SCORES` is better the higher it is, one of :data:`LOSSES` the lower; the others describe a model.
     """
     return QUANTITIES.get(metric) or AXES.get(metric) or _of_an_instrument(metric) or Quantity(metric)
 
@@ -114,8 +121,15 @@ def quantity(metric: str) -> Quantity:
 def _of_an_instrument(metric: str) -> Quantity | None:
     room, _, rest = metric.partition("/")
     measured, *parts = rest.split("/")
-    if room not in INSTRUMENTS or not measured.endswith(SCORES):
+    if room not in INSTRUMENTS:
         return None
     title = " ".join([room, measured, *([f"({', '.join(parts)})"] if parts else [])]).replace("_", " ")
-    signed = measured.endswith(("selectivity", "spearman"))
-    return Quantity(title, higher_is_better=True, least=-1 if signed else 0, most=1)
+    if measured.endswith(SCORES):
+        signed = measured.endswith(("selectivity", "spearman"))
+        return Quantity(title, higher_is_better=True, least=-1 if signed else 0, most=1)
+    if measured.endswith("compression"):
+        return Quantity(title, higher_is_better=True, least=0)
+    for name, unit in LOSSES.items():
+        if measured == name or measured.endswith(f"_{name}"):
+            return Quantity(title, unit, least=-math.inf if name == "forgetting" else 0)
+    return Quantity(title, higher_is_better=None)

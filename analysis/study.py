@@ -86,6 +86,14 @@ class Study:
             for value, found in self.settings.items()
         }
 
+    def as_good(self, value: str) -> list[str | None]:
+        """The settings of a value of the factor whose mean of the metric is that of the best one."""
+        means = {
+            setting: sum(run.scaled(self.metric) for run in runs) / len(runs)
+            for setting, runs in self.settings[value].items()
+        }
+        return [setting for setting, mean in means.items() if mean == means[self.best[value]]]
+
     @cached_property
     def following(self) -> list[str]:
         """The settings that differ between runs because the factor, or the tuned key, does."""

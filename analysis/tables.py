@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from .findings import Efficiency, Findings
-from .formatting import at_the_end, p_value, unit, with_difference, with_interval
+from .findings import Efficiency, Findings, control_means
+from .formatting import at_the_end, capital, p_value, unit, with_difference, with_interval
 from .inside import Inside
 from .quantities import AXES, quantity
 from .runs import BELOW_BIGRAM
@@ -33,7 +33,7 @@ class Table:
 def results(findings: Findings, most_beside: int | None = None) -> Table:
     """A row a group: final means with intervals, and the paired difference to the baseline.
 
-    At most ``most_beside`` further metrics are shown beside the study's own.
+    At most ``most_beside`` controls, and as many further metrics, are shown beside the study's own.
     """
     study = findings.study
     described = quantity(study.metric)
@@ -42,7 +42,8 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         for metric in (BESIDE_RANGE_TEST if study.is_range_test else BESIDE)[:most_beside]
         if metric != study.metric and any(group.mean(metric).n for group in findings.groups)
     ]
-    columns = [study.label, "seeds", _heading(study.metric)]
+    controls = [each for each in findings.controls if each.metric is not None][:most_beside]
+    columns = [study.label, "seeds", _heading(study.metric), *(control.title for control in controls)]
     compared = any(group.difference for group in findings.groups)
     tested = any(not math.isnan(group.adjusted_p) for group in findings.groups)
     if compared and study.baseline is not None:
@@ -51,6 +52,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
     rows = []
     for group in findings.groups:
         row = [group.shown, str(group.final.n), with_interval(group.final, study.metric)]
+        row += [with_interval(control_means(group, control), study.metric) for control in controls]
         if compared and group is findings.baseline:
             row += ["baseline"] + [""] * tested
         elif compared:
@@ -65,6 +67,9 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         note += " p (Holm): paired t test, adjusted for making all comparisons at once."
     if described.logarithmic:
         note += " Means are geometric, intervals and tests are of logarithms, and differences are ratios."
+    for control in findings.controls:
+        if control.metric is None:
+            note += f" {capital(control.title)} is {control.value:g}."
     return Table(f"{described.title} {at_the_end(findings.steps)}".capitalize(), tuple(columns), tuple(rows), note)
 
 
@@ -96,10 +101,13 @@ def tuning(findings: Findings) -> Table | None:
         return f"{shown} (best)" if setting == study.best[value] else shown
 
     rows = tuple((study.shown(value), *(cell(value, setting) for setting in settings)) for value in study.values)
+    tied = [study.shown(value) for value in study.values if len(study.as_good(value)) > 1]
     note = (
         "Every value had the same settings to choose from. "
         "The best was chosen on the scores that it is compared by."
     )
+    if tied:
+        note += f" Several settings are equally good at {', '.join(tied)}: the first of them was taken."
     return Table(f"{study.tuned} tuned for each {study.label}", (study.label, *map(str, settings)), rows, note)
 
 
