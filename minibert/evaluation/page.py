@@ -93,7 +93,7 @@ def _part(part: Part) -> str:
             f'<p class="soft">{escape(asked.question)} Measured {steps}{_settings(part.last)}.</p>',
             f'<p class="answer">{escape(findings.summary)}</p>',
             *(document.figure(f"{asked.name}-{name}", shown) for name, shown in part.pictures.items()),
-            *map(_table, (*findings.tables, *conclusion.tables)),
+            *map(table_section, (*findings.tables, *conclusion.tables)),
             f'<h3>Limits</h3><ul class="notes">{limits}</ul>' if limits else "",
             f'<p class="soft">{escape("; ".join(asked.sources))}.</p>' if asked.sources else "",
         )
@@ -117,7 +117,8 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _table(table: Table) -> str:
+def table_section(table: Table) -> str:
+    """A table with its title and caption; a long one is folded in."""
     shown = document.table(table.columns, ([_cell(value) for value in row] for row in table.rows))
     caption = f'<p class="soft">{escape(table.caption)}</p>' if table.caption else ""
     if len(table.rows) > LONG:

@@ -24,6 +24,7 @@ from minibert.running.folders import FolderPlace, load_folder
 from minibert.running.plan import plan
 from minibert.running.progress import Display
 from minibert.running.recorded import as_steps, kept_steps, recorded_data
+from minibert.running.sweep_evaluation import show_runs
 from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
@@ -121,14 +122,20 @@ def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
                 raise
             display.error(f"run {short_id(run_id)}: {error}")
             outcomes.append(False)
+    if asked.sweep:
+        show_runs(store, _sweep_id(store, asked), ids, display)
     return all(outcomes)
 
 
-def _runs(store: Store, asked: Evaluation) -> list[str]:
+def _sweep_id(store: Store, asked: Evaluation) -> str:
     experiments = [cast(str, store.experiment_id)]
+    return find_run_id(store.client, cast(str, asked.sweep), "sweep", "sweep", experiments)
+
+
+def _runs(store: Store, asked: Evaluation) -> list[str]:
     if asked.run:
-        return [find_run_id(store.client, asked.run, experiments=experiments)]
-    sweep = find_run_id(store.client, cast(str, asked.sweep), "sweep", "sweep", experiments)
+        return [find_run_id(store.client, asked.run, experiments=[cast(str, store.experiment_id)])]
+    sweep = _sweep_id(store, asked)
     members = children(store, store.client.get_run(sweep).data.tags["minibert.sweep_hash"])
     finished = {each.config_hash: each.id for each in members if each.status == "FINISHED"}
     if not finished:
