@@ -53,6 +53,8 @@ class Headline:
                 if len(self.controls) > 1
                 else f"better than {next(iter(self.controls))}"
             )
+        if 1 < len(self.controls) == len(self.not_better_than):
+            return "no better than any control"
         return f"no better than {listed(self.not_better_than)}"
 
 

@@ -11,8 +11,8 @@ from minibert.evaluation.instruments import Table
 from minibert.evaluation.results import Result
 
 ROWS = [
-    "instrument", "of", "measured", "trained", "95 % interval", "untrained", "other controls", "n",
-    "is the trained model better?", "seconds",
+    "instrument", "of what", "trained", "95 % interval", "untrained", "other controls", "is it better?", "n",
+    "seconds",
 ]  # fmt: skip
 ABOUT = (
     "Trained: the model asked. Untrained: the same network before its first step. No better: the 95 % interval "
@@ -62,8 +62,8 @@ def overview(asked: Iterable[Asked]) -> list[Line]:
 def _cells(found: Headline) -> list[str | float | int | None]:
     others = ", ".join(f"{name} {_number(value)}" for name, value in found.others.items())
     return [
-        found.about, found.measured, found.value, bounds(found.low, found.high), found.untrained, others or None,
-        f"{found.count:,} {found.counted}", found.verdict,
+        f"{found.about}: {found.measured}", found.value, bounds(found.low, found.high), found.untrained,
+        others or None, found.verdict, f"{found.count:,} {found.counted}",
     ]  # fmt: skip
 
 

@@ -41,10 +41,10 @@ def shown(*parts):
     [
         (accuracy(0.6), "better than every control"),
         (accuracy(0.56), "no better than untrained network"),
-        (accuracy(0.54), "no better than untrained network and chance"),
+        (accuracy(0.54), "no better than any control"),
         (accuracy(0.56, not_better_than=[]), "better than every control"),
         (accuracy(0.4, higher_is_better=False), "better than every control"),
-        (accuracy(0.48, higher_is_better=False), "no better than untrained network and chance"),
+        (accuracy(0.48, higher_is_better=False), "no better than any control"),
         (accuracy(float("nan")), "nothing was measured"),
         (headline("x", "loss", "a/b", (1.0, None, None), 3, "words", {"chance": 2.0}), "no better than chance"),
         (headline("x", "loss", "a/b", (1.0, 0.9, 1.1), 3, "words", {}), "without a control"),
@@ -69,7 +69,7 @@ def test_the_page_begins_with_all_headlines_beside_their_controls():
     for cell in ("blimp", "0.600", "0.550 to 0.650", "0.520", "chance 0.500", "800 pairs", "1.2"):
         assert f">{cell}</td>" in overview, cell
     assert "better than every control" in overview
-    assert "no better than untrained network and chance" in overview
+    assert "no better than any control" in overview
     assert 'data-label="trained"' in overview
 
 
