@@ -76,15 +76,16 @@ def over_steps(asked: Iterable[Asked]) -> Drawing | None:
     figure = new_figure(10, 3.3 * rows)
     panels = np.atleast_1d(figure.subplots(rows, ACROSS, squeeze=False)).ravel()
     for panel, (title, lines) in zip(panels, shown.items(), strict=False):
+        measured = {found.measured.partition(", layer")[0] for each in lines.values() for found in each.values()}
         for colour, (about, history) in zip(distinct_colours(len(lines)), lines.items(), strict=True):
             steps, found = list(history), list(history.values())
             values = np.array([_or_nan(each.value) for each in found])
             low, high = (np.array([_or_nan(end) for end in ends]) for ends in _ends(found))
-            panel.plot(steps, values, "o-", color=colour, markersize=3, linewidth=1.5, label=about)
+            panel.plot(steps, values, "o-", color=colour, markersize=3, linewidth=1.5)
+            panel.lines[-1].set_label(about if len(measured) == 1 else f"{about}: {found[-1].measured}")
             panel.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
             if (untrained := found[-1].untrained) is not None:
                 panel.axhline(untrained, color=colour, linestyle=":", linewidth=1)
-        measured = {found.measured.partition(", layer")[0] for each in lines.values() for found in each.values()}
         finish(panel, "optimizer step", measured.pop() if len(measured) == 1 else "", title)
         step_axis(panel, [step for history in lines.values() for step in history])
         panel.legend(frameon=False, fontsize=7)

@@ -105,7 +105,7 @@ def _settings(result: Result) -> str:
     used = result.asked | result.findings.used
     told = {key: value for key, value in used.items() if value is not None and not isinstance(value, bool)}
     shown = [f"{key.replace('_', ' ')} {_text(value)}" for key, value in told.items() if value != []]
-    quick = " (quick: less data than asked for without it)" if result.asked.get("quick") else ""
+    quick = " (quick: less data)" if result.asked.get("quick") else ""
     return f", with {', '.join(shown)}{quick}" if shown else quick
 
 

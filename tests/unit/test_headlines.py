@@ -66,7 +66,7 @@ def test_the_page_begins_with_all_headlines_beside_their_controls():
     text = shown(("facts", {8: result(accuracy(), accuracy(0.54, "zorro"))}))
     overview = text[: text.index('<h2 id="facts">')]
     assert '<a href="#facts">Facts</a>' in overview and overview.count("<tr>") == 3
-    for cell in ("blimp", "0.600", "0.550 to 0.650", "0.520", "chance 0.500", "800 pairs", "1.2"):
+    for cell in ("blimp: accuracy", "0.600", "0.550 to 0.650", "0.520", "chance 0.500", "800 pairs", "1.2"):
         assert f">{cell}</td>" in overview, cell
     assert "better than every control" in overview
     assert "no better than any control" in overview
