@@ -4,6 +4,8 @@ Writes the part of ``experiments/<study>/README.md`` between two markers, and it
 markers is not changed.
 """
 
+import re
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +31,9 @@ from .tables import Table, costs, results, tuning
 
 BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
 END = "<!-- results: end -->"
+PLACES = ("tracking.", "data.cache=", "hydra.launcher.")
+"""Words that say where things are kept, and how many runs are trained at once: no run depends on them."""
+ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
 FIGURES = {
     "curves.png": "Learning curves",
     "lr_range.png": "Loss against learning rate",
@@ -105,13 +110,23 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
         *(markdown(costs(findings, found)) for found in findings.efficiencies),
         *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
-        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{study.command}`, commit "
+        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{portable(study.command)}`, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
         f"Python {environment.get('version.python', 'unknown')}, "
         f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
         f"{environment.get('machine.cpus', '?')} processors ({environment.get('machine.platform', 'unknown')}).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def portable(command: str) -> str:
+    """A command as another machine would be given it: without where things are kept, and folders by their names.
+
+    >>> portable("python -m minibert.run +experiment=x tracking.folder=/a/b data.path=/c/books seed=0,1")
+    'python -m minibert.run +experiment=x data.path=FOLDER/books seed=0,1'
+    """
+    words = [word for word in shlex.split(command) if not word.startswith(PLACES)]
+    return shlex.join(ABSOLUTE.sub(r"\1FOLDER/\2", word) for word in words)
 
 
 def _examination(examination: Examination | None) -> list[str]:
