@@ -43,6 +43,8 @@ def _comparison(findings: Findings) -> str:
         f"{with_interval(best.final, findings.study.metric)}{unit(described)} "
         f"(95 % interval, {best.final.n} seeds)"
     )
+    if findings.study.baseline is None:
+        return f"{opening}. No baseline is named."
     if baseline is None:
         return f"{opening}; there is no finished baseline to compare it with."
     if best is baseline:
@@ -84,8 +86,10 @@ def details(findings: Findings, examination: Examination | None = None) -> list[
     """Further results: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
         return []
-    sentences = [*examination.sentences, _comparison(findings)] if examination else []
-    sentences += _comparisons(findings) if findings.study.target is None else []
+    sentences = [*examination.sentences] if examination else []
+    if examination and not findings.study.factors[1:]:
+        sentences.append(_comparison(findings))
+    sentences += compared_with_baseline(findings) if findings.study.target is None else []
     sentences.append(_beside_bigram(findings))
     sentences += [_beside_control(findings, control) for control in findings.controls]
     sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
@@ -121,7 +125,8 @@ def _description(findings: Findings) -> str:
     return f"{when}, the {described.title} ({kind}, 95 % interval) is {'; '.join(means)}."
 
 
-def _comparisons(findings: Findings) -> list[str]:
+def compared_with_baseline(findings: Findings) -> list[str]:
+    """Which groups are better or worse than the baseline, and which the data do not separate from it."""
     study, baseline = findings.study, findings.baseline
     if baseline is None:
         return []

@@ -7,6 +7,7 @@ only in their seeds, and if each seed occurs once.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from minibert.command_line.settings import is_seed
 from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.errors import MinibertError, nearest
 
@@ -33,28 +34,40 @@ def check(
     for role, key in (("factor", factor), ("tuned", tuned)):
         if key is not None and settings and key not in settings:
             raise _unrecorded(study, f"study.{role}={key}", key, settings, "a setting of the runs")
-    metrics = {name for run in runs for name in run.metrics}
-    if metric not in metrics and any(run.finished for run in runs):
-        raise _unrecorded(study, f"study.metric={metric}", metric, metrics, "a metric of the runs")
+    _check_metric(study, metric, runs)
     if others := _other_factors(factor, tuned, swept, runs):
         compared = f"the factor {factor}" + (f", the tuned key {tuned}" if tuned else "")
         raise MinibertError(
-            f"study '{study}': its runs differ in {_listed(others)}. Allowed: {compared} and seeds, because "
+            f"study '{study}': its runs differ in {listed(others)}. Allowed: {compared} and seeds, because "
             "runs are averaged over seeds and paired by seed. Give the sweep again with one value of what is "
             "named: runs that have finished are not trained again."
         )
     _refuse_doubles(study, (factor, tuned), runs)
 
 
-def following(factor: str, tuned: str | None, runs: Sequence["TrackedRun"]) -> list[str]:
-    """The settings that differ between the runs along with the factor and the tuned key, which are left out."""
-    varied = _varied([run.parameters for run in runs])
-    return sorted(key for key in varied if key not in (factor, tuned))
+def check_replicates(
+    study: str, compared: Sequence[str | None], metric: str, runs: Sequence["TrackedRun"]
+) -> None:
+    """Refuse a metric that no run recorded, and two finished runs of one setting and one seed."""
+    _check_metric(study, metric, runs)
+    _refuse_doubles(study, compared, runs)
+
+
+def _check_metric(study: str, metric: str, runs: Sequence["TrackedRun"]) -> None:
+    metrics = {name for run in runs for name in run.metrics}
+    if metric not in metrics and any(run.finished for run in runs):
+        raise _unrecorded(study, f"study.metric={metric}", metric, metrics, "a metric of the runs")
+
+
+def following(compared: Sequence[str | None], runs: Sequence["TrackedRun"]) -> list[str]:
+    """The settings that differ between the runs along with what is compared, which is left out."""
+    varied = varied_settings([run.parameters for run in runs])
+    return sorted(key for key in varied if key not in compared)
 
 
 def replicate(parameters: Mapping[str, str], *compared: str | None) -> tuple[str, ...]:
     """The key that pairs runs: the seed and those of its random streams, without the compared ones."""
-    return tuple(f"{key}={parameters[key]}" for key in sorted(parameters) if _is_seed(key) and key not in compared)
+    return tuple(f"{key}={parameters[key]}" for key in sorted(parameters) if is_seed(key) and key not in compared)
 
 
 def _other_factors(
@@ -64,29 +77,29 @@ def _other_factors(
 
     A key follows these two if their values determine its value, such as a field of an option, or an interpolation.
     """
-    recorded = [_recorded(run) for run in runs]
-    varied = {key: values for key, values in _varied(recorded).items() if key not in (factor, tuned)}
+    recorded = [recorded_settings(run.parameters, run.tags) for run in runs]
+    varied = {key: values for key, values in varied_settings(recorded).items() if key not in (factor, tuned)}
     at_one_place: dict[tuple, list[Mapping[str, str]]] = {}
     for settings in recorded:
         at_one_place.setdefault((settings.get(factor), settings.get(tuned or "")), []).append(settings)
-    free = {key for found in at_one_place.values() for key in _varied(found)} - {factor, tuned}
+    free = {key for found in at_one_place.values() for key in varied_settings(found)} - {factor, tuned}
     # If runs are missing, a second swept key may seem to follow the first.
     if factor in swept and (tuned is None or tuned in swept):
         free |= {key for key in swept if key in varied}
     return {key: varied[key] for key in swept if key in free} or {key: varied[key] for key in sorted(free)}
 
 
-def _recorded(run: "TrackedRun") -> dict[str, str]:
-    """Settings, options of groups and facts about the text, by name."""
+def recorded_settings(parameters: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """Settings, options of groups and facts about the text of a run, by name."""
     groups = {
         tag.removeprefix(CHOICE): option
-        for tag, option in run.tags.items()
+        for tag, option in tags.items()
         if tag.startswith(CHOICE) and tag != ASKED
     }
-    return groups | {tag: run.tags[tag] for tag in CORPUS if tag in run.tags} | run.parameters
+    return {**groups, **{tag: tags[tag] for tag in CORPUS if tag in tags}, **parameters}
 
 
-def _varied(recorded: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+def varied_settings(recorded: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
     """Key -> values, of the settings with several values, without seeds.
 
     A missing key is not a value: options have different fields, and a run that was killed early recorded only a
@@ -95,16 +108,12 @@ def _varied(recorded: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for settings in recorded:
         for key, value in settings.items():
-            if not (_is_seed(key) or key.startswith(NO_RESULT)) and value not in found.setdefault(key, []):
+            if not (is_seed(key) or key.startswith(NO_RESULT)) and value not in found.setdefault(key, []):
                 found[key].append(value)
     return {key: values for key, values in found.items() if len(values) > 1}
 
 
-def _is_seed(key: str) -> bool:
-    return key == "seed" or key.startswith("seeds.")
-
-
-def _refuse_doubles(study: str, compared: tuple[str | None, ...], runs: Iterable["TrackedRun"]) -> None:
+def _refuse_doubles(study: str, compared: Sequence[str | None], runs: Iterable["TrackedRun"]) -> None:
     """A mean would use both runs of a seed and a pair only one: they would cover different runs."""
     seen: dict[tuple, TrackedRun] = {}
     for run in runs:
@@ -125,7 +134,7 @@ def _unrecorded(study: str, given: str, name: str, recorded: set[str], allowed: 
     )
 
 
-def _listed(varied: Mapping[str, Sequence[str]]) -> str:
+def listed(varied: Mapping[str, Sequence[str]]) -> str:
     """``optimizer (adamw, sgd) and training.steps (60, 70)``"""
 
     def shown(key: str) -> str:

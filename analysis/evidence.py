@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from minibert.tracking import Store
 
+from . import combinations
 from .examination import Examination
 from .findings import Findings, find
 from .inside import Inside, look_inside
@@ -35,9 +36,8 @@ def gather(store: Store, name: str, sweep_id: str | None = None) -> Evidence:
     Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
     """
     findings = find(load_study(store, name, sweep_id))
-    examine = EXAMINATIONS.get(name)
-    return Evidence(
-        findings=findings,
-        inside=look_inside(store, findings.groups),
-        examination=examine(store, findings) if examine else None,
-    )
+    examine = EXAMINATIONS.get(findings.study.name)
+    examination = examine(store, findings) if examine else None
+    if examination is None and len(findings.study.factors) > 1:
+        examination = combinations.examine(findings)
+    return Evidence(findings, look_inside(store, findings.groups), examination)

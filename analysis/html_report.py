@@ -6,11 +6,14 @@ from datetime import datetime
 from html import escape
 from importlib.resources import files
 
+from minibert.tracking.lookup import short_id
+
 from .answers import answer, details
 from .evidence import Evidence
 from .examination import Examination
 from .findings import Findings
 from .protocol import common_settings, environments, limits, varied_settings
+from .study import Study
 from .tables import Table, costs, insides, rate_grid, results, tuning
 
 CAPTIONS = {
@@ -39,6 +42,7 @@ def render(evidence: Evidence, figures: dict[str, bytes], written: datetime) -> 
         f"<h1>{escape(study.question or study.name)}</h1>",
         f'<p class="soft">Study <code>{escape(study.name)}</code>, {len(_finished(findings))} finished runs, '
         f"report of {written:%d %B %Y, %H:%M}</p>",
+        f"<p>{escape(study.worked_out)}</p>" if study.worked_out else "",
         f'<p class="answer">{escape(answer(findings, examination))}</p>',
         *(f"<p>{escape(sentence)}</p>" for sentence in details(findings, examination)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
@@ -130,11 +134,16 @@ def _protocol(findings: Findings) -> str:
         "Protocol",
         f"<p>This command repeats the study and skips finished runs:</p><pre>{escape(study.command)}</pre>",
         "<p>This command writes the report again:</p>"
-        f"<pre>python -m minibert.report {escape(shlex.quote(study.name))}</pre>",
+        f"<pre>python -m minibert.report {escape(shlex.quote(_called(study)))}</pre>",
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
         _runs(findings),
     )
+
+
+def _called(study: Study) -> str:
+    """A sweep without a study may share its name with others."""
+    return short_id(study.sweep_id) if study.worked_out else study.name
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> str:

@@ -30,6 +30,7 @@ from .tables import Table, results, tuning
 SUMMARY = "Write the report of a sweep, finished or not, from its recorded runs."
 EXAMPLES = {
     "masking_sweep": "the study's newest sweep",
+    "last": "the sweep that was started last, with a study or without: it is worked out which settings vary",
     "masking_sweep sweep=SWEEP_ID output=my_report": "another sweep of it, to a folder of your own",
 }
 
@@ -64,7 +65,8 @@ def write_report(
     """
     evidence = gather(store, study_name, sweep_id)
     findings, examination = evidence.findings, evidence.examination
-    folder = Path(output).expanduser() if output else store.folder / "reports" / folder_name(study_name)
+    name = findings.study.name
+    folder = Path(output).expanduser() if output else store.folder / "reports" / folder_name(name)
     unstored = None
     with new_report(store, folder) as made:
         figures = {}
@@ -102,6 +104,8 @@ def print_result(result: ReportResult) -> None:
         print_table(console, rich_table(table))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why})")
+    if worked_out := result.evidence.findings.study.worked_out:
+        console.print(f"\n{worked_out}", soft_wrap=False)
     console.print()
     console.print(result.answer, style="bold", soft_wrap=False)
     for sentence in result.details:

@@ -3,21 +3,30 @@
 import json
 import math
 import shlex
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-
-import numpy as np
 
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.lookup import find_run_id
+from minibert.tracking.history import PLANNED
+from minibert.tracking.lookup import FEWEST, LAST, find_run_id
 from minibert.tracking.store import store_errors
-from minibert.tracking.sweeps import PLANNED, Child, children, search
+from minibert.tracking.sweeps import Child, children, search
 
-from .assumptions import check, following, replicate
-from .quantities import AXES, quantity
-from .runs import BELOW_BIGRAM, LARGEST_STORED, RANGE_TEST, SMOOTHED, Curve, TrackedRun, is_number, same_value
+from .assumptions import check, check_replicates, following, recorded_settings
+from .quantities import quantity
+from .runs import RANGE_TEST, TrackedRun, is_number, load, one_per_configuration, same_value
+from .varying import explanation, varying
+
+BETWEEN = " × "
+"""Between factors"""
+ALL_ALIKE = "configuration"
+"""What stands for the factor if nothing but seeds varies"""
+FIRST = "sweep.first."
+"""What the parameters of a sweep with its first values begin with"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,12 @@ class Study:
     """Hash of the configuration -> name, of every run that the sweep asked for"""
     runs: tuple[TrackedRun, ...]
     tags: dict[str, str] = field(default_factory=dict)
+    factors: tuple[str, ...] = ()
+    """If the sweep names no factor: the settings that were found to vary. ``factor`` then stands for all"""
+    first: dict[str, str] = field(default_factory=dict)
+    """Factor -> the value that its others are compared with"""
+    worked_out: str = ""
+    """How ``factors`` were found, in sentences"""
 
     @property
     def is_range_test(self) -> bool:
@@ -50,7 +65,8 @@ class Study:
     @cached_property
     def values(self) -> tuple[str, ...]:
         """The factor's values among the runs, numbers in numerical order."""
-        return tuple(sorted({run.value for run in self.runs}, key=_numerically))
+        found = {run.value: run.parts or (run.value,) for run in self.runs}
+        return tuple(sorted(found, key=lambda value: [*map(_numerically, found[value])]))
 
     @cached_property
     def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
@@ -96,8 +112,8 @@ class Study:
 
     @cached_property
     def following(self) -> list[str]:
-        """The settings that differ between runs because the factor, or the tuned key, does."""
-        return following(self.factor, self.tuned, self.runs)
+        """The settings that differ between runs because the factors, or the tuned key, do."""
+        return following((*(self.factors or (self.factor,)), self.tuned), self.runs)
 
     @cached_property
     def missing(self) -> dict[str, str]:
@@ -114,41 +130,62 @@ class Study:
 def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
     """The sweep ``sweep_id``, or the last opened one of the study ``name`` that has runs.
 
-    Raises :class:`MinibertError` when there is none, when it does not say what it compares, and when its runs do
-    not allow the comparison (:func:`analysis.assumptions.check`).
+    ``name`` may also be the id of a sweep, the first characters of it, or ``last``. Raises :class:`MinibertError`
+    when there is none, and when its runs do not allow the comparison (:func:`analysis.assumptions.check`).
     """
     if sweep_id is not None:
         sweep_id = find_run_id(store.client, sweep_id, "--sweep", "sweep", [store.experiment_id])
     with store_errors(store.uri, f"read study '{name}'"):
         sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
+        if sweep_id is None and name not in map(_name, sweeps) and (meant := _meant(sweeps, name)):
+            sweep_id, name = meant.info.run_id, _name(meant)
         found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) == name]
         if not found and name not in map(_name, sweeps):
             raise _unknown_study(store, name, sorted(set(map(_name, sweeps))))
         for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):
             if members := children(store, sweep.data.tags["minibert.sweep_hash"]):
-                return _study(store, sweep, name, members)
+                return _study(store, sweep, members)
     which = f"sweep {sweep_id} of it" if sweep_id else "no sweep of it"
     raise MinibertError(f"study '{name}': {which} has any runs in {store.uri}.")
 
 
-def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
-    parameters, tags = sweep.data.params, sweep.data.tags
+def _meant(sweeps: list, word: str):
+    """The sweep that an id, the first characters of one, or ``last`` stands for; None if there is none."""
+    if word == LAST:
+        return max(sweeps, key=lambda sweep: sweep.data.tags["minibert.opened"], default=None)
+    found = [sweep for sweep in sweeps if len(word) >= FEWEST and sweep.info.run_id.startswith(word.lower())]
+    return found[0] if len(found) == 1 else None
+
+
+def _study(store: Store, sweep, members: list[Child]) -> Study:
+    parameters, tags, name = sweep.data.params, sweep.data.tags, _name(sweep)
 
     def stated(key: str) -> str | None:
         # MLflow never changes a parameter: tags hold what the last command stated differently.
         value = tags.get(f"study.{key}", parameters.get(f"study.{key}"))
         return None if value == "null" else value
 
-    factor, metric = stated("factor"), stated("metric") or "eval/loss"
-    if factor is None:
-        raise MinibertError(
-            f"study '{name}': study.factor=null. Name the swept key that is compared in the experiment file."
-        )
-    runs = tuple(_run(store, child, factor, stated("tuned"), metric) for child in _one_per_configuration(members))
-    check(name, factor, stated("tuned"), metric, json.loads(parameters.get("sweep.keys", "[]")), runs)
-    baseline = stated("baseline")
+    metric, tuned = stated("metric") or "eval/loss", stated("tuned")
+    swept = json.loads(parameters.get("sweep.keys", "[]"))
+    chosen = one_per_configuration(members)
+    recorded = [recorded_settings(child.parameters, child.tags) for child in chosen]
+    stated_factor = stated("factor")
+    if stated_factor is None:
+        factors, tuned = tuple(varying(recorded, swept)), None
+    else:
+        factors = (stated_factor,)
+    runs = load(store, chosen, factors, tuned, metric)
+    worked_out = ""
+    if stated_factor is None:
+        check_replicates(name, factors, metric, runs)
+        worked_out = explanation(recorded, factors, _most_replicates(runs))
+    else:
+        check(name, stated_factor, tuned, metric, swept, runs)
+    first = {key: parameters[FIRST + key] for key in factors if FIRST + key in parameters}
+    baseline = stated("baseline") or (first.get(factors[0]) if worked_out and len(factors) == 1 else None)
     if baseline is not None:
         baseline = next((run.value for run in runs if same_value(run.value, baseline)), baseline)
+    factor = BETWEEN.join(factors) or ALL_ALIKE
     return Study(
         name=name,
         sweep_id=sweep.info.run_id,
@@ -156,63 +193,23 @@ def _study(store: Store, sweep, name: str, members: list[Child]) -> Study:
         hypothesis=stated("hypothesis"),
         factor=factor,
         label=stated("label") or factor,
-        tuned=stated("tuned"),
+        tuned=tuned,
         baseline=baseline,
         metric=metric,
         target=None if (target := stated("target")) is None else float(target),
         command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],
         planned=_planned(store, sweep.info.run_id, members),
-        runs=tuple(sorted(runs, key=lambda run: (_numerically(run.value), run.seed or 0, run.name))),
+        runs=tuple(sorted(runs, key=lambda run: (*map(_numerically, run.parts), run.seed or 0, run.name))),
         tags=tags,
+        factors=factors if worked_out else (),
+        first=first,
+        worked_out=worked_out,
     )
 
 
-def _one_per_configuration(members: list[Child]) -> list[Child]:
-    """A configuration that was trained more than once counts once: its newest finished run, else its newest."""
-    chosen = {}
-    for child in sorted(members, key=lambda child: (child.status == "FINISHED", child.started)):
-        chosen[child.tags.get("minibert.config_hash", child.id)] = child
-    return list(chosen.values())
-
-
-def _run(store: Store, child: Child, factor: str, tuned: str | None, metric: str) -> TrackedRun:
-    def is_drawn(key: str) -> bool:
-        if metric.startswith(RANGE_TEST) and key in (SMOOTHED, "train/loss", "train/learning_rate"):
-            return True
-        return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
-
-    seed = child.parameters.get("seed", "null")
-    return TrackedRun(
-        id=child.id,
-        name=child.name,
-        status=child.status,
-        reason=child.reason,
-        value=child.parameters.get(factor, "null"),
-        setting=child.parameters.get(tuned, "null") if tuned else None,
-        seed=int(seed) if is_number(seed) else None,
-        replicate=replicate(child.parameters, factor, tuned),
-        metrics=_with_distance_to_bigram(child.metrics),
-        curves={key: _curve(store, child.id, key) for key in child.metrics if is_drawn(key)},
-        parameters=child.parameters,
-        tags=child.tags,
-    )
-
-
-def _with_distance_to_bigram(metrics: dict[str, float]) -> dict[str, float]:
-    loss, bigram = metrics.get("eval/loss"), metrics.get("baseline/bigram_cross_entropy")
-    if loss is None or bigram is None or abs(loss) >= LARGEST_STORED:
-        return metrics
-    return {BELOW_BIGRAM: bigram - loss} | metrics
-
-
-def _curve(store: Store, run_id: str, metric: str) -> Curve:
-    points = store.client.get_metric_history(run_id, metric)
-    points = sorted(points, key=lambda point: (point.step, point.timestamp))
-    by_step = {point.step: point.value for point in points}
-    values = np.array(list(by_step.values()), dtype=np.float64)
-    values[np.abs(values) >= LARGEST_STORED] = np.nan
-    return Curve(np.array(list(by_step), dtype=np.int64), values)
+def _most_replicates(runs: Iterable[TrackedRun]) -> int:
+    return max(Counter(run.value for run in runs).values(), default=0)
 
 
 def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:

@@ -15,7 +15,9 @@ NOTE = "The flags --folder, --uri, --experiment and --sweep with a value mean th
 class StudyWords:
     """A sweep, in the words of the command line."""
 
-    study: str = argument("study.name of the experiment; study= may be left out", "STUDY")
+    study: str = argument(
+        "study.name of the experiment, the name or id of a sweep, or last; study= may be left out", "STUDY"
+    )
     sweep: str | None = argument(
         "id of a sweep of this study, its first characters, or last; the study's last if not given",
         "SWEEP_ID",

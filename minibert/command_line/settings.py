@@ -214,6 +214,11 @@ def _collect(
             _collect(each, key + ".", (*inside, group), chosen, found)
 
 
+def is_seed(key: str) -> bool:
+    """Whether runs that differ in this setting alone are replicates of each other."""
+    return key == "seed" or key.startswith("seeds.")
+
+
 @cache
 def filled_keys(group: str) -> frozenset[str]:
     """The settings that the options of a group set: for ``position``, ``model.position.name`` and others."""

@@ -6,8 +6,6 @@ versions, code and lanes. Under others it goes on as well, and says so.
 """
 
 import logging
-import os
-import socket
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +35,7 @@ from minibert.tracking.finished import look_up_finished
 from minibert.tracking.leases import OvertakenError
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_run
+from minibert.tracking.processes import process_tags
 from minibert.tracking.provenance import LANES, environment, explained
 from minibert.tracking.results import Result, read_result
 from minibert.tracking.retries import at_once
@@ -113,7 +112,7 @@ def _record(
 ) -> Outcome:
     """Start or continue the run in the store, train it, and close it with its status."""
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
-    tags["minibert.process"] = f"{socket.gethostname()}:{os.getpid()}"
+    tags |= process_tags()
     tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
     tags[LANES] = str(config.training.lanes)
     parameters = asdict(config)

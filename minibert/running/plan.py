@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -62,9 +62,12 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
     An experiment with ``hydra.sweeper.params`` is swept over them, with or without ``multirun``. A key on the
     command line replaces that of the experiment. Raises :class:`MinibertError`.
     """
-    words, stated, sweeps = _read(overrides, multirun)
+    words, stated, own = _read(overrides, multirun)
     swept = [*stated, *(word for word in words if word.swept)]
-    sweeping = multirun or (sweeps and bool(swept))
+    sweeping = multirun or (bool(own) and bool(swept))
+    if sweeping:  # one value of a key of the experiment's sweep is a part of that sweep
+        words = [replace(word, swept=word.swept or word.key in own) for word in words]
+        swept = [*stated, *(word for word in words if word.swept)]
     fixed = [word for word in words if not word.swept]
     if swept and not sweeping:
         raise MinibertError(
@@ -112,8 +115,8 @@ def compose(overrides: list[str], multirun: bool = False):
     return _compose([str(word) for word in words], words + stated)
 
 
-def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word], bool]:
-    """The words given, the words of the experiment's own sweep, and whether it has a sweep."""
+def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word], Collection[str]]:
+    """The words given, the words of the experiment's own sweep that they leave, and all keys of that sweep."""
     experiments = [word for text in overrides if EXPERIMENT.match(text) and (word := read(text, multirun))]
     names = [name for word in experiments for name in word.values]
     if len(names) > 1:
@@ -129,7 +132,7 @@ def _read(overrides: list[str], multirun: bool) -> tuple[list[Word], list[Word],
     _refuse_twice(words)
     given = {word.key for word in words}
     stated = [_stated(names[0], key, value) for key, value in params.items()]
-    return words, [word for word in stated if word.key not in given], bool(params)
+    return words, [word for word in stated if word.key not in given], params.keys()
 
 
 def _params(experiment: str) -> dict[str, str]:

@@ -1,9 +1,8 @@
 """A sweep: many runs under one parent run in the store, started by Hydra's launcher, then reported on."""
 
-import hashlib
 import shlex
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 
 import psutil
@@ -13,13 +12,17 @@ from minibert.config import config_hash
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.running.evaluation import complete
+from minibert.running.identity import first_values, sweep_hash, sweep_name
 from minibert.running.launching import call_hydra, watched_workers
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
 from minibert.running.progress import Display
 from minibert.tracking.claims import find_all_finished
+from minibert.tracking.history import new_command
+from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep
+from minibert.tracking.processes import is_alive
 from minibert.tracking.provenance import environment
 from minibert.tracking.results import rooms_of
 from minibert.tracking.status import Status
@@ -34,46 +37,51 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     """Train all runs of a plan under one parent run, then report on them. Returns the exit code."""
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
-    display.start(f"{study.name or 'multirun'}: {len(planned.jobs)} runs")
-    hashes = _hashes(planned, display)
+    called = sweep_name(study.name, planned.keys)
+    display.start(f"{called}: {len(planned.jobs)} runs")
+    hashes, corpora = _hashes(planned, display)
     store = open_store(tracking.uri, tracking.folder, tracking.experiment)
     # Two overrides with the same configuration, such as seed=0,0, are one run.
     names = {
         key: run_name(each.config, each.choices, planned.keys)
         for key, each in zip(hashes, planned.jobs, strict=True)
     }
-    sweep_hash = hashlib.sha256(f"{study.name}{sorted(names)}".encode()).hexdigest()
-    command = "python -m minibert.run " + shlex.join(planned.command)
+    tags = environment()
     sweep = open_sweep(
         store,
-        study.name or "multirun",
-        sweep_hash,
+        called,
+        sweep_hash(planned, called, corpora),
         names,
-        tags=environment() | {"minibert.command": command},
-        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "runs": len(names)}},
+        tags=tags | {"minibert.command": "python -m minibert.run " + shlex.join(planned.command)},
+        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "first": first_values(planned)}},
+        command=new_command(planned.command, names, tags),
     )
+    if others := len(sweep.planned) - len(names):
+        display.note(f"These runs join sweep {short_id(sweep.id)}, which has {others} others.")
     status, reason = Status.FAILED, "the sweep's own process failed"
     try:
         if tracking.rerun or _join_finished(sweep, names):
             _launch(planned, sweep, len(names), display)
-        status, reason = _verdict(sweep, names)
+        sweep.plan(names)  # commands on other machines may have written theirs meanwhile
+        status, reason = _verdict(sweep, sweep.planned)
         _complete(sweep, dict(zip(hashes, planned.jobs, strict=True)), display)
     except Interrupted:
         pass  # a second signal: the runs are left as they are
     finally:
         if interruption.reason():
             status, reason = Status.KILLED, interruption.reason()
-        describe(display, lambda: describe_sweep(sweep, asdict(study), names))
-        sweep.finish(status, reason)
+        describe(display, lambda: describe_sweep(sweep, asdict(study), sweep.planned, sweep.commands()))
+        if status == Status.KILLED or not _is_continued_elsewhere(sweep, names):
+            sweep.finish(status, reason)
     display.sweep_end(sweep, names, status, reason)
     if status == Status.KILLED:
         return interruption.exit_code()
-    reported = _report(sweep, study.name or "multirun", report, display) if study.factor else True
-    return int(status == Status.FAILED or not reported)
+    reported = _report(sweep, called, report, display)
+    return int(_verdict(sweep, names)[0] == Status.FAILED or not reported)
 
 
-def _hashes(planned: Plan, display: Display) -> list[str]:
-    """The hash of each run. The data of all runs are prepared, the same data once."""
+def _hashes(planned: Plan, display: Display) -> tuple[list[str], Collection[str]]:
+    """The hash of each run, and those of their texts. The data of all runs are prepared, the same data once."""
     corpora: dict[str, str] = {}
     hashes = []
     for each in planned.jobs:
@@ -82,7 +90,7 @@ def _hashes(planned: Plan, display: Display) -> list[str]:
         if wanted not in corpora:
             corpora[wanted] = prepare(config, display).corpus_hash
         hashes.append(config_hash(config, corpora[wanted]))
-    return hashes
+    return hashes, corpora.values()
 
 
 def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
@@ -123,7 +131,7 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> boo
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
-        again = shlex.join(["python", "-m", "minibert.report", study])
+        again = shlex.join(["python", "-m", "minibert.report", study if " " not in study else short_id(sweep.id)])
         display.note(f"The runs are recorded. `{again}` tries again.")
         return False
     return True
@@ -131,7 +139,10 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> boo
 
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     """Add the runs that finished before, in any sweep, to this one. Returns how many remain."""
-    members = {child.config_hash for child in sweep.children() if child.status == Status.FINISHED}
+    members = {child.config_hash: child for child in sweep.children() if child.status == Status.FINISHED}
+    # A grown sweep may name its runs by more keys than before.
+    renamed = {child.id: names[key] for key, child in members.items() if names.get(key, child.name) != child.name}
+    sweep.join(renamed)
     wanted = {run_hash: name for run_hash, name in names.items() if run_hash not in members}
     found = find_all_finished(sweep.store, wanted)
     sweep.join({found[run_hash]: name for run_hash, name in wanted.items() if run_hash in found})
@@ -143,6 +154,12 @@ def _complete(sweep: Sweep, jobs: Mapping[str, Job], display: Display) -> None:
     for key, child in sweep.newest().items():
         if key in jobs and child.status == Status.FINISHED:
             complete(sweep.store, child.id, rooms_of(child.metrics), jobs[key].config, display)
+
+
+def _is_continued_elsewhere(sweep: Sweep, names: Mapping[str, str]) -> bool:
+    """Whether another command of this sweep, which will close it, trains a run that this one did not ask for."""
+    others = [child for key, child in sweep.newest().items() if key not in names]
+    return any(child.status == Status.RUNNING and is_alive(child.tags) for child in others)
 
 
 def _verdict(sweep: Sweep, names: dict[str, str]) -> tuple[Status, str | None]:

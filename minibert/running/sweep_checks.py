@@ -61,7 +61,7 @@ def check_study(config: Config, swept: Sequence[Word]) -> None:
             raise MinibertError(
                 f"{word.given}: is swept, but the study compares study.factor={study.factor}, and the means of "
                 f"its values would mix the others. Allowed in this sweep: {', '.join([*compared, 'seed'])}. "
-                f"Give {word.key} one value, or set study.factor=null, which trains all runs without a comparison."
+                f"Give {word.key} one value, or set study.factor=null, which compares every combination."
             )
 
 

@@ -43,7 +43,7 @@ def check_database(path: Path) -> None:
             f"{path}: this database is empty (0 bytes), so its records are lost or were never written. "
             "Put back a copy, or delete the file to begin a new store."
         )
-    with closing(_connect(path)) as connection:
+    with closing(open_to_write(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"alembic_version", "experiments"} <= tables:
             raise MinibertError(
@@ -63,7 +63,7 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 def set_location(path: Path, experiment_id: str, location: str) -> None:
     """Set the folder for the artifacts of the future runs of an experiment."""
-    with closing(_connect(path)) as connection:
+    with closing(open_to_write(path)) as connection:
         connection.execute(
             "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (location, int(experiment_id))
         )
@@ -82,12 +82,12 @@ def _make(path: Path, artifacts: Path) -> None:
     unfinished.unlink(missing_ok=True)
     unfinished.touch()  # if this is not allowed, MLflow would try for a minute and a half
     SqlAlchemyStore(sqlite_address(unfinished), str(artifacts)).engine.dispose()
-    with closing(_connect(unfinished)) as connection:
+    with closing(open_to_write(unfinished)) as connection:
         _let_read_while_writing(connection)
     unfinished.rename(path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def open_to_write(path: Path) -> sqlite3.Connection:
     """A connection to an existing file, in which every statement is a transaction unless one is begun."""
     address = f"file:{quote(str(path))}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)

@@ -15,11 +15,9 @@ from minibert.errors import MinibertError
 from minibert.tracking.databases import check_database, read_only
 from minibert.tracking.results import Result, make_result
 from minibert.tracking.status import Status
-from minibert.tracking.store import SHOWN, Store, find_place, unopened_store
+from minibert.tracking.store import Store, find_place, unopened_store
+from minibert.tracking.tables import is_known, usable_experiment
 
-REVISIONS = ("dc11669786a5",)
-"""Revisions of MLflow's tables, as its Alembic migrations count them, that are read here: that of MLflow 3.17"""
-EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = ?"
 FINISHED = (
     "FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'minibert.config_hash' "
     "WHERE runs.experiment_id = ? AND runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active'"
@@ -44,7 +42,7 @@ def look_up_finished(
             return None
         check_database(place.database)
         with closing(read_only(place.database)) as connection:
-            experiment_id = _experiment_id(connection, experiment)
+            experiment_id = usable_experiment(connection, experiment)
             row = experiment_id and connection.execute(NEWEST, (experiment_id, config_hash)).fetchone()
             if not row:
                 return None
@@ -62,35 +60,12 @@ def read_finished(store: Store, hashes: Iterable[str]) -> dict[str, str] | None:
         return None if wanted else {}
     try:
         with closing(read_only(store.database)) as connection:
-            if not _is_known(connection):
+            if not is_known(connection):
                 return None
             rows = connection.execute(ALL, (int(store.experiment_id),)).fetchall()
     except (ValueError, sqlite3.Error):
         return None
     return {config_hash: run_id for config_hash, run_id in rows if config_hash in wanted}  # the newest is the last
-
-
-def _is_known(connection: sqlite3.Connection) -> bool:
-    found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    return len(found) == 1 and found[0][0] in REVISIONS
-
-
-def _experiment_id(connection: sqlite3.Connection, name: str) -> int | None:
-    """The id of an experiment that can be used as it is."""
-    if not _is_known(connection):
-        return None
-    found = connection.execute(EXPERIMENT, (name,)).fetchall()
-    if len(found) != 1:
-        return None
-    experiment_id, stage, location = found[0]
-    tags = {
-        key
-        for (key,) in connection.execute(
-            "SELECT key FROM experiment_tags WHERE experiment_id = ?", (experiment_id,)
-        )
-    }
-    usable = stage == "active" and not str(location).startswith("mlflow-artifacts:") and tags >= SHOWN.keys()
-    return experiment_id if usable else None
 
 
 def _metrics(connection: sqlite3.Connection, run_id: str) -> dict[str, float]:

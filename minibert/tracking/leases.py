@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
@@ -27,6 +26,7 @@ from minibert import interruption
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.tracking import retries
+from minibert.tracking.processes import system
 from minibert.tracking.retries import at_once
 from minibert.tracking.store import Store, store_errors
 
@@ -133,7 +133,7 @@ class Lease:
             "host": socket.gethostname(),
             "process": os.getpid(),
             "started": psutil.Process().create_time(),
-            "system": _system(),
+            "system": system(),
             "token": self._token,
             "heartbeat": time.time(),
         }
@@ -185,7 +185,7 @@ class Lease:
 def _signs_of_death(lease: dict, unchanged: float) -> Iterator[str]:
     process = _process(lease)
     age = time.time() - lease.get("heartbeat", 0)
-    if lease.get("system") == _system() != "" and not _is_alive(lease):
+    if lease.get("system") == system() != "" and not _is_alive(lease):
         yield f"{process} is gone"
     elif unchanged >= STALE_SECONDS:
         yield f"{process} has given no sign of life for {unchanged:.0f} s"
@@ -222,12 +222,3 @@ def _process(lease: dict) -> str:
 
 def _named(run) -> str:
     return f"'{run.info.run_name}' (run {run.info.run_id})"
-
-
-def _system() -> str:
-    """What has one table of processes: a boot of a machine, or a container on it. Empty where that is unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        return ""

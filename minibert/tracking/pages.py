@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlparse
 
+from minibert.tracking.history import Command
 from minibert.tracking.lookup import short_id
 from minibert.tracking.results import BIGRAM, LOSS, Result, beside, losses
 from minibert.tracking.status import Status
@@ -24,6 +25,8 @@ CHARTS = {"held-out loss": LOSS, "training loss": "train/loss", "gradient norm":
 """The charts that the note of a run links to, of about a hundred metrics"""
 MOST_ROWS = 40
 """Runs in the table of a sweep's note: MLflow keeps some thousand characters of a tag."""
+MOST_COMMANDS, LONGEST_COMMAND = 5, 300
+"""In the note of a sweep; its artifact ``history.json`` has all"""
 SECTIONS = (
     ("`eval/`", "on held-out text; `baseline/` is what counting words reaches there"),
     ("`train/`", "loss, learning rate and speed; `gradient_norm/`, norms by part"),
@@ -52,7 +55,9 @@ def describe_run(run, result: Result) -> None:
     run.set_tags({NOTE: "\n".join(lines)})
 
 
-def describe_sweep(sweep: Sweep, study: Mapping[str, str | None], names: Mapping[str, str]) -> None:
+def describe_sweep(
+    sweep: Sweep, study: Mapping[str, str | None], names: Mapping[str, str], commands: Sequence[Command] = ()
+) -> None:
     """Give a sweep its summary as metrics and as a note. ``names``: hash of the configuration -> name of the run.
 
     ``sweep/loss`` is the final held-out loss of the runs in the order of their ends, with the best and the mean so
@@ -62,7 +67,7 @@ def describe_sweep(sweep: Sweep, study: Mapping[str, str | None], names: Mapping
     members = [(name, newest.get(key)) for key, name in names.items()]
     finished = [child for _, child in members if child is not None and child.status == Status.FINISHED]
     _log_summary(sweep, sorted(finished, key=lambda child: child.ended or 0.0))
-    sweep.set_tags({NOTE: _sweep_note(sweep, study, members)})
+    sweep.set_tags({NOTE: _sweep_note(sweep, study, members, commands)})
 
 
 def escaped(text: str) -> str:
@@ -86,7 +91,12 @@ def _log_summary(sweep: Sweep, finished: Sequence[Child]) -> None:
             sweep.store.client.log_batch(sweep.id, metrics=points[start : start + 1000])
 
 
-def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence[tuple[str, Child | None]]) -> str:
+def _sweep_note(
+    sweep: Sweep,
+    study: Mapping[str, str | None],
+    members: Sequence[tuple[str, Child | None]],
+    commands: Sequence[Command],
+) -> str:
     question, hypothesis = study.get("question"), study.get("hypothesis")
     lines = [f"**{escaped(question)}**", ""] if question else []
     lines += [escaped(hypothesis), ""] if hypothesis else []
@@ -112,7 +122,15 @@ def _sweep_note(sweep: Sweep, study: Mapping[str, str | None], members: Sequence
     if scored is not None:
         found = losses(scored.metrics)
         lines += ["", f"On the same text:{beside(found['unigram'], found['bigram'])}"]
+    if commands:
+        lines += ["", "Commands:", "", *map(_command_line, commands[-MOST_COMMANDS:])]
     return "\n".join(lines)
+
+
+def _command_line(command: Command) -> str:
+    given = escaped("minibert run " + shlex.join(command.words)[:LONGEST_COMMAND])
+    who = escaped(f"{command.user} on {command.host}, minibert {command.version}, commit {command.commit[:8]}")
+    return f"- {command.time[:16].replace('T', ' ')} UTC: {given} ({len(command.runs)} runs; {who})"
 
 
 def _path(store: Store, run_id: str) -> str:

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from minibert.locks import wait_for
+from minibert.tracking.history import Command, add_to_plan, read_commands
 from minibert.tracking.lookup import find_run_id
+from minibert.tracking.processes import process_tags
 from minibert.tracking.records import Record, create, flatten, reopen, write_tags
 from minibert.tracking.retries import patiently
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
+from minibert.tracking.tables import RunRow, read_runs, without_collection
 
-PLANNED = "planned.json"
 PARENT = "mlflow.parentRunId"
 """MLflow's tag of the run that a run is shown under"""
 
@@ -50,6 +52,17 @@ class Sweep(Record):
     def __init__(self, store: Store, id: str, artifact_uri: str, continued: bool, sweep_hash: str):
         super().__init__(store, id, artifact_uri, continued)
         self.sweep_hash = sweep_hash
+        self.planned: dict[str, str] = {}
+        """Hash of the configuration -> name, of all runs that its commands asked for"""
+
+    def plan(self, runs: Mapping[str, str], command: Command | None = None) -> None:
+        """Add runs (hash of the configuration -> name), and the command that asks for them, to the whole plan."""
+        with wait_for(_plan_lock(self.store, self.sweep_hash)):
+            self.planned = add_to_plan(self, runs, command)
+
+    def commands(self) -> list[Command]:
+        """All commands of this sweep, in their order."""
+        return read_commands(self)
 
     def children(self) -> list[Child]:
         """The runs of this sweep and their states, by name: one query, cheap enough for every second."""
@@ -82,18 +95,20 @@ def open_sweep(
     planned: Mapping[str, str],
     tags: Mapping[str, Any],
     parameters: Mapping[str, Any],
+    command: Command | None = None,
 ) -> Sweep:
     """Continue the sweep of this hash, whatever its status, or begin one.
 
-    ``planned`` are all of its runs: hash of the configuration -> name.
+    ``planned`` are the runs that ``command`` asks for: hash of the configuration -> name. They join those that it
+    has planned before.
 
     Raises :class:`MinibertError` when the store cannot be written.
     """
     tags = {
         **tags,
+        **process_tags(),
         "minibert.kind": "sweep",
         "minibert.sweep_hash": sweep_hash,
-        "minibert.planned": len(planned),
         "minibert.opened": datetime.now(UTC).isoformat(),
     }
     # Under a lock, so that the same command given twice at once makes one parent and not two.
@@ -102,8 +117,8 @@ def open_sweep(
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
         _adopt(store, entity.info.run_id, sweep_hash)
     sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
-    runs = [{"config_hash": config_hash, "name": name} for config_hash, name in dict(planned).items()]
-    sweep.log_dict(runs, PLANNED)
+    sweep.plan(dict(planned), command)
+    sweep.set_tags({"minibert.planned": len(sweep.planned)})
     return sweep
 
 
@@ -135,8 +150,13 @@ def children(store: Store, sweep_hash: str) -> list[Child]:
     """See :meth:`Sweep.children`; for readers that did not open the sweep."""
     tag = _member_tag(sweep_hash)
     with store_errors(store.uri, "read the runs of the sweep"):
-        found = search(store, f"tags.`{tag}` != ''")
-    return sorted((_child(run, tag) for run in found), key=lambda child: (child.name, child.started))
+        rows = read_runs(store, tag)
+        if rows is None:
+            with without_collection():
+                found = [_child(run, tag) for run in search(store, f"tags.`{tag}` != ''")]
+        else:
+            found = [_child_of_row(row, tag) for row in rows]
+    return sorted(found, key=lambda child: (child.name, child.started))
 
 
 def search(store: Store, condition: str) -> list:
@@ -177,6 +197,10 @@ def _restated(entity, parameters: Mapping[str, Any]) -> dict[str, str]:
     return {key: text for key, text in stated.items() if key in tags or recorded.get(key, text) != text}
 
 
+def _plan_lock(store: Store, sweep_hash: str):
+    return store.lock(f"{store.experiment_id}-plan-{sweep_hash[:16]}")
+
+
 def _member_tag(sweep_hash: str) -> str:
     return f"minibert.sweep.{sweep_hash[:12]}"
 
@@ -184,6 +208,21 @@ def _member_tag(sweep_hash: str) -> str:
 def _find(store: Store, sweep_hash: str):
     condition = f"tags.`minibert.kind` = 'sweep' and tags.`minibert.sweep_hash` = '{sweep_hash}'"
     return max(search(store, condition), key=lambda run: run.info.start_time, default=None)
+
+
+def _child_of_row(row: RunRow, tag: str) -> Child:
+    return Child(
+        id=row.id,
+        name=row.tags[tag],
+        status=Status(row.status),
+        reason=row.tags.get("minibert.reason"),
+        step=row.step,
+        metrics=row.metrics,
+        parameters=row.parameters,
+        tags=row.tags,
+        started=row.started,
+        ended=row.ended if row.status != Status.RUNNING else None,
+    )
 
 
 def _child(run, tag: str) -> Child:

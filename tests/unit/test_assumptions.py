@@ -143,9 +143,9 @@ def test_runs_are_paired_by_all_of_their_seeds_but_not_by_what_is_compared():
 
 
 def test_what_differs_along_with_the_factor_is_named():
-    assert following("masking.rate", None, sweep(["masking.rate=0.15"], "masking.rate")) == []
+    assert following(("masking.rate",), sweep(["masking.rate=0.15"], "masking.rate")) == []
     runs = sweep(["optimizer=sgd", "optimizer=lookahead"], "optimizer.name")
-    assert following("optimizer.name", None, runs) == ["optimizer.learning_rate"]
+    assert following(("optimizer.name",), runs) == ["optimizer.learning_rate"]
 
 
 @pytest.mark.parametrize(

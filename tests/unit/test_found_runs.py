@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 
 from minibert.tracking import claim, open_store, start_run
-from minibert.tracking.finished import REVISIONS, look_up_finished
+from minibert.tracking.finished import look_up_finished
 from minibert.tracking.results import read_result
+from minibert.tracking.tables import REVISIONS
 
 HASH = "c0ffee" * 10
 

@@ -11,8 +11,10 @@ import pytest
 
 from minibert.errors import MinibertError
 from minibert.running.progress import Display
-from minibert.running.sweep import _close_abandoned, _join_finished, _report, _verdict
+from minibert.running.sweep import _close_abandoned, _is_continued_elsewhere, _join_finished, _report, _verdict
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
+from minibert.tracking.history import new_command
+from minibert.tracking.processes import process_tags
 from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children
 
@@ -270,6 +272,62 @@ def test_the_same_sweep_is_continued_whatever_became_of_it(store):
     assert again.continued and again.id == sweep.id
     assert stored(store, again).info.status == "RUNNING"
     assert open_sweep(store, "masking_sweep", "0dd" * 16, {HASH: "one"}, {}, {}).id != sweep.id
+
+
+def commanded(*hashes):
+    return new_command(["--multirun", *hashes], hashes, {"version.minibert": "1", "git.commit": "0123abc"})
+
+
+def test_a_sweep_that_grows_keeps_its_plan_and_lists_its_commands(store):
+    names = {HASH: "seed 0", OTHER_HASH: "seed 1"}
+    first = open_sweep(store, "grown", "5eed" * 16, names, {}, {}, commanded(*names))
+    first.finish("FINISHED")
+    grown = open_sweep(
+        store, "grown", "5eed" * 16, {HASH: "rate 1 · seed 0", "f" * 60: "new"}, {}, {}, commanded("f")
+    )
+    assert grown.id == first.id
+    assert grown.planned == {HASH: "rate 1 · seed 0", OTHER_HASH: "seed 1", "f" * 60: "new"}
+    assert stored(store, grown).data.tags["minibert.planned"] == "3"
+    assert [each.words[1:] for each in grown.commands()] == [(HASH, OTHER_HASH), ("f",)]
+    assert grown.commands()[0].runs == (HASH[:12], OTHER_HASH[:12])
+    assert (grown.commands()[0].version, grown.commands()[0].commit) == ("1", "0123abc")
+
+
+def test_two_commands_that_grow_a_sweep_at_once_lose_nothing_of_each_other(store):
+    first = open_sweep(store, "grown", "5eed" * 16, {HASH: "one"}, {}, {}, commanded(HASH))
+    second = open_sweep(store, "grown", "5eed" * 16, {OTHER_HASH: "two"}, {}, {}, commanded(OTHER_HASH))
+    assert second.planned == {HASH: "one", OTHER_HASH: "two"}
+    # Another machine, which shares no lock, wrote what it had read before.
+    second.log_dict([{"config_hash": HASH, "name": "one"}], "planned.json")
+    second.plan({OTHER_HASH: "two"})
+    first.plan({HASH: "one"})
+    assert first.planned == {HASH: "one", OTHER_HASH: "two"} and len(first.commands()) == 2
+
+
+def test_a_run_takes_the_name_that_the_last_command_gives_it(store, held):
+    sweep = open_sweep(store, "renamed", "5eed" * 16, {HASH: "rate 1"}, {}, {})
+    start_run(held, "rate 1", {}, {}, parent=sweep.id).finish("FINISHED")
+    assert _join_finished(sweep, {HASH: "rate 1 · seed 0"}) == 0
+    assert [child.name for child in sweep.children()] == ["rate 1 · seed 0"]
+
+
+def test_a_sweep_stays_open_while_another_command_trains_for_it(store, held):
+    sweep = open_sweep(store, "shared", "5eed" * 16, {HASH: "one", OTHER_HASH: "two"}, {}, {})
+    run = start_run(held, "one", {}, process_tags(), parent=sweep.id)
+    assert _is_continued_elsewhere(sweep, {OTHER_HASH: "two"})
+    assert not _is_continued_elsewhere(sweep, {HASH: "one"})
+    run.set_tags({"minibert.process_started": "1.0"})  # the number of the process is in use again
+    assert not _is_continued_elsewhere(sweep, {OTHER_HASH: "two"})
+
+
+def test_children_read_from_the_tables_are_those_that_mlflow_returns(store, held, monkeypatch):
+    sweep = open_sweep(store, "read", "5eed" * 16, {HASH: "one"}, {}, {})
+    run = start_run(held, "one", {"masking": {"rate": 0.4}}, {}, parent=sweep.id)
+    run.log({"train/loss": 6.5, "eval/loss": float("nan"), "eval/perplexity": float("inf")}, 30)
+    run.finish("KILLED", "SIGTERM")
+    read = sweep.children()
+    monkeypatch.setattr("minibert.tracking.tables.REVISIONS", ())
+    assert repr(sweep.children()) == repr(read) and read[0].step == 30
 
 
 def test_a_run_that_finished_elsewhere_joins_a_sweep_and_stays_where_it_was(store, held):

@@ -1,0 +1,54 @@
+"""Which settings vary in a sweep that names no factor, worked out from what its runs recorded."""
+
+from collections.abc import Mapping, Sequence
+
+from .assumptions import listed, varied_settings
+
+MOST_NAMED = 4
+Settings = Mapping[str, str]
+
+
+def varying(recorded: Sequence[Settings], swept: Sequence[str]) -> list[str]:
+    """The settings and groups by which the runs differ, seeds apart: as few as determine all other settings.
+
+    ``recorded``: settings and options of every run (:func:`analysis.assumptions.recorded_settings`). ``swept``:
+    the keys and groups that the command swept over. They come first, and in their order. A setting that another
+    one determines, such as a field of an option, is left out.
+    """
+    varied = varied_settings(recorded)
+    found = [key for key in swept if key in varied]
+    while free := _undetermined(recorded, varied, found):
+        found.append(min(free, key=lambda key: (_rank(key), -len(varied[key]), key)))
+    for key in [key for key in found if key not in swept]:
+        others = [other for other in found if other != key]
+        if not _undetermined(recorded, varied, others):
+            found = others
+    return found
+
+
+def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int) -> str:
+    """What :func:`varying` found, in sentences. ``seeds``: the most runs that differ in seeds alone."""
+    varied = varied_settings(recorded)
+    replicates = "Runs that differ in their seeds alone are replicates" if seeds > 1 else "There is one seed"
+    if not found:
+        return f"Worked out from the recorded configurations: nothing but seeds varies. {replicates}."
+    following = sorted(key for key in varied if key not in found)
+    more = f" and {len(following) - MOST_NAMED} more" if len(following) > MOST_NAMED else ""
+    along = f" {', '.join(following[:MOST_NAMED])}{more} vary along with that." if following else ""
+    fixed = " Each is compared with the others held fixed; no mean is over two values." if len(found) > 1 else ""
+    named = listed({key: varied[key] for key in found})
+    verb = "vary" if len(found) > 1 else "varies"
+    return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}.{fixed}"
+
+
+def _undetermined(recorded: Sequence[Settings], varied: Mapping, found: Sequence[str]) -> set[str]:
+    """The varied settings that differ between runs with the same values of those found."""
+    at_one_place: dict[tuple, list[Settings]] = {}
+    for settings in recorded:
+        at_one_place.setdefault(tuple(settings.get(key) for key in found), []).append(settings)
+    return {key for runs in at_one_place.values() for key in varied_settings(runs) if key in varied} - set(found)
+
+
+def _rank(key: str) -> int:
+    """An option of a group explains its fields, and a name is easier to read than what follows from it."""
+    return 0 if "." not in key else 1 if key.endswith(".name") else 2
