@@ -14,6 +14,7 @@ DOORS = {
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",
     "report": "write the report of a sweep",
+    "sweeps": "list, show, resume, reap, relocate or prune recorded sweeps",
 }
 """Name of a door, which is also that of its module in ``minibert`` -> what it does"""
 

@@ -1,0 +1,45 @@
+"""What ``minibert sweeps --help`` prints."""
+
+from collections.abc import Mapping, Sequence
+
+from minibert.command_line.arguments import door_help
+
+COMMANDS = {
+    "list": "all sweeps of the store: how far they are, and their commands",
+    "show": "the runs of a sweep: results, and the reasons of failures",
+    "resume": "continue a sweep with its recorded commands",
+    "reap": "close RUNNING runs and sweeps whose process is gone as KILLED",
+    "relocate": "mend the addresses of artifacts that were moved, or that an MLflow server made",
+    "prune": "thin the kept checkpoints of a sweep",
+}
+EXAMPLES = {
+    "list": {"": "the sweeps of this checkout", "tracking.folder=FOLDER": "those of another store"},
+    "show": {"last": "the newest sweep", "masking_sweep": "by its name"},
+    "resume": {"last": "what is left of the newest sweep"},
+    "reap": {"": "after a crash or a power cut"},
+    "relocate": {"": "look beside the database", "artifacts=/backup/mlartifacts": "and in another folder"},
+    "prune": {"last": "keep the first and the last of each run", "last keep=5 --yes": "five of each, unasked"},
+}
+NOTES = {
+    "list": "FINISHED: all that the commands of a sweep asked for is. `took` is the time of its last command.",
+    "show": "Below the table are all commands that were given for the sweep.",
+    "resume": "Commands whose runs have all finished are left out. The store is that named here.",
+    "reap": "A live process is never disturbed. What cannot be told from this machine is left, and said.",
+    "relocate": "A store that is moved as a whole needs nothing. Exit code 1: some artifacts are not found.",
+    "prune": (
+        "Which files and how many bytes is shown, and asked before. Always kept: the last checkpoint, the served\n"
+        "model, those of evaluation.steps, the states to resume from, and all of runs that have not finished\n"
+        "or that count in another sweep."
+    ),
+}
+
+
+def help_text(called: str, schemas: Mapping[str, type], words: Sequence[str]) -> str:
+    """The help of a command, or of all. ``called``: how the door is called. ``schemas``: command -> its words."""
+    for name in words:
+        if name in COMMANDS:
+            summary = COMMANDS[name][:1].upper() + COMMANDS[name][1:] + "."
+            return door_help(f"{called} {name}", summary, schemas[name], EXAMPLES[name], NOTES[name])
+    lines = ["The recorded sweeps, listed and looked after.", "", f"  {called} COMMAND [KEY=VALUE ...]", ""]
+    lines += [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{called} COMMAND --help shows the words of a command, and examples."])
