@@ -13,11 +13,12 @@ from minibert.diagnostics.catalogue import check_names
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.report import load_analysis
+from minibert.running.forecast import foresee
 from minibert.running.launching import call_hydra
 from minibert.running.life import job, run_single
 from minibert.running.plan import plan
 from minibert.running.progress import Display
-from minibert.running.questions import answer
+from minibert.running.questions import DRY_RUN, answer
 from minibert.running.sweep import run_sweep
 from minibert.tracking import Store
 
@@ -32,10 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
             return answered
-        planned = plan(overrides, multirun=bool(flags))
+        sweeping = bool({*flags} - {DRY_RUN})
+        planned = plan(overrides, multirun=sweeping)
         for each in planned.jobs:
             check_names(each.config.diagnostics)
-        if planned.sweep or flags:
+        if DRY_RUN in flags:
+            return foresee(planned, display)
+        if planned.sweep or sweeping:
             return run_sweep(planned, display, _report)
         return run_single(planned.jobs[0], display)
     except MinibertError as error:

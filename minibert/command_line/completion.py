@@ -27,6 +27,10 @@ SCRIPTS = {
     ),
 }
 
+FLAGS = (
+    "--help", "--version", "--multirun", "--dry-run", "--cfg", "--info", "--shell-completion", "--hydra-help",
+)  # fmt: skip
+
 
 def completion(words: list[str]) -> str:
     """The script that a shell evaluates, or the words that complete what was typed."""
@@ -53,8 +57,7 @@ def doors(typed: Sequence[str]) -> list[str]:
 def completions(current: str) -> list[str]:
     """The words that begin with ``current``: settings, groups and flags, then the values of one of them."""
     if current.startswith("-"):
-        flags = ["--help", "--version", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help"]
-        return [flag for flag in flags if flag.startswith(current)]
+        return [flag for flag in FLAGS if flag.startswith(current)]
     word = current.lstrip("+")
     plus = current[: len(current) - len(word)]
     key, equals, value = word.partition("=")

@@ -29,6 +29,7 @@ data.path="'a,b.txt'". range(0,3), choice(a,b) and glob(*) also give several val
 
 Flags:
   -m, --multirun                  run every combination of the values given
+  --dry-run                       show the plan: which runs are found, and how long the others would take
   -c, --cfg job|hydra|all         show the composed configuration, without running it; --resolve fills in ${{...}}
   -h, --help [GROUP]              this text, or the settings of a group
   --version                       the version of minibert
@@ -41,7 +42,8 @@ Afterwards:
   {inspect} run=RUN_ID               diagnostics on the checkpoints of a run (--help)
   {reproduce} run=RUN_ID             the run once more from its record: is it equal to the bit?
   {export} run=RUN_ID folder=FOLDER  the run as a folder that `transformers` reads
-  {report} STUDY                     the report of a sweep
+  {report} SWEEP                     the report of a sweep
+  {sweeps} list                      all sweeps; also show, resume, reap, relocate, prune
 """
 
 

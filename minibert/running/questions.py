@@ -12,9 +12,11 @@ from minibert.running.plan import compose, typed
 
 CONFIGURATIONS = ("job", "hydra", "all")
 FLAGS = (
-    "--help (-h)", "--version", "--multirun (-m)", "--cfg job|hydra|all (-c)", "--info (-i)",
+    "--help (-h)", "--version", "--multirun (-m)", "--dry-run", "--cfg job|hydra|all (-c)", "--info (-i)",
     "--shell-completion install=bash|zsh|fish", "--hydra-help",
 )  # fmt: skip
+DRY_RUN = "--dry-run"
+"""The flag for a plan instead of runs"""
 HYDRAS_OWN = ("--info", "-i", "--hydra-help")
 """Flags that Hydra answers"""
 
@@ -54,7 +56,7 @@ def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
             continue
         flag, equals, value = word.partition("=")
         flag = long.get(flag, flag)
-        if flag not in (*questions, "--multirun", "--resolve"):
+        if flag not in (*questions, "--multirun", "--resolve", DRY_RUN):
             raise MinibertError(f"{word}: unknown flag. Allowed: {', '.join(FLAGS)}.")
         flags.append(flag)
         words += [value] if equals else []
