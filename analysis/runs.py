@@ -61,6 +61,8 @@ class TrackedRun:
     tags: dict[str, str]
     parts: tuple[str, ...] = ()
     """Its value of each factor, if several settings were found to vary"""
+    address: str = ""
+    """Of its artifacts, if that is known"""
 
     @property
     def finished(self) -> bool:
@@ -123,6 +125,7 @@ def _load(store: Store, child: Child, factors: Sequence[str], tuned: str | None,
         parameters=child.parameters,
         tags=child.tags,
         parts=parts,
+        address=child.address,
     )
 
 
@@ -156,9 +159,11 @@ def open_record(store: Store, run: TrackedRun) -> Record:
 
     Raises :class:`MinibertError` when the store cannot be read.
     """
-    with store_errors(store.uri, f"read run {run.id}"):
-        artifact_uri = store.client.get_run(run.id).info.artifact_uri or ""
-    return Record(store, run.id, artifact_uri, continued=True)
+    address = run.address
+    if not address:
+        with store_errors(store.uri, f"read run {run.id}"):
+            address = store.client.get_run(run.id).info.artifact_uri or ""
+    return Record(store, run.id, address, continued=True)
 
 
 def is_number(text: str) -> bool:

@@ -76,8 +76,11 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     display.sweep_end(sweep, names, status, reason)
     if status == Status.KILLED:
         return interruption.exit_code()
+    asked = _verdict(sweep, names)[0]
+    if asked != status:
+        display.note(f"Of the whole sweep, {reason}")
     reported = _report(sweep, called, report, display)
-    return int(_verdict(sweep, names)[0] == Status.FAILED or not reported)
+    return int(asked == Status.FAILED or not reported)
 
 
 def _hashes(planned: Plan, display: Display) -> tuple[list[str], Collection[str]]:

@@ -39,6 +39,8 @@ class Child:
     tags: dict[str, str]
     started: float
     ended: float | None
+    address: str = ""
+    """Of its artifacts"""
 
     @property
     def config_hash(self) -> str:
@@ -222,6 +224,7 @@ def _child_of_row(row: RunRow, tag: str) -> Child:
         tags=row.tags,
         started=row.started,
         ended=row.ended if row.status != Status.RUNNING else None,
+        address=row.address,
     )
 
 
@@ -238,4 +241,5 @@ def _child(run, tag: str) -> Child:
         tags=run.data.tags,
         started=run.info.start_time / 1000,
         ended=run.info.end_time / 1000 if run.info.end_time and run.info.status != Status.RUNNING else None,
+        address=run.info.artifact_uri or "",
     )

@@ -41,7 +41,7 @@ STUDY = {
 }
 
 
-def track(store, study, finals, failed=(), never=()):
+def track(store, study, finals, failed=(), never=(), stated=None):
     """A sweep as run.py would leave it behind."""
 
     def config_hash(rate, seed):
@@ -49,7 +49,7 @@ def track(store, study, finals, failed=(), never=()):
 
     names = {config_hash(*run): "masking {} · seed {}".format(*run) for run in [*finals, *failed, *never]}
     tags = {"git.commit": "0123abc", "git.dirty": "false", "version.numpy": "2.0", "version.python": "3.11.7"}
-    stated = {"study": {"name": study, **STUDY}}
+    stated = stated or {"study": {"name": study, **STUDY}}
     sweep = open_sweep(store, study, (study.encode().hex() * 9)[:64], names, tags, stated)
     for rate, seed in [*finals, *failed]:
         final = finals.get((rate, seed))
@@ -180,6 +180,30 @@ def test_finals_and_comparisons_are_in_csv_files(report):
 def test_the_report_is_an_artifact_of_the_sweep(store, sweep, report):
     stored = {file.path for file in store.client.list_artifacts(sweep.id, "report")}
     assert {"report/index.html", "report/curves.png", "report/finals.csv"} <= stored
+
+
+def test_a_sweep_without_a_study_is_reported_by_name_or_id_with_its_first_value_as_the_baseline(store, sweep):
+    stated = {
+        "study": {"name": None},
+        "sweep": {"keys": ["masking.rate", "seed"], "first": {"masking.rate": "0.4"}},
+    }
+    own = track(store, "masking.rate", FINALS, stated=stated)
+    found = [load_study(store, word) for word in ("masking.rate", own.id, own.id[:8], "last")]
+    assert {each.sweep_id for each in found} == {own.id}
+    assert (found[0].factor, found[0].baseline, found[0].factors) == ("masking.rate", "0.40", ("masking.rate",))
+    assert "masking.rate (0.15, 0.40, 0.60) varies" in found[0].worked_out
+    report = write_report(store, own.id[:8])
+    assert [group.shown for group in report.evidence.findings.groups] == ["0.15", "0.40", "0.60"]
+    assert report.evidence.findings.groups[0].difference.mean == pytest.approx(0.30)
+    assert "Worked out from the recorded" in report.path.read_text(encoding="utf-8")
+
+
+def test_a_sweep_over_seeds_alone_is_described(store):
+    stated = {"study": {"name": None}, "sweep": {"keys": ["seed"], "first": {}}}
+    own = track(store, "multirun", {("0.15", seed): 6.0 + seed / 10 for seed in (0, 1, 2)}, stated=stated)
+    report = write_report(store, own.id)
+    assert report.answer.startswith("After 100 steps, the held-out loss (mean, 95 % interval) is 6.100 ± 0.248")
+    assert "nothing but seeds varies" in report.evidence.findings.study.worked_out
 
 
 def test_one_seed_gets_curves_and_claims_nothing(single):
