@@ -92,9 +92,7 @@ def _other_factors(
 def recorded_settings(parameters: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
     """Settings, options of groups and facts about the text of a run, by name."""
     groups = {
-        tag.removeprefix(CHOICE): option
-        for tag, option in tags.items()
-        if tag.startswith(CHOICE) and tag != ASKED
+        tag.removeprefix(CHOICE): option for tag, option in tags.items() if tag.startswith(CHOICE) and tag != ASKED
     }
     return {**groups, **{tag: tags[tag] for tag in CORPUS if tag in tags}, **parameters}
 

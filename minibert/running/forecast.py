@@ -72,7 +72,7 @@ def foresee(planned: Plan, display: Display) -> int:
         store = look_at_store(tracking.uri, tracking.folder, tracking.experiment)
         recorded = recorded_runs(store)
     except MinibertError as error:
-        display.note(f"Nothing is recorded yet: {error}")
+        display.note(f"No earlier runs are known: {error}")
     expected = _expected(planned, store, recorded)
     table = Table(title="Plan", title_justify="left")
     for column in ("run", "state", "time"):

@@ -154,4 +154,4 @@ def test_what_differs_along_with_the_factor_is_named():
 def test_runs_that_were_asked_different_things_after_training_are_compared(asked):
     runs = [*sweep(["masking.rate=0.15"], "masking.rate"), *sweep([f"masking.rate=0.4 {asked}"], "masking.rate")]
     check("study", "masking.rate", None, "eval/loss", ["masking.rate", "seed"], runs)
-    assert following("masking.rate", None, runs) == ["masking.corruption_rate", "masking.prediction_rate"]
+    assert following(("masking.rate",), runs) == ["masking.corruption_rate", "masking.prediction_rate"]
