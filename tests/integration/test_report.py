@@ -187,8 +187,8 @@ def test_a_sweep_without_a_study_is_reported_by_name_or_id_with_its_first_value_
         "study": {"name": None},
         "sweep": {"keys": ["masking.rate", "seed"], "first": {"masking.rate": "0.4"}},
     }
-    own = track(store, "masking.rate", FINALS, stated=stated)
-    found = [load_study(store, word) for word in ("masking.rate", own.id, own.id[:8], "last")]
+    own = track(store, "worked out", FINALS, stated=stated)
+    found = [load_study(store, word) for word in ("worked out", own.id, own.id[:8], "last")]
     assert {each.sweep_id for each in found} == {own.id}
     assert (found[0].factor, found[0].baseline, found[0].factors) == ("masking.rate", "0.4", ("masking.rate",))
     assert "masking.rate (0.15, 0.4, 0.6) varies" in found[0].worked_out
