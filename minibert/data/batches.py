@@ -11,7 +11,7 @@ import numpy as np
 
 from minibert.data.curriculum import walk
 from minibert.data.masking import UniformMasking
-from minibert.data.packing import Sequences, pieces, positions_within
+from minibert.data.packing import Sequences, pieces, positions_within, spread_evenly
 from minibert.data.word_sampling import WordSampler
 from minibert.model.auxiliary_heads import AuxiliaryTask
 from minibert.model.passes import Inputs, Targets
@@ -173,8 +173,7 @@ def frozen_batches(
     ``count`` or ``batch_size``. So the masked positions of a lower rate are a subset of those of a higher one. If
     there are fewer sequences than ``count``, all are taken. The last batch may be smaller.
     """
-    count = min(count, len(sequences))
-    chosen = (2 * np.arange(count) + 1) * len(sequences) // (2 * count)
+    chosen = spread_evenly(len(sequences), count)
     masking = UniformMasking(vocab_size, corruption_rate=rate, prediction_rate=rate)
     return batches_of(sequences, chosen, masking, batch_size, lambda index: generator(mask_seed, index))
 

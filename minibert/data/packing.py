@@ -36,6 +36,16 @@ class Sequences:
         return int(self.lengths.sum()) - 2 * int((self.input_ids == CLS).sum())
 
 
+def spread_evenly(total: int, count: int) -> np.ndarray:
+    """At most ``count`` of the places 0 to ``total`` − 1, as ints: the middles of parts of equal size.
+
+    >>> spread_evenly(10, 2).tolist(), spread_evenly(3, 5).tolist()
+    ([2, 7], [0, 1, 2])
+    """
+    count = min(count, total)
+    return (2 * np.arange(count) + 1) * total // (2 * max(count, 1))
+
+
 def documents_part(sequences: Sequences, part: str) -> Sequences:
     """The rows of every second document: of the first, third, … for ``development``, of the others for ``test``.
 

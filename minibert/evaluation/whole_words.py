@@ -8,7 +8,7 @@ import numpy as np
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.batches import masked_batch
 from minibert.data.masking import IGNORED, UniformMasking
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.data.tokenizer import CLS, MASK, PAD, SEP
 from minibert.evaluation.pseudo_likelihood import TOKENS_AT_ONCE
 from minibert.model.bert import MiniBERT
@@ -77,7 +77,6 @@ def words_at_random(words: Words, rows: int, count: int, rate: float, seed: int 
 
     Of n words, rate · n are drawn, rounded up or down at random. What is drawn depends on the seed and the row.
     """
-    count = min(count, rows)
     taken = np.zeros(len(words), bool)
     begins = np.searchsorted(words.rows, np.arange(rows + 1))
     spread = spread_evenly(rows, count)
@@ -102,11 +101,6 @@ def padded(encoded: Sequence[np.ndarray]) -> Sequences:
     for row, ids in zip(input_ids, encoded, strict=True):
         row[: len(ids)] = ids
     return Sequences(input_ids, lengths, np.arange(len(encoded), dtype=np.int32))
-
-
-def spread_evenly(total: int, count: int) -> np.ndarray:
-    """``count`` of the places 0 to ``total`` − 1, (count,) ints: the middles of parts of equal size."""
-    return (2 * np.arange(count) + 1) * total // (2 * max(count, 1))
 
 
 def word_surprisals(

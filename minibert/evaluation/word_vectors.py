@@ -7,7 +7,7 @@ from queue import SimpleQueue
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.packing import Sequences, pieces, positions_within
+from minibert.data.packing import Sequences, pieces, positions_within, spread_evenly
 from minibert.data.tokenizer import encode_texts
 from minibert.model.bert import MiniBERT
 from minibert.model.passes import Inputs, Pass, Selection
@@ -88,16 +88,9 @@ def find_occurrences(
     return found
 
 
-def spread_evenly(places: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` of the places, spread evenly over all of them."""
-    if len(places) <= count:
-        return places
-    return places[(2 * np.arange(count) + 1) * len(places) // (2 * count)]
-
-
 def spread_rows(sequences: Sequences, count: int) -> Sequences:
     """At most ``count`` rows of the text, spread evenly over all of it."""
-    rows = spread_evenly(np.arange(len(sequences)), count)
+    rows = spread_evenly(len(sequences), count)
     return Sequences(sequences.input_ids[rows], sequences.lengths[rows], sequences.documents[rows])
 
 

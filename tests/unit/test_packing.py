@@ -3,7 +3,14 @@
 import numpy as np
 
 from minibert.data.batches import frozen_batches
-from minibert.data.packing import cut_documents, documents_part, pack_documents, pieces, positions_within
+from minibert.data.packing import (
+    cut_documents,
+    documents_part,
+    pack_documents,
+    pieces,
+    positions_within,
+    spread_evenly,
+)
 from minibert.data.tokenizer import CLS, PAD, SEP
 
 
@@ -112,3 +119,10 @@ def test_the_halves_of_the_held_out_documents_share_none_and_leave_out_only_rows
     mixed = [row for row, ids in enumerate(packed.input_ids) if (ids == CLS).sum() > 1]
     assert len(halves["development"]) + len(halves["test"]) == len(packed) - len(mixed)
     assert documents_part(packed, "all") is packed
+
+
+def test_places_are_spread_evenly_each_once_and_never_more_than_there_are():
+    assert spread_evenly(10, 2).tolist() == [2, 7]
+    for count in (3, 5):
+        assert spread_evenly(3, count).tolist() == [0, 1, 2]
+    assert spread_evenly(3, 0).tolist() == spread_evenly(0, 3).tolist() == []

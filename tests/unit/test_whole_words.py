@@ -12,7 +12,6 @@ from minibert.evaluation.pseudo_likelihood import pseudo_log_likelihoods
 from minibert.evaluation.whole_words import (
     Words,
     padded,
-    spread_evenly,
     unigram_surprisals,
     word_surprisals,
     words_at_random,
@@ -158,9 +157,3 @@ def test_words_at_random_are_a_share_of_the_words_of_rows_spread_over_the_text()
     assert np.bincount(chosen.rows)[1::2].tolist() == [3] * 50
     some = words_at_random(words, len(text), 100, 0.111)  # 2.22 words a row
     assert 2.0 < len(some) / 100 < 2.45
-
-
-def test_spread_evenly_takes_the_middles_of_equal_parts():
-    assert spread_evenly(10, 2).tolist() == [2, 7]
-    assert spread_evenly(3, 3).tolist() == [0, 1, 2]
-    assert spread_evenly(3, 0).tolist() == []

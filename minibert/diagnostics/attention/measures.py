@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.data.packing import spread_evenly
 from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 
@@ -39,10 +40,7 @@ class AttentionRows:
 
     def spread(self, most: int) -> "AttentionRows":
         """At most this many of the rows, evenly spaced."""
-        count = len(self.places)
-        if count <= most:
-            return self
-        kept = (2 * np.arange(most) + 1) * count // (2 * most)
+        kept = spread_evenly(len(self.places), most)
         ids = None if self.input_ids is None else self.input_ids[kept]
         return AttentionRows(self.weights[:, kept], self.places[kept], self.visible[kept], ids)
 

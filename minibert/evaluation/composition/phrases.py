@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.diagnostics.plotting.series import place_names
 from minibert.evaluation.intervals import Interval, mean
 from minibert.evaluation.word_vectors import (
@@ -14,7 +14,6 @@ from minibert.evaluation.word_vectors import (
     continuing,
     cosines,
     find_occurrences,
-    spread_evenly,
     unit,
     vocabulary_words,
 )
@@ -74,7 +73,7 @@ def measure_phrases(
     phrases, occurrences, words, elsewhere = find_phrases(sequences, tokenizer, continues, count)
     if len(phrases) < 3 or len(words) < 4:
         return None
-    chosen = [spread_evenly(places, contexts) for places in (*occurrences, *elsewhere)]
+    chosen = [places[spread_evenly(len(places), contexts)] for places in (*occurrences, *elsewhere)]
     found = contextual_vectors(model, sequences, [*phrases, *((word,) for word in words)], chosen, lanes)
     row = {word: len(phrases) + number for number, word in enumerate(words)}
     own = np.array([[row[word] for word in phrase] for phrase in phrases])

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.batches import Batch
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.data.tokenizer import CLS, FIRST_ORDINARY, MASK, SEP
 from minibert.evaluation.intervals import Interval, ratio
 from minibert.evaluation.word_vectors import continuing, text_inputs
@@ -91,8 +91,7 @@ def measure_word_order(
     Units of n words: Sinha et al., "Masked Language Modeling and the Distributional Hypothesis: Order Word Matters
     Pre-training for Little", EMNLP 2021.
     """
-    count = min(count, len(sequences))
-    chosen = (2 * np.arange(count) + 1) * len(sequences) // (2 * max(count, 1))
+    chosen = spread_evenly(len(sequences), count)
     continues = continuing(tokenizer, model.config.vocab_size)
     rows = [_masked_row(sequences.input_ids[row], continues, generator(seed, int(row))) for row in chosen]
     kept = [number for number, row in enumerate(rows) if (row.labels != IGNORED).any()]

@@ -7,8 +7,8 @@ from tokenizers import Tokenizer
 
 from minibert.data.batches import Batch
 from minibert.data.masking import IGNORED
+from minibert.data.packing import spread_evenly
 from minibert.data.tokenizer import CLS, MASK, PAD, SEP
-from minibert.evaluation.whole_words import spread_evenly
 from minibert.model.bert import MiniBERT
 from minibert.training.lanes import Lanes
 
@@ -38,7 +38,6 @@ def examples(
     """
     shown = ((batch, batch.input_ids == MASK) for batch in batches)
     asked = [(batch, *place) for batch, masks in shown for place in np.argwhere(masks & (batch.labels >= 0))]
-    count = min(count, len(asked))
     chosen = [asked[number] for number in spread_evenly(len(asked), count)]
 
     def guess(logits: np.ndarray, labels: np.ndarray) -> tuple[float, list[tuple[str, float]]]:

@@ -10,7 +10,7 @@ from minibert.config import EvaluationConfig
 from minibert.config.evaluation import IntrinsicConfig
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.batches import Batch, frozen_batches
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.data.tokenizer import UNK
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
@@ -33,7 +33,6 @@ from minibert.evaluation.intrinsic.measures import (
 )
 from minibert.evaluation.intrinsic.tables import band_metrics, band_table, no_better, plain
 from minibert.evaluation.whole_words import (
-    spread_evenly,
     unigram_surprisals,
     word_surprisals,
     words_at_random,
@@ -262,13 +261,13 @@ def _parts_of_speech(subject: Subject, untrained: MiniBERT, treebank: str) -> Fi
         if subject.held_out is None:
             raise
         return Findings("", notes=[f"Parts of speech are left out. {error}"], missing=[str(error)])
-    count = min(QUICK_SENTENCES if subject.quick else SENTENCES, len(sentences))
-    kept = [sentences[place] for place in spread_evenly(len(sentences), count)]
+    most = QUICK_SENTENCES if subject.quick else SENTENCES
+    kept = [sentences[place] for place in spread_evenly(len(sentences), most)]
     found, notes = loss_by_part_of_speech(
         subject.model, untrained, subject.tokenizer, kept, subject.unigram_counts, subject.lanes
     )
-    if count < len(sentences):
-        notes.append(f"Parts of speech: {count:,} of {len(sentences):,} sentences, spread evenly over all.")
+    if len(kept) < len(sentences):
+        notes.append(f"Parts of speech: {len(kept):,} of {len(sentences):,} sentences, spread evenly over all.")
     bands = {"part_of_speech": found}
     best, worst = (min(found, key=lambda band, sign=sign: sign * band.loss).name for sign in (1, -1))
     summary = f"Of the parts of speech of {treebank}, {best} is predicted best and {worst} worst."

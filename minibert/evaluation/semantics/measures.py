@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from minibert.data.annotated.analogies import Analogy, read_analogies
 from minibert.data.annotated.word_pairs import WordPair, read_word_pairs
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.diagnostics.plotting.series import place_names
 from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation.inputs import asked_network, is_list, named, rows
@@ -27,7 +27,6 @@ from minibert.evaluation.word_vectors import (
     continuing,
     find_occurrences,
     spellings,
-    spread_evenly,
     static_vectors,
     vocabulary_words,
 )
@@ -103,7 +102,8 @@ def probe_semantic_knowledge(
         asked: list[Spelling] = sorted({*of_pairs.values(), *((token,) for token in tokens)})
         row = {word: number for number, word in enumerate(asked)}
         continues = continuing(tokenizer, model.config.vocab_size)
-        places = [spread_evenly(each, contexts) for each in find_occurrences(sequences, asked, continues)]
+        occurrences = find_occurrences(sequences, asked, continues)
+        places = [each[spread_evenly(len(each), contexts)] for each in occurrences]
         means = contextual_vectors(model, sequences, asked, places, lanes)
         counts = {word: int(means.contexts[row[ids]]) for word, ids in of_pairs.items()}
         present = [word for word in of_pairs if counts[word]]

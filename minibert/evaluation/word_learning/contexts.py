@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.data.packing import Sequences
+from minibert.data.packing import Sequences, spread_evenly
 from minibert.data.tokenizer import UNK, encode_texts
-from minibert.evaluation.whole_words import Words, spread_evenly, words_of
+from minibert.evaluation.whole_words import Words, words_of
 
 LEAST_CONTEXTS = 8
 """A word with fewer occurrences in the held-out text is left out, as by Chang and Bergen (2022)"""
@@ -127,7 +127,7 @@ def _even(values: np.ndarray, count: int) -> list[int]:
 
 
 def _spread(places: Words, most: int) -> Words:
-    return places.chosen(spread_evenly(len(places), min(most, len(places))))
+    return places.chosen(spread_evenly(len(places), most))
 
 
 def _spelt(tokenizer: Tokenizer, ids: bytes) -> str:
