@@ -21,7 +21,7 @@ from minibert.evaluation.downstream.finetuning import (
     train_classifier,
     train_head,
 )
-from minibert.evaluation.downstream.scores import over_seeds, over_sentences, score
+from minibert.evaluation.downstream.scores import score
 from minibert.evaluation.downstream.sentences import SentenceBatches, draw, encode, label_names
 from minibert.model.classifier import SentenceClassifier
 
@@ -54,7 +54,7 @@ def compared(tokenizer):
 
 
 def test_a_network_that_knows_the_words_is_above_all_controls(compared):
-    reached = {key: one.accuracy.mean for key, one in compared.fine_tuned.items()}
+    reached = {key: one.accuracy.value for key, one in compared.fine_tuned.items()}
     assert reached[FULL] > 0.95
     assert reached[FROZEN] > 0.95
     assert reached["untrained", "full"] < 0.7
@@ -138,7 +138,7 @@ def test_where_every_rate_fails_there_is_no_score_and_the_reason_is_told(tokeniz
     assert (one.rate, one.scores, one.classifiers) == (None, {}, {})
     assert "rate 1e+35, seed 0: " in one.failures[0]
     assert "finite" in one.failures[0]
-    assert np.isnan(one.accuracy.mean)
+    assert np.isnan(one.accuracy.value)
 
 
 # --- the same again
@@ -325,20 +325,6 @@ def test_accuracy_and_f1_by_hand():
     assert score(said, truth, 3).macro_f1 == pytest.approx(7 / 18)
     seven = score(np.ones(10, int), np.r_[np.ones(7, int), np.zeros(3, int)], 2)
     assert (seven.low, seven.high) == (pytest.approx(0.3968, abs=1e-4), pytest.approx(0.8922, abs=1e-4))
-
-
-def test_intervals_by_hand():
-    three = over_seeds([1.0, 2.0, 3.0])
-    assert (three.mean, three.n) == (2.0, 3)
-    assert three.high == pytest.approx(2 + 4.3027 / np.sqrt(3), abs=1e-4)
-    one = over_seeds([0.5])
-    assert (one.mean, one.low, one.high) == (0.5, None, None)
-    assert np.isnan(over_seeds([]).mean)
-    found = over_sentences(np.array([1.0, 1.0, 0.5, 0.0]), np.array([0.0, 1.0, 0.0, 0.0]))
-    assert found.mean == 0.375
-    deviation = np.std([1, 0, 0.5, 0], ddof=1)
-    assert found.low == pytest.approx(0.375 - 1.96 * deviation / 2)
-    assert over_sentences(np.ones(1), np.zeros(1)).low is None
 
 
 def test_a_bag_of_words_reads_words_alone():

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from minibert.evaluation.intervals import Interval, mean, mean_of_shares, rank_correlation, ratio, share
+from minibert.evaluation.intervals import (
+    Interval,
+    half_width,
+    mean,
+    mean_of_shares,
+    mean_over_seeds,
+    rank_correlation,
+    ratio,
+    share,
+)
 
 
 def test_tied_values_share_their_mean_rank():
@@ -49,3 +58,22 @@ def test_a_ratio_takes_sequences_as_independent_and_not_their_predictions():
     assert found.value == 1.5
     assert found.high - 1.5 == pytest.approx(1.96 / 4, abs=1e-3)
     assert np.isnan(ratio(np.array([1.0]), np.array([2])).low) and np.isnan(ratio(np.zeros(2), np.zeros(2))).all()
+
+
+def test_half_of_an_interval_counts_clusters_not_values():
+    values = np.array([1.0, 2.0, 4.0, 7.0])
+    usual = 1.959964 * values.std(ddof=1) / 2
+    assert half_width(values, np.arange(4)) == pytest.approx(usual)
+    assert half_width(np.repeat(values, 3), np.repeat(np.arange(4), 3)) == pytest.approx(usual)
+    assert half_width(values, np.arange(4)) == pytest.approx(mean(values).high - 3.5)
+    uneven = ratio(np.array([3.0, 4.0, 7.0]), np.array([2, 1, 1]))
+    assert half_width(values, np.array([5, 5, 0, 2])) == pytest.approx(uneven.high - uneven.value)
+    assert np.isnan(half_width(values, np.zeros(4, int)))
+
+
+def test_a_few_seeds_have_the_wider_interval_of_student():
+    three = mean_over_seeds([1.0, 2.0, 3.0])
+    assert three.value == 2.0
+    assert three.high - 2 == pytest.approx(4.3027 / np.sqrt(3), abs=1e-4) == 2 - three.low
+    assert mean_over_seeds([0.5])[0] == 0.5 and np.isnan(mean_over_seeds([0.5])[1:]).all()
+    assert np.isnan(mean_over_seeds([])).all()

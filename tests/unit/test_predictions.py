@@ -17,7 +17,6 @@ from minibert.evaluation.intrinsic.measures import (
     places,
     position_bands,
     predict,
-    standard_error,
 )
 from minibert.model.bert import MiniBERT
 from minibert.training.lanes import Lanes
@@ -131,13 +130,6 @@ def test_bands_have_the_means_of_their_own_predictions():
     assert first[:3] == ("a", 2, 1.5) and first[4:] == (4.0, None, 0.5)
     assert second[:3] == ("b", 2, 4.5) and second[4:] == (6.0, None, 0.5)
     assert np.isnan(second.error)  # one sequence says nothing of the others
-
-
-def test_the_standard_error_counts_sequences_not_tokens():
-    values = np.array([1.0, 2.0, 4.0, 7.0])
-    usual = values.std(ddof=1) / 2
-    assert standard_error(values, np.arange(4)) == pytest.approx(usual)
-    assert standard_error(np.repeat(values, 3), np.repeat(np.arange(4), 3)) == pytest.approx(usual)
 
 
 # --- guesses

@@ -17,7 +17,7 @@ from minibert.errors import Unavailable
 from minibert.evaluation.instruments import Findings, Subject
 from minibert.evaluation.word_learning.contexts import follow_words
 from minibert.evaluation.word_learning.curves import Curve
-from minibert.evaluation.word_learning.instrument import INSTRUMENT, rank_correlation
+from minibert.evaluation.word_learning.instrument import INSTRUMENT
 from minibert.model.bert import MiniBERT
 
 VOCABULARY = 64
@@ -225,11 +225,8 @@ def test_only_words_that_were_followed_at_every_step_have_a_curve():
     assert "no word was followed at all of the steps" in INSTRUMENT.conclude(by_step).notes[0]
 
 
-def test_rank_correlations_are_those_of_spearman_with_ties():
-    x, y = np.array([1.0, 2.0, 2.0, 3.0, 5.0]), np.array([1.0, 3.0, 2.0, 2.0, 9.0])
-    # Ranks less 3: -2, -0.5, -0.5, 1, 2 and -2, 1, -0.5, -0.5, 2. Products sum to 7.25, squares to 9.5.
-    correlation, low, high = rank_correlation(x, y)
-    assert correlation == pytest.approx(7.25 / 9.5)
-    assert -1 < low < correlation < high < 1
-    assert np.isnan(rank_correlation(x, np.ones(5))).all()
-    assert np.isnan(rank_correlation(x[:3], y[:3])[1:]).all()
+def test_three_words_have_ages_and_no_correlation():
+    found = INSTRUMENT.conclude(planted({"a": 1.0, "sea": 1.6, "planet": 2.5}))
+    assert found.metrics["word_learning/learnt_share"] == 1.0
+    assert not any("correlation" in name for name in found.metrics)
+    assert found.tables[0].rows[0][-4:] == [None] * 4

@@ -29,7 +29,7 @@ from minibert.evaluation.downstream.finetuning import (
     train_classifier,
     train_head,
 )
-from minibert.evaluation.downstream.scores import Interval, Score, over_seeds, score
+from minibert.evaluation.downstream.scores import Score, score
 from minibert.evaluation.downstream.sentences import (
     EncodedSentences,
     Splits,
@@ -40,6 +40,7 @@ from minibert.evaluation.downstream.sentences import (
     shared_texts,
 )
 from minibert.evaluation.inputs import asked_network
+from minibert.evaluation.intervals import Interval, mean_over_seeds
 from minibert.model.bert import MiniBERT
 from minibert.model.classifier import Pooling, SentenceClassifier
 
@@ -69,11 +70,11 @@ class FineTuned:
 
     @property
     def accuracy(self) -> Interval:
-        return over_seeds([each.accuracy for each in self.scores.values()])
+        return mean_over_seeds([each.accuracy for each in self.scores.values()])
 
     @property
     def macro_f1(self) -> Interval:
-        return over_seeds([each.macro_f1 for each in self.scores.values()])
+        return mean_over_seeds([each.macro_f1 for each in self.scores.values()])
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 from minibert.config.evaluation import DownstreamConfig
 from minibert.evaluation.downstream.comparison import TRAINED, UNTRAINED, Comparison, FineTuned
 from minibert.evaluation.downstream.figures import LABELS
-from minibert.evaluation.downstream.scores import Interval, over_sentences
 from minibert.evaluation.headlines import UNTRAINED as UNTRAINED_NETWORK
 from minibert.evaluation.headlines import Headline, headline
 from minibert.evaluation.instruments import Table
+from minibert.evaluation.intervals import Interval, mean, mean_over_seeds
 
 WORDS, MAJORITY = "bag of words", "most frequent label"
 IN_WORDS = {
@@ -32,18 +32,18 @@ def accuracies(found: Comparison) -> tuple[dict[str, float], list[Table], dict[s
             continue
         accuracy, f1 = one.accuracy, one.macro_f1
         metrics |= {
-            f"downstream/{name}": accuracy.mean,
-            f"downstream/{name.replace('accuracy', 'macro_f1')}": f1.mean,
+            f"downstream/{name}": accuracy.value,
+            f"downstream/{name.replace('accuracy', 'macro_f1')}": f1.value,
         }
         kept[name] = _kept(accuracy, [(each.accuracy, each.low, each.high) for each in one.scores.values()])
         gap = _gap(one, found)
         rows.append(
-            [LABELS[name], f"rate {one.rate:g}", _best(one.dev), accuracy.mean, _bounds(accuracy), f1.mean, gap]
+            [LABELS[name], f"rate {one.rate:g}", _best(one.dev), accuracy.value, _bounds(accuracy), f1.value, gap]
         )
     for name, control in found.controls.items():
         score, name = control.score, f"{name}_accuracy"
         metrics[f"downstream/{name}"] = score.accuracy
-        kept[name] = _kept(Interval(score.accuracy, None, None, 1), [(score.accuracy, score.low, score.high)])
+        kept[name] = _kept(mean_over_seeds([score.accuracy]), [(score.accuracy, score.low, score.high)])
         rows.append(
             [LABELS[name], control.setting, control.dev_accuracy, score.accuracy, None, score.macro_f1, None]
         )
@@ -70,18 +70,18 @@ def headlines(found: Comparison) -> list[Headline]:
         if one is None or not one.scores:
             continue
         accuracy = one.accuracy
-        ends = (None if end is None else min(max(end, 0.0), 1.0) for end in (accuracy.low, accuracy.high))
-        beaten_by = [name for name, gap in _gaps(found, encoder).items() if gap.low is None or gap.low <= 0]
+        ends = (None if np.isnan(end) else min(max(end, 0.0), 1.0) for end in (accuracy.low, accuracy.high))
+        beaten_by = [name for name, gap in _gaps(found, encoder).items() if not gap.low > 0]  # NaN for one sentence
         headlines.append(
             headline(
                 about,
                 "accuracy",
                 f"downstream/{METRICS[TRAINED, encoder]}",
-                (accuracy.mean, *ends),
+                (accuracy.value, *ends),
                 len(found.encoded["test"]),
                 "sentences",
                 {
-                    UNTRAINED_NETWORK: untrained.accuracy.mean if untrained and untrained.scores else None,
+                    UNTRAINED_NETWORK: untrained.accuracy.value if untrained and untrained.scores else None,
                     WORDS: controls["bag_of_words"],
                     MAJORITY: controls["majority"],
                 },
@@ -109,12 +109,8 @@ def _by_seed(found: Comparison) -> Table:
 
 
 def _kept(accuracy: Interval, seeds: list[tuple[float, float, float]]) -> dict[str, Any]:
-    return {
-        "mean": accuracy.mean,
-        "low": accuracy.low,
-        "high": accuracy.high,
-        "seeds": [list(one) for one in seeds],
-    }
+    low, high = (None if np.isnan(bound) else bound for bound in accuracy[1:])
+    return {"mean": accuracy.value, "low": low, "high": high, "seeds": [list(one) for one in seeds]}
 
 
 def _best(dev: dict[float, float]) -> float:
@@ -123,14 +119,15 @@ def _best(dev: dict[float, float]) -> float:
 
 def _bounds(interval: Interval) -> str | None:
     """Within 0 and 1, which Student's t does not know of."""
-    if interval.low is None or interval.high is None:
+    if np.isnan(interval.low):
         return None
     return f"{max(interval.low, 0.0):.3f} to {min(interval.high, 1.0):.3f}"
 
 
 def _gap(one: FineTuned, found: Comparison) -> str:
-    gap = over_sentences(one.right, found.controls["bag_of_words"].right)
-    return f"{gap.mean:+.3f}" + ("" if gap.low is None else f" ({gap.low:+.3f} to {gap.high:+.3f})")
+    """Differences between seeds are averaged out: the interval is about the choice of test sentences."""
+    gap = mean(one.right - found.controls["bag_of_words"].right)
+    return f"{gap.value:+.3f}" + ("" if np.isnan(gap.low) else f" ({gap.low:+.3f} to {gap.high:+.3f})")
 
 
 def summary(found: Comparison) -> str:
@@ -139,8 +136,8 @@ def summary(found: Comparison) -> str:
         one, control = (found.fine_tuned.get((network, encoder)) for network in (TRAINED, UNTRAINED))
         if one is None or not one.scores:
             continue
-        beside = f"{control.accuracy.mean:.3f}" if control and control.scores else "failed"
-        parts.append(f"{one.accuracy.mean:.3f} with {how} (untrained network: {beside})")
+        beside = f"{control.accuracy.value:.3f}" if control and control.scores else "failed"
+        parts.append(f"{one.accuracy.value:.3f} with {how} (untrained network: {beside})")
     words, most = (found.controls[name].score.accuracy for name in ("bag_of_words", "majority"))
     reached = "; ".join(parts) or "no accuracy, because training failed with every rate"
     return (
@@ -196,15 +193,15 @@ def _gaps(found: Comparison, encoder: str) -> dict[str, Interval]:
     rights = {WORDS: found.controls["bag_of_words"].right, MAJORITY: found.controls["majority"].right}
     if untrained.scores:
         rights[UNTRAINED_NETWORK] = untrained.right
-    return {name: over_sentences(one.right, right) for name, right in rights.items()}
+    return {name: mean(one.right - right) for name, right in rights.items()}
 
 
 def _no_better(found: Comparison, encoder: str) -> list[str]:
     """Where the trained network does not beat a control: on these test sentences, the interval reaches zero."""
     name, notes = LABELS[METRICS[TRAINED, encoder]], []
     for control, gap in _gaps(found, encoder).items():
-        if gap.low is None or gap.low <= 0:
-            worse = "is worse than" if gap.high is not None and gap.high < 0 else "is not surely better than"
-            difference = f"{gap.mean:+.3f}".replace("-", "−")
+        if not gap.low > 0:  # NaN for a single sentence
+            worse = "is worse than" if gap.high < 0 else "is not surely better than"
+            difference = f"{gap.value:+.3f}".replace("-", "−")
             notes.append(f"{name}: {worse} {IN_WORDS[control]} (difference in accuracy {difference}).")
     return notes

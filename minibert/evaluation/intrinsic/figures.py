@@ -8,7 +8,7 @@ import numpy as np
 from minibert.diagnostics.plotting.panels import colours_of
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure, step_axis
 from minibert.evaluation.instruments import Conclusion, Findings
-from minibert.evaluation.intrinsic.measures import Z
+from minibert.evaluation.intervals import NORMAL
 from minibert.evaluation.intrinsic.tables import readable
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def draw_reliability(values: Mapping, step: int) -> Drawing:
     place = {"left": 0.15, "right": 0.96, "bottom": 0.11, "top": 0.97, "hspace": 0.08, "height_ratios": [3, 1]}
     figure, (above, below) = placed_panels(4.2, 4.6, 2, 1, place, sharex=True)
     above.plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1, label="perfectly calibrated")
-    half = Z * np.sqrt(accuracy[filled] * (1 - accuracy[filled]) / counts[filled])
+    half = NORMAL * np.sqrt(accuracy[filled] * (1 - accuracy[filled]) / counts[filled])
     above.errorbar(
         confidence[filled], accuracy[filled], half, fmt="o-", color=COLOURS[0], elinewidth=1, label="model"
     )

@@ -16,6 +16,7 @@ from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
 from minibert.evaluation.headlines import UNTRAINED, bounds, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject, Table
+from minibert.evaluation.intervals import half_width
 from minibert.evaluation.intrinsic.calibration import calibrate
 from minibert.evaluation.intrinsic.figures import conclude
 from minibert.evaluation.intrinsic.guesses import examples
@@ -23,13 +24,11 @@ from minibert.evaluation.intrinsic.measures import (
     PIECES,
     Places,
     Predictions,
-    Z,
     by_band,
     frequency_bands,
     places,
     position_bands,
     predict,
-    standard_error,
 )
 from minibert.evaluation.intrinsic.tables import band_metrics, band_table, no_better, plain
 from minibert.evaluation.whole_words import (
@@ -210,7 +209,7 @@ def _whole_words(subject: Subject, untrained: MiniBERT, text: HeldOut) -> Findin
         bits = subject.bits_of_a_nat * begun / sequences.text_tokens
         table_rows.append(["bits a byte", *(mean * bits for mean in means)])
         metrics |= {f"intrinsic/{who}bits_per_byte": mean * bits for who, mean in zip(named, means, strict=True)}
-    half = Z * standard_error(nats["model"], words.rows)
+    half = half_width(nats["model"], words.rows)
     by_name = dict(zip(nats, means, strict=True))
     found = headline(
         "whole words",

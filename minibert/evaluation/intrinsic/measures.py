@@ -11,6 +11,7 @@ from minibert.data.batches import Batch
 from minibert.data.packing import pieces as pieces_of_rows
 from minibert.data.packing import positions_within
 from minibert.data.tokenizer import FIRST_ORDINARY
+from minibert.evaluation.intervals import half_width
 from minibert.model.bert import MiniBERT
 from minibert.model.ops import prediction_losses
 from minibert.training.lanes import Lanes
@@ -18,8 +19,6 @@ from minibert.training.lanes import Lanes
 POSITION_BANDS = 8
 PIECES = ("whole", "first", "later")
 """A token is a whole word, the first piece of a word, or a later one"""
-Z = 1.959964
-"""Half of a 95 % interval, in standard errors"""
 
 
 @dataclass(frozen=True)
@@ -139,29 +138,17 @@ def by_band(
 ) -> list[Band]:
     """The means of every band that is not empty, in the order of ``names``; all arrays are (P,).
 
-    ``bands`` are places in ``names``, and ``sequences`` says which predictions go together: the interval is that
-    of a ratio of sums over sequences, as predictions of one sequence are not independent (Cochran, "Sampling
-    Techniques", 1977, section 6.3).
+    ``bands`` are places in ``names``, and ``sequences`` says which predictions go together: those of one sequence
+    are not independent (:func:`minibert.evaluation.intervals.half_width`).
     """
     found = []
     for number, name in enumerate(names):
         own = bands == number
         if own.any():
             controls = [None if each is None else float(each[own].mean()) for each in (unigram, untrained, hits)]
-            error = Z * standard_error(losses[own], sequences[own])
+            error = half_width(losses[own], sequences[own])
             found.append(Band(name, int(own.sum()), float(losses[own].mean()), error, *controls))
     return found
-
-
-def standard_error(values: np.ndarray, clusters: np.ndarray) -> float:
-    """Of the mean of values in C clusters: √(C / (C − 1) · Σ_c (Σ_{i in c} (xᵢ − x̄))²) / n.
-
-    n values and their clusters, (n,) ints. NaN for one cluster.
-    """
-    _, which = np.unique(clusters, return_inverse=True)
-    residuals = np.bincount(which, values - values.mean())
-    count = len(residuals)
-    return float(np.sqrt(count / (count - 1) * (residuals**2).sum()) / len(values)) if count > 1 else float("nan")
 
 
 def unigram_accuracy(labels: np.ndarray, counts: np.ndarray) -> float:

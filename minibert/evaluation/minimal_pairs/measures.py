@@ -12,11 +12,9 @@ from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pair
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.errors import MinibertError
 from minibert.evaluation.inputs import asked_network, rows
-from minibert.evaluation.intervals import Interval, mean_of_shares, share
+from minibert.evaluation.intervals import Interval, mean, mean_of_shares, share
 from minibert.evaluation.pseudo_likelihood import Kind, SentenceScore, pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
-
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,8 @@ def gains(pairs: Sequence[MinimalPair], one: np.ndarray, other: np.ndarray) -> l
 
     def of_paradigm(_field: str, name: str, places: list[int]) -> Gain:
         own = better[places]
-        value = float(own.mean())
-        half = NORMAL_95 * float(own.std(ddof=1) / np.sqrt(len(own))) if len(own) > 1 else 1.0
-        return Gain("paradigm", name, value, value - half, value + half)
+        found = mean(own) if len(own) > 1 else Interval(float(own[0]), float(own[0]) - 1, float(own[0]) + 1)
+        return Gain("paradigm", name, *found)
 
     return _at_all_levels(pairs, of_paradigm, _mean_gain)
 

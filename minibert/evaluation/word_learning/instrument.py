@@ -10,7 +10,7 @@ from minibert.data.vocabulary import describe_vocabulary
 from minibert.errors import Unavailable
 from minibert.evaluation.headlines import headline
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject, Table
-from minibert.evaluation.intrinsic.measures import Z, standard_error
+from minibert.evaluation.intervals import half_width, rank_correlation
 from minibert.evaluation.whole_words import Words, unigram_surprisals, word_surprisals
 from minibert.evaluation.word_learning.contexts import Followed, follow_words
 from minibert.evaluation.word_learning.curves import Acquisition, Curve, acquisition, fit_curve
@@ -18,8 +18,6 @@ from minibert.evaluation.word_learning.curves import Acquisition, Curve, acquisi
 QUICK_WORDS, QUICK_CONTEXTS = 20, 8
 LEAST_STEPS = 4
 """A sigmoid has four parameters"""
-LEAST_WORDS = 4
-"""For a correlation with an interval"""
 BASELINES = {"chance": "", "unigram": "_above_unigram"}
 """What a word's surprisal is before it is learnt -> ending of the metrics"""
 CONTROLS = {"chance": "chance", "unigram": "word frequencies"}
@@ -82,7 +80,7 @@ def _row(followed: Followed, surprisals: np.ndarray, unigram: float | None, nats
     baselines = {"chance": float(pieces * nats_of_a_piece)}
     if unigram is not None:
         baselines["unigram"] = unigram
-    error = standard_error(surprisals, followed.contexts.rows)
+    error = half_width(surprisals, followed.contexts.rows)
     return {
         "word": followed.word,
         "pieces": pieces,
@@ -90,7 +88,7 @@ def _row(followed: Followed, surprisals: np.ndarray, unigram: float | None, nats
         "frequency": followed.frequency,
         "contexts": len(surprisals),
         "surprisal": float(surprisals.mean()),
-        "error": 0.0 if np.isnan(error) else Z * error,
+        "error": 0.0 if np.isnan(error) else error,
         "baselines": baselines,
     }
 
@@ -167,7 +165,7 @@ def conclude(by_step: Mapping[int, Findings]) -> Conclusion:
         "A word is learnt at the step where the sigmoid through its surprisals is half-way between the baseline "
         "and its lowest surprisal, and not learnt where its surprisal never falls ln 2 below the baseline. The "
         "median is over words learnt and words known from the first checkpoint, whose age is that checkpoint. "
-        "Correlations are Spearman's, with 95 % intervals over words."
+        "Correlations are Spearman's, with 95 % intervals over words; of fewer than four words there are none."
     )
     figures = {"learning_curves": draw_curves(learnt)}
     if any(age.step is not None for word in learnt for age in word.ages.values()):
@@ -214,7 +212,7 @@ def _ages(learnt: list[LearntWord], baseline: str) -> tuple[dict[str, float], li
             row += [None, None]
             continue
         metrics[f"word_learning/age_{name}_correlation{ending}"] = correlation
-        row += [correlation, None if np.isnan(low) else f"{low:.2f} to {high:.2f}"]
+        row += [correlation, f"{low:.2f} to {high:.2f}"]
     notes = []
     early = states.count("known from the start")
     if early >= len(learnt) / 2:
@@ -223,26 +221,6 @@ def _ages(learnt: list[LearntWord], baseline: str) -> tuple[dict[str, float], li
             "cannot be told apart."
         )
     return metrics, row, notes
-
-
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Spearman's ρ of (n,) and (n,) values, ties with their mean rank, and its 95 % interval.
-
-    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))): Bonett and Wright, "Sample Size Requirements for Estimating
-    Pearson, Kendall and Spearman Correlations", Psychometrika 2000. NaN where one of them does not vary; without
-    an interval for fewer than four values.
-    """
-    from scipy.stats import rankdata  # here: it takes half a second to import
-
-    nan = float("nan")
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return nan, nan, nan
-    correlation = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
-    if len(x) < LEAST_WORDS:
-        return correlation, nan, nan
-    half = Z * np.sqrt((1 + correlation**2 / 2) / (len(x) - 3))
-    centre = np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12))
-    return correlation, float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 
 def _word_table(learnt: list[LearntWord]) -> Table:
