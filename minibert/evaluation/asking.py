@@ -57,7 +57,10 @@ def ask(
     outcome, steps = Outcome(), list(steps)
     for name, settings in asked.items():
         try:
-            seconds = sum(_measure(name, settings, step, subject, place, announce, outcome) for step in steps)
+            content = _content(vars(settings))
+            seconds = sum(
+                _measure(name, settings, content, step, subject, place, announce, outcome) for step in steps
+            )
             if seconds:
                 outcome.seconds[name] = seconds
             else:
@@ -79,17 +82,21 @@ def ask(
 def _measure(
     name: str,
     settings,
+    content: str,
     step: int,
     subject: Callable[[int], Subject],
     place: Place,
     announce: Callable[[str], None],
     outcome: Outcome,
 ) -> float:
-    """Measure at one step, unless it was done before. Returns the seconds that it took; 0 if it was."""
+    """Measure at one step, unless it was done before. Returns the seconds that it took; 0 if it was.
+
+    ``content``: of the files that the settings name (:func:`_content`)
+    """
     model = subject(step)
     plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
     plain["quick"] = model.quick
-    wanted = Result(name, step, plain, model.key, 0.0, Findings(""), _content(plain))
+    wanted = Result(name, step, plain, model.key, 0.0, Findings(""), content)
     before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
         return 0.0

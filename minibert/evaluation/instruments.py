@@ -26,7 +26,7 @@ class Subject:
     model: MiniBERT
     tokenizer: Tokenizer
     untrained: Callable[[], MiniBERT]
-    """Makes the same network before its first step: same sizes, same seed"""
+    """The same network before its first step: same sizes, same seed. It is not to be changed"""
     key: str
     """SHA-256 of the parameters and the tokenizer: what is cached of this model is cached under it"""
     cache: Path

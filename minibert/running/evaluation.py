@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -231,13 +232,14 @@ class RunSubjects:
     ):
         self._saved, self._settings, self._data, self._lanes, self._note = saved, settings, data, lanes, note
         self._latest: Subject | None = None
+        self._untrained = cache(self._make_untrained)  # for all steps and instruments
 
     def __call__(self, step: int) -> Subject:
         if self._latest is None or self._latest.step != step:
             self._latest = self._subject(step)
         return self._latest
 
-    def _untrained(self) -> MiniBERT:
+    def _make_untrained(self) -> MiniBERT:
         config, counts = self._saved.config, self._data.unigram_counts
         return MiniBERT(config.model, cast(int, config.seeds.init), log_unigram_frequencies(counts))
 

@@ -142,6 +142,13 @@ def test_an_edited_file_is_read_again(asked, tmp_path):
     assert len(asked.calls) == 4
 
 
+def test_a_file_is_read_once_for_all_checkpoints(asked, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(asking, "_content", lambda settings: read.append(settings) or "content")
+    asking.ask(SETTINGS, [1, 2, 3], subject, Place(tmp_path), ABOUT)
+    assert (len(read), len(asked.calls)) == (2, 6)
+
+
 def test_a_page_shows_what_an_earlier_call_found(asked, tmp_path):
     place = Place(tmp_path)
     asking.ask({"semantics": SemanticsConfig()}, [4], subject, place, ABOUT)

@@ -233,7 +233,7 @@ def test_sst2_is_read_from_a_folder_or_is_unavailable(tables, tokenizer, tmp_pat
         frozen_rates=[1e-1],
     )
     assert (len(found.train), found.given) == (64, 400)
-    assert found.fine_tuned["trained", "frozen"].accuracy.mean > 0.95
+    assert found.fine_tuned["trained", "frozen"].accuracy.value > 0.95
 
     def nothing(*_):
         raise Unavailable("sst2: train.tsv is not here")

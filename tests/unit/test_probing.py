@@ -16,6 +16,7 @@ from minibert.config.evaluation import PROBE_TASKS, ProbingConfig
 from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
 from minibert.data.tokenizer import train_tokenizer
 from minibert.errors import MinibertError
+from minibert.evaluation import untrained
 from minibert.evaluation.instruments import Findings, Subject
 from minibert.evaluation.intervals import share
 from minibert.evaluation.probing import (
@@ -413,7 +414,7 @@ def test_what_a_run_records(found):
 
 
 def test_the_same_model_has_the_same_findings_with_and_without_what_is_kept(subject, settings, found, tmp_path):
-    instrument._KEPT.clear()
+    untrained._KEPT.clear()
     tense = replace(settings, tasks=["tense"])
     first, kept, anew = (INSTRUMENT.measure(replace(subject, cache=cache), tense) for cache in (
         subject.cache, subject.cache, tmp_path
@@ -444,7 +445,7 @@ def test_the_untrained_network_is_probed_once_for_all_checkpoints(subject, setti
         asked.append(how.get("control", True))
         return probe_representations(*given, **how)
 
-    instrument._KEPT.clear()
+    untrained._KEPT.clear()
     monkeypatch.setattr(instrument, "probe_representations", count)
     quick = replace(subject, quick=True)
     tense = replace(settings, tasks=["tense"])

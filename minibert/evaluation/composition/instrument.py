@@ -12,7 +12,9 @@ from minibert.evaluation.composition.tables import tables_of
 from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
+from minibert.evaluation.untrained import of_untrained
 from minibert.evaluation.word_vectors import spread_rows
+from minibert.model.bert import MiniBERT
 
 PHRASES = 200
 QUICK_ROWS, QUICK_SEQUENCES, QUICK_PHRASES = 512, 64, 40
@@ -34,8 +36,9 @@ def measure(subject: Subject, settings: CompositionConfig) -> Findings:
     if subject.quick:
         count, phrases = min(count, QUICK_SEQUENCES), QUICK_PHRASES
         text = None if text is None else spread_rows(text, QUICK_ROWS)
-    found, control = (
-        measure_compositional_understanding(
+
+    def ask(network: MiniBERT) -> CompositionalUnderstanding:
+        return measure_compositional_understanding(
             network,
             None,
             subject.tokenizer,
@@ -46,8 +49,8 @@ def measure(subject: Subject, settings: CompositionConfig) -> Findings:
             subject.lanes,
             phrases,
         )
-        for network in (subject.model, subject.untrained())
-    )
+
+    found, control = ask(subject.model), of_untrained(subject, "composition", (count, phrases), ask)
     return Findings(
         _summary(found, control),
         _metrics(found, control),

@@ -8,7 +8,7 @@ from minibert.config.evaluation import DownstreamConfig
 from minibert.data.annotated.classified import read_labelled_parts
 from minibert.data.annotated.downloads import dataset
 from minibert.errors import MinibertError
-from minibert.evaluation.downstream.comparison import TRAINED, Comparison, finetune
+from minibert.evaluation.downstream.comparison import TRAINED, Comparison, finetune, measure_controls
 from minibert.evaluation.downstream.figures import plot_accuracies, plot_forgetting, plot_over_steps
 from minibert.evaluation.downstream.finetuning import Recipe
 from minibert.evaluation.downstream.forgetting import (
@@ -20,6 +20,8 @@ from minibert.evaluation.downstream.forgetting import (
 from minibert.evaluation.downstream.sentences import Splits, draw
 from minibert.evaluation.downstream.summary import accuracies, headlines, limits, summary
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Subject, Table
+from minibert.evaluation.untrained import of_untrained
+from minibert.model.bert import MiniBERT
 from minibert.model.classifier import Pooling
 
 QUICK = {"train": 256, "dev": 200, "test": 400}
@@ -37,17 +39,18 @@ def measure(subject: Subject, settings: DownstreamConfig) -> Findings:
         used["max_samples"] = min(len(splits.train), settings.max_samples or len(splits.train))
         sizes = ", ".join(f"{len(getattr(splits, name)):,} of {len(parts[name]):,} {name}" for name in QUICK)
         notes.append(f"Quick: {sizes} sentences, one rate for each way to train, {settings.seeds} seeds.")
-    untrained = subject.untrained()
-    found = finetune(
-        subject.model,
-        subject.tokenizer,
-        splits,
-        settings,
-        untrained,
-        subject.seed,
-        subject.lanes,
-        lambda message: subject.note(f"downstream: {message}"),
+
+    def note(message: str) -> None:
+        subject.note(f"downstream: {message}")
+
+    how = (subject.tokenizer, splits, settings)
+    controls = of_untrained(
+        subject,
+        "downstream",
+        (splits, settings),
+        lambda network: measure_controls(network, *how, subject.seed, subject.lanes, note),
     )
+    found = finetune(subject.model, *how, seed=subject.seed, lanes=subject.lanes, note=note, controls=controls)
     metrics, tables, values = accuracies(found)
     notes += limits(found, settings)
     full = found.fine_tuned.get((TRAINED, "full"))
@@ -87,9 +90,14 @@ def _forgetting(
     old = measure_catastrophic_forgetting(
         subject.model, tasks, {"new": found.train}, subject.tokenizer, recipe, settings.forgetting, subject.lanes
     )
-    untrained, metrics, rows, values = subject.untrained(), {}, [], {}
+
+    def scores(network: MiniBERT) -> dict[str, float]:
+        return {name: float(task.score(network)) for name, task in tasks.items()}
+
+    floors = of_untrained(subject, "old tasks", (), scores)
+    metrics, rows, values = {}, [], {}
     for name, curve in old.curves.items():
-        floor = float(tasks[name].score(untrained))
+        floor = floors[name]
         metrics[f"downstream/forgetting/{name}"] = curve.forgetting
         rows.append(
             [

@@ -71,7 +71,7 @@ def headlines(found: Comparison) -> list[Headline]:
             continue
         accuracy = one.accuracy
         ends = (None if np.isnan(end) else min(max(end, 0.0), 1.0) for end in (accuracy.low, accuracy.high))
-        beaten_by = [name for name, gap in _gaps(found, encoder).items() if not gap.low > 0]  # NaN for one sentence
+        beaten_by = [name for name, gap in _gaps(found, encoder).items() if not gap.low > 0]
         headlines.append(
             headline(
                 about,

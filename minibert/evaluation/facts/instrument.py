@@ -15,6 +15,8 @@ from minibert.evaluation.headlines import CHANCE, UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject
 from minibert.evaluation.intervals import Interval
 from minibert.evaluation.metric_names import metric_part
+from minibert.evaluation.untrained import of_untrained
+from minibert.model.bert import MiniBERT
 
 TEMPLATES = "templates"
 """The name of the prompts from templates"""
@@ -36,10 +38,11 @@ def measure(subject: Subject, settings: FactsConfig) -> Findings:
     notes = list(missing)
     if subject.quick:
         clozes = _fewer(clozes)
-    found, control = (
-        probe_factual_knowledge(network, subject.tokenizer, clozes, subject.unigram_counts, subject.lanes)
-        for network in (subject.model, subject.untrained())
-    )
+
+    def ask(network: MiniBERT) -> FactualKnowledge:
+        return probe_factual_knowledge(network, subject.tokenizer, clozes, subject.unigram_counts, subject.lanes)
+
+    found, control = ask(subject.model), of_untrained(subject, "facts", clozes, ask)
     tables = [rank_table(found, control), choice_table(found, control), example_table(found)]
     notes += [*_left_out(found, len(clozes)), *_no_better(found, control)]
     values = values_of(found, control)

@@ -31,6 +31,7 @@ from minibert.evaluation.intrinsic.measures import (
     predict,
 )
 from minibert.evaluation.intrinsic.tables import band_metrics, band_table, no_better, plain
+from minibert.evaluation.untrained import of_untrained
 from minibert.evaluation.whole_words import (
     unigram_surprisals,
     word_surprisals,
@@ -75,15 +76,14 @@ def measure(subject: Subject, settings: IntrinsicConfig) -> Findings:
     and for a treebank that cannot be had.
     """
     parts: list[Findings] = []
-    untrained = subject.untrained()
     # First, because a treebank that cannot be read is an error, and the rest takes longer.
-    tagged = [] if settings.treebank is None else [_parts_of_speech(subject, untrained, settings.treebank)]
+    tagged = [] if settings.treebank is None else [_parts_of_speech(subject, settings.treebank)]
     if subject.held_out is not None:
-        text = _predicted(subject, untrained, subject.held_out)
+        text = _predicted(subject, subject.held_out)
         parts += [
             _losses(text, subject.unigram_counts),
             _calibration(text, settings.bins),
-            _whole_words(subject, untrained, text),
+            _whole_words(subject, text),
             _guesses(subject, text, settings.examples),
         ]
     elif settings.treebank is None:
@@ -97,7 +97,7 @@ def measure(subject: Subject, settings: IntrinsicConfig) -> Findings:
     return _together([*parts, *tagged, used])
 
 
-def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> HeldOut:
+def _predicted(subject: Subject, held_out: Sequences) -> HeldOut:
     size, counts = subject.model.config.vocab_size, subject.unigram_counts
     continues = describe_vocabulary(subject.tokenizer, np.zeros(size) if counts is None else counts).continues
     rows = QUICK_SEQUENCES if subject.quick else FROZEN.sequences
@@ -112,8 +112,12 @@ def _predicted(subject: Subject, untrained: MiniBERT, held_out: Sequences) -> He
         )
     found = predict(subject.model, batches, subject.lanes)
     unigram = None if counts is None else -log_unigram_frequencies(counts)[found.labels]
-    with Lanes(untrained, subject.lanes) as lanes:
-        before = np.concatenate(lanes.evaluate(batches, prediction_losses))
+
+    def losses(network: MiniBERT) -> np.ndarray:
+        with Lanes(network, subject.lanes) as lanes:
+            return np.concatenate(lanes.evaluate(batches, prediction_losses))
+
+    before = of_untrained(subject, "losses of masked tokens", (rows, at_once), losses)
     return HeldOut(held_out, batches, continues, places(batches, continues), found, before, unigram)
 
 
@@ -188,18 +192,21 @@ def _calibration(text: HeldOut, bins: int) -> Findings:
     return Findings(summary, metrics, [table], [], {"reliability": reliability | interval})
 
 
-def _whole_words(subject: Subject, untrained: MiniBERT, text: HeldOut) -> Findings:
+def _whole_words(subject: Subject, text: HeldOut) -> Findings:
     """The surprisal of whole words, which does not depend on how the vocabulary cuts them."""
     sequences, counts = text.sequences, subject.unigram_counts
     rows = QUICK_SEQUENCES if subject.quick else WORD_SEQUENCES
     words = words_at_random(words_of(sequences, text.continues), len(sequences), rows, FROZEN.rate)
     if not len(words):
         return Findings("", notes=["No word of the held-out text could be masked whole."])
-    groups = np.zeros(len(words), int)
-    nats = {"model": word_surprisals(subject.model, sequences, words, groups, subject.lanes)}
+
+    def surprisals(network: MiniBERT) -> np.ndarray:
+        return word_surprisals(network, sequences, words, np.zeros(len(words), int), subject.lanes)
+
+    nats = {"model": surprisals(subject.model)}
     if counts is not None:
         nats["unigram"] = unigram_surprisals(sequences, words, counts)
-    nats["untrained"] = word_surprisals(untrained, sequences, words, groups, subject.lanes)
+    nats["untrained"] = of_untrained(subject, "surprisals of whole words", rows, surprisals)
     means = [float(each.mean()) for each in nats.values()]
     table_rows: list[list] = [["nats a word", *means]]
     named = ["" if who == "model" else f"{who}_" for who in nats]
@@ -249,13 +256,12 @@ def _guesses(subject: Subject, text: HeldOut, count: int) -> Findings:
     return Findings("", tables=[Table("Guesses", caption, ["text", "truth", "its probability", "guesses"], rows)])
 
 
-def _parts_of_speech(subject: Subject, untrained: MiniBERT, treebank: str) -> Findings:
-    from minibert.data.annotated.conllu import read_conllu  # here: most runs ask for no treebank
-    from minibert.data.annotated.downloads import dataset
-    from minibert.evaluation.intrinsic.parts_of_speech import loss_by_part_of_speech
+def _parts_of_speech(subject: Subject, treebank: str) -> Findings:
+    from minibert.evaluation.intrinsic.parts_of_speech import loss_by_part_of_speech  # here: few ask for it
+    from minibert.evaluation.treebank import treebank_sentences
 
     try:
-        sentences = read_conllu(dataset(treebank, subject.cache, subject.note))
+        sentences = treebank_sentences(treebank, subject)
     except Unavailable as error:
         if subject.held_out is None:
             raise
@@ -263,7 +269,12 @@ def _parts_of_speech(subject: Subject, untrained: MiniBERT, treebank: str) -> Fi
     most = QUICK_SENTENCES if subject.quick else SENTENCES
     kept = [sentences[place] for place in spread_evenly(len(sentences), most)]
     found, notes = loss_by_part_of_speech(
-        subject.model, untrained, subject.tokenizer, kept, subject.unigram_counts, subject.lanes
+        subject.model,
+        lambda surprisals: of_untrained(subject, "surprisals by part of speech", kept, surprisals),
+        subject.tokenizer,
+        kept,
+        subject.unigram_counts,
+        subject.lanes,
     )
     if len(kept) < len(sentences):
         notes.append(f"Parts of speech: {len(kept):,} of {len(sentences):,} sentences, spread evenly over all.")

@@ -1,6 +1,6 @@
 """The surprisal of words by their part of speech, on annotated sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -20,7 +20,7 @@ GROUPS = 7
 
 def loss_by_part_of_speech(
     model: MiniBERT,
-    untrained: MiniBERT,
+    of_untrained: Callable[[Callable[[MiniBERT], np.ndarray]], np.ndarray],
     tokenizer: Tokenizer,
     sentences: Sequence[AnnotatedSentence],
     unigram_counts: np.ndarray | None = None,
@@ -30,7 +30,8 @@ def loss_by_part_of_speech(
 
     Every word is predicted once, whole (:func:`minibert.evaluation.whole_words.word_surprisals`), while a seventh
     of the words of its sentence is masked. ``unigram_counts`` (V,) are those of the training text. Words that the
-    tokenizer does not know, whole or in part, are left out.
+    tokenizer does not know, whole or in part, are left out. ``of_untrained(surprisals)`` gives the surprisals of
+    the network before training: it calls the function with that network, or has kept what it returned.
 
     Raises :class:`MinibertError` where no sentence fits the model, and where the tokenizer knows no word.
     """
@@ -66,13 +67,17 @@ def loss_by_part_of_speech(
     if unigram_counts is not None:
         unigram = unigram_surprisals(sequences, words, unigram_counts)
     names, bands = np.unique(tags, return_inverse=True)
+
+    def surprisals(network: MiniBERT) -> np.ndarray:
+        return word_surprisals(network, sequences, words, groups, lanes, mask)
+
     found = by_band(
         [str(name) for name in names],
         bands,
         words.rows,
-        word_surprisals(model, sequences, words, groups, lanes, mask),
+        surprisals(model),
         None,
         unigram,
-        word_surprisals(untrained, sequences, words, groups, lanes, mask),
+        of_untrained(surprisals),
     )
     return found, list(coverage.notes())

@@ -1,15 +1,10 @@
 """The instrument ``probing``: what is found at one checkpoint, as metrics, tables and notes."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from minibert.config.evaluation import ProbingConfig
-from minibert.data.annotated.conllu import AnnotatedSentence, read_conllu
-from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.pieces import pieces_of_words
 from minibert.evaluation.headlines import UNTRAINED, Headline, headline
 from minibert.evaluation.instruments import Findings, Instrument, Subject, Table
@@ -32,6 +27,9 @@ from minibert.evaluation.representations import (
     representations_file,
     word_representations,
 )
+from minibert.evaluation.treebank import treebank_sentences
+from minibert.evaluation.untrained import of_untrained
+from minibert.model.bert import MiniBERT
 
 SEED = 0
 """Of the sentences, the split and the control tasks: the same for every run, so that runs can be compared"""
@@ -51,7 +49,7 @@ INDEPENDENCE = (
 
 def measure(subject: Subject, settings: ProbingConfig) -> Findings:
     """Probes of all tasks at all layers of the subject and of the same network before training, with controls."""
-    sentences = _sentences(dataset(settings.treebank, subject.cache, subject.note))
+    sentences = treebank_sentences(settings.treebank, subject)
     quick = subject.quick
     most_sentences = min(settings.max_sentences, QUICK_SENTENCES) if quick else settings.max_sentences
     split = split_sentences(sentences, most_sentences, SEED)
@@ -71,29 +69,16 @@ def measure(subject: Subject, settings: ProbingConfig) -> Findings:
     return replace(found, used={"max_sentences": most_sentences, "training examples": most}) if quick else found
 
 
-@lru_cache(maxsize=1)
-def _sentences(path: Path) -> list[AnnotatedSentence]:
-    """Read once for all checkpoints of a run."""
-    return read_conllu(path)
-
-
-_KEPT: dict[str, Results] = {}
-"""The probes of the last untrained network: all checkpoints of a run are compared with the same one"""
-
-
 def _untrained(
     subject: Subject, split: SplitSentences, examples: Sequence[Examples], word: Any, strengths: Sequence[float]
 ) -> Results:
-    model = subject.untrained()
     asked = [(each.task.name, each.classes, len(each.training.rows)) for each in examples]
-    digest = hashlib.sha256(model.params.vector.tobytes())
-    digest.update(subject.tokenizer.to_str().encode())
-    digest.update(repr((model.config, split.words, asked, word, strengths)).encode())
-    if digest.hexdigest() not in _KEPT:
-        found = word_representations(model, subject.tokenizer, split.words, word, subject.lanes)
-        _KEPT.clear()
-        _KEPT[digest.hexdigest()] = probe_representations(found, examples, subject.lanes, strengths, control=False)
-    return _KEPT[digest.hexdigest()]
+
+    def probe(network: MiniBERT) -> Results:
+        found = word_representations(network, subject.tokenizer, split.words, word, subject.lanes)
+        return probe_representations(found, examples, subject.lanes, strengths, control=False)
+
+    return of_untrained(subject, "probing", (split.words, asked, word, strengths), probe)
 
 
 def findings(probes: LinguisticProbes, file: str) -> Findings:

@@ -25,7 +25,9 @@ from minibert.evaluation.semantics.tables import (
     similarity_table,
     vectors_name,
 )
+from minibert.evaluation.untrained import of_untrained
 from minibert.evaluation.word_vectors import spread_rows
+from minibert.model.bert import MiniBERT
 
 QUICK_ROWS, QUICK_CONTEXTS = 128, 4
 SOURCES = (
@@ -51,10 +53,14 @@ def measure(subject: Subject, settings: SemanticsConfig) -> Findings:
     elif subject.quick:
         sequences, contexts = spread_rows(sequences, QUICK_ROWS), min(contexts, QUICK_CONTEXTS)
         notes.append(f"Quick: contexts are taken from {len(sequences)} rows of the held-out text.")
-    found, control = (
-        probe_semantic_knowledge(network, subject.tokenizer, pairs, analogies, sequences, contexts, subject.lanes)
-        for network in (subject.model, subject.untrained())
-    )
+
+    def ask(network: MiniBERT) -> SemanticKnowledge:
+        return probe_semantic_knowledge(
+            network, subject.tokenizer, pairs, analogies, sequences, contexts, subject.lanes
+        )
+
+    found = ask(subject.model)
+    control = of_untrained(subject, "semantics", (pairs, analogies, contexts), ask)
     tables = []
     if found.similarities:
         tables += [similarity_table(found, control, contexts), coverage_table(found)]
