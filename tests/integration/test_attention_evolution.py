@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 
-from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
 from analysis.questions.attention_evolution import _groups, _share
 from analysis.questions.attention_figures import doubling_steps
@@ -80,7 +79,7 @@ def store(empty_database, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(store):
+def report(store, rough_figures):
     return write_report(store, "attention_evolution")
 
 
@@ -131,13 +130,13 @@ def test_answer_and_details_are_made_of_the_numbers(report):
         assert expected in details, (expected, details)
 
 
-def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, report, rough_figures, tmp_path):
+def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(report, tmp_path):
     names = {"attention_entropy", "attention_patterns", "heads_apart", "change_points", "timing", "one_head"}
     page = report.path.read_text(encoding="utf-8")
     assert names <= {path.stem for path in report.path.parent.glob("*.png")}
     assert all(f"<code>{name}.png</code>" in page for name in names)
     assert "does not show that it is the cause" in page
-    text = write_lab_book(gather(store, "attention_evolution"), tmp_path).read_text(encoding="utf-8")
+    text = write_lab_book(report.evidence, tmp_path).read_text(encoding="utf-8")
     assert all(f"![{name}.png]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
     assert f"**{report.answer}**" in text and "does not show that it is the cause" in text
 

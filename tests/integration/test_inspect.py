@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from minibert.diagnostics.engine import registry
 from minibert.tracking import open_store
 
 MEASURE = """
@@ -45,22 +46,26 @@ def afterwards(caches, gradients, batch):
 
 
 @pytest.fixture(scope="module")
-def inspected(command, small_settings, empty_database, tmp_path_factory):
+def inspected(door, small_settings, empty_database, tmp_path_factory):
     """A run with a diagnostic of its own, inspected twice with another: (store, run, what was printed)."""
     folder = tmp_path_factory.mktemp("inspected")
     shutil.copy(empty_database, folder)
     # Names that nobody else gives: the checkout comes before this folder on the path.
     (folder / "diagnostics_of_this_test.py").write_text(IN_TRAINING)
     (folder / "later_diagnostics_of_this_test.py").write_text(AFTERWARDS)
-    path = {"PYTHONPATH": str(folder)}
-    where = f"tracking.folder={folder}"
-    trained = command(
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setattr(registry, "_DIAGNOSTICS", dict(registry._DIAGNOSTICS))
+        return inspect(folder, door, small_settings)
+
+
+def inspect(folder, door, small_settings):
+    trained = door(
         *small_settings,
-        where,
+        f"tracking.folder={folder}",
         "diagnostics.modules=[diagnostics_of_this_test]",
         "diagnostics.figures=[]",
         "model.dropout=0.1",
-        environment=path,
     )
     assert trained.returncode == 0, trained.stderr
     store = open_store(None, folder, "minibert")
@@ -70,9 +75,9 @@ def inspected(command, small_settings, empty_database, tmp_path_factory):
         f"folder={folder}",
         "modules=[later_diagnostics_of_this_test,diagnostics_of_this_test]",
         "steps=[0,4,20]",
-        "figures=[training,health,landscape]",
+        "figures=[training,health]",
     ]
-    done = [command(*words, module="minibert.inspect", environment=path) for _ in range(2)]
+    done = [door(*words, module="minibert.inspect") for _ in range(2)]
     assert [each.returncode for each in done] == [0, 0], done[0].stderr
     return store, store.client.get_run(run.info.run_id), done[0].stdout
 

@@ -25,10 +25,10 @@ def settings(small_settings):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(command, settings, empty_database, tmp_path_factory):
+def uninterrupted(door, settings, empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     shutil.copy(empty_database, folder)
-    assert command(*settings, f"tracking.folder={folder}").returncode == 0
+    assert door(*settings, f"tracking.folder={folder}").returncode == 0
     return recorded(folder)
 
 
@@ -86,31 +86,37 @@ def wait_for_step(process, folder, step):
     pytest.fail(f"the run ended before it could be interrupted: {process.stdout.read()}")
 
 
-def test_a_run_killed_twice_equals_an_uninterrupted_one_bit_for_bit(
-    command, start, settings, uninterrupted, empty_database, tmp_path
-):
-    shutil.copy(empty_database, tmp_path)
-    for step in (5, 25):
-        process = start(*settings, f"tracking.folder={tmp_path}")
-        wait_for_step(process, tmp_path, step)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    assert command(*settings, f"tracking.folder={tmp_path}").returncode == 0
-    assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_as_killed_after_a_checkpoint(start, small_settings, empty_database, tmp_path, number):
-    shutil.copy(empty_database, tmp_path)
-    process = start(*small_settings, "training.steps=100000", f"tracking.folder={tmp_path}")
-    wait_for_step(process, tmp_path, 5)
+def assert_ended_by(number, process, folder):
+    """The signal ends the process as killed, after it has written a checkpoint."""
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, output
     assert "Traceback" not in output
-    store = open_store(None, tmp_path, "minibert")
+    store = open_store(None, folder, "minibert")
     (run,) = store.client.search_runs([store.experiment_id])
     assert run.info.status == "KILLED"
     assert run.data.tags["minibert.reason"] == signal.Signals(number).name
-    assert (tmp_path / "work" / run.info.run_id / "resume.safetensors").exists()
+    assert (folder / "work" / run.info.run_id / "resume.safetensors").exists()
+
+
+def test_a_run_that_is_told_to_end_and_then_killed_equals_an_uninterrupted_one_bit_for_bit(
+    command, start, settings, uninterrupted, empty_database, tmp_path
+):
+    shutil.copy(empty_database, tmp_path)
+    process = start(*settings, f"tracking.folder={tmp_path}")
+    wait_for_step(process, tmp_path, 5)
+    assert_ended_by(signal.SIGTERM, process, tmp_path)
+    process = start(*settings, f"tracking.folder={tmp_path}")
+    wait_for_step(process, tmp_path, 25)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert command(*settings, f"tracking.folder={tmp_path}").returncode == 0
+    assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
+
+
+def test_an_interrupt_from_the_keyboard_ends_a_run_as_killed(start, small_settings, empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path)
+    process = start(*small_settings, "diagnostics=off", "training.steps=100000", f"tracking.folder={tmp_path}")
+    wait_for_step(process, tmp_path, 5)
+    assert_ended_by(signal.SIGINT, process, tmp_path)

@@ -56,7 +56,8 @@ def test_a_position_scheme_is_one_file_one_schema_and_one_line(tmp_path, books, 
     shutil.copy(empty_database, store)
 
     def run(*words: str) -> subprocess.CompletedProcess:
-        words = (*small_settings, "training.steps=3", f"tracking.folder={store}", *words)
+        few = ("training.steps=3", "diagnostics=off", "diagnostics.figures=[]")
+        words = (*small_settings, *few, f"tracking.folder={store}", *words)
         return subprocess.run(
             [sys.executable, "-m", "minibert.run", *words],
             cwd=tmp_path,

@@ -74,7 +74,7 @@ def track(store, study, finals, failed=(), never=(), stated=None):
 
 
 @pytest.fixture(scope="module")
-def store(empty_database, tmp_path_factory):
+def store(empty_database, rough_figures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlruns")
     shutil.copy(empty_database, folder)
     return open_store(None, folder, "minibert")

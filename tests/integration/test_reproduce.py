@@ -16,15 +16,15 @@ ALTERED = "layers.1.attention.key.weight"
 
 
 @pytest.fixture(scope="module")
-def originals(command, small_settings, books, empty_database, tmp_path_factory):
+def originals(door, small_settings, books, empty_database, tmp_path_factory):
     """A store with a finished run, on documents beside it, and one whose loss explodes."""
     folder = tmp_path_factory.mktemp("originals")
     shutil.copy(empty_database, folder)
     shutil.copytree(books, folder / "books")
     words = [*small_settings, *QUICK, f"tracking.folder={folder}", f"data.path={folder}/books/*.txt"]
-    trained = command(*words, "model.dropout=0.1")
+    trained = door(*words, "model.dropout=0.1")
     assert trained.returncode == 0, trained.stderr
-    exploded = command(*words, "optimizer=sgd", "optimizer.learning_rate=1e12", "clipping=none")
+    exploded = door(*words, "optimizer=sgd", "optimizer.learning_rate=1e12", "clipping=none")
     assert "not finite" in exploded.stderr
     return folder
 

@@ -131,8 +131,10 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert "1 of 2 runs finished" in result.stdout
 
 
-def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
-    assert command(*small_settings, "training.steps=6", f"tracking.folder={tmp_path}").returncode == 0
+def test_the_record_of_a_run_is_complete(door, small_settings, empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path)
+    asked = [*small_settings, "evaluation.intrinsic.enabled=true"]
+    assert door(*asked, "training.steps=6", f"tracking.folder={tmp_path}").returncode == 0
     (run,) = runs(tmp_path, "run")
     parameters, tags, metrics = run.data.params, run.data.tags, run.data.metrics
     assert parameters["model.hidden_size"] == "32"
@@ -157,7 +159,7 @@ def test_the_record_of_a_run_is_complete(command, small_settings, tmp_path):
         "effective_rank/embeddings.token.weight", "effective_rank/layers.1.attention.query.weight",
     ]  # fmt: skip
     assert set(expected) <= metrics.keys()
-    config = plan([*small_settings], False).jobs[0].config
+    config = plan(asked, False).jobs[0].config
     for name in metrics:
         check_metric(name, config)  # a study may be of any of them
     artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"

@@ -1,9 +1,10 @@
 """Stores with planted runs, and what a report says of them."""
 
 import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from minibert.tracking import Store
+from minibert.tracking import Store, claim, open_sweep, start_run
 from minibert.tracking.store import open_store
 
 
@@ -11,6 +12,18 @@ def copied_store(empty_database: Path, folder: Path) -> Store:
     """A new store in a folder, faster than by MLflow's migrations."""
     shutil.copy(empty_database, folder)
     return open_store(None, folder, "minibert")
+
+
+def plant(store: Store, study: Mapping, key: str, runs: Iterable[tuple[str, dict, Callable]]) -> None:
+    """A finished sweep of the study. ``runs``: the title of each run, its settings, and ``record(run)``, which
+    logs its results. Sweeps of one store have different keys."""
+    sweep = open_sweep(store, study["name"], key.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": study})
+    for title, settings, record in runs:
+        with claim(store, f"{key}{title}".encode().hex()) as held:
+            run = start_run(held, title, settings, {}, sweep.id)
+            record(run)
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
 
 
 def cells(report, title: str) -> dict[str, tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """The study of size: tracked runs whose laws are known, to what its report says of them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,7 @@ from analysis.questions.representation_scaling_runs import find_budgets, in_mill
 from analysis.report import write_report
 from minibert.model.arithmetic import count_flops
 from minibert.running.plan import plan
-from minibert.tracking import claim, open_sweep, start_run
-from tests.support.reports import cells, copied_store
+from tests.support.reports import cells, copied_store, plant
 
 STUDY = {
     "name": "representation_scaling", "question": "How?", "factor": "recipe.name", "metric": "eval/loss",
@@ -74,32 +75,36 @@ def results(rung, loss, random):
 
 
 def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), asked=True, reason=None):
-    name = f"{seeds}{rungs}{budgets}{asked}{reason}"
-    sweep = open_sweep(store, STUDY["name"], name.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": STUDY})
-    for setting, (rung, tokens, flops, loss) in settings_of(rungs, budgets).items():
+
+    def record(run, setting, seed):
+        rung, tokens, flops, loss = settings[setting]
         layers, width = LADDER[rung]
-        for seed in seeds:
-            random = np.random.default_rng([seed, len(setting), layers])
-            model = {"layers": layers, "hidden_size": width, "feed_forward_size": 4 * width, "activation": "gelu"}
-            given = {"model": model, "recipe": {"name": setting}, "seed": seed}
-            given["training"] = {"steps": round(tokens / 2048)}
-            with claim(store, f"{name}{setting}{seed}".encode().hex()) as held:
-                run = start_run(held, f"{setting} · seed {seed}", given, {}, sweep.id)
-                end = loss + random.normal(0, 0.01)
-                for step, value in ((0, 6.4), (round(tokens / 2048), end)):
-                    run.log(
-                        {"eval/loss": value, "tokens_seen": step * 2048.0, "flops": flops * step / tokens * 2048},
-                        step,
-                    )
-                run.flush()
-                found = {f"hidden_effective_rank/layer_{layers - 1}": width**0.8}
-                run.log_results(found | (results(rung, loss, random) if asked else {}), round(tokens / 2048))
-                if reason:
-                    run.set_tags(
-                        {"evaluation.left_out.probing": reason, "evaluation.failed.minimal_pairs": "broken"}
-                    )
-                run.finish("FINISHED")
-    sweep.finish("FINISHED")
+        random, steps = np.random.default_rng([seed, len(setting), layers]), round(tokens / 2048)
+        end = loss + random.normal(0, 0.01)
+        for step, value in ((0, 6.4), (steps, end)):
+            run.log(
+                {"eval/loss": value, "tokens_seen": step * 2048.0, "flops": flops * step / tokens * 2048}, step
+            )
+        run.flush()
+        found = {f"hidden_effective_rank/layer_{layers - 1}": width**0.8}
+        run.log_results(found | (results(rung, loss, random) if asked else {}), steps)
+        if reason:
+            run.set_tags({"evaluation.left_out.probing": reason, "evaluation.failed.minimal_pairs": "broken"})
+
+    def given(setting, seed):
+        rung, tokens, _, _ = settings[setting]
+        layers, width = LADDER[rung]
+        model = {"layers": layers, "hidden_size": width, "feed_forward_size": 4 * width, "activation": "gelu"}
+        training = {"steps": round(tokens / 2048)}
+        return {"model": model, "recipe": {"name": setting}, "seed": seed, "training": training}
+
+    settings = settings_of(rungs, budgets)
+    runs = (
+        (f"{setting} · seed {seed}", given(setting, seed), partial(record, setting=setting, seed=seed))
+        for setting in settings
+        for seed in seeds
+    )
+    plant(store, STUDY, f"{seeds}{rungs}{budgets}{asked}{reason}", runs)
 
 
 @pytest.fixture
@@ -115,7 +120,7 @@ def store(empty_database, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(store):
+def report(store, rough_figures):
     return write_report(store, "representation_scaling")
 
 
@@ -146,8 +151,8 @@ def test_size_counts_the_matrices_of_the_layers():
     assert layer_weights(gated | {"model.match_feed_forward": "True"}) == weights("s")
 
 
-def test_budgets_are_found_in_the_records_and_share_the_run_that_is_of_both(store):
-    groups = gather(store, "representation_scaling").findings.groups
+def test_budgets_are_found_in_the_records_and_share_the_run_that_is_of_both(report):
+    groups = report.evidence.findings.groups
     tokens, compute = find_budgets(read_sizes(run for group in groups for run in group.runs))
     assert (tokens.name, compute.name) == ("equal tokens", "equal compute")
     assert tokens.sizes == compute.sizes == [weights(rung) for rung in LADDER]
@@ -208,13 +213,13 @@ def test_details_say_where_training_brought_nothing_and_how_many_directions_are_
         assert expected in details, (expected, details)
 
 
-def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(store, report, rough_figures, tmp_path):
+def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(report, tmp_path):
     names = {"loss_by_size", "quality_by_size", "quality_by_loss", "rank_by_size"}
     page = report.path.read_text(encoding="utf-8")
     assert names <= {path.stem for path in report.path.parent.glob("*.png")}
     assert all(f"<code>{name}.png</code>" in page for name in names)
     assert "does not say how a larger network would do" in page
-    text = write_lab_book(gather(store, "representation_scaling"), tmp_path).read_text(encoding="utf-8")
+    text = write_lab_book(report.evidence, tmp_path).read_text(encoding="utf-8")
     assert all(f"![{name}.png]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
     assert f"**{report.answer}**" in text
 
@@ -252,7 +257,7 @@ def test_runs_without_instruments_get_their_laws_and_say_what_is_missing(empty_s
 
 def test_an_instrument_that_answered_later_on_is_not_said_to_be_missing(empty_store, rough_figures):
     track(empty_store, (0, 1), budgets=("tokens",), reason="no treebank")
-    limits = write_report(empty_store, "representation_scaling").evidence.examination.limits
+    limits = gather(empty_store, "representation_scaling").examination.limits
     assert not any("did not answer" in limit for limit in limits)
 
 

@@ -1,5 +1,6 @@
 """What is composed quickly is what Hydra composes."""
 
+from functools import cache
 from itertools import product
 
 import pytest
@@ -16,13 +17,14 @@ from minibert.running.plan import plan
 register()
 
 SWEEPS = [
-    ["masking.rate=0.15,0.4", "seed=range(0,3)"],
-    ["position=absolute,rope,alibi", "model=tiny,debug", "seed=0,1"],
-    ["optimizer=adamw,lion,lookahead", "optimizer.learning_rate=1e-3,2e-3", "seed=7"],
+    ["masking.rate=0.15,0.4", "seed=range(0,2)"],
+    ["position=absolute,alibi", "model=tiny,debug", "seed=0,1"],
+    ["optimizer=adamw,lookahead", "optimizer.learning_rate=1e-3,2e-3", "seed=7"],
     ["tracking.folder=/tmp/a,/tmp/b", "data.cache=null"],
     ["data=text", "data.path='books/*.txt','a,b.txt'", "model.vocab_size=100,200"],
-    ["diagnostics=off,light,standard", "diagnostics.figures=[],[all]", "training.steps=3"],
-    ["evaluation.rates=[0.15],[0.15,0.4]", "study.baseline=1,x,null", "seeds.init=null,3"],
+    ["diagnostics=off,standard", "diagnostics.figures=[],[all]", "training.steps=3"],
+    ["evaluation.rates=[0.15],[0.15,0.4]", "study.baseline=1,x,null"],
+    ["seeds.init=null,3"],
     ["masking=uniform,span,scheduled", "model.norm_epsilon=1e-6", "model.norm_epsilon=1e-7"],
     ["+experiment=masking_sweep", "masking.rate=0.15,0.4", "hydra.launcher.n_jobs=2", "hydra.sweeper.params=null"],
     ["+experiment=position_sweep", "seed=4,5", "model=debug"],
@@ -33,6 +35,12 @@ SWEEPS = [
 
 def plain(config):
     return OmegaConf.to_container(config, resolve=False)
+
+
+@cache
+def composed_by_hydra(*overrides):
+    """Not to be changed: both tests of a sweep compare with it."""
+    return without_hydra(compose_all(overrides))
 
 
 def combinations(words):
@@ -48,7 +56,7 @@ def combinations(words):
 def test_every_configuration_of_a_sweep_is_the_one_that_hydra_composes(words):
     multirun = not any(word.lstrip("+").startswith(OVERLAYS) for word in words)
     jobs = _plan(words, multirun)
-    expected = [without_hydra(compose_all(overrides)) for _, overrides in combinations(words)]
+    expected = [composed_by_hydra(*overrides) for _, overrides in combinations(words)]
     if not any("position_sweep" in word for word in words):  # it has a sweep of its own besides
         assert len(jobs) == len(expected)
         assert [job.config for job in jobs] == [resolve(each.config) for each in expected]
@@ -80,7 +88,7 @@ def test_the_values_that_are_not_resolved_are_the_same_too(words):
             continue
         quick = compose_quickly(layers, pairs)
         assert quick is not None
-        expected = without_hydra(compose_all(overrides))
+        expected = composed_by_hydra(*overrides)
         assert plain(quick.config) == plain(expected.config)
         assert quick.choices == expected.choices
 

