@@ -32,13 +32,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.settings import Setting, groups, settings, unknown_key
+from minibert.config.launcher import MOST_PROCESSES
 from minibert.config.shipped import COMBINED, OVERLAYS
 from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
 """Most values of one word"""
-HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.n_jobs", "hydra.sweeper.params")
-"""Keys of Hydra itself that may be set; besides ``n_jobs``, all settings of the launcher"""
+PROCESSES = "hydra.launcher.processes"
+HYDRA_KEYS = ("hydra/launcher", PROCESSES, "hydra.sweeper.params")
+"""Keys of Hydra itself that may be set; besides ``processes``, all settings of the launcher"""
 
 _GRAMMAR = re.compile(r"(?P<prefix>~|\+\+|\+)?(?P<key>[^=@~+]+)(?P<package>@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|glob|range|interval|sort|shuffle|tag)\(.*\)", re.DOTALL)
@@ -187,6 +189,11 @@ def _hydra_word(text: str, key: str, value: str) -> Word:
         found = _hydra_grammar(text, key, value, "one value")
         if found.is_sweep_override():
             raise MinibertError(f"{text}: one launcher starts all runs of a sweep. Allowed: one value.")
+        if key == PROCESSES and value != "null" and value not in map(str, range(1, MOST_PROCESSES + 1)):
+            raise MinibertError(
+                f"{text}: not a number of processes. Allowed: 1 to {MOST_PROCESSES}, or null: as many as this "
+                "machine has cores and memory for."
+            )
         return Word(text, key, (value,), False)
     raise MinibertError(
         f"{text}: unknown key '{key}'{nearest(key, HYDRA_KEYS)}. Allowed keys of Hydra: {', '.join(HYDRA_KEYS)}."

@@ -12,6 +12,12 @@ from minibert.model.feed_forward import GATED, inner_size
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much memory a container may use: cgroups version 2 and 1"""
+USED = (("memory.current", "inactive_file"), ("memory.usage_in_bytes", "total_inactive_file"))
+"""Beside each of these, what is in use, and the entry of ``memory.stat`` that is given back when it is needed"""
+PROCESS = 510_000_000
+"""Bytes of a process that trains a network of no size: Python, the packages, the text and the figures"""
+WORKING = 1.7
+"""What a training takes at its peak, relative to :func:`estimate_training_memory`: at most so much, as measured"""
 STATE_VECTORS = {"adamw": 2, "lion": 1, "sgd": 1, "lamb": 2, "adafactor": 0, "muon": 3}
 """Optimizer -> vectors of the parameters' size that it keeps, or somewhat less"""
 
@@ -23,6 +29,19 @@ def machine_memory() -> int:
         try:
             sizes.append(int(path.read_text()))
         except (OSError, ValueError):  # no such limit: no file, or the word "max"
+            continue
+    return min(sizes)
+
+
+def available_memory() -> int:
+    """Bytes that are free for new processes: of the machine, or of the container where that is less."""
+    sizes = [psutil.virtual_memory().available]
+    for limit, (used, cached) in zip(map(Path, LIMITS), USED, strict=True):
+        try:
+            entries = dict(line.split() for line in limit.with_name("memory.stat").read_text().splitlines())
+            in_use = int(limit.with_name(used).read_text()) - int(entries.get(cached, 0))
+            sizes.append(max(int(limit.read_text()) - in_use, 0))
+        except (OSError, ValueError):  # no such limit
             continue
     return min(sizes)
 
@@ -71,6 +90,11 @@ def estimate_training_memory(config: Config) -> dict[str, int]:
         ),
         "scores": int(max(rows * rate * 2 * words, scored * model.vocab_size) * item),
     }
+
+
+def estimate_run_memory(config: Config) -> int:
+    """Bytes that the process of one run takes at its peak, with its evaluations and figures."""
+    return PROCESS + int(WORKING * sum(estimate_training_memory(config).values()))
 
 
 def activations_memory(model: ModelConfig, sequences: int, tokens: int, checkpointed: bool = False) -> int:

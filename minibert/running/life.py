@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from threadpoolctl import threadpool_limits
 
 from minibert import interruption
 from minibert.config import Config, config_hash, resolve
@@ -183,11 +184,12 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
         run.flush()
         with display.stage("storing the model"), trainer.evaluation_parameters():
             log_served_model(run, trainer.model, data.tokenizer)
-    with display.stage("diagnostics of the whole run"):
-        conclude_range_test(run, config)
-        diagnostics.conclude()
-        run.flush()
-    evaluate_trained(run, config, data, display)
+    with threadpool_limits(1, user_api="blas"):  # as in training: more threads add in another order
+        with display.stage("diagnostics of the whole run"):
+            conclude_range_test(run, config)
+            diagnostics.conclude()
+            run.flush()
+        evaluate_trained(run, config, data, display)
     with display.stage("drawing figures"):
         rooms = config.diagnostics.figures
         draw(run, drawings(rooms), complete="all" in rooms)

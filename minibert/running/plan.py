@@ -250,7 +250,7 @@ def _launcher_problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertE
     if word.key.startswith("hydra.launcher.") and word.key not in known:
         yield MinibertError(
             f"{word.given}: unknown key '{word.key}' of hydra/launcher={launcher}{nearest(word.key, known)}. "
-            f"Allowed: {', '.join(known) or 'hydra/launcher=joblib, which has some'}."
+            f"Allowed: {', '.join(known) or 'hydra/launcher=cores, which has some'}."
         )
 
 

@@ -8,16 +8,20 @@ from dataclasses import asdict
 import psutil
 
 from minibert import interruption
+from minibert.command_line.words import PROCESSES
 from minibert.config import config_hash
+from minibert.config.launcher import CoresLauncherConfig
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
+from minibert.running.capacity import worker_processes
 from minibert.running.evaluation import complete
 from minibert.running.identity import first_values, sweep_hash, sweep_name
-from minibert.running.launching import call_hydra, watched_workers
+from minibert.running.launching import call_hydra, launcher_settings, telling_of_deaths
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
 from minibert.running.progress import Display
+from minibert.running.workers import Death
 from minibert.tracking.claims import find_all_finished
 from minibert.tracking.history import new_command
 from minibert.tracking.lookup import short_id
@@ -100,31 +104,42 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
     """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-    failure = None
-    with watched_workers() as died:
-        try:
-            live = planned.jobs[0].config.tracking.progress
-            with interruption.deferred(), display.sweep(sweep, runs, live), interruption.held_back_from_children():
-                call_hydra(job, ["--multirun", *words])
-        except MinibertError as error:
-            failure = error
-        finally:
-            _close_abandoned(sweep, died)
+    launcher = launcher_settings(planned.fixed)
+    if launcher._target_ == CoresLauncherConfig._target_:
+        processes, text = worker_processes([each.config for each in planned.jobs], launcher.processes)
+        words = [*(word for word in words if not word.startswith(PROCESSES)), f"{PROCESSES}={processes}"]
+        display.note(text)
+    failure, given_up = None, {}
+
+    def tell(run: str, death: Death) -> None:
+        if death.final:
+            given_up[death.process] = death.how
+        what = "is given up" if death.final else "is started again"
+        display.error(f"A worker process was {death.how}. Its run, {run}, {what}.")
+
+    try:
+        live = planned.jobs[0].config.tracking.progress
+        with interruption.deferred(), display.sweep(sweep, runs, live), telling_of_deaths(tell):
+            call_hydra(job, ["--multirun", *words])
+    except MinibertError as error:
+        failure = error
+    finally:
+        _close_abandoned(sweep, given_up)
     if failure and not interruption.reason():
         why = str(failure).rstrip(".")
         display.error(f"{why}. The runs that finished are kept; the same command trains the rest.")
 
 
-def _close_abandoned(sweep: Sweep, died: dict[int, str]) -> None:
-    """Close the runs whose process on this machine is gone. ``died``: process -> the reason."""
+def _close_abandoned(sweep: Sweep, given_up: dict[int, str]) -> None:
+    """Close the runs whose process on this machine is gone. ``given_up``: the process of a run -> how it ended."""
     for child in sweep.newest().values():
         host, _, process = child.tags.get("minibert.process", "").rpartition(":")
         if child.status != Status.RUNNING or host != socket.gethostname() or psutil.pid_exists(int(process)):
             continue
-        if int(process) in died:
-            sweep.close(child, Status.FAILED, died[int(process)])
+        if int(process) in given_up:
+            sweep.close(child, Status.FAILED, given_up[int(process)])
         else:
-            sweep.close(child, Status.KILLED, "the launcher ended its process when another died")
+            sweep.close(child, Status.KILLED, interruption.reason() or "its process ended before the run did")
 
 
 def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> bool:

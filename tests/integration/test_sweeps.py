@@ -66,7 +66,7 @@ def test_every_shipped_experiment_runs_and_reports(
 ):
     """In this process, one run after another. The test below starts the processes that a user would."""
     shutil.copy(empty_database, tmp_path)
-    words = [*few_steps(experiment, small_settings, tmp_path), "hydra.launcher.n_jobs=1", "diagnostics.figures=[]"]
+    words = [*few_steps(experiment, small_settings, tmp_path), "hydra/launcher=basic", "diagnostics.figures=[]"]
     if experiment != "attention_evolution":  # it asks what a diagnostic records
         words.append("diagnostics=off")
     if experiment in INSTRUMENTS:

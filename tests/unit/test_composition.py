@@ -26,7 +26,7 @@ SWEEPS = [
     ["evaluation.rates=[0.15],[0.15,0.4]", "study.baseline=1,x,null"],
     ["seeds.init=null,3"],
     ["masking=uniform,span,scheduled", "model.norm_epsilon=1e-6", "model.norm_epsilon=1e-7"],
-    ["+experiment=masking_sweep", "masking.rate=0.15,0.4", "hydra.launcher.n_jobs=2", "hydra.sweeper.params=null"],
+    ["+experiment=masking_sweep", "masking.rate=0.15,0.4", "hydra/launcher=basic", "hydra.sweeper.params=null"],
     ["+experiment=position_sweep", "seed=4,5", "model=debug"],
     ["objective=mlm,sop", "schedule=linear,cosine", "clipping=none", "norm=post"],
     ["data.cache='\\${tracking.folder}/x'", "tracking.run_name='a b=c',null"],

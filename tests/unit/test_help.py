@@ -103,7 +103,7 @@ def test_a_configuration_that_cannot_be_composed_is_an_error_also_when_it_is_onl
         ("training.batch", ["training.batch_size="]),
         ("model.norm=p", ["model.norm=pre", "model.norm=post"]),
         ("optimizer.nesterov=", ["optimizer.nesterov=true", "optimizer.nesterov=false"]),
-        ("hydra/launcher=j", ["hydra/launcher=joblib"]),
+        ("hydra/launcher=c", ["hydra/launcher=cores"]),
         ("--mul", ["--multirun"]),
         ("data.path=x", []),
     ],

@@ -8,7 +8,7 @@ import pytest
 from minibert.config import Config, ModelConfig, RelativeConfig, register
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
-from minibert.model.memory import count_parameters, estimate_training_memory, machine_memory
+from minibert.model.memory import available_memory, count_parameters, estimate_training_memory, machine_memory
 from minibert.running.plan import plan
 
 SMALL = ModelConfig(vocab_size=64, hidden_size=32, layers=2, heads=4, feed_forward_size=64, max_length=16)
@@ -47,6 +47,15 @@ def test_a_container_limits_the_memory(tmp_path, monkeypatch):
     assert machine_memory() == 1048576
     with pytest.raises(MinibertError, match=r"about .* GB of memory .*this machine has 0\.0 GB\. Lower model"):
         MiniBERT(replace(SMALL, vocab_size=20_000))
+
+
+def test_what_is_free_in_a_container_does_not_count_what_can_be_given_back(tmp_path, monkeypatch):
+    for name, text in {"max": "1000", "current": "900", "stat": "anon 500\ninactive_file 300"}.items():
+        (tmp_path / f"memory.{name}").write_text(f"{text}\n")
+    monkeypatch.setattr("minibert.model.memory.LIMITS", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
+    assert available_memory() == 1000 - (900 - 300)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() > 1000
 
 
 @pytest.mark.parametrize(

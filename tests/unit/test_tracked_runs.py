@@ -382,7 +382,7 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
     _close_abandoned(sweep, {7: "killed by SIGKILL (out of memory?)"})
     assert {child.name: (child.status, child.reason) for child in sweep.children()} == {
         "here:7": ("FAILED", "killed by SIGKILL (out of memory?)"),
-        "here:8": ("KILLED", "the launcher ended its process when another died"),
+        "here:8": ("KILLED", "its process ended before the run did"),
         "here:9": ("RUNNING", None),
         "elsewhere:7": ("RUNNING", None),
     }

@@ -91,10 +91,15 @@ def test_a_sweep_over_texts_composes_each_of_them():
         ("model@encoder=tiny", "Allowed: model=tiny"),
         ("+optimizer@a:b=lion", "Allowed: optimizer=lion"),
         ("+hydra.callbacks.x._target_=os.system", "unknown key 'hydra.callbacks.x._target_'"),
-        ("hydra.launcher._target_=os.system", "hydra.launcher.n_jobs"),
+        ("hydra.launcher._target_=os.system", "hydra.launcher.processes"),
         ("hydra/sweeper=basic", "hydra/launcher"),
         ("hydra.mode=MULTIRUN", "hydra.sweeper.params"),
-        ("hydra/launcher=jobli", "did you mean 'joblib'"),
+        ("hydra/launcher=core", "did you mean 'cores'"),
+        ("hydra.launcher.processes=0", "Allowed: 1 to 1024, or null"),
+        ("hydra.launcher.processes=-1", "Allowed: 1 to 1024, or null"),
+        ("hydra.launcher.processes=1.5", "not a number of processes"),
+        ("hydra.launcher.processes=all", "not a number of processes"),
+        ("hydra.launcher.processes=2000", "Allowed: 1 to 1024"),
         ("hydra.sweeper.params={seed:1}", "--multirun KEY=a,b"),
         ("+hydra.sweeper.params.seed=0,1", "--multirun seed=0,1"),
         ("hydra.sweeper.params=", "has no value"),
@@ -160,10 +165,12 @@ def test_a_near_miss_leads_to_the_setting(key, meant):
 
 
 def test_words_are_refused_that_would_be_read_as_something_else():
-    assert "one launcher starts all runs" in refusal("hydra.launcher.n_jobs=1,2", "seed=0,1", multirun=True)
-    assert "no effect on a single run" in refusal("hydra/launcher=joblib")
-    message = refusal("hydra/launcher=joblib", "hydra.launcher.n_jbs=2", "seed=0,1", multirun=True)
-    assert "did you mean 'hydra.launcher.n_jobs'" in message and "_target_" not in message
+    assert "one launcher starts all runs" in refusal("hydra.launcher.processes=1,2", "seed=0,1", multirun=True)
+    assert "no effect on a single run" in refusal("hydra/launcher=basic")
+    message = refusal("hydra.launcher.processs=2", "seed=0,1", multirun=True)
+    assert "did you mean 'hydra.launcher.processes'" in message and "_target_" not in message
+    message = refusal("hydra/launcher=basic", "hydra.launcher.processes=2", "seed=0,1", multirun=True)
+    assert "hydra/launcher=cores, which has some" in message
     assert "given twice" in refusal("seed=0,1", "seed=2,3", multirun=True)
     assert "given twice" in refusal("model=tiny", "model=debug")
 
