@@ -1,8 +1,8 @@
 """Worker processes that perform jobs, one after the other. One that dies costs its own job only.
 
 Each worker has a pipe of its own and shares no lock with the others, so a kill at any moment leaves nothing behind
-that another one waits for. The parent hears of a death by the end of the pipe, and starts a new worker. The job is done
-once more, after those that wait: if memory ran out, less of it is in use by then.
+that another one waits for. The parent hears of a death by the end of the pipe, and starts a new worker. The job is
+begun once more, after those that wait: if memory ran out, less of it is in use by then.
 """
 
 import multiprocessing
@@ -74,7 +74,7 @@ class Workers:
         self._broken: str | None = None
 
     def work(self, processes: int) -> None:
-        """Do all jobs. If this process is asked to end, those that are begun end by themselves, and no other begins.
+        """Do all jobs. If this process is asked to end, those that are begun end by themselves; no other begins.
 
         Raises :class:`MinibertError` if no worker can begin, and what pickle raises if ``perform`` or a job cannot
         be sent to another process. Whatever is raised, the workers have ended then.
