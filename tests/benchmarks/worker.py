@@ -44,12 +44,12 @@ class Watch:
 
     def __init__(self, process: psutil.Process):
         self._process = process
-        self._busy, self._used, self._started = _busy_seconds(), self._used_seconds(), time.perf_counter()
+        self._busy, self._used, self._started = busy_seconds(), self._used_seconds(), time.perf_counter()
 
     def others(self) -> float:
         """The share of the machine's processor time that the others had, so far."""
         elapsed = time.perf_counter() - self._started
-        others = (_busy_seconds() - self._busy) - (self._used_seconds() - self._used)
+        others = (busy_seconds() - self._busy) - (self._used_seconds() - self._used)
         return max(others, 0.0) / (elapsed * psutil.cpu_count())
 
     def _used_seconds(self) -> float:
@@ -113,7 +113,7 @@ class Worker:
         return answer
 
 
-def _busy_seconds() -> float:
+def busy_seconds() -> float:
     """Processor time, all cores together, that was not idle since the machine was started."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - sum(getattr(times, name, 0.0) for name in ("iowait", "guest", "guest_nice"))

@@ -1,0 +1,144 @@
+"""``python -m tests.benchmarks.sweep_throughput``: runs of a sweep a minute, on all cores and one after the other.
+
+The same runs of the model tiny, several seeds, by the launcher ``cores`` with one lane, and by ``hydra/launcher=basic``
+with one lane and with two. They take turns, round after round. On the clock is the whole command, which imports the
+packages, trains and prints the table; the tables of the store and the prepared data are there before.
+
+    python -m tests.benchmarks.sweep_throughput --rounds 5 --json sweep_throughput.json
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from minibert.command_line.terminal import print_table
+from minibert.tracking import open_store
+from tests.benchmarks.kernels import kernels_of
+from tests.benchmarks.report import machine, machine_line
+from tests.benchmarks.turns import console
+from tests.benchmarks.worker import QUIET, busy_seconds
+
+CORES, ONE_LANE, TWO_LANES = "all cores, one lane a process", "one after the other, one lane", "…, two lanes"
+CONTENDERS = {
+    CORES: ["hydra/launcher=cores", "training.lanes=1"],
+    ONE_LANE: ["hydra/launcher=basic", "training.lanes=1"],
+    TWO_LANES: ["hydra/launcher=basic", "training.lanes=2"],
+}
+TARGETS = {ONE_LANE: 1.7, TWO_LANES: 1.1}
+"""Throughput on all cores, at least in multiples of these"""
+
+
+@dataclass
+class Measured:
+    """The sweeps of one contender, by round."""
+
+    seconds: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    """Share of the machine that went to other processes"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    about = machine() | {"kernels": kernels_of(dict(os.environ))}
+    console.print(f"{machine_line(about)}, {about['kernels']} kernels")
+    measured = {name: Measured() for name in CONTENDERS}
+    with tempfile.TemporaryDirectory() as folder:
+        shared = words(options, Path(folder) / "cache")
+        empty = Path(folder) / "empty"
+        open_store(None, empty, "minibert")
+        with console.status("preparing the data"):
+            sweep([*shared, *CONTENDERS[CORES], "training.steps=1", "seed=0"], empty, Path(folder) / "first")
+        for number in range(options.rounds):
+            for name, own in CONTENDERS.items():
+                with console.status(f"round {number + 1} of {options.rounds}: {name}"):
+                    seeds = f"seed=range({options.seeds})"
+                    seconds, others = sweep([*shared, *own, seeds], empty, Path(folder) / "turn")
+                measured[name].seconds.append(seconds)
+                measured[name].others.append(others)
+    print_table(console, table(measured, options.seeds))
+    if options.json:
+        written = {
+            "machine": about,
+            "options": vars(options),
+            "measured": {k: asdict(v) for k, v in measured.items()},
+        }
+        Path(options.json).write_text(json.dumps(written, indent=1))
+        console.print(f"written to {options.json}")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.sweep_throughput", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--steps", type=int, default=300, help="of each run")
+    parser.add_argument("--seeds", type=int, default=6, help="runs of a sweep")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", metavar="FILE", help="write every time, with the machine")
+    parser.add_argument("overrides", nargs="*", help="further settings, as minibert.run takes them")
+    return parser.parse_args(arguments)
+
+
+def words(options: argparse.Namespace, cache: Path) -> list[str]:
+    return [
+        "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"training.steps={options.steps}",
+        f"evaluation.every={options.steps}", f"data.cache={cache}", *options.overrides,
+    ]  # fmt: skip
+
+
+def sweep(words: Sequence[str], empty: Path, folder: Path) -> tuple[float, float]:
+    """Run a sweep in a copy of an empty store. Returns its seconds, and the share of the machine that others had."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(empty, folder)
+    busy, started = busy_seconds(), time.perf_counter()
+    command = [sys.executable, "-m", "minibert.run", *words, f"tracking.folder={folder}"]
+    with open(folder / "printed.txt", "w") as printed:
+        process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)  # with the processor time of the workers that it waited for
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{(folder / 'printed.txt').read_text()}")
+    others = busy_seconds() - busy - used.ru_utime - used.ru_stime
+    return seconds, max(others, 0.0) / (seconds * psutil.cpu_count())
+
+
+def table(measured: dict[str, Measured], runs: int) -> Table:
+    """Medians over the rounds, and the throughput on all cores in multiples of each other contender's."""
+    found = Table(title=f"A sweep of {runs} runs", title_justify="left")
+    for column in ("runs", "median s", "by round", "runs a minute", "cores against it", "target", "", "to others"):
+        found.add_column(column, justify="left" if column == "runs" else "right")
+    for name, one in measured.items():
+        ratio = float(np.median(np.divide(one.seconds, measured[CORES].seconds)))
+        disturbed = max(one.others + measured[CORES].others)
+        judgement = Text("met") if ratio >= TARGETS.get(name, 0) else Text("missed", style="bold red")
+        if disturbed > QUIET:
+            judgement = Text("void", style="yellow")
+        seconds = float(np.median(one.seconds))
+        found.add_row(
+            name,
+            f"{seconds:.1f}",
+            f"{min(one.seconds):.1f}-{max(one.seconds):.1f}",
+            f"{60 * runs / seconds:.1f}",
+            f"{ratio:.2f}" if name in TARGETS else "",
+            f"≥ {TARGETS[name]:g}" if name in TARGETS else "",
+            judgement if name in TARGETS else "",
+            f"{max(one.others):.0%}",
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()
