@@ -71,7 +71,7 @@ class CoresLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train all runs. Raises :class:`MinibertError` for what a run raised, when all have ended."""
         Path(str(self.perform.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        names = [" ".join(filter_overrides(overrides)) for overrides in job_overrides]
+        names = _names(job_overrides)
         tell = _on_death.get()
         runs = list(enumerate(map(list, job_overrides), initial_job_idx))
         workers = Workers(self.perform, runs, lambda death: tell(names[death.job], death))
@@ -79,6 +79,12 @@ class CoresLauncher(Launcher):
         if workers.failures:
             raise MinibertError("\n".join(f"{names[job]}: {why}" for job, why in sorted(workers.failures.items())))
         return [JobReturn(overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
+
+
+def _names(runs: Sequence[Sequence[str]]) -> list[str]:
+    """The words by which each of these runs differs from the others; of a single one, all its words."""
+    shared = set(runs[0]).intersection(*runs[1:]) if len(runs) > 1 else ()
+    return [" ".join(word for word in filter_overrides(words) if word not in shared) for words in runs]
 
 
 def call_hydra(task: Callable, arguments: list[str]) -> int:

@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.sweep_throughput``: runs of a sweep a minute, on all cores and one after the other.
 
-The same runs of the model tiny, several seeds, by the launcher ``cores`` with one lane, and by ``hydra/launcher=basic``
-with one lane and with two. They take turns, round after round. On the clock is the whole command, which imports the
-packages, trains and prints the table; the tables of the store and the prepared data are there before.
+The same runs of the model tiny, several seeds, by the launcher ``cores`` with one lane, and by the launcher
+``basic`` with one lane and with two. They take turns, round after round. On the clock is the whole command, which
+imports the packages, trains and prints the table; the tables of the store and the prepared data are there before.
 
     python -m tests.benchmarks.sweep_throughput --rounds 5 --json sweep_throughput.json
 """
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         empty = Path(folder) / "empty"
         open_store(None, empty, "minibert")
         with console.status("preparing the data"):
-            sweep([*shared, *CONTENDERS[CORES], "training.steps=1", "seed=0"], empty, Path(folder) / "first")
+            sweep([*shared, *CONTENDERS[ONE_LANE], "seed=0"], empty, Path(folder) / "turn")
         for number in range(options.rounds):
             for name, own in CONTENDERS.items():
                 with console.status(f"round {number + 1} of {options.rounds}: {name}"):
@@ -93,13 +93,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def words(options: argparse.Namespace, cache: Path) -> list[str]:
     return [
-        "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"training.steps={options.steps}",
-        f"evaluation.every={options.steps}", f"data.cache={cache}", *options.overrides,
+        "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"data.cache={cache}",
+        f"training.steps={options.steps}", f"evaluation.every={options.steps}", *options.overrides,
     ]  # fmt: skip
 
 
 def sweep(words: Sequence[str], empty: Path, folder: Path) -> tuple[float, float]:
-    """Run a sweep in a copy of an empty store. Returns its seconds, and the share of the machine that others had."""
+    """Run a sweep in a copy of an empty store: its seconds, and the share of the machine that others had."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(empty, folder)
     busy, started = busy_seconds(), time.perf_counter()
