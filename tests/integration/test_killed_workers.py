@@ -69,7 +69,8 @@ def process_at_step(sweep, folder, run: str, step: int, other_than: int | None =
     """The process that trains a run, when it has recorded this step. The store is read until then."""
     query = (
         "SELECT t.value, max(m.step) FROM runs r "
-        "JOIN tags t USING (run_uuid) JOIN latest_metrics m USING (run_uuid) WHERE r.name = ? AND r.status = 'RUNNING' AND t.key = 'minibert.process' GROUP BY t.value"
+        "JOIN tags t USING (run_uuid) JOIN latest_metrics m USING (run_uuid) "
+        "WHERE r.name = ? AND r.status = 'RUNNING' AND t.key = 'minibert.process' GROUP BY t.value"
     )
     while not has_ended(sweep):
         with closing(sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True)) as connection:
@@ -119,6 +120,22 @@ def test_a_killed_worker_costs_the_sweep_nothing_and_one_killed_twice_its_own_ru
     }
     assert by_name["steps 100000"].data.tags["minibert.reason"] == "killed by SIGKILL (out of memory?)"
     assert histories(tmp_path)["steps 60"] == undisturbed["seed 0"]
+
+
+def test_one_signal_ends_every_run_after_its_step_and_is_the_reason(start, settings, empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path)
+    sweep = start(*settings, *WORKERS, "training.steps=100000", "seed=0,1,2", f"tracking.folder={tmp_path}")
+    for run in ("seed 0", "seed 1"):
+        process_at_step(sweep, tmp_path, run, 5)
+    os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does
+    output, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 128 + signal.SIGINT, output
+    assert "started again" not in output and "Traceback" not in output
+    ended = {name: (run.info.status, run.data.tags["minibert.reason"]) for name, run in runs(tmp_path).items()}
+    assert ended.keys() == {"seed 0", "seed 1"} and {status for status, _ in ended.values()} == {"KILLED"}
+    assert {reason for _, reason in ended.values()} <= {"SIGINT", "SIGTERM"}  # the sweep passes it on
+    for run in runs(tmp_path).values():
+        assert (tmp_path / "work" / run.info.run_id / "resume.safetensors").exists()
 
 
 def raising(composed) -> None:
