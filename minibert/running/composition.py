@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -33,9 +34,13 @@ class Composed(NamedTuple):
 
 
 def compose_all(overrides: Iterable[str]) -> DictConfig:
-    """What Hydra composes, its own settings included."""
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return hydra_compose(config_name="config", overrides=list(overrides), return_hydra_config=True)
+    """What Hydra composes, its own settings included. Also within a run that Hydra has started in this process."""
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            return hydra_compose(config_name="config", overrides=list(overrides), return_hydra_config=True)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def compose_options(words: Iterable[str]) -> Composed:

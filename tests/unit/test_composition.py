@@ -4,10 +4,12 @@ from functools import cache
 from itertools import product
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from minibert.command_line.words import read
-from minibert.config import OVERLAYS, register, resolve
+from minibert.config import CONF, OVERLAYS, register, resolve
 from minibert.errors import MinibertError
 from minibert.running import composition
 from minibert.running.composition import compose_all, compose_options, compose_quickly, without_hydra
@@ -31,6 +33,14 @@ SWEEPS = [
     ["objective=mlm,sop", "schedule=linear,cosine", "clipping=none", "norm=post"],
     ["data.cache='\\${tracking.folder}/x'", "tracking.run_name='a b=c',null"],
 ]
+
+
+def test_a_run_that_hydra_started_in_this_process_can_compose_too():
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        running = GlobalHydra.instance().hydra
+        assert compose_all(["model=tiny"]).model.name == "tiny"
+        assert GlobalHydra.instance().hydra is running
+    assert not GlobalHydra.instance().is_initialized()
 
 
 def plain(config):
