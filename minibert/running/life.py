@@ -66,7 +66,9 @@ def job(composed) -> None:
     """Hydra's task function: one run of a sweep. Its outcome is recorded in the store."""
     interruption.watch(follow_parent=True)
     if interruption.reason() is None:
-        outcome = train(resolve(composed), dict(HydraConfig.get().runtime.choices), Display.silent())
+        chosen = HydraConfig.get().runtime.choices.items()
+        choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
+        outcome = train(resolve(composed), choices, Display.silent())
         if outcome.run_id is None and outcome.status == Status.FAILED:
             Display().error(f"a run could not start: {outcome.reason}")
     interruption.leave_if_orphaned()

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from minibert.errors import MinibertError
-from minibert.running import launching
+from minibert.running import launching, life
 from minibert.running.launching import call_hydra
+from minibert.running.naming import run_name
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,18 @@ def test_hydra_gets_its_words_and_the_arguments_of_the_process_stay(monkeypatch)
     assert got["args"].multirun and got["args"].overrides == ["seed=0,1"] and got["task_function"] is print
     assert sys.argv == before
     assert call_hydra(print, ["--unknown"]) == 2
+
+
+def test_a_sweep_of_one_run_can_be_named_within_hydra(monkeypatch, tmp_path):
+    """No key is swept, so the name says what deviates from the defaults: these are composed during the run."""
+    names = []
+
+    def train(config, choices, display):
+        names.append(run_name(config, choices, []))
+        return life.Outcome("id", life.Status.FINISHED)
+
+    monkeypatch.setattr(life, "train", train)
+    monkeypatch.setattr(life.interruption, "watch", lambda follow_parent: None)
+    words = ["--multirun", "hydra/launcher=basic", "model=tiny", "seed=4", f"tracking.folder={tmp_path}"]
+    assert call_hydra(life.job, words) == 0
+    assert names == ["sotu · tiny · muon · seed 4"]
