@@ -1,11 +1,8 @@
 """A sweep: many runs under one parent run in the store, started by Hydra's launcher, then reported on."""
 
 import shlex
-import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-
-import psutil
 
 from minibert import interruption
 from minibert.command_line.words import PROCESSES
@@ -26,7 +23,7 @@ from minibert.tracking.claims import find_all_finished
 from minibert.tracking.history import new_command
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep
-from minibert.tracking.processes import is_alive
+from minibert.tracking.processes import PROCESS, is_alive
 from minibert.tracking.provenance import environment
 from minibert.tracking.results import rooms_of
 from minibert.tracking.status import Status
@@ -133,9 +130,9 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
 def _close_abandoned(sweep: Sweep, given_up: dict[int, str]) -> None:
     """Close the runs whose process on this machine is gone. ``given_up``: the process of a run -> how it ended."""
     for child in sweep.newest().values():
-        host, _, process = child.tags.get("minibert.process", "").rpartition(":")
-        if child.status != Status.RUNNING or host != socket.gethostname() or psutil.pid_exists(int(process)):
+        if child.status != Status.RUNNING or is_alive(child.tags) is not False:
             continue
+        process = child.tags[PROCESS].rpartition(":")[2]
         if int(process) in given_up:
             sweep.close(child, Status.FAILED, given_up[int(process)])
         else:
