@@ -4,8 +4,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
+from minibert.data.numbering import own_numbering
 from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError
 from minibert.evaluation.inputs import without_embedding
@@ -14,12 +16,14 @@ from minibert.model.bert import MiniBERT
 
 
 def load_folder(folder: Path, note: Callable[[str], None]) -> tuple[MiniBERT, Tokenizer]:
-    """The model and the tokenizer of a folder, which have to fit together.
+    """The model and the tokenizer of a folder, which have to fit together, with the special tokens at 0 to 4.
 
-    ``note`` takes remarks: on a language-model head that is missing, and on embeddings without a token.
+    Where the folder has them at other ids, both are numbered anew (:func:`own_numbering`). ``note`` takes remarks:
+    on a language-model head that is missing, and on embeddings without a token.
 
     Raises :class:`MinibertError` for a folder that holds no such model, for a tokenizer with ids that the
-    model has no embeddings for, and for one that does not put [CLS] and [SEP] around a text.
+    model has no embeddings for, for one that does not put [CLS] and [SEP] around a text, and for one whose ids
+    cannot be changed.
     """
     if not folder.is_dir():
         there = "is no folder" if folder.exists() else "is not there"
@@ -31,7 +35,18 @@ def load_folder(folder: Path, note: Callable[[str], None]) -> tuple[MiniBERT, To
         note(str(remark.message))
     tokenizer = load_tokenizer(folder)
     _check_together(folder, model.config.vocab_size, tokenizer, note)
-    return model, tokenizer
+    numbered, former = own_numbering(tokenizer, model.config.vocab_size)
+    if numbered is not tokenizer:
+        _follow(model, former)
+    return model, numbered
+
+
+def _follow(model: MiniBERT, former: np.ndarray) -> None:
+    """Put every parameter of a token where its new id is. ``former`` (V,): the id that each had"""
+    for name in {"embeddings.token.weight", "mlm_head.bias"} & set(model.params):
+        model.params[name][...] = model.params[name][former]
+    if "mlm_head.weight" in model.params:  # (D, V): not tied to the embeddings
+        model.params["mlm_head.weight"][...] = model.params["mlm_head.weight"][:, former]
 
 
 def _check_together(folder: Path, embeddings: int, tokenizer: Tokenizer, note: Callable[[str], None]) -> None:
