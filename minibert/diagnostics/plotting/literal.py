@@ -1,8 +1,12 @@
 """Figures whose texts are shown as they stand: names of data, words and tags are no formulas."""
 
+import warnings
+
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+from minibert.diagnostics.plotting.fonts import give_fonts
 
 GIVEN = (FixedFormatter, FuncFormatter)
 """What writes the ticks whose labels were given"""
@@ -13,15 +17,19 @@ class LiteralFigure(Figure):
 
     Elsewhere in matplotlib, what stands between two dollar signs is a formula, and one that cannot be read ends
     the drawing of the whole figure. Only the numbers that matplotlib itself writes on an axis, such as 10², are
-    still formulas.
+    still formulas. Characters that matplotlib's font lacks are taken from the fonts of this machine.
     """
 
     def draw(self, renderer) -> None:  # of every way to show or save a figure
         numbers = self._numbers()
-        for text in self.findobj(Text):
-            if text not in numbers:
-                text.set_parse_math(False)
-        super().draw(renderer)
+        texts = [text for text in self.findobj(Text) if text not in numbers]
+        for text in texts:
+            text.set_parse_math(False)
+        give_fonts(texts)
+        with warnings.catch_warnings():
+            # One for each character; give_fonts has told of all.
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+            super().draw(renderer)
 
     def _numbers(self) -> set[Text]:
         """The labels that matplotlib makes for ticks, and the factor that it may write at the end of an axis."""
