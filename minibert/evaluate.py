@@ -9,9 +9,8 @@ if __name__ == "__main__":
 import sys
 
 from minibert import interruption
-from minibert.command_line.arguments import command, door_help, read_arguments
+from minibert.command_line.arguments import command, door_help, read_arguments, require_text
 from minibert.command_line.help import asks_for_help
-from minibert.data.annotated.lines import is_text
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.running.evaluation import Evaluation, evaluate
@@ -41,9 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     display = Display()
     chosen = [word for word in arguments if word.startswith(("evaluation=", "evaluation."))]
     try:
-        for word in arguments:
-            if not is_text(word):
-                raise MinibertError(f"{word!a}: holds bytes that are no UTF-8. Allowed: text in UTF-8.")
+        require_text(chosen)
         asked = read_arguments(Evaluation, [word for word in arguments if word not in chosen])
         return 0 if evaluate(asked, chosen, display) else 1
     except MinibertError as error:

@@ -9,6 +9,7 @@ if __name__ == "__main__":
 import sys
 
 from minibert import interruption
+from minibert.command_line.arguments import require_text
 from minibert.diagnostics.catalogue import check_names
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     interruption.watch()
     display = Display()
     try:
+        require_text(arguments)
         if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
             return answered
         sweeping = bool({*flags} - {DRY_RUN})

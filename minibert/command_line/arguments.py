@@ -64,8 +64,10 @@ def read_arguments(
     ``older`` are other names that are still read: name -> key. A name that begins with ``--`` may have its value
     in the next word. A word without an equals sign is the value of the key ``bare``, if there is one.
 
-    Raises :class:`MinibertError` for an unknown key, a key without a value, and a required key that is missing.
+    Raises :class:`MinibertError` for an unknown key, a key without a value, a required key that is missing, and
+    bytes that are no text.
     """
+    require_text(words)
     known, older, rest = arguments_of(schema), older or {}, iter(words)
     given: dict[str, Any] = {}
     for text in rest:
@@ -88,6 +90,15 @@ def read_arguments(
         lacking = " and ".join(word.partition("=")[0] for word in missing)
         raise MinibertError(f"{lacking} must be given: {' '.join(missing)}. --help says more.")
     return _filled(schema, given)
+
+
+def require_text(words: Sequence[str]) -> None:
+    """Raises :class:`MinibertError` for a word with bytes that are no UTF-8: nothing could be recorded of it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise MinibertError(f"{word!a}: holds bytes that are no UTF-8. Allowed: text in UTF-8.") from error
 
 
 def arguments_of(schema: type) -> dict[str, Argument]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -64,3 +65,15 @@ def test_a_reader_that_stops_reading_ends_the_command_without_a_traceback(words)
     os.close(writing)
     assert result.stderr == ""
     assert result.returncode == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("called", door.DOORS)
+def test_bytes_that_are_no_text_are_one_message_of_every_command(called, capsys):
+    main = import_module(f"minibert.{called}").main
+    for word in ("run=caf\udce9", "evaluation.facts.data=[\udcff]", "--\udcff"):
+        assert main([word]) == 2
+        message = capsys.readouterr().err
+        assert (
+            len(message.splitlines()) == 1 and "holds bytes that are no UTF-8. Allowed: text in UTF-8." in message
+        )
+        assert f"{word!a}" in message
