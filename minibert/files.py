@@ -1,5 +1,6 @@
 """Files that are either whole or as they were before, whatever ends the process that writes them."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +8,22 @@ from pathlib import Path
 
 UNFINISHED = ".unfinished"
 """Suffix of a file that is still being written"""
+
+LONGEST_PART = 80
+"""Bytes of a name from data within the name of a file or a metric: file systems take 255, MLflow's metrics 250"""
+
+
+def short_name(name: str) -> str:
+    """A name of at most :data:`LONGEST_PART` bytes: a longer one ends in a hash, so that two stay apart.
+
+    >>> short_name("pairs"), len(short_name("x" * 300))
+    ('pairs', 80)
+    """
+    content = name.encode(errors="surrogateescape")
+    if len(content) <= LONGEST_PART:
+        return name
+    mark = f"-{hashlib.sha256(content).hexdigest()[:8]}"
+    return content[: LONGEST_PART - len(mark)].decode(errors="ignore") + mark
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from minibert.evaluation.catalogue import enabled
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
+from minibert.files import short_name
 from minibert.model.bert import MiniBERT
 from minibert.running.folders import FolderPlace, load_folder
 from minibert.running.plan import plan
@@ -279,7 +280,7 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
     model, tokenizer = load_folder(source, display.note)
     store = find_place(None, asked.tracking.folder).folder
     key = model_key(model, hashlib.sha256(tokenizer.to_str().encode()).hexdigest())
-    place = FolderPlace(store / "evaluations" / f"{source.resolve().name}-{key[:8]}")
+    place = FolderPlace(store / "evaluations" / f"{short_name(source.resolve().name)}-{key[:8]}")
     subject = Subject(
         model=model,
         tokenizer=tokenizer,

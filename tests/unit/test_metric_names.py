@@ -21,6 +21,8 @@ from minibert.diagnostics.plotting.series import (
     read,
     split_pair,
 )
+from minibert.evaluation.metric_names import metric_part
+from minibert.files import short_name
 
 
 class Recorded:
@@ -80,3 +82,11 @@ def test_quantities_within_a_quantity_are_those_with_parts_of_their_own():
     record = Recorded("sharpness/trace", "sharpness/layer_0/trace", "sharpness/embeddings/trace")
     assert quantities_within(record, "sharpness") == ["embeddings", "layer_0"]
     assert last_value(record, "sharpness/trace") == 1.0 and math.isnan(last_value(record, "sharpness/none"))
+
+
+def test_long_names_of_data_are_shortened_and_stay_apart():
+    names = ["a" * 80, "a" * 81, "a" * 300, "a" * 299 + "b", "中" * 90, "\udcff" * 90]
+    short = [short_name(name) for name in names]
+    assert short[0] == names[0] and len(set(short)) == len(names)
+    assert all(len(each.encode(errors="surrogateescape")) <= 80 for each in short)
+    assert all(len(metric_part(name)) <= 80 for name in names)
