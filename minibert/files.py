@@ -26,6 +26,14 @@ def short_name(name: str) -> str:
     return content[: LONGEST_PART - len(mark)].decode(errors="ignore") + mark
 
 
+def may_write(path: Path) -> bool:
+    """Whether a file or a folder can be written to; if it is missing, the nearest folder above that is there."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return os.access(path, os.W_OK)
+
+
 @contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path``. At the end of the context, the file written there replaces ``path``.

@@ -11,7 +11,7 @@ from minibert.data.numbering import own_numbering
 from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError
 from minibert.evaluation.inputs import without_embedding
-from minibert.files import replacing
+from minibert.files import may_write, replacing
 from minibert.model.bert import MiniBERT
 
 
@@ -70,8 +70,13 @@ class FolderPlace:
     """Results of a model that no store has, as files in a folder."""
 
     def __init__(self, folder: Path):
+        """Raises :class:`MinibertError` for a folder that cannot be written to, before anything is computed."""
         self.folder = folder
         self.id = folder.name
+        if not may_write(folder):
+            raise MinibertError(
+                f"{folder}: cannot be written to. Make it writable, or give another place: tracking.folder=FOLDER."
+            )
 
     def artifacts(self, folder: str) -> list[str]:
         place = self.folder / folder

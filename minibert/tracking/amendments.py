@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from minibert.errors import MinibertError
+from minibert.files import may_write
 from minibert.tracking.records import Record
 from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.status import Status
@@ -13,7 +14,9 @@ class Amendment(Record):
     """The record of a run that has ended. Its status and what is recorded stay as they are."""
 
     def __init__(self, store: Store, id: str):
-        """Raises :class:`MinibertError` when there is no such run, or when it has not ended."""
+        """Raises :class:`MinibertError` when there is no such run, when it has not ended, and, before anything is
+        computed, when its files or the database of the store cannot be written to.
+        """
         with store_errors(store.uri, f"find run {id}"):
             run = store.client.get_run(id)
         if run.info.status == Status.RUNNING:
@@ -23,6 +26,13 @@ class Amendment(Record):
             )
         left_out = run.data.tags.get(LEFT_OUT, "")
         super().__init__(store, id, run.info.artifact_uri, continued=True, left_out=left_out)
+        database = store.database and (store.database, store.database.parent)
+        for path in (*(database or ()), *([self._artifacts.folder] if self._artifacts.folder else ())):
+            if not may_write(path):
+                raise MinibertError(
+                    f"run={id}: {path} cannot be written to, so that nothing can be added to the run. Make it "
+                    "writable, or copy the store and give the copy: tracking.folder=FOLDER."
+                )
         self.corpus_hash = run.data.tags.get("corpus.hash")
         self._steps: dict[str, set[int]] = {}
 

@@ -205,6 +205,8 @@ def explain(uri: str, error: Exception) -> str:
         return _explain_version(uri, text)
     if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
         return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
+    if "readonly database" in text:
+        return "It cannot be written to. Make its folder writable, or copy the store: tracking.folder=FOLDER."
     return sentence(text)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import asking, results
 from minibert.evaluation.catalogue import NAMES, enabled, instrument
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Table
+from minibert.files import UNFINISHED
 from minibert.running.evaluation import FolderPlace
 
 ABOUT = {"name": "a <model>", "what": "A model & its run."}
@@ -266,6 +268,67 @@ def test_a_full_disk_leaves_the_former_file_whole(asked, tmp_path, monkeypatch):
     assert "No space left on device" in outcome.failed["facts"]
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".png"}
     assert after == before
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_what_was_found_before_a_kill_is_kept_and_the_rest_is_asked_again(asked, tmp_path, monkeypatch, written):
+    """``written``: how many files there are at that time; the one after them is half written."""
+    left, whole = iter(range(written)), FolderPlace.log_bytes
+
+    def end(self, content, path):
+        if next(left, None) is None:
+            half = self.folder / path
+            half.parent.mkdir(parents=True, exist_ok=True)
+            half.with_name(f".{half.name}.123{UNFINISHED}").write_bytes(content[:10])
+            raise Killed
+        whole(self, content, path)
+
+    monkeypatch.setattr(FolderPlace, "log_bytes", end)
+    with pytest.raises(Killed):
+        asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT)
+    monkeypatch.setattr(FolderPlace, "log_bytes", whole)
+    told = []
+    outcome = asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT, told.append)
+    assert outcome.kept == ["semantics", "facts"][:written] and not outcome.failed
+    assert set(outcome.answered) == {"semantics", "facts"}
+    assert told == [f"{name} at step 4" for name in ["semantics", "facts"][written:]]
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "semantics is 4." in page and "facts is 4." in page
+
+
+def test_two_that_ask_at_once_leave_the_results_of_both(asked, tmp_path, monkeypatch):
+    """The second begins and ends while the first measures."""
+    inner, outcomes = asked.instrument, []
+
+    def instrument(name):
+        made = inner(name)
+
+        def measure(subject, settings):
+            if name == "semantics" and not outcomes:
+                outcomes.append(None)
+                outcomes[0] = asking.ask(SETTINGS, [4], globals()["subject"], Place(tmp_path), ABOUT)
+            return made.measure(subject, settings)
+
+        return made._replace(measure=measure)
+
+    monkeypatch.setattr(asking, "instrument", instrument)
+    outcome = asking.ask({**SETTINGS, "composition": SemanticsConfig()}, [4], subject, Place(tmp_path), ABOUT)
+    assert list(outcomes[0].seconds) == ["semantics", "facts"] and not outcomes[0].failed
+    assert list(outcome.seconds) == ["semantics", "composition"] and outcome.kept == ["facts"]
+    page = (tmp_path / "evaluation.html").read_text()
+    assert all(f"{name} is 4." in page for name in ("semantics", "facts", "composition"))
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(MinibertError, match=r"new/place: cannot be written to. Make it writable, or give another"):
+        FolderPlace(tmp_path / "new" / "place")
+    monkeypatch.undo()
+    assert FolderPlace(tmp_path / "new" / "place").artifacts("") == []
 
 
 def test_results_are_plain_json(asked, tmp_path):

@@ -265,6 +265,17 @@ def test_what_an_earlier_process_left_out_stays_listed(opened):
     assert len(tags(again)[LEFT_OUT].splitlines()) == 3
 
 
+@pytest.mark.parametrize("refused", ["mlflow.db", "artifacts"])
+def test_a_run_that_cannot_be_added_to_is_refused_at_once(opened, monkeypatch, refused):
+    start, _ = opened
+    run = start()
+    run.log_text("what is known", "page.txt")
+    run.finish("FINISHED")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != refused)
+    with pytest.raises(MinibertError, match=rf"{refused} cannot be written to, so that nothing can be added"):
+        Amendment(run.store, run.id)
+
+
 def test_a_tag_that_mlflow_refuses_is_left_out_and_the_others_are_set(opened):
     start, _ = opened
     run = start()

@@ -29,7 +29,7 @@ LONG = "pairs" * 48
 VERBS = {"see": "Pres", "saw": "Past", "keep": "Pres", "kept": "Past"}
 
 
-FREQUENT = ("the", "is", "we", "see", ".")
+FREQUENT = ("see", "is", "the", "we", ".")
 """Ordinary tokens that have the ids of this package's special tokens where others number"""
 
 
@@ -80,10 +80,15 @@ def data(folder: Path) -> list[str]:
     blocks, lines = [], []
     for pronoun, (verb, tense), forms in product(("we", "they"), VERBS.items(), NOUNS[:8]):
         for number, noun in zip(("Sing", "Plur"), forms, strict=True):
-            blocks.append(
-                f"1\t{pronoun}\t_\tPRON\t_\t_\t2\tnsubj\t_\t_\n2\t{verb}\t_\tVERB\t_\tTense={tense}\t0\troot\t_\t_\n"
-                f"3\t{noun}\t_\tNOUN\t_\tNumber={number}\t2\tobj\t_\t_\n"
-            )
+            subject = "member" if pronoun == "we" else "president"  # *the* twice: what has the id of [CLS] here
+            rows = [
+                ("the", "DET", "_", 2, "det"), (subject, "NOUN", "Number=Sing", 3, "nsubj"),
+                (verb, "VERB", f"Tense={tense}", 0, "root"), ("the", "DET", "_", 5, "det"),
+                (noun, "NOUN", f"Number={number}", 3, "obj"),
+            ]  # fmt: skip
+            blocks += [f"{place}\t{word}\t_\t{tag}\t_\t{features}\t{head}\t{relation}\t_\t_"
+                       for place, (word, tag, features, head, relation) in enumerate(rows, 1)]  # fmt: skip
+            blocks.append("")
             lines.append(f"{pronoun} {verb} the {noun} .\t{number}")
     (folder / "bank.conllu").write_text("\n".join(blocks) + "\n")
     for place, part in enumerate(("train", "dev", "test")):
