@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from minibert.config import Config
+from minibert.config.launcher import CoresLauncherConfig
 from minibert.model.memory import available_memory, estimate_run_memory
+from minibert.running.launching import launcher_settings
+from minibert.running.plan import Plan
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much processor time a container gets: microseconds, or ``max``, of so many"""
@@ -23,6 +26,14 @@ def usable_cores() -> int:
     except (OSError, ValueError):  # no such limit: no file, or the word "max"
         return cores
     return min(cores, math.ceil(quota / period))
+
+
+def planned_processes(planned: Plan) -> tuple[int, str]:
+    """How many runs of a sweep are trained at once, and why; 1 without a reason by a launcher that is not ours."""
+    launcher = launcher_settings(planned.fixed)
+    if launcher._target_ != CoresLauncherConfig._target_:
+        return 1, ""
+    return worker_processes([job.config for job in planned.jobs], launcher.processes)
 
 
 def worker_processes(configs: Iterable[Config], asked: int | None = None) -> tuple[int, str]:

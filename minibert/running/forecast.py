@@ -14,6 +14,7 @@ from minibert.command_line.terminal import print_table
 from minibert.config import Config, config_hash
 from minibert.data.corpora import load_corpus
 from minibert.errors import MinibertError
+from minibert.running.capacity import planned_processes
 from minibert.running.estimate import seconds_as_text
 from minibert.running.naming import run_name
 from minibert.running.plan import Plan
@@ -81,13 +82,14 @@ def foresee(planned: Plan, display: Display) -> int:
         time = seconds_as_text(each.cost.seconds(each.steps)) if each.cost and each.is_trained else ""
         table.add_row(each.name, each.state, time)
     print_table(display.console, table)
-    for sentence in summary(expected):
+    processes, _ = planned_processes(planned) if planned.sweep else (1, "")
+    for sentence in summary(expected, processes):
         display.console.print(sentence)
     return 0
 
 
-def summary(expected: Sequence[Expected]) -> list[str]:
-    """How many runs are to be trained, and what that takes."""
+def summary(expected: Sequence[Expected], processes: int = 1) -> list[str]:
+    """How many runs are to be trained, and what that takes if so many are trained at once."""
     left = [each for each in expected if each.is_trained]
     known = [each for each in left if each.cost is not None]
     sentences = [f"{len(expected)} runs, {len(left)} of them to be trained."]
@@ -95,11 +97,13 @@ def summary(expected: Sequence[Expected]) -> list[str]:
         return sentences
     if not known:
         return [*sentences, "The store knows no finished run of this size and these lanes: no estimate."]
-    seconds = sum(each.cost.seconds(each.steps) for each in known if each.cost)
+    processes = min(processes, len(left))
+    seconds = sum(each.cost.seconds(each.steps) for each in known if each.cost) / processes
+    at_once = "one run after the other" if processes == 1 else f"{processes} runs at a time"
     size = sum(each.cost.bytes for each in known if each.cost)
     earlier = max(each.cost.runs for each in known if each.cost)
     sentences.append(
-        f"About {seconds_as_text(seconds)}, one run after the other, and {size_as_text(size)} of disk, "
+        f"About {seconds_as_text(seconds)}, {at_once}, and {size_as_text(size)} of disk, "
         f"from {earlier} earlier {'run' if earlier == 1 else 'runs'} of the same size and lanes."
     )
     if unknown := len(left) - len(known):
@@ -118,9 +122,7 @@ def costs(recorded: Sequence[RunRow]) -> dict[tuple, Cost]:
         newest = sorted(runs, key=lambda run: run.started)[-MOST_MEASURED:]
         found[size] = Cost(
             seconds_per_step=median(run.metrics["seconds"] / run.step for run in runs),
-            seconds_besides=median(
-                max((run.ended or 0) - run.started - run.metrics["seconds"], 0) for run in runs
-            ),
+            seconds_besides=median(_besides(run) for run in runs),
             bytes=median(_bytes(run) for run in newest),
             runs=len(runs),
         )

@@ -7,13 +7,12 @@ from dataclasses import asdict
 from minibert import interruption
 from minibert.command_line.words import PROCESSES
 from minibert.config import config_hash
-from minibert.config.launcher import CoresLauncherConfig
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
-from minibert.running.capacity import worker_processes
+from minibert.running.capacity import planned_processes
 from minibert.running.evaluation import complete
 from minibert.running.identity import first_values, sweep_hash, sweep_name
-from minibert.running.launching import call_hydra, launcher_settings, telling_of_deaths
+from minibert.running.launching import call_hydra, telling_of_deaths
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
@@ -101,9 +100,8 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
     """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-    launcher = launcher_settings(planned.fixed)
-    if launcher._target_ == CoresLauncherConfig._target_:
-        processes, text = worker_processes([each.config for each in planned.jobs], launcher.processes)
+    processes, text = planned_processes(planned)
+    if text:
         words = [*(word for word in words if not word.startswith(PROCESSES)), f"{PROCESSES}={processes}"]
         display.note(text)
     failure, given_up = None, {}

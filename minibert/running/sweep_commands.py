@@ -48,9 +48,7 @@ class ListWords:
 class SweepWords:
     """The words of ``sweeps show`` and ``sweeps resume``."""
 
-    sweep: str = argument(
-        "id of the sweep, its first characters, its name, or last; sweep= may be left out", "SWEEP"
-    )
+    sweep: str = argument(NAMED, "SWEEP")
     tracking: StoreWords = StoreWords()
 
 
@@ -69,9 +67,7 @@ class RelocateWords:
 class PruneWords:
     """The words of ``sweeps prune``."""
 
-    sweep: str = argument(
-        "id of the sweep, its first characters, its name, or last; sweep= may be left out", "SWEEP"
-    )
+    sweep: str = argument(NAMED, "SWEEP")
     keep: str = argument("checkpoints of a run that stay: first, last, both, or how many", "WHICH", "first,last")
     yes: str | None = argument("remove without asking; the flag --yes means the same", "true", None)
     tracking: StoreWords = StoreWords()
@@ -282,7 +278,5 @@ def _agreed(yes: str | None, question: str) -> bool:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=title and Text(title), title_justify="left")
     for column in columns:
-        table.add_column(
-            column, justify="right" if column in ("loss", "seconds", "failed", "running", "took") else "left"
-        )
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
     return table
