@@ -6,7 +6,9 @@ import subprocess
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from minibert.errors import MinibertError
@@ -377,8 +379,14 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
     for config_hash, process in processes.items():
         with nullcontext(held) if config_hash == HASH else claim(store, config_hash) as own:
             start_run(own, process, {}, {"minibert.process": process}, parent=sweep.id)
-    monkeypatch.setattr("minibert.running.sweep.socket.gethostname", lambda: "here")
-    monkeypatch.setattr("minibert.running.sweep.psutil.pid_exists", lambda process: process == 9)
+
+    def process(number):
+        if number != 9:
+            raise psutil.NoSuchProcess(number)
+        return SimpleNamespace(create_time=lambda: 0.0)
+
+    monkeypatch.setattr("minibert.tracking.processes.socket.gethostname", lambda: "here")
+    monkeypatch.setattr("minibert.tracking.processes.psutil.Process", process)
     _close_abandoned(sweep, {7: "killed by SIGKILL (out of memory?)"})
     assert {child.name: (child.status, child.reason) for child in sweep.children()} == {
         "here:7": ("FAILED", "killed by SIGKILL (out of memory?)"),
