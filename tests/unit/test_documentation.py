@@ -50,6 +50,7 @@ def commands():
 @pytest.mark.parametrize("words", list(commands()))
 def test_every_command_that_runs_is_composed_as_it_is_written(words):
     overrides = [word for word in words if not word.startswith("-")]
-    planned = plan(overrides, multirun="--multirun" in words)
+    multirun = bool({"-m", "--multirun"} & set(words))
+    planned = plan(overrides, multirun)
     assert planned.jobs
-    assert bool(planned.sweep) == ("--multirun" in words or any(word.startswith("+experiment") for word in words))
+    assert bool(planned.sweep) == (multirun or any(word.startswith("+experiment") for word in words))
