@@ -9,6 +9,7 @@ from minibert.errors import nearest
 
 DOORS = {
     "run": "train one run, or a sweep of runs",
+    "search": "search for the best values of settings",
     "evaluate": "ask a trained model what it knows",
     "inspect": "compute diagnostics on the checkpoints of a run",
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",

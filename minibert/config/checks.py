@@ -15,14 +15,15 @@ SMALLEST = 1e-37
 
 def validate(config: Config | ModelConfig, prefix: str = "") -> None:
     """Check every field against its bounds and choices, then the fields against each other."""
-    problems = list(_field_problems(config, prefix))
+    problems = list(field_problems(config, prefix))
     if not problems:
         problems = list(config.problems())
     if problems:
         raise MinibertError("\n".join(problems))
 
 
-def _field_problems(config, prefix: str):
+def field_problems(config, prefix: str):
+    """What the fields of a schema do not allow, as sentences that begin with the key, ``prefix`` before it."""
     comparisons = {
         "at_least": (lambda value, bound: value >= bound, "at least"),
         "above": (lambda value, bound: value > bound, "above"),
@@ -32,7 +33,7 @@ def _field_problems(config, prefix: str):
     for item in fields(config):
         value, key = getattr(config, item.name), prefix + item.name
         if is_dataclass(value):
-            yield from _field_problems(value, key + ".")
+            yield from field_problems(value, key + ".")
             continue
         if value is None:
             continue

@@ -18,6 +18,10 @@ COMBINED = ("evaluation",)
 """Groups of which several options may be chosen at once: ``evaluation=[probing,minimal_pairs]``"""
 
 
+SEARCHES = "search"
+"""The folder of the searches. They are no options of a run: each says which settings its runs differ in."""
+
+
 def shipped_options(group: str = "") -> dict[str, Path]:
     """The options of a group with their files: ``base`` and ``ladder/m`` of ``model``. By default, of all groups.
 
@@ -26,6 +30,8 @@ def shipped_options(group: str = "") -> dict[str, Path]:
     """
     folder = CONF / group
     files = sorted(path for path in folder.rglob("*.yaml") if not path.stem.startswith("_"))
+    if not group:
+        files = [path for path in files if path.relative_to(folder).parts[0] != SEARCHES]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 

@@ -7,7 +7,7 @@ versions, code and lanes. Under others it goes on as well, and says so.
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -49,6 +49,9 @@ from minibert.training.trainer import NotFinite
 
 _logger = logging.getLogger(__name__)
 
+Judge = Callable[[int, Mapping[str, float]], str | None]
+"""(step, scores of an evaluation) -> why training is not worth going on, or None"""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -74,8 +77,18 @@ def job(composed) -> None:
     interruption.leave_if_orphaned()
 
 
-def train(config: Config, choices: dict[str, str], display: Display, corpus: Corpus | None = None) -> Outcome:
-    """Train one run, from its claim to its end in the store. Errors become its outcome."""
+def train(
+    config: Config,
+    choices: dict[str, str],
+    display: Display,
+    corpus: Corpus | None = None,
+    judge: Judge | None = None,
+) -> Outcome:
+    """Train one run, from its claim to its end in the store. Errors become its outcome.
+
+    ``judge`` is asked at every evaluation. If it gives a reason, the run ends there as KILLED, and keeps the state
+    to continue from.
+    """
     try:
         tracking, corpus = config.tracking, corpus or load_corpus(config.data)
         if not (tracking.parent_run or tracking.rerun):
@@ -91,7 +104,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
             found = claimed.finished_run()
             if not found or config.tracking.rerun:
-                return _record(claimed, name, config, choices, data, display)
+                return _record(claimed, name, config, choices, data, display, judge)
             if config.tracking.parent_run:
                 join_sweep(store, config.tracking.parent_run, found, name)
             complete(store, found, read_result(store, found).rooms, config, display)
@@ -100,7 +113,7 @@ def train(config: Config, choices: dict[str, str], display: Display, corpus: Cor
         return Outcome(None, Status.KILLED, str(error))
     except OvertakenError as error:  # another process trains this run now: wait for that one
         display.note(str(error))
-        return train(config, choices, display, corpus)
+        return train(config, choices, display, corpus, judge)
     except MinibertError as error:
         return Outcome(None, Status.FAILED, str(error))
 
@@ -111,7 +124,13 @@ def prepare(config: Config, display: Display, corpus: Corpus | None = None) -> P
 
 
 def _record(
-    claimed: Claim, name: str, config: Config, choices: dict[str, str], data: PreparedData, display: Display
+    claimed: Claim,
+    name: str,
+    config: Config,
+    choices: dict[str, str],
+    data: PreparedData,
+    display: Display,
+    judge: Judge | None,
 ) -> Outcome:
     """Start or continue the run in the store, train it, and close it with its status."""
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
@@ -127,7 +146,7 @@ def _record(
         run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
-        _train(run, config, data, display)
+        _train(run, config, data, display, judge)
     except (Ended, Interrupted) as error:
         status, reason = Status.KILLED, str(error)
     except MinibertError as error:
@@ -162,7 +181,7 @@ def describe(display: Display, describe: Callable[[], None]) -> None:
         display.error(str(error))
 
 
-def _train(run: Run, config: Config, data: PreparedData, display: Display) -> None:
+def _train(run: Run, config: Config, data: PreparedData, display: Display, judge: Judge | None) -> None:
     """Train from the start, or from the last checkpoint, with evaluation, diagnostics and display."""
     chosen = choose(config.diagnostics.quantities, config.diagnostics.modules)
     diagnostics = build_diagnostics(config, chosen, run)
@@ -174,10 +193,11 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
             trainer.resume(resume_path)
             display.note(f"continuing from step {trainer.progress.step}")
         evaluation = build_evaluation(config, data, run)
-        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.secure, interruption.reason)
+        judged = Judged(evaluation, judge)
+        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.secure, judged.wish_to_end)
         with display.training(config.training.steps, evaluation):
             try:
-                trainer.train([TrainingLog(run.log), evaluation, checkpoints, display.step])
+                trainer.train([TrainingLog(run.log), evaluation, judged, checkpoints, display.step])
             except NotFinite as error:
                 failure = report_failure(run, trainer, error)
                 run.flush()
@@ -195,6 +215,25 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display) -> No
     with display.stage("drawing figures"):
         rooms = config.diagnostics.figures
         draw(run, drawings(rooms), complete="all" in rooms)
+
+
+class Judged:
+    """Observer: shows every new evaluation to the judge of the run, if there is one."""
+
+    def __init__(self, evaluation, judge: Judge | None):
+        self._evaluation, self._judge = evaluation, judge
+        self._seen = evaluation.latest
+        self._verdict: str | None = None
+
+    def __call__(self, trainer, _step) -> None:
+        scores = self._evaluation.latest
+        if self._judge is not None and scores is not self._seen:
+            self._seen = scores
+            verdict = self._judge(trainer.progress.step, scores)
+            self._verdict = None if trainer.finished else verdict
+
+    def wish_to_end(self) -> str | None:
+        return interruption.reason() or self._verdict
 
 
 def run_single(job: Job, display: Display) -> int:
