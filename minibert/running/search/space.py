@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from minibert.config.search import ParameterConfig
 
+DIGITS = 6
 Values = dict[str, Any]
 """Setting or group -> value"""
 
@@ -26,8 +27,19 @@ def draw(trial: Draws, parameters: Mapping[str, ParameterConfig]) -> Values:
     values: Values = {}
     for key, each in parameters.items():
         if holds(each, values):
-            values[key] = _drawn(trial, key, each)
+            values[key] = trained(_drawn(trial, key, each), each)
     return values
+
+
+def trained(value: Any, parameter: ParameterConfig) -> Any:
+    """The value that a run is trained with: of a float, its first six digits, within its range.
+
+    So runs have names that can be read, and 0.15000000000000002 is the 0.15 of an earlier run.
+    """
+    if not isinstance(value, float) or parameter.kind != "float":
+        return value
+    low, high = ends(parameter)
+    return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
 def holds(parameter: ParameterConfig, values: Mapping[str, Any]) -> bool:
@@ -79,7 +91,7 @@ def ends(parameter: ParameterConfig) -> list:
     low, high = float(parameter.low or 0), float(parameter.high or 0)
     step = 1.0 if parameter.kind == "int" and parameter.step is None else parameter.step
     if step is not None and not parameter.log:
-        high = low + step * int((high - low) / step + 1e-9)
+        high = float(f"{low + step * int((high - low) / step + 1e-9):.15g}")
     return [int(low), int(high)] if parameter.kind == "int" else [low, high]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 from filelock import FileLock
@@ -164,8 +164,8 @@ def storage_errors(search: SearchConfig, place: Place) -> Iterator[None]:
         where = search.storage or str(place.journal)
         why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise MinibertError(
-            f"The study of the search cannot be read or written in {where}: {why.rstrip('.')}. What was trained is "
-            "recorded in the store; the same command goes on when the study can be read again."
+            f"The study of the search cannot be read or written in {where}: {why.rstrip('.')}. What was trained "
+            "is recorded in the store; the same command goes on when the study can be read again."
         ) from error
 
 
@@ -179,29 +179,30 @@ def mend(journal: Path) -> None:
             file.truncate(content.rfind(b"\n") + 1)
 
 
+class KernelLock:
+    """The lock of a journal. Optuna's own is a file, which a killed process leaves behind for half a minute."""
+
+    def __init__(self, lock: FileLock):
+        self._lock = lock
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
 def _storage(search: SearchConfig, place: Place) -> "BaseStorage":
     library = optuna()
     if search.storage:
         return library.storages.RDBStorage(search.storage)
-    from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend, JournalStorage
-
-    class KernelLock(BaseJournalFileLock):
-        """Optuna's own lock is a file, which a killed process leaves behind for half a minute."""
-
-        def __init__(self, lock: FileLock):
-            self._lock = lock
-
-        def acquire(self) -> bool:
-            self._lock.acquire()
-            return True
-
-        def release(self) -> None:
-            self._lock.release()
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     lock = file_lock(place.folder / f".{place.name}.journal.lock")
     with wait_for(lock):
         mend(place.journal)
-    return JournalStorage(JournalFileBackend(str(place.journal), lock_obj=KernelLock(lock)))
+    return JournalStorage(JournalFileBackend(str(place.journal), lock_obj=cast(Any, KernelLock(lock))))
 
 
 def _sampler(search: SearchConfig, number: int) -> "BaseSampler":

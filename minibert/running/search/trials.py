@@ -1,7 +1,7 @@
 """The trials of a search: each is a run like any other, known by the hash of its configuration.
 
 A trial whose run has finished before is not trained: the study is told its result. One that was interrupted
-continues from its checkpoint. A trial that is pruned ends its run as KILLED, so that it is never found as finished.
+continues from its checkpoint. The run of a trial that is pruned ends as KILLED, so it is never found as finished.
 """
 
 import logging
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 RUN, HASH, NAME, REASON, FOUND = "run_id", "config_hash", "name", "reason", "found"
-"""Attributes of a trial in its study: its run, the hash and the name of that, why it failed, whether it was found"""
+"""Attributes of a trial in its study: its run, the hash and name of that, why it failed, whether it was found"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""The page of a search: its table of trials, and Optuna's figures of what they show."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from minibert.config.search import SearchConfig
+from minibert.diagnostics.plotting.document import figure, page, picture, table, warning
+from minibert.diagnostics.plotting.style import Drawing
+from minibert.running.search.reading import Asked
+from minibert.running.search.results import best_words, columns, command_of, counted, front, row
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+FEWEST_FOR_IMPORTANCES = 4
+"""Finished trials"""
+
+
+def search_page(asked: Asked, study: "Study") -> str:
+    """One page of HTML that holds all its figures. A figure that Optuna cannot draw is named, with the reason."""
+    search = asked.search
+    body = [
+        f"<h1>Search {escape(search.name)}</h1>",
+        f"<p>{escape(search.question)}</p>" if search.question else "",
+    ]
+    counts = ", ".join(f"{count} {word}" for word, count in counted(study).items() if count)
+    order = "; ".join(f"{direction} {metric}" for metric, direction in search.objectives.items())
+    body.append(f"<p>{escape(counts or 'No trial yet')}. Objective: {escape(order)}. Seed {search.seed}.</p>")
+    best = front(study, search)
+    if best:
+        body.append("<h2>Best</h2>" if len(best) == 1 else "<h2>Pareto front</h2>")
+        body.append(table(columns(search), [row(trial, search) for trial in best]))
+        body.append(f"<pre>{escape(command_of(best_words(asked, best[0])))}</pre>")
+    failed: list[tuple[str, str]] = []
+    body += ["<h2>Figures</h2>", *_figures(study, search, failed)]
+    body.append(warning("Not drawn:", failed))
+    trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
+    body += ["<h2>All trials</h2>", table(columns(search), [row(trial, search) for trial in trials])]
+    return page(f"Search {search.name}", body)
+
+
+def _figures(study: "Study", search: SearchConfig, failed: list[tuple[str, str]]) -> Iterator[str]:
+    for title, caption, draw in _planned(study, search):
+        try:
+            yield figure(title.lower().replace(" ", "-"), picture(title, Drawing(_drawn(draw), caption)))
+        except Exception as error:  # the others are drawn
+            failed.append((title, f"{type(error).__name__}: {error}"))
+
+
+def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Title, caption and drawing of each figure that these trials allow."""
+    from optuna.visualization import matplotlib as plots
+
+    done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    if len(done) < 2:
+        return
+    if 1 < len(search.objectives) <= 3:
+        caption = "Each dot is a trial. Of those of the front, no other trial is better in every objective."
+        yield "Pareto front", caption, lambda: plots.plot_pareto_front(study, target_names=list(search.metrics))
+    for index, metric in enumerate(search.metrics):
+        one: dict[str, Any] = {"target_name": metric}
+        if len(search.objectives) > 1:
+            one["target"] = lambda trial, at=index: trial.values[at]
+        apart = f" of {metric}" if len(search.objectives) > 1 else ""
+        yield (
+            f"History{apart}",
+            "The value of every trial that finished, in the order of the trials, and the best one so far.",
+            lambda one=one: plots.plot_optimization_history(study, **one),
+        )
+        if len(done) >= FEWEST_FOR_IMPORTANCES:
+            yield (
+                f"Importance of the parameters{apart}",
+                "How much each parameter decides whether a trial is among the best, as shares of one, by "
+                "PED-ANOVA (Watanabe et al., 2023). With few trials, a guess.",
+                lambda one=one: plots.plot_param_importances(study, **one),
+            )
+        yield (
+            f"Parallel coordinates{apart}",
+            "Each line is a trial, through its values; dark is best.",
+            lambda one=one: plots.plot_parallel_coordinate(study, **one),
+        )
+        yield (
+            f"Slices{apart}",
+            "The value of every trial against each parameter; the colour is the number of the trial.",
+            lambda one=one: plots.plot_slice(study, **one),
+        )
+    if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
+        caption = "The values at the evaluations of every trial, by step; lines that end early were pruned."
+        yield "Learning curves", caption, lambda: plots.plot_intermediate_values(study)
+
+
+def _drawn(draw: Callable[[], Any]) -> Any:
+    """The figure that Optuna draws, without a window and without its changes of matplotlib's style."""
+    import matplotlib
+    import numpy as np
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with warnings.catch_warnings(), pyplot.rc_context():
+        warnings.simplefilter("ignore")
+        axes = draw()
+        drawn = np.ravel(axes)[0].figure
+        pyplot.close(drawn)
+        return drawn
