@@ -80,6 +80,8 @@ class SearchConfig:
     pruner: str = choice("median", "median", "none")
     """``median``: a trial ends at an evaluation at which its best value so far is worse than the median of the
     others there. A search with several objectives prunes nothing."""
+    prune_after: float = number(0.2, at_least=0, at_most=1)
+    """Share of the steps of a trial before which it is not pruned. The untrained network never counts."""
     storage: str | None = None
     """A database for the study, such as ``postgresql://HOST/NAME``, for workers on several machines; null is the
     journal ``search/NAME.journal`` in the folder of the store."""

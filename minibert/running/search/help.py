@@ -13,6 +13,7 @@ MEANINGS: Mapping[str, str] = {
     "sampler": "tpe goes by the results so far, random does not",
     "startup": "trials that tpe draws at random, and that end before any is pruned",
     "pruner": "median ends a trial that is worse than the median of the others at an evaluation; or none",
+    "prune_after": "share of the steps of a trial before which it is not pruned",
     "storage": "a database of its own for the study, such as postgresql://HOST/NAME; null is a file in the store",
 }
 EXAMPLES: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from minibert.config import OVERLAYS
 from minibert.config.search import SearchConfig
 from minibert.config.shipped import COMBINED
 from minibert.running.search.reading import Asked
-from minibert.running.search.space import words_of
+from minibert.running.search.space import trained, words_of
 from minibert.running.search.trials import FOUND, REASON, RUN
 from minibert.tracking.lookup import short_id
 
@@ -84,9 +84,9 @@ def table_of(study: "Study", search: SearchConfig) -> Table:
 
 def best_words(asked: Asked, trial: "FrozenTrial") -> list[str]:
     """The words that train the run of a trial again, without those that say where it is recorded."""
-    return [
-        word for word in [*asked.words, *words_of(trial.params)] if not word.lstrip("+").startswith("tracking")
-    ]
+    parameters = asked.search.parameters
+    values = {key: trained(trial.params[key], parameters[key]) for key in parameters if key in trial.params}
+    return [word for word in [*asked.words, *words_of(values)] if not word.lstrip("+").startswith("tracking")]
 
 
 def command_of(words: Sequence[str]) -> str:

@@ -115,7 +115,8 @@ class Pruning:
 
     def __init__(self, shared: Work, trial: "Trial", steps: int):
         search = shared.asked.search
-        self._shared, self._trial, self._steps = shared, trial, steps
+        self._shared, self._trial = shared, trial
+        self._first, self._last = search.prune_after * steps, steps
         self._metric = search.metrics[0]
         self.active = search.prunes
         self.verdict: str | None = None
@@ -124,14 +125,14 @@ class Pruning:
     def __call__(self, step: int, scores: Mapping[str, float]) -> str | None:
         """The reason to prune the trial at an evaluation, or None."""
         value = scores.get(self._metric)
-        if value is None or not math.isfinite(value):
+        if step == 0 or value is None or not math.isfinite(value):
             return None
         try:
             with storage_errors(self._shared.asked.search, self._shared.place):
                 if step not in self._reported:
                     self._trial.report(float(value), step)
                     self._reported.add(step)
-                pruned = step < self._steps and self._trial.should_prune()
+                pruned = self._first <= step < self._last and self._trial.should_prune()
         except MinibertError as error:  # training goes on, and is not pruned here
             _logger.warning("%s", error)
             return None
