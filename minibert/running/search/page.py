@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 FEWEST_FOR_IMPORTANCES = 4
 """Finished trials"""
+MOST_IN_LEGEND = 10
+PARALLEL = "Parallel coordinates"
+WIDTH, HEIGHT, PANEL = 8.0, 4.2, 2.2
+"""Of a figure, and the least width of each of its panels, in inches"""
 
 
 def search_page(asked: Asked, study: "Study") -> str:
@@ -32,7 +36,8 @@ def search_page(asked: Asked, study: "Study") -> str:
     if best:
         body.append("<h2>Best</h2>" if len(best) == 1 else "<h2>Pareto front</h2>")
         body.append(table(columns(search), [row(trial, search) for trial in best]))
-        body.append(f"<pre>{escape(command_of(best_words(asked, best[0])))}</pre>")
+        command = escape(command_of(best_words(asked, best[0])))
+        body.append(f"<p>{'This one' if len(best) == 1 else 'The first one'} again: <code>{command}</code></p>")
     failed: list[tuple[str, str]] = []
     body += ["<h2>Figures</h2>", *_figures(study, search, failed)]
     body.append(warning("Not drawn:", failed))
@@ -43,8 +48,9 @@ def search_page(asked: Asked, study: "Study") -> str:
 
 def _figures(study: "Study", search: SearchConfig, failed: list[tuple[str, str]]) -> Iterator[str]:
     for title, caption, draw in _planned(study, search):
+        layout = "tight" if title.startswith(PARALLEL) else "constrained"  # of axes that lie on one another
         try:
-            yield figure(title.lower().replace(" ", "-"), picture(title, Drawing(_drawn(draw), caption)))
+            yield figure(title.lower().replace(" ", "-"), picture(title, Drawing(_drawn(draw, layout), caption)))
         except Exception as error:  # the others are drawn
             failed.append((title, f"{type(error).__name__}: {error}"))
 
@@ -77,13 +83,13 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
                 lambda one=one: plots.plot_param_importances(study, **one),
             )
         yield (
-            f"Parallel coordinates{apart}",
+            f"{PARALLEL}{apart}",
             "Each line is a trial, through its values; dark is best.",
             lambda one=one: plots.plot_parallel_coordinate(study, **one),
         )
         yield (
             f"Slices{apart}",
-            "The value of every trial against each parameter; the colour is the number of the trial.",
+            "The value of every trial against each parameter; a late trial is dark, an early one light.",
             lambda one=one: plots.plot_slice(study, **one),
         )
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
@@ -91,8 +97,8 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
         yield "Learning curves", caption, lambda: plots.plot_intermediate_values(study)
 
 
-def _drawn(draw: Callable[[], Any]) -> Any:
-    """The figure that Optuna draws, without a window and without its changes of matplotlib's style."""
+def _drawn(draw: Callable[[], Any], layout: str) -> Any:
+    """The figure that Optuna draws, without a window, and without its changes of matplotlib's style elsewhere."""
     import matplotlib
     import numpy as np
 
@@ -101,7 +107,25 @@ def _drawn(draw: Callable[[], Any]) -> Any:
 
     with warnings.catch_warnings(), pyplot.rc_context():
         warnings.simplefilter("ignore")
-        axes = draw()
-        drawn = np.ravel(axes)[0].figure
+        panels = np.ravel(draw())
+        drawn = panels[0].figure
         pyplot.close(drawn)
-        return drawn
+    _tidy(drawn, layout)
+    return drawn
+
+
+def _tidy(drawn: Any, layout: str) -> None:
+    """Room for all labels; no title, since the page has one; no legend of more lines than can be told apart."""
+    drawn.suptitle("")
+    for panel in drawn.axes:
+        panel.set_title("")
+        panel.set_title("", loc="left")
+        panel.set_facecolor("white")
+        panel.grid(visible=layout == "constrained", color="0.9")
+        panel.xaxis.label.set_size(9)
+        legend = panel.get_legend()
+        if legend is not None and len(legend.get_texts()) > MOST_IN_LEGEND:
+            legend.remove()
+    width = max(WIDTH, PANEL * len(drawn.axes))
+    drawn.set_size_inches(width, HEIGHT)
+    drawn.set_layout_engine(layout)
