@@ -26,7 +26,7 @@ pytest.importorskip("optuna", reason="needs the extra hpo: pip install 'minibert
 
 from minibert.running.search.page import search_page
 from minibert.running.search.results import as_experiment, best_words, counted, front, ranked, row
-from minibert.running.search.study import Place, open_study
+from minibert.running.search.study import Place, open_study, study_hash
 
 
 class Bench:
@@ -40,7 +40,7 @@ class Bench:
         file.write_text(OmegaConf.to_yaml(OmegaConf.create(stated | changes)))
         self.asked = read_search([f"+search={file}", *words])
         self.place = Place(tmp_path, "toy")
-        self.study = open_study(self.asked.search, self.place, "0" * 64)
+        self.study = open_study(self.asked.search, self.place, study_hash(self.asked.search, "c"))
         client = SimpleNamespace(
             get_run=lambda run: SimpleNamespace(data=SimpleNamespace(metrics=self.metrics[run])),
             get_experiment=lambda name: None,
@@ -112,8 +112,8 @@ def test_values_that_no_run_takes_together_fail_that_trial_alone(bench):
     with pytest.raises(MinibertError, match="does not divide"):
         from minibert.running.search.checking import check
 
-        check(bench(parameters=parameters).asked)
-    toy = bench("search.trials=12", parameters=parameters)
+        check(bench("position=absolute", parameters=parameters).asked)
+    toy = bench("position=absolute", "search.trials=12", parameters=parameters)
     toy.ends = lambda number, config, judge: toy.finish(number, eval_loss=1.0)
     found = toy.work()
     fits = [trial.params["model.hidden_size"] % trial.params["model.heads"] == 0 for trial in found]

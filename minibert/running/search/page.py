@@ -121,7 +121,7 @@ def _tidy(drawn: Any, layout: str) -> None:
         panel.set_title("")
         panel.set_title("", loc="left")
         panel.set_facecolor("white")
-        panel.grid(visible=layout == "constrained", color="0.9")
+        panel.grid(visible=False)
         panel.xaxis.label.set_size(9)
         legend = panel.get_legend()
         if legend is not None and len(legend.get_texts()) > MOST_IN_LEGEND:
