@@ -1,8 +1,9 @@
 """Searches: what their files and words mean, what a trial is, and how a process takes one. Nothing is trained."""
 
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import pytest
@@ -306,6 +307,35 @@ def test_a_journal_of_something_else_is_one_message(library, tmp_path):
     (tmp_path / "a.journal").write_text("not a journal\n{}\n")
     with pytest.raises(MinibertError, match="study of the search cannot be read or written in"):
         opened(tmp_path)
+
+
+def test_a_database_of_its_own_keeps_the_trials(library, tmp_path):
+    storage = f"sqlite:///{tmp_path}/trials.db"
+    found = searched(tmp_path, 3, storage=storage)
+    assert [*searched(tmp_path, 4, storage=storage), *found] != found
+    assert not (tmp_path / "a.journal").exists()
+
+
+def test_a_database_of_mlflow_is_refused_and_stays_as_it_is(library, tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(MinibertError, match="is a database of MLflow"):
+        opened(tmp_path, storage=f"sqlite:///{tmp_path}/mlflow.db")
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    with pytest.raises(MinibertError, match="study of the search cannot be read or written in nodatabase"):
+        opened(tmp_path, storage="nodatabase://x")
+
+
+def test_the_help_names_every_setting_that_is_one_value(capsys):
+    from minibert.search import main
+
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    single = [field.name for field in fields(SearchConfig) if field.type in (int, float, str, str | None)]
+    assert [name for name in single if f"search.{name}=" not in told] == ["name", "question"]
+    assert all(name in told for name in shipped_options("search"))
+    assert main(["+search=adamw_rat"]) == 2
+    assert "did you mean 'adamw_rate'" in capsys.readouterr().err
 
 
 def test_without_optuna_there_is_one_message(monkeypatch):

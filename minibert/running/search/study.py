@@ -196,6 +196,7 @@ class KernelLock:
 def _storage(search: SearchConfig, place: Place) -> "BaseStorage":
     library = optuna()
     if search.storage:
+        _refuse_tables_of_mlflow(search.storage)
         return library.storages.RDBStorage(search.storage)
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
@@ -203,6 +204,24 @@ def _storage(search: SearchConfig, place: Place) -> "BaseStorage":
     with wait_for(lock):
         mend(place.journal)
     return JournalStorage(JournalFileBackend(str(place.journal), lock_obj=cast(Any, KernelLock(lock))))
+
+
+def _refuse_tables_of_mlflow(storage: str) -> None:
+    """Optuna and MLflow number the revisions of their tables in a table of the same name, ``alembic_version``.
+
+    In MLflow's database, Optuna would leave its own tables and fail.
+    """
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(storage)
+    try:
+        if {"experiments", "runs"} <= {*inspect(engine).get_table_names()}:
+            raise MinibertError(
+                f"search.storage={storage}: is a database of MLflow, which Optuna cannot share. Allowed: "
+                "another database on the same server, or null for a file in the store."
+            )
+    finally:
+        engine.dispose()
 
 
 def _sampler(search: SearchConfig, number: int) -> "BaseSampler":
