@@ -65,6 +65,7 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
     if 1 < len(search.objectives) <= 3:
         caption = "Each dot is a trial. Of those of the front, no other trial is better in every objective."
         yield "Pareto front", caption, lambda: plots.plot_pareto_front(study, target_names=list(search.metrics))
+    so_far = ", and the best one so far" if len(search.objectives) == 1 else ""
     for index, metric in enumerate(search.metrics):
         one: dict[str, Any] = {"target_name": metric}
         if len(search.objectives) > 1:
@@ -72,7 +73,7 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
         apart = f" of {metric}" if len(search.objectives) > 1 else ""
         yield (
             f"History{apart}",
-            "The value of every trial that finished, in the order of the trials, and the best one so far.",
+            f"The value of every trial that finished, in the order of the trials{so_far}.",
             lambda one=one: plots.plot_optimization_history(study, **one),
         )
         if len(done) >= FEWEST_FOR_IMPORTANCES:
@@ -121,7 +122,10 @@ def _tidy(drawn: Any, layout: str) -> None:
         panel.set_title("")
         panel.set_title("", loc="left")
         panel.set_facecolor("white")
-        panel.grid(visible=False)
+        panel.grid(False)
+        if layout == "constrained":
+            panel.grid(color="0.9")
+            panel.spines[["left", "bottom"]].set_color("0.6")
         panel.xaxis.label.set_size(9)
         legend = panel.get_legend()
         if legend is not None and len(legend.get_texts()) > MOST_IN_LEGEND:
