@@ -15,7 +15,8 @@ from minibert.errors import MinibertError
 from minibert.running.search.checking import check, job_of
 from minibert.running.search.reading import read_search
 from minibert.running.search.space import as_text, draw, ends, extremes, trained, words_of
-from minibert.running.search.study import Place, is_abandoned, mend, study_hash, this_process
+from minibert.running.search.study import Place, is_abandoned, mend, study_hash
+from minibert.tracking.processes import PROCESS, STARTED, process_tags
 
 CONDITIONAL = {
     "optimizer": ParameterConfig(kind="categorical", choices=["adamw", "sgd"]),
@@ -271,8 +272,8 @@ def test_a_trial_of_a_process_that_is_gone_is_taken_up_before_a_new_one(library,
     first, second = take(study, search, place), take(study, search, place)
     assert take(study, search, place) is None
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    host = this_process().partition(":")[0]
-    first.trial.set_user_attr(OWNER, f"{host}:{ended.stdout.strip()}:0.00")
+    host = process_tags()[PROCESS].partition(":")[0]
+    first.trial.set_user_attr(OWNER, process_tags() | {PROCESS: f"{host}:{ended.stdout.strip()}"})
     again = take(study, search, place)
     assert (again.trial.number, again.values, again.continued) == (first.trial.number, first.values, True)
     release(second.trial)
@@ -286,11 +287,10 @@ def test_a_trial_of_another_machine_or_of_a_living_process_is_left_alone(library
     study, search, place = opened(tmp_path, trials=1)
     trial = take(study, search, place).trial
     assert not is_abandoned(study.trials[0])
-    trial.set_user_attr(OWNER, "another-machine:1:0.00")
+    trial.set_user_attr(OWNER, process_tags() | {PROCESS: "another-machine:1"})
     assert not is_abandoned(study.trials[0])
     study.tell(trial, 1.0)
-    trial_of_an_earlier_start = this_process().rpartition(":")[0] + ":0.00"
-    study.ask().set_user_attr(OWNER, trial_of_an_earlier_start)
+    study.ask().set_user_attr(OWNER, process_tags() | {STARTED: "0.0"})
     assert [is_abandoned(each) for each in study.trials] == [False, True]
 
 

@@ -12,7 +12,6 @@ from minibert.data.corpora import load_corpus
 from minibert.errors import MinibertError
 from minibert.files import replacing
 from minibert.interruption import Interrupted
-from minibert.running.launching import describe_end
 from minibert.running.life import describe
 from minibert.running.plan import Job
 from minibert.running.progress import Display
@@ -22,6 +21,7 @@ from minibert.running.search.reading import Asked
 from minibert.running.search.results import as_experiment, best_words, command_of, counted, front, table_of
 from minibert.running.search.study import Place, open_study, optuna, study_hash
 from minibert.running.search.trials import HASH, NAME, Work, work
+from minibert.running.workers import describe_end
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep, page
 from minibert.tracking.provenance import environment
@@ -31,8 +31,6 @@ from minibert.tracking.sweeps import Sweep, open_sweep
 
 if TYPE_CHECKING:
     from optuna import Study
-
-PLANNED = "planned.json"
 
 
 def run_search(asked: Asked, display: Display) -> int:
@@ -141,7 +139,8 @@ def _end(
         status, reason = Status.FINISHED, None
     _write(asked, study, place, sweep, display)
     try:
-        sweep.log_dict([{"config_hash": key, "name": name} for key, name in names.items()], PLANNED)
+        sweep.plan(names)
+        sweep.set_tags({"minibert.planned": len(sweep.planned)})
         describe(display, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
         if status == Status.KILLED or not counts["open"]:
             sweep.finish(status, reason)

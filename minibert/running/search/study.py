@@ -6,15 +6,12 @@ asks for one takes up those whose process on this machine is gone, before it beg
 
 import hashlib
 import json
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import psutil
 from filelock import FileLock
 
 from minibert import interruption
@@ -22,6 +19,7 @@ from minibert.config.search import SearchConfig
 from minibert.errors import MinibertError
 from minibert.locks import file_lock, wait_for
 from minibert.running.search.space import Values, draw
+from minibert.tracking.processes import is_alive, process_tags
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 OWNER = "process"
-"""Attribute of a trial: the process that trains it, as host:number:start"""
+"""Attribute of a trial: the process that trains it, as the tags of a run name it"""
 
 
 @dataclass(frozen=True)
@@ -121,35 +119,19 @@ def take(study: "Study", search: SearchConfig, place: Place) -> Taken | None:
             return None
         study.sampler = _sampler(search, len(trials) if left is None else left.number)
         trial = study.ask() if left is None else Trial(study, left._trial_id)
-        trial.set_user_attr(OWNER, this_process())
+        trial.set_user_attr(OWNER, process_tags())
         return Taken(trial, draw(trial, search.parameters), continued=left is not None)
 
 
 def release(trial: "Trial") -> None:
     """Leave a trial to the next process that asks for one."""
-    trial.set_user_attr(OWNER, "")
-
-
-def this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    trial.set_user_attr(OWNER, {})
 
 
 def is_abandoned(trial: "FrozenTrial") -> bool:
-    """Whether a trial is RUNNING although its process is gone. Of other machines, nothing is known."""
-    if trial.state.name != "RUNNING":
-        return False
-    host, _, process = trial.user_attrs.get(OWNER, "").partition(":")
-    if not process:
-        return True
-    if host != socket.gethostname():
-        return False
-    number, _, started = process.partition(":")
-    try:
-        return f"{psutil.Process(int(number)).create_time():.2f}" != started
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False
+    """Whether a trial is RUNNING although its process is gone. Of other machines, that cannot be told."""
+    owner = trial.user_attrs.get(OWNER)
+    return trial.state.name == "RUNNING" and (not owner or is_alive(owner) is False)
 
 
 @contextmanager
