@@ -33,7 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.settings import Setting, groups, settings, unknown_key
 from minibert.config.launcher import MOST_PROCESSES
-from minibert.config.shipped import COMBINED, OVERLAYS
+from minibert.config.shipped import COMBINED, OVERLAYS, SEARCHES
 from minibert.errors import MinibertError, nearest, unknown_name
 
 MOST_VALUES = 10_000
@@ -169,6 +169,8 @@ def _not_a_setting(text: str, key: str) -> MinibertError:
     inside = [name for name in settings() if name.startswith(key + ".")]
     if inside:
         return MinibertError(f"{text}: {key} is a part of the configuration. Allowed: {', '.join(inside)}.")
+    if key.split(".")[0] == SEARCHES:
+        return MinibertError(f"{text}: a search has a command of its own: python -m minibert.search {text}.")
     return unknown_key(text, key)
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from minibert.config.search import ParameterConfig, SearchConfig
 from minibert.config.shipped import shipped_options
 from minibert.errors import MinibertError
+from minibert.running.plan import plan
 from minibert.running.search.checking import check, job_of
 from minibert.running.search.reading import read_search
 from minibert.running.search.space import as_text, draw, ends, extremes, trained, words_of
@@ -116,6 +117,12 @@ def test_a_search_is_chosen_once_and_exists(tmp_path):
     assert "cannot be read as YAML" in refused(f"+search={broken}")
     broken.write_text("- 1\n")
     assert "states no search" in refused(f"+search={broken}")
+
+
+@pytest.mark.parametrize("word", ["+search=adamw_rate", "search.trials=3"])
+def test_minibert_run_names_the_command_that_searches(word):
+    with pytest.raises(MinibertError, match="a search has a command of its own"):
+        plan([word], multirun=False)
 
 
 class Fixed:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from minibert.command_line.arguments import require_text
 from minibert.command_line.words import Word, no_value, plain, read, read_value
 from minibert.config.checks import field_problems
 from minibert.config.search import ParameterConfig, SearchConfig
@@ -40,6 +41,7 @@ def read_search(arguments: Sequence[str]) -> Asked:
 
     Raises :class:`MinibertError` for words and files that state no search.
     """
+    require_text(arguments)
     chosen, changes, given = _sorted(arguments)
     file = _file(chosen)
     stated = _load(file)
