@@ -109,7 +109,7 @@ def _work_in_processes(asked: Asked, first: Job, identity: str, parent: str, dis
     for process in processes:
         process.join()
         if process.exitcode and not interruption.reason():
-            display.error(f"A worker {describe_end(process.exitcode)}. Its trial is taken up again.")
+            display.error(f"A worker process: {describe_end(process.exitcode)}. Its trial is taken up again.")
 
 
 def _worker(asked: Asked, first: Job, identity: str, parent: str) -> None:
