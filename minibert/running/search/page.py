@@ -90,8 +90,8 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
         )
         yield (
             f"Slices{apart}",
-            "The value of every trial against each parameter; a late trial is dark, an early one light.",
-            lambda one=one: plots.plot_slice(study, **one),
+            "The value of every trial against each parameter. In each panel, late trials are dark, early ones light.",
+            lambda one=one: _without_scale(plots.plot_slice(study, **one)),
         )
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
         caption = "The values at the evaluations of every trial, by step; lines that end early were pruned."
@@ -113,6 +113,16 @@ def _drawn(draw: Callable[[], Any], layout: str) -> Any:
         pyplot.close(drawn)
     _tidy(drawn, layout)
     return drawn
+
+
+def _without_scale(panels: Any) -> Any:
+    """Slices without their colour bar: it holds for the last panel only, which may have fewer trials."""
+    import numpy as np
+
+    first = np.ravel(panels)[0]
+    for other in set(first.figure.axes) - set(np.ravel(panels)):
+        other.remove()
+    return panels
 
 
 def _tidy(drawn: Any, layout: str) -> None:
