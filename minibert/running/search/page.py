@@ -90,7 +90,7 @@ def _planned(study: "Study", search: SearchConfig) -> Iterator[tuple[str, str, C
         )
         yield (
             f"Slices{apart}",
-            "The value of every trial against each parameter. In each panel, late trials are dark, early ones light.",
+            "The value of each trial against each parameter. In each panel, late trials are dark.",
             lambda one=one: _without_scale(plots.plot_slice(study, **one)),
         )
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
