@@ -1,6 +1,6 @@
 """What becomes of a trial: what the study is told of a run's end, when it is pruned, and what a search ends with.
 
-Training is replaced by a function with a known result. tests/integration/test_search.py trains.
+Training is replaced by a function with a known result. tests/integration/test_search_training.py trains.
 """
 
 import math
