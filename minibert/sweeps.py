@@ -8,7 +8,7 @@ if __name__ == "__main__":
 
 import sys
 
-from minibert.command_line.arguments import command, read_arguments
+from minibert.command_line.arguments import command, read_arguments, require_text
 from minibert.command_line.help import asks_for_help
 from minibert.errors import MinibertError, unknown_name
 from minibert.running import sweep_commands as rooms
@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if asks_for_help(arguments, lambda: help_text(command("sweeps"), SCHEMAS, arguments)):
         return 0
     try:
+        require_text(arguments)
         name, *words = arguments or ["list"]
         if name not in SCHEMAS:
             raise unknown_name("sweeps", name, SCHEMAS)

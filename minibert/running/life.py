@@ -31,6 +31,7 @@ from minibert.running.naming import run_name
 from minibert.running.plan import Job
 from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import Claim, claim
 from minibert.tracking.finished import look_up_finished
 from minibert.tracking.leases import OvertakenError
@@ -143,7 +144,7 @@ def _record(
     _tell_changes(run)
     status, reason = Status.FINISHED, None
     try:
-        run.log_text(OmegaConf.to_yaml(OmegaConf.structured(config)), "config.yaml")
+        run.log_text(without_passwords(OmegaConf.to_yaml(OmegaConf.structured(config))), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
         _train(run, config, data, display, judge)

@@ -18,6 +18,7 @@ from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
 from minibert.running.progress import Display
 from minibert.running.workers import Death
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import find_all_finished
 from minibert.tracking.history import new_command
 from minibert.tracking.lookup import short_id
@@ -47,12 +48,13 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         for key, each in zip(hashes, planned.jobs, strict=True)
     }
     tags = environment()
+    command = without_passwords("python -m minibert.run " + shlex.join(planned.command))
     sweep = open_sweep(
         store,
         called,
         sweep_hash(planned, called, corpora),
         names,
-        tags=tags | {"minibert.command": "python -m minibert.run " + shlex.join(planned.command)},
+        tags=tags | {"minibert.command": command},
         parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "first": first_values(planned)}},
         command=new_command(planned.command, names, tags),
     )

@@ -8,6 +8,16 @@ from minibert.errors import MinibertError
 
 PLAIN = re.compile(r"/[\w/.-]+", re.ASCII)
 """Absolute paths that every version of SQLAlchemy takes as they are"""
+PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+(?=@)")
+
+
+def without_passwords(text: str) -> str:
+    """A text in which no address holds a password: what of a command or a setting may be recorded.
+
+    >>> without_passwords("tracking.uri=postgresql://me:secret@host/runs seed=0")
+    'tracking.uri=postgresql://me:***@host/runs seed=0'
+    """
+    return PASSWORD.sub(r"\1***", text)
 
 
 def sqlite_address(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.records import Record
 
 PLANNED = "planned.json"
@@ -42,7 +43,7 @@ class Command:
 def new_command(words: Iterable[str], hashes: Iterable[str], tags: Mapping[str, str]) -> Command:
     """The command that this process was given. ``tags``: those of :func:`minibert.tracking.environment`."""
     return Command(
-        words=tuple(words),
+        words=tuple(map(without_passwords, words)),
         runs=tuple(config_hash[:HASH_DIGITS] for config_hash in hashes),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         folder=os.getcwd(),

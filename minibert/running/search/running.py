@@ -22,6 +22,7 @@ from minibert.running.search.results import as_experiment, best_words, command_o
 from minibert.running.search.study import Place, open_study, optuna, study_hash
 from minibert.running.search.trials import HASH, NAME, Work, work
 from minibert.running.workers import describe_end
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep, page
 from minibert.tracking.provenance import environment
@@ -76,13 +77,14 @@ def _open_store(first: Job, patient: bool = False) -> Store:
 def _open_parent(asked: Asked, store: Store, study: "Study", identity: str) -> Sweep:
     """The run that the runs of the trials are children of."""
     search = asked.search
+    command = without_passwords("python -m minibert.search " + shlex.join(asked.command))
     stated = {key: value for key, value in asdict(search).items() if key in ("parameters", "objectives", "seed")}
     return open_sweep(
         store,
         search.name,
         identity,
         _names(study),
-        tags=environment() | {"minibert.command": "python -m minibert.search " + shlex.join(asked.command)},
+        tags=environment() | {"minibert.command": command},
         parameters={
             "study": {"name": search.name, "question": search.question},
             "sweep": {"keys": list(search.parameters)},
