@@ -210,7 +210,7 @@ def test_a_treebank_that_cannot_be_had_costs_the_parts_of_speech_alone(subject, 
     def refuse(*_):
         raise Unavailable("no network")
 
-    monkeypatch.setattr("minibert.data.annotated.downloads.dataset", refuse)
+    monkeypatch.setattr("minibert.evaluation.treebank.dataset", refuse)
     found = INSTRUMENT.measure(subject, IntrinsicConfig(treebank="ud_english_ewt", examples=0))
     assert "Parts of speech are left out. no network" in found.notes
     with pytest.raises(Unavailable, match="no network"):

@@ -88,7 +88,10 @@ def test_labelled_sentences_are_tuples_or_tables(model, tokenizer, tmp_path):
     found = finetune_sst2(model, tokenizer, data=str(tmp_path), cache=tmp_path, note=lambda _: None, **settings)
     for splits in (tmp_path, (given,) * 3, dict.fromkeys(("train", "dev", "test"), given)):
         same = finetune(model, tokenizer, splits, DownstreamConfig(**settings))
-        assert same.fine_tuned["trained", "frozen"].accuracy == found.fine_tuned["trained", "frozen"].accuracy
+        # The texts, since one seed has no interval, and NaN is not equal to NaN.
+        assert str(same.fine_tuned["trained", "frozen"].accuracy) == str(
+            found.fine_tuned["trained", "frozen"].accuracy
+        )
     old = measure_catastrophic_forgetting(model, lambda network: 1.0, given, tokenizer, Recipe(1e-3, epochs=1), 1)
     assert list(old.curves) == ["old_tasks"] and list(old.learnt) == ["new_tasks"]
 
