@@ -24,7 +24,7 @@ from minibert.tracking.relocation import plan_relocation
 from minibert.tracking.results import losses
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, find_place
-from minibert.tracking.sweeps import Child, children
+from minibert.tracking.sweeps import Child, children, member_tag
 from minibert.tracking.tables import look_at_store
 from minibert.tracking.thinning import Thinning, plan_thinning, read_keep
 
@@ -185,7 +185,7 @@ def prune_sweep(asked: PruneWords, needed: Callable[[Store, Child], list[int] | 
     """Thin the kept checkpoints of a sweep. Returns the exit code. ``needed``: steps that instruments ask for."""
     console, store, keep = open_console(), _look(asked.tracking), read_keep(asked.keep)
     sweep, members = _find(store, asked.sweep)
-    tag = f"minibert.sweep.{sweep.tags['minibert.sweep_hash'][:12]}"
+    tag = member_tag(sweep.tags["minibert.sweep_hash"])
     plans = [plan_thinning(store, child, keep, needed(store, child), tag) for child in members]
     for plan in plans:
         console.print(_thinned(plan))

@@ -13,7 +13,7 @@ from minibert.tracking.processes import PROCESS, is_alive
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
-from minibert.tracking.sweeps import search
+from minibert.tracking.sweeps import MEMBER, member_tag, search
 
 UNKNOWN = "its process is on another machine, or was recorded by an early version: it cannot be told from here"
 
@@ -46,7 +46,7 @@ def reap(store: Store) -> list[Running]:
     for run in found:
         tags = run.data.tags
         is_sweep = tags.get("minibert.kind") == "sweep"
-        members = f"minibert.sweep.{tags.get('minibert.sweep_hash', '')[:12]}"
+        members = member_tag(tags.get("minibert.sweep_hash", ""))
         with _locked(store, tags.get("minibert.config_hash")) as free:
             if is_sweep and members in alive:
                 why, gone = "a run of it is being trained", False
@@ -55,7 +55,7 @@ def reap(store: Store) -> list[Running]:
             if gone:
                 Record(store, run.info.run_id, "", continued=True).finish(Status.KILLED, why)
             else:
-                alive |= {key for key in tags if key.startswith("minibert.sweep.")}
+                alive |= {key for key in tags if key.startswith(MEMBER)}
         looked_at.append(Running(run.info.run_id, run.info.run_name, "sweep" if is_sweep else "run", why, gone))
     return looked_at
 

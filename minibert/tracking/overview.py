@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
-from minibert.tracking.sweeps import children, search
+from minibert.tracking.sweeps import MEMBER, children, member_tag, search
 from minibert.tracking.tables import OF_EXPERIMENT, RunRow, read_runs, reading, without_collection
 
-MEMBER = "minibert.sweep."
 SWEEPS = (
     "SELECT r.run_uuid, r.name, r.status, r.start_time, r.end_time FROM runs r "
     "JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'minibert.kind' AND k.value = 'sweep' "
@@ -78,7 +77,7 @@ def open_sweep_record(store: Store, sweep_id: str) -> Record:
 def _from_tables(connection: sqlite3.Connection, experiment: int) -> list[Standing]:
     runs: dict[str, dict[str, Status]] = {}
     for tag, config_hash, status in connection.execute(MEMBERS, (experiment,)):
-        runs.setdefault(tag.removeprefix(MEMBER), {})[config_hash] = Status(status)
+        runs.setdefault(tag, {})[config_hash] = Status(status)
     tags: dict[str, dict[str, str]] = {}
     for run_id, key, value in connection.execute(TAGS, ("minibert.sweep_hash", experiment)):
         tags.setdefault(run_id, {})[key] = value
@@ -92,7 +91,7 @@ def _from_mlflow(store: Store) -> Iterable[Standing]:
     for run in search(store, "tags.`minibert.kind` = 'sweep'"):
         info, tags = run.info, dict(run.data.tags)
         members = sorted(children(store, tags["minibert.sweep_hash"]), key=lambda child: child.started)
-        runs = {tags["minibert.sweep_hash"][:12]: {child.config_hash: child.status for child in members}}
+        runs = {member_tag(tags["minibert.sweep_hash"]): {child.config_hash: child.status for child in members}}
         yield _standing(info.run_id, info.run_name, info.status, tags, info.start_time, info.end_time, runs)
 
 
@@ -124,5 +123,5 @@ def _standing(
     runs: dict[str, dict[str, Status]],
 ) -> Standing:
     ended = end / 1000 if end and status != Status.RUNNING else None
-    members = runs.get(tags.get("minibert.sweep_hash", "")[:12], {})
+    members = runs.get(member_tag(tags.get("minibert.sweep_hash", "")), {})
     return Standing(run_id, name, Status(status), tags, (start or 0) / 1000, ended, members)

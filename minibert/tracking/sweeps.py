@@ -20,6 +20,8 @@ from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.tracking.tables import RunRow, read_runs, without_collection
 
+MEMBER = "minibert.sweep."
+"""What the tags begin with that make a run count in a sweep"""
 PARENT = "mlflow.parentRunId"
 """MLflow's tag of the run that a run is shown under"""
 
@@ -82,7 +84,7 @@ class Sweep(Record):
                 parent = self.store.client.get_run(run_id).data.tags.get(PARENT)
                 if parent not in active:
                     active[parent] = _is_active(self.store, parent)
-                tags = {_member_tag(self.sweep_hash): name}
+                tags = {member_tag(self.sweep_hash): name}
                 write_tags(self.store, run_id, tags if active[parent] else {PARENT: self.id, **tags})
 
     def close(self, child: Child, status: Status, reason: str) -> None:
@@ -145,12 +147,12 @@ def membership(store: Store, parent: str, name: str) -> dict[str, str]:
     """The tags that make a run a child of the sweep ``parent``."""
     parent = find_run_id(store.client, parent, "tracking.parent_run", "sweep", [store.experiment_id])
     sweep_hash = store.client.get_run(parent).data.tags["minibert.sweep_hash"]
-    return {PARENT: parent, _member_tag(sweep_hash): name}
+    return {PARENT: parent, member_tag(sweep_hash): name}
 
 
 def children(store: Store, sweep_hash: str) -> list[Child]:
     """See :meth:`Sweep.children`; for readers that did not open the sweep."""
-    tag = _member_tag(sweep_hash)
+    tag = member_tag(sweep_hash)
     with store_errors(store.uri, "read the runs of the sweep"):
         rows = read_runs(store, tag)
         if rows is None:
@@ -173,7 +175,7 @@ def search(store: Store, condition: str) -> list:
 
 def _adopt(store: Store, parent: str, sweep_hash: str) -> None:
     """Show under ``parent`` the runs of the sweep whose own parent was deleted: MLflow shows them under none."""
-    found = search(store, f"tags.`{_member_tag(sweep_hash)}` != ''")
+    found = search(store, f"tags.`{member_tag(sweep_hash)}` != ''")
     others = {run.data.tags.get(PARENT) for run in found} - {None, parent}
     deleted = {other for other in others if not _is_active(store, other)}
     for run in found:
@@ -203,8 +205,9 @@ def _plan_lock(store: Store, sweep_hash: str):
     return store.lock(f"{store.experiment_id}-plan-{sweep_hash[:16]}")
 
 
-def _member_tag(sweep_hash: str) -> str:
-    return f"minibert.sweep.{sweep_hash[:12]}"
+def member_tag(sweep_hash: str) -> str:
+    """The tag of the runs of a sweep, whose value is the name of the run in it."""
+    return f"{MEMBER}{sweep_hash[:12]}"
 
 
 def _find(store: Store, sweep_hash: str):

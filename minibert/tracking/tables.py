@@ -94,10 +94,7 @@ def read_runs(store: Store, tag: str) -> list[RunRow] | None:
             query = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({OF_EXPERIMENT})"
             for run_id, key, value in connection.execute(query, wanted):
                 getattr(rows[run_id], of_row)[key] = value
-        query = (
-            f"SELECT run_uuid, key, value, is_nan, step FROM latest_metrics WHERE run_uuid IN ({OF_EXPERIMENT})"
-        )
-        for run_id, key, value, is_nan, step in connection.execute(query, wanted):
+        for run_id, key, value, is_nan, step in connection.execute(LAST.format(OF_EXPERIMENT), wanted):
             row = rows[run_id]
             row.metrics[key] = float("nan") if is_nan else value
             row.step = max(row.step, step)

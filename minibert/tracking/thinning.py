@@ -8,7 +8,7 @@ from minibert.errors import MinibertError
 from minibert.tracking.artifacts import Artifacts, artifacts_of
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store
-from minibert.tracking.sweeps import Child
+from minibert.tracking.sweeps import MEMBER, Child
 
 FOLDER = "checkpoints"
 ENDS = ("first", "last")
@@ -75,7 +75,7 @@ def plan_thinning(
     artifacts = artifacts_of(store, run.id)
     files = {_step(path): path for path in artifacts.list(FOLDER) if _step(path) is not None}
     steps = sorted(step for step in files if step is not None)
-    others = [tag for tag in run.tags if tag.startswith("minibert.sweep.") and tag != of_sweep]
+    others = [tag for tag in run.tags if tag.startswith(MEMBER) and tag != of_sweep]
     left = ""
     if run.status != Status.FINISHED:
         left = f"it is {run.status.lower()}"

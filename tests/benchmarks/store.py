@@ -20,7 +20,7 @@ from analysis.report import write_report
 from analysis.runs import load, one_per_configuration
 from minibert.tracking import Store, open_store, open_sweep
 from minibert.tracking.databases import open_to_write
-from minibert.tracking.sweeps import children, search
+from minibert.tracking.sweeps import children, member_tag, search
 
 RATES, OPTIMIZERS = ("0.15", "0.25", "0.4", "0.6", "0.8"), ("adamw", "lion")
 EVALUATED = ("eval/loss", "eval/masked_accuracy", "eval/perplexity", "tokens_seen", "tokens_predicted", "seconds")
@@ -38,7 +38,7 @@ def fill(store: Store, runs: int, metrics: int) -> str:
     planned = {f"{number:064x}": name for number, name in enumerate(names)}
     keys = {"keys": ["masking.rate", "optimizer", "seed"], "first": {"masking.rate": "0.15", "optimizer": "adamw"}}
     sweep = open_sweep(store, "large", "5eed" * 16, planned, {}, {"sweep": keys})
-    member = f"minibert.sweep.{sweep.sweep_hash[:12]}"
+    member = member_tag(sweep.sweep_hash)
     others = [f"quantity/part_{number}" for number in range(metrics - len(EVALUATED))]
     assert store.database is not None
     with closing(open_to_write(store.database)) as connection:
