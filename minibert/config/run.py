@@ -40,6 +40,8 @@ class TrackingConfig:
     """The keys and groups that differ between the runs of the sweep: they name its runs."""
     rerun: bool = False
     """Train again although a run of the same configuration has finished."""
+    system_metrics: bool = False
+    """Record the use of processor, memory, disk and network every ten seconds, as MLflow measures it."""
     progress: bool = True
 
     def problems(self, config: "Config") -> Iterator[str]:

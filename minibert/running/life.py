@@ -8,7 +8,7 @@ versions, code and lanes. Under others it goes on as well, and says so.
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 
 from hydra.core.hydra_config import HydraConfig
@@ -45,6 +45,7 @@ from minibert.tracking.runs import Run, start_run
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
+from minibert.tracking.system_metrics import system_metrics
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite
 
@@ -147,7 +148,8 @@ def _record(
         run.log_text(without_passwords(OmegaConf.to_yaml(OmegaConf.structured(config))), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
-        _train(run, config, data, display, judge)
+        with system_metrics(run) if config.tracking.system_metrics else nullcontext():
+            _train(run, config, data, display, judge)
     except (Ended, Interrupted) as error:
         status, reason = Status.KILLED, str(error)
     except MinibertError as error:

@@ -12,10 +12,11 @@ from urllib.parse import quote, urlparse
 
 from minibert.tracking.history import Command
 from minibert.tracking.lookup import short_id
-from minibert.tracking.results import BIGRAM, LOSS, Result, beside, losses
+from minibert.tracking.results import BIGRAM, FIGURES, LOSS, Result, beside, losses
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.tracking.sweeps import Child, Sweep
+from minibert.tracking.views import save_views
 
 NOTE = "mlflow.note.content"
 WORKFLOW = "workflowType=machine_learning"
@@ -23,6 +24,8 @@ WORKFLOW = "workflowType=machine_learning"
 address decides it, whatever the kind of the experiment"""
 CHARTS = {"held-out loss": LOSS, "training loss": "train/loss", "gradient norm": "gradient_norm/global"}
 """The charts that the note of a run links to, of about a hundred metrics"""
+EVALUATION, REPORT = "evaluation.html", "report/index.html"
+"""Artifacts: what a run was asked, and what a sweep answers"""
 MOST_ROWS = 40
 """Runs in the table of a sweep's note: MLflow keeps some thousand characters of a tag."""
 MOST_COMMANDS, LONGEST_COMMAND = 5, 300
@@ -46,20 +49,29 @@ def page(store: Store, run_id: str) -> str:
 
 def describe_run(run, result: Result) -> None:
     """Give an open run the note that its page begins with."""
-    charts = ", ".join(f"[{label}]({_chart_path(run.store, run.id, metric)})" for label, metric in CHARTS.items())
-    lines = [f"**{escaped(result.line().partition(', figures in ')[0])}**", "", f"Charts: {charts}"]
-    if result.figures:
-        lines[-1] += f". [All figures]({_path(run.store, run.id)}/artifacts/figures/index.html)"
+    charts = {label: _chart_path(run.store, run.id, metric) for label, metric in CHARTS.items()}
+    lines = [f"**{escaped(result.line().partition(', figures in ')[0])}**", "", f"Charts: {_linked(charts)}"]
+    pages = {"figures": FIGURES} if result.figures else {}
+    pages |= {"evaluation": EVALUATION} if EVALUATION in run.artifacts("") else {}
+    if pages:
+        links = {label: _artifact_path(run.store, run.id, name) for label, name in pages.items()}
+        lines += ["", f"Pages: {_linked(links)}"]
     lines += ["", "Metrics, as the charts group them:", ""]
     lines += [f"- {names}: {meaning}" for names, meaning in SECTIONS]
     run.set_tags({NOTE: "\n".join(lines)})
 
 
 def describe_sweep(
-    sweep: Sweep, study: Mapping[str, str | None], names: Mapping[str, str], commands: Sequence[Command] = ()
+    sweep: Sweep,
+    study: Mapping[str, str | None],
+    names: Mapping[str, str],
+    commands: Sequence[Command] = (),
+    keys: Sequence[str] = (),
 ) -> None:
-    """Give a sweep its summary as metrics and as a note. ``names``: hash of the configuration -> name of the run.
+    """Give a sweep its summary as metrics, saved views of its runs, and a note with links to them.
 
+    ``names``: hash of the configuration -> name of the run. ``keys``: what the runs
+    differ in, beside the keys of the first command.
     ``sweep/loss`` is the final held-out loss of the runs in the order of their ends, with the best and the mean so
     far: step 1 is the first. Only what is new since the sweep was last described is recorded.
     """
@@ -67,7 +79,12 @@ def describe_sweep(
     members = [(name, newest.get(key)) for key, name in names.items()]
     finished = [child for _, child in members if child is not None and child.status == Status.FINISHED]
     _log_summary(sweep, sorted(finished, key=lambda child: child.ended or 0.0))
-    sweep.set_tags({NOTE: _sweep_note(sweep, study, members, commands)})
+    measured = {metric for child in finished for metric in child.metrics}
+    varying = list(dict.fromkeys([*keys, *sweep.keys()]))
+    links = save_views(sweep, varying, study.get("metric") or LOSS, measured) if varying else {}
+    if finished:
+        links["Report"] = _artifact_path(sweep.store, sweep.id, REPORT)
+    sweep.set_tags({NOTE: _sweep_note(sweep, study, members, commands, links)})
 
 
 def escaped(text: str) -> str:
@@ -96,14 +113,16 @@ def _sweep_note(
     study: Mapping[str, str | None],
     members: Sequence[tuple[str, Child | None]],
     commands: Sequence[Command],
+    links: Mapping[str, str],
 ) -> str:
     question, hypothesis = study.get("question"), study.get("hypothesis")
     lines = [f"**{escaped(question)}**", ""] if question else []
     lines += [escaped(hypothesis), ""] if hypothesis else []
     compared = [child.id for _, child in members[:MOST_ROWS] if child is not None]
     done = sum(child is not None and child.status == Status.FINISHED for _, child in members)
+    links = {**links, "Side by side": _comparison_path(sweep.store, compared)}
     lines += [
-        f"{done} of {len(members)} runs finished. [Side by side]({_comparison_path(sweep.store, compared)})",
+        f"{done} of {len(members)} runs finished. {_linked(links)}",
         "",
         "| run | id | status | held-out loss |",
         "| --- | --- | --- | ---: |",
@@ -127,6 +146,10 @@ def _sweep_note(
     return "\n".join(lines)
 
 
+def _linked(links: Mapping[str, str]) -> str:
+    return " · ".join(f"[{label}]({path})" for label, path in links.items())
+
+
 def _command_line(command: Command) -> str:
     given = escaped("minibert run " + shlex.join(command.words)[:LONGEST_COMMAND])
     who = escaped(f"{command.user} on {command.host}, minibert {command.version}, commit {command.commit[:8]}")
@@ -135,6 +158,10 @@ def _command_line(command: Command) -> str:
 
 def _path(store: Store, run_id: str) -> str:
     return f"/#/experiments/{store.experiment_id}/runs/{run_id}"
+
+
+def _artifact_path(store: Store, run_id: str, name: str) -> str:
+    return f"{_path(store, run_id)}/artifacts/{name}?{WORKFLOW}"
 
 
 def _comparison_path(store: Store, run_ids: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ shows a run under one parent only, but a run that finished for one sweep may ans
 known by the hash of its configuration; names are for people.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ MEMBER = "minibert.sweep."
 """What the tags begin with that make a run count in a sweep"""
 PARENT = "mlflow.parentRunId"
 """MLflow's tag of the run that a run is shown under"""
+
+TITLE = "minibert.sweep_name"
+"""The name of the sweep that a run is shown under: MLflow's page groups runs by it"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ class Sweep(Record):
     def commands(self) -> list[Command]:
         """All commands of this sweep, in their order."""
         return read_commands(self)
+
+    def keys(self) -> list[str]:
+        """What the runs of its first command differ in."""
+        return json.loads(self.entity().data.params.get("sweep.keys", "[]"))
 
     def children(self) -> list[Child]:
         """The runs of this sweep and their states, by name: one query, cheap enough for every second."""
@@ -139,15 +147,15 @@ def join_sweep(store: Store, parent: str, run_id: str, name: str) -> None:
     with store_errors(store.uri, f"add run {run_id} to sweep {parent}"):
         tags = membership(store, parent, name)
         if _is_active(store, store.client.get_run(run_id).data.tags.get(PARENT)):
-            del tags[PARENT]
+            del tags[PARENT], tags[TITLE]
         write_tags(store, run_id, tags)
 
 
 def membership(store: Store, parent: str, name: str) -> dict[str, str]:
     """The tags that make a run a child of the sweep ``parent``."""
     parent = find_run_id(store.client, parent, "tracking.parent_run", "sweep", [store.experiment_id])
-    sweep_hash = store.client.get_run(parent).data.tags["minibert.sweep_hash"]
-    return {PARENT: parent, member_tag(sweep_hash): name}
+    sweep = store.client.get_run(parent)
+    return {PARENT: parent, TITLE: sweep.info.run_name, member_tag(sweep.data.tags["minibert.sweep_hash"]): name}
 
 
 def children(store: Store, sweep_hash: str) -> list[Child]:

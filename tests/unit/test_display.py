@@ -36,10 +36,17 @@ class FakeSweep:
     sweep_hash: str = "c0ffee" * 10
     logged: list = field(default_factory=list)
     tags: dict = field(default_factory=dict)
+    views: list = field(default_factory=list)
+
+    def keys(self):
+        return ["masking.rate"]
 
     @property
     def store(self):
-        client = SimpleNamespace(log_batch=lambda _, metrics: self.logged.extend(metrics))
+        client = SimpleNamespace(
+            log_batch=lambda _, metrics: self.logged.extend(metrics),
+            set_experiment_tag=lambda _, key, value: self.views.append(key),
+        )
         return SimpleNamespace(uri="sqlite:////tmp/[old] a/mlflow.db", experiment_id="1", client=client)
 
     def newest(self):
@@ -217,6 +224,8 @@ def test_a_sweep_gets_a_note_with_links_to_all_its_runs_and_a_summary_that_grows
     assert note.startswith("**Does \\*it\\* work?**")
     assert all(f"/#/experiments/1/runs/{each.id})" in note for each in members.values())
     assert "first \\[x\\]" in note and "second\\|" in note and "| third | | not started | |" in note
+    assert "/artifacts/report/index.html?workflowType=" in note and len(sweep.views) == 2
+    assert all(f"viewStateShareKey={key.rpartition('.')[2]}&" in note for key in sweep.views)
     points = {(point.key, point.step): point.value for point in sweep.logged}
     assert points["sweep/best_loss", 2] == 5.0 and points["sweep/mean_loss", 2] == 5.5
     before = len(sweep.logged)

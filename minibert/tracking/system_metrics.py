@@ -1,0 +1,25 @@
+"""The use of the machine while a run trains, measured by MLflow: metrics ``system/...``."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minibert.tracking.records import Record
+
+
+@contextmanager
+def system_metrics(run: Record) -> Iterator[None]:
+    """Record the use of processor, memory, disk and network of this machine every ten seconds within this context.
+
+    The x-axis of these metrics counts samples. MLflow's thread ends where the store does not answer, and says so:
+    the run goes on without them. Values are those of the whole machine, not of the run alone.
+    """
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    logging.getLogger("mlflow.system_metrics.system_metrics_monitor").setLevel(logging.WARNING)
+    monitor = SystemMetricsMonitor(run.id, resume_logging=True, tracking_uri=run.store.uri)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
