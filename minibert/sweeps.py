@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _do(name: str, asked) -> int:
     if name == "resume":
-        from minibert import run
+        from minibert import run, search
 
-        return rooms.resume_sweep(asked, run.main)
+        return rooms.resume_sweep(asked, run.main, search.main)
     if name == "prune":
         from minibert.running.needed import needed_steps
 

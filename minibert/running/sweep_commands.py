@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from minibert.errors import MinibertError
 from minibert.running.estimate import seconds_as_text
 from minibert.tracking.abandoned import reap
 from minibert.tracking.addresses import given_folder
-from minibert.tracking.history import HASH_DIGITS, Command, read_commands, read_plan
+from minibert.tracking.history import HASH_DIGITS, read_commands, read_plan
 from minibert.tracking.lookup import find_run_id, short_id
 from minibert.tracking.overview import Standing, open_sweep_record, sweeps_of
 from minibert.tracking.relocation import plan_relocation
@@ -33,7 +33,11 @@ WHERE = ("tracking.folder", "tracking.uri", "tracking.experiment")
 NAMED = "id of the sweep, its first characters, its name, or last; sweep= may be left out"
 LONGEST = 100
 """Characters of a command in the list; ``sweeps show`` has all of it"""
-NUMBERS = ("loss", "seconds", "failed", "running", "took")
+NUMBERS = ("loss", "seconds", "failed", "killed", "running", "took")
+SEARCH = "python -m minibert.search "
+"""What the recorded command of a search begins with"""
+Door = Callable[[list[str]], int]
+"""A command: its words -> its exit code"""
 UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
@@ -80,12 +84,14 @@ def list_sweeps(asked: ListWords) -> int:
     if not found:
         console.print("No sweep yet.")
         return 0
-    table = _table(None, "sweep", "id", "status", "finished", "failed", "running", "started", "took", "command")
+    counted = (Status.FAILED, Status.KILLED, Status.RUNNING)
+    counts = [status.lower() for status in counted]
+    table = _table(None, "sweep", "id", "status", "finished", *counts, "started", "took", "command")
     for sweep in found:
-        finished, failed = sweep.count(Status.FINISHED), sweep.count(Status.FAILED, Status.KILLED)
         table.add_row(
-            *(sweep.name, short_id(sweep.id), sweep.status.lower(), f"{finished} of {sweep.planned}", str(failed)),
-            str(sweep.count(Status.RUNNING)),
+            *(sweep.name, short_id(sweep.id), sweep.status.lower()),
+            f"{sweep.count(Status.FINISHED)} of {sweep.planned}",
+            *(str(sweep.count(status)) for status in counted),
             datetime.fromtimestamp(sweep.started).strftime("%Y-%m-%d %H:%M"),
             _took(sweep),
             Text(_shortened(sweep.command.removeprefix("python -m minibert."))),
@@ -117,14 +123,19 @@ def show_sweep(asked: SweepWords) -> int:
     return 0
 
 
-def resume_sweep(asked: SweepWords, run: Callable[[list[str]], int]) -> int:
+def resume_sweep(asked: SweepWords, run: Door, search: Door) -> int:
     """Give the commands of a sweep again of which runs are not finished. Returns the exit code of the last.
 
-    ``run`` is the door ``minibert run``. Words that name the store are replaced by those given here, since it may
-    have been moved. Raises :class:`MinibertError` if no command is recorded.
+    ``run`` and ``search`` are the doors ``minibert run`` and ``minibert search``. A search goes on until it has
+    the trials that its last command asked for. Words that name the store are replaced by those given here, since
+    it may have been moved. Raises :class:`MinibertError` if no command is recorded.
     """
     console, store = open_console(), _look(asked.tracking)
     sweep, members = _find(store, asked.sweep)
+    if sweep.command.startswith(SEARCH):
+        words = _moved(shlex.split(sweep.command.removeprefix(SEARCH)), asked.tracking)
+        console.print(SEARCH + shlex.join(words), style="bold")
+        return search(words)
     commands = read_commands(open_sweep_record(store, sweep.id))
     if not commands:
         raise MinibertError(
@@ -133,7 +144,7 @@ def resume_sweep(asked: SweepWords, run: Callable[[list[str]], int]) -> int:
     done = {child.config_hash[:HASH_DIGITS] for child in members if child.status == Status.FINISHED}
     code, given = 0, set()
     for command in commands:
-        words = _moved(command, asked.tracking)
+        words = _moved(command.words, asked.tracking)
         if set(command.runs) <= done or tuple(words) in given:
             continue
         given.add(tuple(words))
@@ -219,9 +230,9 @@ def _find(store: Store, word: str) -> tuple[Standing, list[Child]]:
     raise MinibertError(f"sweep={word}: no such sweep in experiment {store.experiment_id} of {store.uri}.")
 
 
-def _moved(command: Command, words: StoreWords) -> list[str]:
+def _moved(given: Iterable[str], words: StoreWords) -> list[str]:
     """The words of a command, for the store as it is named now."""
-    kept = [word for word in command.words if word.lstrip("+").partition("=")[0] not in WHERE]
+    kept = [word for word in given if word.lstrip("+").partition("=")[0] not in WHERE]
     place = find_place(words.uri, words.folder)
     named = [f"tracking.uri={words.uri}"] if words.uri else []
     return [*kept, f"tracking.folder={place.folder}", *named, f"tracking.experiment={words.experiment}"]

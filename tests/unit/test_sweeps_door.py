@@ -102,12 +102,24 @@ def test_a_sweep_is_resumed_with_the_commands_of_which_runs_are_missing(store, m
     monkeypatch.chdir(store.folder)
     given = []
     asked = sweep_commands.SweepWords("last", sweeps.rooms.StoreWords(str(store.folder), None, "minibert"))
-    assert sweep_commands.resume_sweep(asked, lambda words: given.append(words) or 3) == 3
+    assert sweep_commands.resume_sweep(asked, lambda words: given.append(words) or 3, pytest.fail) == 3
     there = [f"tracking.folder={store.folder}", "tracking.experiment=minibert"]
     assert given == [["--multirun", "seed=0,1,2", *there]]
     for config_hash in HASHES:
         run_of(store, sweep, config_hash)
-    assert sweep_commands.resume_sweep(asked, pytest.fail) == 0
+    assert sweep_commands.resume_sweep(asked, pytest.fail, pytest.fail) == 0
+
+
+def test_a_search_is_resumed_with_its_own_command(store):
+    sweep = sweep_of(store)
+    sweep.set_tags(
+        {"minibert.command": "python -m minibert.search +search=adamw_rate trials=9 tracking.folder=/old"}
+    )
+    asked = sweep_commands.SweepWords("last", sweeps.rooms.StoreWords(str(store.folder), None, "minibert"))
+    given = []
+    assert sweep_commands.resume_sweep(asked, pytest.fail, lambda words: given.append(words) or 0) == 0
+    there = [f"tracking.folder={store.folder}", "tracking.experiment=minibert"]
+    assert given == [["+search=adamw_rate", "trials=9", *there]]
 
 
 def test_runs_of_dead_processes_are_closed_and_live_ones_are_not(store):
