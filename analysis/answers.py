@@ -1,12 +1,15 @@
 """Findings in plain sentences. No sentence claims more than the data show."""
 
+import math
+from collections.abc import Sequence
+
 from .controls import Control
 from .examination import Examination
 from .findings import BIGRAM, Efficiency, Findings, Group, control_means
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
 from .quantities import AXES, quantity
 from .runs import BELOW_BIGRAM
-from .statistics import Difference, Estimate, mean_interval
+from .statistics import Difference, Estimate, mean_interval, seeds_to_settle, smallest_margin
 
 
 def answer(findings: Findings, examination: Examination | None = None) -> str:
@@ -153,8 +156,26 @@ def compared_with_baseline(findings: Findings) -> list[str]:
         f"Better than the baseline {baseline.shown}: {listed(better)}." if better else "",
         f"Worse than the baseline {baseline.shown}: {listed(worse)}." if worse else "",
         f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
+        _ruled_out(open_, study.metric),
+        _more_seeds(open_),
         f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
     ]
+
+
+def _ruled_out(compared: Sequence[tuple[Group, Difference]], metric: str) -> str:
+    """How large the differences can be at most that the data do not separate."""
+    described = quantity(metric)
+    margins = {group.shown: smallest_margin(difference) for group, difference in compared}
+    shown = [f"{described.show(margin)} ({name})" for name, margin in margins.items() if math.isfinite(margin)]
+    return f"Ruled out, each by itself: a true difference larger than {'; '.join(shown)}." if shown else ""
+
+
+def _more_seeds(compared: Sequence[tuple[Group, Difference]]) -> str:
+    """How many seeds would find the differences seen, if they are the true ones."""
+    wanted = {group.shown: (seeds_to_settle(found), found.n) for group, found in compared}
+    shown = [f"{seeds} ({name})" for name, (seeds, n) in wanted.items() if seeds is not None and seeds > n]
+    settled = f"Seeds that find a difference of the size seen in four cases of five: {'; '.join(shown)}."
+    return settled if shown else ""
 
 
 def _beside_bigram(findings: Findings) -> str:

@@ -217,8 +217,12 @@ def test_one_seed_gets_curves_and_claims_nothing(single):
 def test_the_data_may_fail_to_answer(store):
     finals = {("0.15", 0): 6.00, ("0.15", 1): 6.10, ("0.40", 0): 5.90, ("0.40", 1): 6.15}  # −0.10 and +0.05
     track(store, "undecided", finals)
-    answer = write_report(store, "undecided").answer
-    assert "the data do not separate it from the baseline 0.15: the paired difference is −0.025 [" in answer
+    report = write_report(store, "undecided")
+    answer = "the data do not separate it from the baseline 0.15: the paired difference is −0.025 ["
+    assert answer in report.answer
+    # t₀.₉₅ with one degree of freedom is 6.314, so 0.025 + 6.314 · 0.075 is ruled out
+    assert "Ruled out, each by itself: a true difference larger than 0.499 (0.40)." in report.details
+    assert "Seeds that find a difference of the size seen in four cases of five: 144 (0.40)." in report.details
 
 
 def test_a_run_that_never_started_is_missing_though_another_prints_alike(store):

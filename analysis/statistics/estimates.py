@@ -1,4 +1,4 @@
-"""Means with intervals over seeds, paired differences, and the cost of reaching a level.
+"""Means with intervals over seeds, and differences of two groups, paired by seed or not.
 
 Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
@@ -32,10 +32,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """The mean of paired differences, with the p value of the paired t test against no difference."""
+    """A mean difference, with the p value of the t test against none. ``n``: seeds of the smaller group."""
 
     p_value: float
     by_seed: dict[Any, float]
+    """Seed -> difference; empty if the groups are not paired"""
+    standard_error: float = np.nan
+    degrees: float = np.nan
+    """Degrees of freedom of the t distribution that interval and p value are from"""
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -49,8 +53,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Es
     >>> estimate.mean, round(estimate.half_width, 2)
     (2.0, 2.48)
     """
-    finite = np.asarray(values, dtype=np.float64)
-    finite = finite[np.isfinite(finite)]
+    finite = _finite(values)
     n = finite.size
     if n == 0:
         return Estimate(0, np.nan, np.nan)
@@ -72,35 +75,37 @@ def paired_difference(values: Mapping[Any, float], baseline: Mapping[Any, float]
     """
     by_seed = {seed: values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())}
     by_seed = {seed: difference for seed, difference in by_seed.items() if np.isfinite(difference)}
-    estimate = mean_interval(list(by_seed.values()))
-    p_value = np.nan
-    if estimate.n >= 2:
-        standard_error = np.std(list(by_seed.values()), ddof=1) / np.sqrt(estimate.n)
-        if standard_error > 0:
-            p_value = 2 * stats.t.sf(abs(estimate.mean) / standard_error, estimate.n - 1)
-        else:
-            p_value = 1.0 if estimate.mean == 0 else 0.0
-    return Difference(estimate.n, estimate.mean, estimate.half_width, float(p_value), by_seed)
+    found = list(by_seed.values())
+    estimate = mean_interval(found)
+    if estimate.n < 2:
+        return Difference(estimate.n, estimate.mean, estimate.half_width, np.nan, by_seed)
+    error = float(np.std(found, ddof=1) / np.sqrt(estimate.n))
+    return _tested(estimate.n, estimate.mean, error, estimate.n - 1, by_seed)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for making several comparisons at once:  p̃₍ᵢ₎ = min(1, max_{j ≤ i} (k − j + 1) · p₍ⱼ₎).
+def unpaired_difference(values: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """The difference of two means whose runs share no seeds, with Welch's 95 % t interval.
 
-    p₍₁₎ ≤ … ≤ p₍k₎ are the sorted values. Calling a difference real where p̃ < 0.05 keeps the chance of even one
-    false call among the k below 5 %, whatever their dependence. NaN stays NaN and does not count towards k.
+    m = x̄ − ȳ  and  SE² = s²ₓ / nₓ + s²ᵧ / nᵧ, with  ν = SE⁴ / ((s²ₓ/nₓ)² / (nₓ − 1) + (s²ᵧ/nᵧ)² / (nᵧ − 1))
+    degrees of freedom: the variances may differ. NaN below two values in a group.
 
-    Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
+    Source: Welch (1947), "The generalization of 'Student's' problem when several different population variances
+    are involved".
 
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
+    >>> difference = unpaired_difference([2.0, 3.0, 4.0], [1.0, 1.5, 2.0])
+    >>> difference.mean, round(difference.degrees, 2), round(difference.p_value, 3)
+    (1.5, 2.94, 0.104)
     """
-    adjusted = [np.nan] * len(p_values)
-    order = sorted((p, index) for index, p in enumerate(p_values) if not np.isnan(p))
-    largest = 0.0
-    for rank, (p, index) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
-        adjusted[index] = largest
-    return adjusted
+    groups = [_finite(values), _finite(baseline)]
+    n = min(group.size for group in groups)
+    mean = float(groups[0].mean() - groups[1].mean()) if n else np.nan
+    if n < 2:
+        return Difference(n, mean, np.nan, np.nan, {})
+    squares = [group.var(ddof=1) / group.size for group in groups]
+    total = sum(squares)
+    parts = sum(square**2 / (group.size - 1) for square, group in zip(squares, groups, strict=True))
+    degrees = float(total**2 / parts) if parts else float(sum(group.size - 1 for group in groups))
+    return _tested(n, mean, float(np.sqrt(total)), degrees, {})
 
 
 def mean_curve(steps: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Estimate]]:
@@ -113,24 +118,14 @@ def mean_curve(steps: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> tup
     return common, [mean_interval(collected) for collected in by_step.values()]
 
 
-def first_crossing(x: np.ndarray, y: np.ndarray, level: float, falling: bool = True) -> float:
-    """The smallest x where the piecewise linear curve through (x, y) is at or beyond ``level``; NaN if nowhere.
+def _tested(n: int, mean: float, error: float, degrees: float, by_seed: dict[Any, float]) -> Difference:
+    """A difference with its interval, and  p = P(|T| ≥ |mean| / error)."""
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
+    t = abs(mean) / error if error > 0 else np.inf if mean else 0.0
+    p_value = float(2 * stats.t.sf(t, degrees))
+    return Difference(n, mean, half_width, p_value, by_seed, error, degrees)
 
-    ``falling`` means that the curve comes from above (a loss); otherwise from below (an accuracy).
 
-    >>> first_crossing(np.array([0, 10, 20]), np.array([4.0, 2.0, 1.0]), level=3.0)
-    5.0
-    """
-    sign = 1.0 if falling else -1.0
-    x, y, level = np.asarray(x, dtype=np.float64), sign * np.asarray(y, dtype=np.float64), sign * level
-    keep = np.isfinite(x) & np.isfinite(y)
-    x, y = x[keep], y[keep]
-    reached = np.flatnonzero(y <= level)
-    if reached.size == 0:
-        return np.nan
-    after = reached[0]
-    if after == 0:
-        return float(x[0])
-    before = after - 1
-    share = (y[before] - level) / (y[before] - y[after])
-    return float(x[before] + share * (x[after] - x[before]))
+def _finite(values: Sequence[float]) -> np.ndarray:
+    found = np.asarray(values, dtype=np.float64)
+    return found[np.isfinite(found)]

@@ -1,0 +1,41 @@
+"""Estimates over seeds with their intervals, differences, effects, and costs. Nothing in here knows of runs.
+
+Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
+"""
+
+from .bootstrap import Resampled, bootstrap, hierarchical_bootstrap, paired_bootstrap
+from .effects import effect_size, equivalence, minimum_detectable, seeds_to_settle, smallest_margin
+from .efficiency import area_under_curve, first_crossing, restricted_mean
+from .estimates import (
+    CONFIDENCE,
+    Difference,
+    Estimate,
+    mean_curve,
+    mean_interval,
+    paired_difference,
+    unpaired_difference,
+)
+from .multiplicity import holm
+
+__all__ = [
+    "CONFIDENCE",
+    "Difference",
+    "Estimate",
+    "Resampled",
+    "area_under_curve",
+    "bootstrap",
+    "effect_size",
+    "equivalence",
+    "first_crossing",
+    "hierarchical_bootstrap",
+    "holm",
+    "mean_curve",
+    "mean_interval",
+    "minimum_detectable",
+    "paired_bootstrap",
+    "paired_difference",
+    "restricted_mean",
+    "seeds_to_settle",
+    "smallest_margin",
+    "unpaired_difference",
+]
