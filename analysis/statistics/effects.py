@@ -73,7 +73,7 @@ def minimum_detectable(difference: Difference, power: float = POWER) -> float:
     def missing(effect: float) -> float:
         return _power(effect, 1, degrees) - power
 
-    return error * float(optimize.brentq(missing, 0.0, 1e4))
+    return error * optimize.root_scalar(missing, bracket=(0.0, 1e4)).root
 
 
 def seeds_to_settle(difference: Difference, power: float = POWER) -> int | None:
@@ -118,4 +118,4 @@ def _noncentrality(t: float, degrees: float, share: float) -> float:
         return float(np.nan_to_num(below, nan=float(noncentrality < t))) - share
 
     reach = 10 + 5 * abs(t)
-    return float(optimize.brentq(missing, t - reach, t + reach))
+    return optimize.root_scalar(missing, bracket=(t - reach, t + reach)).root

@@ -40,10 +40,9 @@ def area_under_curve(x: Sequence[float], y: Sequence[float]) -> float:
     >>> area_under_curve([0, 10, 20], [4.0, 2.0, 2.0])
     2.5
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    keep = np.isfinite(x) & np.isfinite(y)
-    x, y = x[keep], y[keep]
-    return float(np.trapezoid(y, x) / (x[-1] - x[0])) if x.size > 1 else np.nan
+    points = np.array([x, y], dtype=np.float64)
+    places, heights = points[:, np.isfinite(points).all(axis=0)]
+    return float(np.trapezoid(heights, places) / np.ptp(places)) if places.size > 1 else np.nan
 
 
 def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: float | None = None) -> Estimate:
@@ -68,14 +67,15 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     """
     from statsmodels.duration.survfunc import SurvfuncRight  # here: it takes a second to import
 
-    costs, ends = np.asarray(costs, dtype=np.float64), np.asarray(ends, dtype=np.float64)
-    if costs.size == 0:
+    runs = len(costs)
+    if runs == 0:
         return Estimate(0, np.nan, np.nan)
-    horizon = float(ends.min()) if horizon is None else horizon
-    spent = np.minimum(np.where(np.isfinite(costs), costs, ends), horizon)
-    there = np.isfinite(costs) & (costs <= horizon)
+    reached, last = np.asarray(costs, dtype=np.float64), np.asarray(ends, dtype=np.float64)
+    horizon = float(last.min()) if horizon is None else horizon
+    spent = np.minimum(np.where(np.isfinite(reached), reached, last), horizon)
+    there = np.isfinite(reached) & (reached <= horizon)
     if not there.any():
-        return Estimate(costs.size, horizon, np.nan)
+        return Estimate(runs, horizon, np.nan)
     curve = SurvfuncRight(spent, there)
     times = np.append(curve.surv_times, horizon)
     pieces = curve.surv_prob * np.diff(times)
@@ -85,7 +85,7 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     shares = np.divide(curve.n_events, curve.n_risk * left, out=np.zeros(left.size), where=left > 0)
     events = int(there.sum())
     if events < 2:
-        return Estimate(costs.size, mean, np.nan)
+        return Estimate(runs, mean, np.nan)
     error = np.sqrt(events / (events - 1) * float(np.sum(beyond**2 * shares)))
     half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, events - 1) * error)
-    return Estimate(costs.size, mean, half_width)
+    return Estimate(runs, mean, half_width)
