@@ -47,6 +47,11 @@ class TrackingConfig:
     def problems(self, config: "Config") -> Iterator[str]:
         if not self.folder.strip():
             yield "tracking.folder=: an empty name. Allowed: a folder; a dot is the current one."
+        if self.uri is not None and not self.uri.strip():
+            yield (
+                "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or of "
+                "a database; null is the SQLite store under tracking.folder."
+            )
 
 
 @dataclass
