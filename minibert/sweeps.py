@@ -15,8 +15,8 @@ from minibert.running import sweep_commands as rooms
 from minibert.running.sweeps_help import help_text
 
 SCHEMAS = {
-    "list": rooms.ListWords, "show": rooms.SweepWords, "resume": rooms.SweepWords, "reap": rooms.ListWords,
-    "relocate": rooms.RelocateWords, "prune": rooms.PruneWords,
+    "list": rooms.ListWords, "show": rooms.SweepWords, "resume": rooms.SweepWords, "sync": rooms.ListWords,
+    "reap": rooms.ListWords, "relocate": rooms.RelocateWords, "prune": rooms.PruneWords,
 }  # fmt: skip
 """Command -> its words"""
 
@@ -48,5 +48,5 @@ def _do(name: str, asked) -> int:
         from minibert.running.needed import needed_steps
 
         return rooms.prune_sweep(asked, needed_steps)
-    done = {"list": rooms.list_sweeps, "show": rooms.show_sweep, "reap": rooms.reap_runs}
-    return (done | {"relocate": rooms.relocate_artifacts})[name](asked)
+    done = {"list": rooms.list_sweeps, "show": rooms.show_sweep, "sync": rooms.sync_journals}
+    return (done | {"reap": rooms.reap_runs, "relocate": rooms.relocate_artifacts})[name](asked)

@@ -42,6 +42,8 @@ class TrackingConfig:
     """Train again although a run of the same configuration has finished."""
     system_metrics: bool = False
     """Record the use of processor, memory, disk and network every ten seconds, as MLflow measures it."""
+    offline: bool = False
+    """Begin although the server does not answer and was never reached with this ``folder``."""
     progress: bool = True
 
     def problems(self, config: "Config") -> Iterator[str]:
@@ -49,8 +51,8 @@ class TrackingConfig:
             yield "tracking.folder=: an empty name. Allowed: a folder; a dot is the current one."
         if self.uri is not None and not self.uri.strip():
             yield (
-                "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or of "
-                "a database; null is the SQLite store under tracking.folder."
+                "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or "
+                "of a database; null is the SQLite store under tracking.folder."
             )
 
 

@@ -34,14 +34,15 @@ from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import Claim, claim
 from minibert.tracking.finished import look_up_finished
-from minibert.tracking.leases import OvertakenError
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_run
 from minibert.tracking.processes import process_tags
 from minibert.tracking.provenance import LANES, environment, explained
+from minibert.tracking.replay import SupersededError
 from minibert.tracking.results import Result, read_result
 from minibert.tracking.retries import at_once
-from minibert.tracking.runs import Run, start_run
+from minibert.tracking.runs import STATE, Run, start_run
+from minibert.tracking.settling import send_all
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
@@ -101,7 +102,9 @@ def train(
                 return Outcome(result.run_id, Status.FOUND, store=store, result=result)
         data = prepare(config, display, corpus)
         in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
-        store = open_store(tracking.uri, tracking.folder, tracking.experiment, patient=in_sweep)
+        store = open_store(tracking.uri, tracking.folder, tracking.experiment, in_sweep, tracking.offline)
+        if not in_sweep:
+            send_all(store)
         name = run_name(config, choices, tracking.sweep_keys)
         with claim(store, config_hash(config, data.corpus_hash), on_wait=display.note) as claimed:
             found = claimed.finished_run()
@@ -113,7 +116,7 @@ def train(
             return Outcome(found, Status.FOUND, store=store)
     except Interrupted as error:
         return Outcome(None, Status.KILLED, str(error))
-    except OvertakenError as error:  # another process trains this run now: wait for that one
+    except SupersededError as error:  # another process trains this run now: wait for that one
         display.note(str(error))
         return train(config, choices, display, corpus, judge)
     except MinibertError as error:
@@ -191,13 +194,15 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display, judge
     diagnostics.announce = lambda name: display.now(f"last diagnostics: {name}")
     trainer = build_trainer(config, data, diagnostics)
     with trainer, interruption.deferred():
-        resume_path = run.folder / "resume.safetensors"
+        resume_path = run.folder / STATE
         if resume_path.exists():
             trainer.resume(resume_path)
             display.note(f"continuing from step {trainer.progress.step}")
         evaluation = build_evaluation(config, data, run)
         judged = Judged(evaluation, judge)
-        checkpoints = Checkpoints(config.training, resume_path, run.keep, run.secure, judged.wish_to_end)
+        checkpoints = Checkpoints(
+            config.training, resume_path, run.keep, run.secure, judged.wish_to_end, run.share_state
+        )
         with display.training(config.training.steps, evaluation):
             try:
                 trainer.train([TrainingLog(run.log), evaluation, judged, checkpoints, display.step])

@@ -22,8 +22,8 @@ LONGEST_NAME = 200
 ALWAYS_SHOWN = ("data", "model", "optimizer")
 NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads", *ASKED_AFTERWARDS)
 """Settings that change no result, or that follow from the objective"""
-CHANGES_NO_RESULT = "evaluation"
-"""A group whose options only say what is asked after training"""
+CHANGE_NO_RESULT = ("evaluation", "tracking")
+"""Groups whose options only say what is asked after training, and where the run is recorded"""
 FOLLOWS = {
     "masking.corruption_rate": "masking.rate",
     "masking.prediction_rate": "masking.rate",
@@ -48,7 +48,7 @@ def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
     shown = [config.data.name, config.model.name, config.optimizer.name]
     default_choices, defaults = _defaults(tuple(sorted(choices.items())))
     for group, option in choices.items():
-        if group not in (*ALWAYS_SHOWN, CHANGES_NO_RESULT) and default_choices.get(group) != option:
+        if group not in (*ALWAYS_SHOWN, *CHANGE_NO_RESULT) and default_choices.get(group) != option:
             shown.append(f"{_label(group)} {option}")
     expected = defaults | {f"seeds.{stream}": seed for stream, seed in derive_seeds(config.seed).items()}
     values = _flat(asdict(config))

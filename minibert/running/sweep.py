@@ -26,6 +26,7 @@ from minibert.tracking.pages import describe_sweep
 from minibert.tracking.processes import PROCESS, is_alive
 from minibert.tracking.provenance import environment
 from minibert.tracking.results import rooms_of
+from minibert.tracking.settling import SYNC, send_all
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import Sweep, open_sweep
@@ -41,7 +42,8 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     called = sweep_name(study.name, planned.keys)
     display.start(f"{called}: {len(planned.jobs)} runs")
     hashes, corpora = _hashes(planned, display)
-    store = open_store(tracking.uri, tracking.folder, tracking.experiment)
+    store = open_store(tracking.uri, tracking.folder, tracking.experiment, offline=tracking.offline)
+    send_all(store)
     # Two overrides with the same configuration, such as seed=0,0, are one run.
     names = {
         key: run_name(each.config, each.choices, planned.keys)
@@ -64,6 +66,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     try:
         if tracking.rerun or _join_finished(sweep, names):
             _launch(planned, sweep, len(names), display)
+        send_all(store)
         sweep.plan(names)  # commands on other machines may have written theirs meanwhile
         status, reason = _verdict(sweep, sweep.planned)
         _complete(sweep, dict(zip(hashes, planned.jobs, strict=True)), display)
@@ -82,6 +85,9 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     asked = _verdict(sweep, names)[0]
     if asked != status:
         display.note(f"Of the whole sweep, {reason}")
+    if any(each.left for each in send_all(store)):
+        display.note(f"The report can be made when the server has all runs: {SYNC} tracking.folder={store.folder}")
+        return int(asked == Status.FAILED)
     reported = _report(sweep, called, report, display)
     return int(asked == Status.FAILED or not reported)
 

@@ -18,12 +18,14 @@ from minibert.running.estimate import seconds_as_text
 from minibert.tracking.abandoned import reap
 from minibert.tracking.addresses import given_folder
 from minibert.tracking.history import HASH_DIGITS, read_commands, read_plan
+from minibert.tracking.journal import begun_for
 from minibert.tracking.lookup import find_run_id, short_id
 from minibert.tracking.overview import Standing, open_sweep_record, sweeps_of
 from minibert.tracking.relocation import plan_relocation
 from minibert.tracking.results import losses
+from minibert.tracking.settling import send_all
 from minibert.tracking.status import Status
-from minibert.tracking.store import Store, find_place
+from minibert.tracking.store import Store, find_place, open_store
 from minibert.tracking.sweeps import Child, children, member_tag
 from minibert.tracking.tables import look_at_store
 from minibert.tracking.thinning import Thinning, plan_thinning, read_keep
@@ -33,7 +35,7 @@ WHERE = ("tracking.folder", "tracking.uri", "tracking.experiment")
 NAMED = "id of the sweep, its first characters, its name, or last; sweep= may be left out"
 LONGEST = 100
 """Characters of a command in the list; ``sweeps show`` has all of it"""
-NUMBERS = ("loss", "seconds", "failed", "killed", "running", "took")
+NUMBERS = ("loss", "seconds", "failed", "killed", "running", "took", "sent", "waiting")
 SEARCH = "python -m minibert.search "
 """What the recorded command of a search begins with"""
 Door = Callable[[list[str]], int]
@@ -43,7 +45,7 @@ UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 @dataclass(frozen=True)
 class ListWords:
-    """The words of ``sweeps list`` and ``sweeps reap``."""
+    """The words of ``sweeps list``, ``sweeps reap`` and ``sweeps sync``."""
 
     tracking: StoreWords = StoreWords()
 
@@ -166,6 +168,25 @@ def reap_runs(asked: ListWords) -> int:
     closed = sum(running.is_gone for running in found)
     console.print(f"{closed} of {len(found)} running runs and sweeps closed.")
     return 0
+
+
+def sync_journals(asked: ListWords) -> int:
+    """Send what was recorded while a server was away. Returns the exit code: 1 if something is left."""
+    console, words = open_console(), asked.tracking
+    place, found = find_place(words.uri, words.folder), []
+    for uri, experiment in begun_for(place.folder / "work"):
+        store = open_store(words.uri or uri, place.folder, experiment)
+        if words.uri and store.journaled is not None:
+            store.journaled.takes_all = True
+        found += send_all(store)
+    if not found:
+        console.print("Nothing waits to be sent.")
+        return 0
+    table = _table(None, "run", "id", "sent", "waiting", "why")
+    for each in found:
+        table.add_row(each.name, short_id(each.id), str(each.sent), str(each.left), each.why)
+    print_table(console, table)
+    return int(any(each.left for each in found))
 
 
 def relocate_artifacts(asked: RelocateWords) -> int:

@@ -8,6 +8,7 @@ COMMANDS = {
     "list": "all sweeps of the store: how far they are, and their commands",
     "show": "the runs of a sweep: results, and the reasons of failures",
     "resume": "continue a sweep with its recorded commands",
+    "sync": "send what was recorded while an MLflow server was away",
     "reap": "close RUNNING runs and sweeps whose process is gone as KILLED",
     "relocate": "mend the addresses of artifacts that were moved, or that an MLflow server made",
     "prune": "thin the kept checkpoints of a sweep",
@@ -16,6 +17,7 @@ EXAMPLES = {
     "list": {"": "the sweeps of this checkout", "tracking.folder=FOLDER": "those of another store"},
     "show": {"last": "the newest sweep", "masking_sweep": "by its name"},
     "resume": {"last": "what is left of the newest sweep"},
+    "sync": {"": "all that waits", "tracking.folder=FOLDER": "in another folder"},
     "reap": {"": "after a crash or a power cut"},
     "relocate": {"": "look beside the database", "artifacts=/backup/mlartifacts": "and in another folder"},
     "prune": {"last": "keep the first and the last of each run", "last keep=5 --yes": "five of each, unasked"},
@@ -24,6 +26,10 @@ NOTES = {
     "list": "FINISHED: all that the commands of a sweep asked for is. `took` is the time of its last command.",
     "show": "Below the table are all commands that were given for the sweep.",
     "resume": "Commands whose runs have all finished are left out. The store is that named here.",
+    "sync": (
+        "The server is that which the runs were recorded for; tracking.uri=http://... is another address of it.\n"
+        "Nothing is sent twice. Exit code 1: something is left, and the table says why."
+    ),
     "reap": "A live process is never disturbed. What cannot be told from this machine is left, and said.",
     "relocate": "A store that is moved as a whole needs nothing. Exit code 1: some artifacts are not found.",
     "prune": (

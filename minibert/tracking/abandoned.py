@@ -66,7 +66,7 @@ def _locked(store: Store, config_hash: str | None) -> Iterator[bool | None]:
     if config_hash is None or store.database is None:
         yield None
         return
-    lock = store.lock(f"{store.experiment_id}-{config_hash[:16]}")
+    lock = store.lock(f"{store.scope}-{config_hash[:16]}")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -66,7 +66,9 @@ class Artifacts:
 
     def remove(self, path: str) -> None:
         """Delete a file or a folder. Not every remote store supports it; its own exception is raised."""
-        if self.folder is None:
+        if self.folder is None and self._store.journaled is not None:
+            self._store.journaled.remove_artifacts(self._run_id, path)
+        elif self.folder is None:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
             repository = get_artifact_repository(self.address, tracking_uri=self._store.uri)

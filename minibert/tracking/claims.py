@@ -51,7 +51,7 @@ def claim(store: Store, config_hash: str, on_wait: Callable[[str], None] | None 
     Raises :class:`Interrupted` if this process is asked to end while it waits.
     """
     say = on_wait or (lambda sentence: None)
-    lock = store.lock(f"{store.experiment_id}-{config_hash[:16]}")
+    lock = store.lock(f"{store.scope}-{config_hash[:16]}")
 
     def say_so() -> None:
         say(f"another process is training {_running_name(store, config_hash)}; waiting for it to end")

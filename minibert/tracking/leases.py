@@ -23,10 +23,10 @@ from contextlib import suppress
 import psutil
 
 from minibert import interruption
-from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.tracking import retries
 from minibert.tracking.processes import system
+from minibert.tracking.replay import SupersededError
 from minibert.tracking.retries import at_once
 from minibert.tracking.store import Store, store_errors
 
@@ -43,7 +43,7 @@ POLL_SECONDS = 2.0
 _logger = logging.getLogger(__name__)
 
 
-class OvertakenError(MinibertError):
+class OvertakenError(SupersededError):
     """Another process has the lease and writes the run. This process has to wait."""
 
 
@@ -124,8 +124,9 @@ class Lease:
         self._ended.set()
         if self.run_id is not None and not self._lost:
             with suppress(Exception), at_once():
-                if _token_of(self.store, self.run_id) == self._token:
-                    self.store.client.delete_tag(self.run_id, TAG)
+                client, run_id = self.store.directly(self.run_id)
+                if _token_of(client, run_id) == self._token:
+                    client.delete_tag(run_id, TAG)
         self.run_id = None
 
     def _text(self) -> str:
@@ -148,11 +149,12 @@ class Lease:
         run_id = self.run_id
         if run_id is None:
             return
-        with at_once():
-            if _token_of(self.store, run_id) != self._token:
+        with at_once():  # a heartbeat that comes late is worth nothing, so it does not go through the journal
+            client, run_id = self.store.directly(run_id)
+            if _token_of(client, run_id) != self._token:
                 self._lost = True
                 return
-            self.store.client.set_tag(run_id, TAG, self._text())
+            client.set_tag(run_id, TAG, self._text())
         self._confirmed = time.monotonic()
 
     def _running(self) -> list:
@@ -208,8 +210,8 @@ def _lease(run) -> dict:
     return lease if isinstance(lease, dict) else {}
 
 
-def _token_of(store: Store, run_id: str) -> str | None:
-    return _lease(store.client.get_run(run_id)).get("token")
+def _token_of(client, run_id: str) -> str | None:
+    return _lease(client.get_run(run_id)).get("token")
 
 
 def _holder(run) -> str:

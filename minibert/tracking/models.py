@@ -29,8 +29,11 @@ def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], P
 
     The files are the artifact ``model`` of the run; the model has them too, with its settings and final scores.
     On this machine both are the same files, and the code in them is stored once for all runs.
-    A server that knows no models keeps the artifact only.
+    A server that knows no models keeps the artifact only, and one that is away gets it later.
     """
+    if run.store.journaled is not None:
+        _keep_model(run, kind, note, write(None))
+        return
     model = _registered(run, kind)
     folder = write(model.model_id if model else None)
     local = run.artifact_folder(MODEL)
@@ -44,6 +47,31 @@ def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], P
             _describe(run, model, note, local or folder)
 
 
+def _keep_model(run: Record, kind: str, note: str, folder: Path) -> None:
+    client = run.store.journaled
+    assert client is not None
+    with store_errors(run.store.uri, f"store the model of run {run.id}"):
+        entity = client.get_run(run.id)
+        points = [
+            [each.key, each.value, each.timestamp, each.step]
+            for each in entity.data.to_proto().metrics
+            if each.key in SCORES
+        ]
+        about = {"kind": kind, "params": _shown(entity), "tags": _tags(entity, note), "points": points}
+        client.log_model(run.id, folder, about)
+
+
+def _shown(entity) -> dict[str, str]:
+    return {key: value for key, value in entity.data.params.items() if key.startswith(PARAMETERS)}
+
+
+def _tags(entity, note: str) -> dict[str, str]:
+    found = losses(entity.data.metrics)
+    if found["loss"] is not None:
+        note = f"**Held-out loss {found['loss']:.3f}{beside(found['unigram'], found['bigram'])}**\n\n{note}"
+    return {NOTE: note, "minibert.run": entity.info.run_name}
+
+
 def _registered(run: Record, kind: str):
     """The run's entry among MLflow's models, made if it is missing; None where the server has no such list."""
     from mlflow.entities import LoggedModelOutput
@@ -54,10 +82,9 @@ def _registered(run: Record, kind: str):
         entity = client.get_run(run.id)
         if entity.outputs and entity.outputs.model_outputs:
             return client.get_logged_model(entity.outputs.model_outputs[0].model_id)
-        shown = {key: value for key, value in entity.data.params.items() if key.startswith(PARAMETERS)}
         try:
             model = client.create_logged_model(
-                run.store.experiment_id, name=MODEL, source_run_id=run.id, params=shown, model_type=kind
+                run.store.experiment_id, name=MODEL, source_run_id=run.id, params=_shown(entity), model_type=kind
             )
         except MlflowException as error:
             if error.error_code != "ENDPOINT_NOT_FOUND":
@@ -73,10 +100,7 @@ def _describe(run: Record, model, note: str, folder: Path) -> None:
 
     client = run.store.client
     entity = client.get_run(run.id)
-    found = losses(entity.data.metrics)
-    if found["loss"] is not None:
-        note = f"**Held-out loss {found['loss']:.3f}{beside(found['unigram'], found['bigram'])}**\n\n{note}"
-    client.set_logged_model_tags(model.model_id, {NOTE: note, "minibert.run": entity.info.run_name})
+    client.set_logged_model_tags(model.model_id, _tags(entity, note))
     # The run's own points once more, now of the model too: MLflow keeps one of two equal ones.
     points = [
         Metric(each.key, each.value, each.timestamp, each.step, model_id=model.model_id, run_id=run.id)

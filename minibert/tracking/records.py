@@ -13,7 +13,8 @@ import numpy as np
 from minibert.errors import MinibertError
 from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.provenance import before_continuation, changed
-from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number, send
+from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number
+from minibert.tracking.sending import send
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
@@ -35,6 +36,8 @@ class Record:
         self.continued = continued
         self.left_out = LeftOut(store, id, left_out)
         self._artifacts = Artifacts(store, id, artifact_uri)
+        if store.journaled is not None:
+            store.journaled.listen(id, self.left_out.add)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record texts by name. What MLflow does not take is left out and reported."""

@@ -1,38 +1,19 @@
-"""Values and names that the store refuses are found, left out and reported; everything else is stored."""
+"""Values and names that the store does not take are left out and reported; everything else is stored."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from minibert.tracking.retries import at_once, is_refusal
-from minibert.tracking.store import Store, explain
+from minibert.tracking.retries import at_once
+from minibert.tracking.store import Store
 
 LEFT_OUT = "minibert.left_out"
 """The tag that lists what was left out, and why"""
 LONGEST_LIST = 8000
 
-Item = TypeVar("Item")
 _logger = logging.getLogger(__name__)
-
-
-def send(items: Sequence[Item], call: Callable[[Sequence[Item]], Any]) -> list[tuple[Item, str]]:
-    """``call(items)``; if the store refuses that, each half of them. Returns the items refused alone, with
-    reasons.
-
-    MLflow takes a batch as a whole or not at all, and names one culprit at a time. All other errors are raised.
-    """
-    try:
-        call(items)
-    except Exception as error:
-        if not is_refusal(error):
-            raise
-        if len(items) == 1:
-            return [(items[0], explain("", error))]
-        middle = len(items) // 2
-        return send(items[:middle], call) + send(items[middle:], call)
-    return []
 
 
 def as_number(value: Any) -> float:

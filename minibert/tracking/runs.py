@@ -6,27 +6,35 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MinibertError
+from minibert.files import replacing
 from minibert.tracking.claims import Claim, find_unfinished
+from minibert.tracking.explanations import explain
+from minibert.tracking.journal import JOURNAL, Journal
 from minibert.tracking.leases import Lease
+from minibert.tracking.points import Point, keep_points, kept_points
 from minibert.tracking.records import MOST_POINTS, Record, create, reopen
-from minibert.tracking.refusals import LEFT_OUT, send
+from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.retries import at_once, is_refusal, patiently
+from minibert.tracking.sending import send
+from minibert.tracking.settling import settle
 from minibert.tracking.status import Status
-from minibert.tracking.store import Store, explain, store_errors
+from minibert.tracking.store import Store, store_errors
 from minibert.tracking.sweeps import membership
-from minibert.tracking.unsent import Point, read_points, write_points
 
 FLUSH_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 FAILURE = ("traceback.txt", "failure")
 """Artifacts of a run that has failed"""
-UNSENT = "unsent_metrics.jsonl"
 UNSENT_CHECKPOINTS = "unsent_checkpoints"
+RESUME = "resume"
+"""Folder of artifacts with the newest state to continue from, for other machines"""
+STATE = "resume.safetensors"
+"""The state to continue from, in the working folder"""
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +59,9 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     store, lease = claim.store, claim.lease
     earlier = find_unfinished(store, claim.config_hash)
     tags = {**tags, **(lease.take() if lease else {})}
-    changes = {}
+    changes, elsewhere = {}, False
+    if earlier is not None and store.journaled is not None:
+        elsewhere = store.journaled.adopt(earlier)
     if earlier is None:
         entity = create(store, name, parameters, tags)
     else:
@@ -65,6 +75,8 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
         store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
     )
     run.changes = changes
+    if store.journaled is not None:
+        run.fetch_state(elsewhere)
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
     return run
 
@@ -88,6 +100,8 @@ class Run(Record):
         self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []
+        self._in_file = 0
+        """So many of these points are in the journal of a run in a database"""
         self._refused: set[str] = set()
         self._last_step: dict[str, int] = {}
         self._tried_at = time.monotonic()
@@ -117,16 +131,55 @@ class Run(Record):
         Training does not wait for a store that is away: there is one try.
         """
         with at_once():
-            return self._send()
+            return self._send() if self.store.journaled is None else self._hand_over(ask_store=True)
 
     def secure(self, ask_store: bool = True) -> None:
-        """Save all points: in the store or, if it does not take them or is not asked, in a file.
+        """Save all points: in the store or, if it does not take them or is not asked, in the journal.
 
         To be called before the state to resume from is written: a resumed run does not log again what that state
-        supersedes. Raises :class:`MinibertError` when the file cannot be written.
+        supersedes. Raises :class:`MinibertError` when the journal cannot be written.
         """
-        if not (ask_store and self.flush()):
-            write_points(self.folder / UNSENT, self._points)
+        if self.store.journaled is not None:
+            self._hand_over(ask_store)
+            self.store.journaled.secure(self.id)
+        elif not (ask_store and self.flush()):
+            keep_points(Journal(self.folder), self._points[self._in_file :])
+            self._in_file = len(self._points)
+
+    def share_state(self, step: int, ask_store: bool = True) -> None:
+        """Keep the state to resume from among the artifacts too, where other machines find it.
+
+        Only the newest is kept. Of a store on this machine, the working folder is enough.
+        """
+        if self.store.journaled is None or self._artifacts.folder is not None:
+            return
+        with nullcontext() if ask_store else self.store.journaled.held_back():
+            self.log_artifact(self.folder / STATE, RESUME)
+            self.set_tags({"minibert.resume_step": step})
+
+    def fetch_state(self, elsewhere: bool) -> None:
+        """Get the state to resume from of a run that was last trained ``elsewhere``, or that has none here."""
+        path = self.folder / STATE
+        if elsewhere:  # that here is older
+            path.unlink(missing_ok=True)
+        if not path.exists() and f"{RESUME}/{STATE}" in self.artifacts(RESUME):
+            with replacing(path) as temporary:
+                temporary.write_bytes(self.read(f"{RESUME}/{STATE}"))
+
+    def _hand_over(self, ask_store: bool) -> bool:
+        """Move all points to the journal, and send it; True if nothing waits there any more."""
+        journaled = self.store.journaled
+        assert journaled is not None
+        with journaled.held_back():
+            while self._points:
+                self._log_batch(self._points[:MOST_POINTS])
+                del self._points[:MOST_POINTS]
+        self._tried_at = time.monotonic()
+        if not ask_store:
+            return False
+        self._check_lease()
+        with store_errors(self.store.uri, f"add to run {self.id}"):
+            return journaled.send(self.id)
 
     def _send(self) -> bool:
         self._check_lease()
@@ -139,9 +192,11 @@ class Run(Record):
                 return False
             # Only now: an interrupt in between sends a batch twice, and MLflow keeps one of two equal points.
             del self._points[: len(batch)]
+            self._in_file = max(self._in_file - len(batch), 0)
             self._leave_out(refused)
         with suppress(OSError):
-            (self.folder / UNSENT).unlink(missing_ok=True)
+            (self.folder / JOURNAL).unlink(missing_ok=True)
+        self._in_file = 0
         self._trouble, self._wait, self._tried_at = None, FLUSH_SECONDS, time.monotonic()
         return True
 
@@ -166,7 +221,9 @@ class Run(Record):
         """Report points that MLflow does not take. The name is to blame where the value is a plain number."""
         self.left_out.add({name: reason for (name, *_), reason in refused})
         self._refused |= {name for (name, value, *_), _ in refused if math.isfinite(value)}
-        self._points = [point for point in self._points if point[0] not in self._refused]
+        in_file = [point for point in self._points[: self._in_file] if point[0] not in self._refused]
+        new = [point for point in self._points[self._in_file :] if point[0] not in self._refused]
+        self._points, self._in_file = in_file + new, len(in_file)
 
     def keep(self, name: str, write: Callable[[Path], None]) -> None:
         """Store a checkpoint that ``write(path)`` writes, as artifact ``checkpoints/<name>``.
@@ -211,13 +268,19 @@ class Run(Record):
         Raises :class:`MinibertError` when points could not be stored. They then lie in the working folder, and
         the run is left unfinished, so that starting it again stores them.
         """
-        if not self._send():
+        if self.store.journaled is not None:
+            self._hand_over(ask_store=True)
+        elif not self._send():
             raise MinibertError(self._abandon())
         self._send_checkpoints()
         if self.continued and status == Status.FINISHED:
             self._clear_failure()
+        if self.store.journaled is not None and status == Status.FINISHED and self.artifacts(RESUME):
+            self.remove_artifacts(RESUME)
         super().finish(status, reason)
-        if status == Status.FINISHED:
+        if self.store.journaled is not None:
+            settle(self, folder_goes=status == Status.FINISHED)
+        elif status == Status.FINISHED:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def recover(self, last_steps: Mapping[str, int]) -> None:
@@ -226,14 +289,17 @@ class Run(Record):
         Lines of its file that are damaged are passed over and reported.
         """
         self._last_step.update(last_steps)
-        points, damaged = read_points(self.folder / UNSENT)
+        if self.store.journaled is not None:  # what the journal says is in what is recorded
+            return
+        points, damaged = kept_points(Journal(self.folder))
         if damaged:
             numbers = ", ".join(map(str, damaged[:10])) + (" ..." if len(damaged) > 10 else "")
-            self.left_out.add({UNSENT: f"{len(damaged)} damaged lines are passed over: {numbers}"})
+            self.left_out.add({JOURNAL: f"{len(damaged)} damaged lines are passed over: {numbers}"})
         for name, value, timestamp, step in points:
             if step > self._last_step.get(name, -1):
                 self._last_step[name] = step
                 self._points.append((name, value, timestamp, step))
+        self._in_file = len(self._points)
         self.flush()
 
     def _clear_failure(self) -> None:
@@ -253,8 +319,8 @@ class Run(Record):
         self._tried_at = time.monotonic()
 
     def _abandon(self) -> str:
-        path = self.folder / UNSENT
-        write_points(path, self._points)
+        keep_points(Journal(self.folder), self._points[self._in_file :])
+        self._in_file = len(self._points)
         try:
             with at_once():
                 super().finish(
@@ -264,6 +330,6 @@ class Run(Record):
             pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
         return (
             f"tracking store {self.store.uri}: could not store the last {len(self._points)} metric values of run "
-            f"{self.id}. {self._trouble} They are kept in {path}. When the store is back, give the same command "
-            "again: it stores them and closes the run."
+            f"{self.id}. {self._trouble} They are kept in {self.folder / JOURNAL}. When the store is back, give "
+            "the same command again: it stores them and closes the run."
         )

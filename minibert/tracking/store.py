@@ -5,8 +5,6 @@ The default store is one SQLite file, ``<folder>/mlflow.db``, with artifacts und
 
 import logging
 import os
-import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +14,15 @@ from urllib.parse import urlparse
 from filelock import FileLock
 
 from minibert.config import ROOT
-from minibert.errors import MinibertError, Refused, sentence, unknown_name
+from minibert.errors import MinibertError, unknown_name
 from minibert.locks import file_lock, wait_for
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
 from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
-from minibert.tracking.retries import PatientClient, Unopened, at_once, is_refusal, patiently
+from minibert.tracking.explanations import explain, store_errors
+from minibert.tracking.journaled import JournaledClient
+from minibert.tracking.overlaid import UNKNOWN
+from minibert.tracking.retries import PatientClient, Unopened, at_once, is_transient, patiently
+from minibert.tracking.servers import known_experiment, remember_experiment
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 DATABASE = "mlflow.db"
@@ -40,8 +42,8 @@ SHOWN = {
 class Store:
     """An open MLflow store and the one experiment in it that this process works on."""
 
-    client: PatientClient
-    """MLflow's client, whose calls wait for a store that is away"""
+    client: PatientClient | JournaledClient
+    """MLflow's client, whose calls wait for a store that is away, or are kept until a server is back"""
     experiment_id: str
     """Empty where the store was opened without an experiment."""
     uri: str
@@ -58,6 +60,22 @@ class Store:
         in the local folder.
         """
         return (self.database.parent if self.database else self.folder) / "work"
+
+    @property
+    def journaled(self) -> JournaledClient | None:
+        """The client of a server, which keeps journals; None for a database."""
+        return self.client if isinstance(self.client, JournaledClient) else None
+
+    def directly(self, run_id: str) -> tuple[PatientClient, str]:
+        """A client that keeps no journal, and the id of a run for it."""
+        if isinstance(self.client, JournaledClient):
+            return self.client.server, self.client.real_id(run_id)
+        return self.client, run_id
+
+    @property
+    def scope(self) -> str:
+        """What the names of locks begin with. A server may not have been asked for the experiment yet."""
+        return self.experiment_id if self.journaled is None else "server"
 
     def lock(self, name: str) -> FileLock:
         """A lock among all processes that use the database, or, for a server, the local folder."""
@@ -77,20 +95,25 @@ class Place:
         return self.folder / "artifacts"
 
 
-def open_store(uri: str | None, folder: Path | str, experiment: str, patient: bool = False) -> Store:
+def open_store(
+    uri: str | None, folder: Path | str, experiment: str, patient: bool = False, offline: bool = False
+) -> Store:
     """Open the store at ``uri`` (None: SQLite under ``folder``); make the database and the experiment if missing.
 
     ``uri`` may also be a folder with a store in it. A store that is away is an error at once, because the address
-    may be wrong. ``patient`` waits for it, where it was there a moment ago.
+    may be wrong. ``patient`` waits for it, where it was there a moment ago. A server that was reached from
+    ``folder`` before is opened without it, and with ``offline`` any server.
 
     Raises :class:`MinibertError` when the store cannot be reached or read, or the experiment was deleted.
     """
     place = find_place(uri, folder)
     with store_errors(place.address, "open it"):
+        opened = _open_server if is_server(place.address) else _open
+        options = {"offline": offline} if is_server(place.address) else {}
         if patient:
-            return patiently(_open, place, experiment)
+            return patiently(opened, place, experiment, **options)
         with at_once():
-            return _open(place, experiment)
+            return opened(place, experiment, **options)
 
 
 def open_existing_store(
@@ -108,7 +131,7 @@ def open_existing_store(
             "of a store, or run something first."
         )
     with store_errors(place.address, "open it"), at_once():
-        client = _client(place)
+        client = _journaled(place, experiment) if is_server(place.address) else _client(place)
         if experiment is None:
             return Store(client, "", place.address, place.folder, place.database)
         with _without_retries():
@@ -116,6 +139,8 @@ def open_existing_store(
             if found is None:
                 known = sorted(each.name for each in client.search_experiments())
                 raise unknown_name("tracking.experiment", experiment, known)
+        if isinstance(client, JournaledClient):
+            client.experiment_id = found.experiment_id
         return Store(client, found.experiment_id, place.address, place.folder, place.database)
 
 
@@ -153,6 +178,33 @@ def find_place(uri: str | None, folder: Path | str | None) -> Place:
     return Place(sqlite_address(database), folder, database)
 
 
+def _open_server(place: Place, experiment: str, offline: bool) -> Store:
+    work = place.folder / "work"
+    client = _journaled(place, experiment)
+    try:
+        with wait_for(_lock(work, None, "store")), _without_retries():
+            experiment_id = client.experiment_id = _experiment_id(client.server, place, experiment)
+        remember_experiment(work, place.address, experiment, experiment_id)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        client.experiment_id = known_experiment(work, place.address, experiment)
+        if client.experiment_id is None and not offline:
+            raise MinibertError(
+                f"tracking store {place.address}: could not open it. {explain(place.address, error)} "
+                "tracking.offline=true begins without it, and keeps the record here until it answers."
+            ) from error
+        client.outage.begin(error)
+    return Store(client, client.experiment_id or UNKNOWN, place.address, place.folder)
+
+
+def _journaled(place: Place, experiment: str | None) -> JournaledClient:
+    def find(client) -> str:
+        return _experiment_id(client, place, experiment or "minibert")
+
+    return JournaledClient(_mlflow_client(place), place.address, place.folder / "work", experiment, find)
+
+
 def _open(place: Place, experiment: str) -> Store:
     work = (place.database.parent if place.database else place.folder) / "work"
     lock = _lock(work, place.database, "store")
@@ -182,54 +234,6 @@ def _mlflow_client(place: Place):
 def _lock(work: Path, database: Path | None, name: str) -> FileLock:
     beside = "" if database is None or database.name == DATABASE else f"{database.name}-"
     return file_lock(work / "locks" / f"{beside}{name}.lock")
-
-
-@contextmanager
-def store_errors(uri: str, action: str) -> Iterator[None]:
-    """Within this context, every exception of MLflow becomes one :class:`MinibertError`."""
-    try:
-        yield
-    except MinibertError:
-        raise
-    except Exception as error:
-        kind = Refused if is_refusal(error) else MinibertError
-        raise kind(f"tracking store {uri}: could not {action}. {explain(uri, error)}") from error
-
-
-def explain(uri: str, error: Exception) -> str:
-    """What an exception of MLflow means for its user, in sentences."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # SQLAlchemy puts hints before, and the statement after, the line that says what happened.
-    text = next((line for line in lines if line.startswith("(sqlite3.")), lines[0])
-    if "out-of-date database schema" in text or "Can't locate revision" in text:
-        return _explain_version(uri, text)
-    if urlparse(uri).scheme in ("http", "https") and "Max retries exceeded" in text:
-        return "No server answers there. Start it, or correct tracking.uri (null is a local SQLite store)."
-    if "readonly database" in text:
-        return "It cannot be written to. Make its folder writable, or copy the store: tracking.folder=FOLDER."
-    return sentence(text)
-
-
-def _explain_version(uri: str, text: str) -> str:
-    """What to do about a database whose tables are not those of the MLflow that is installed."""
-    import mlflow
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
-    found = re.search(r"(?:found version|identified by) '?(\w+)", text)
-    try:
-        known = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
-        if found and found[1] != "None":
-            known.get_revision(found[1])
-    except CommandError:
-        return (
-            f"It was written by a newer version of MLflow than the one installed ({mlflow.__version__}). "
-            "Update MLflow: pip install --upgrade mlflow."
-        )
-    return (
-        f"It was written by an older version of MLflow than the one installed ({mlflow.__version__}): "
-        f"back it up, then run `mlflow db upgrade {shlex.quote(uri)}`."
-    )
 
 
 def _quieten() -> None:

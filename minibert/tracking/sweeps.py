@@ -16,15 +16,15 @@ from minibert.tracking.history import Command, add_to_plan, read_commands
 from minibert.tracking.lookup import find_run_id
 from minibert.tracking.processes import process_tags
 from minibert.tracking.records import Record, create, flatten, reopen, write_tags
+from minibert.tracking.replay import PARENT
 from minibert.tracking.retries import patiently
+from minibert.tracking.settling import settle
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.tracking.tables import RunRow, read_runs, without_collection
 
 MEMBER = "minibert.sweep."
 """What the tags begin with that make a run count in a sweep"""
-PARENT = "mlflow.parentRunId"
-"""MLflow's tag of the run that a run is shown under"""
 
 TITLE = "minibert.sweep_name"
 """The name of the sweep that a run is shown under: MLflow's page groups runs by it"""
@@ -78,6 +78,9 @@ class Sweep(Record):
 
     def children(self) -> list[Child]:
         """The runs of this sweep and their states, by name: one query, cheap enough for every second."""
+        if self.store.journaled is not None:  # its runs wait for it, if it began while the server was away
+            with store_errors(self.store.uri, f"send sweep {self.id}"):
+                self.store.journaled.send(self.id)
         return children(self.store, self.sweep_hash)
 
     def newest(self) -> dict[str, Child]:
@@ -94,6 +97,11 @@ class Sweep(Record):
                     active[parent] = _is_active(self.store, parent)
                 tags = {member_tag(self.sweep_hash): name}
                 write_tags(self.store, run_id, tags if active[parent] else {PARENT: self.id, **tags})
+
+    def finish(self, status: Status | str, reason: str | None = None) -> None:
+        super().finish(status, reason)
+        if self.store.journaled is not None:
+            settle(self, folder_goes=True)
 
     def close(self, child: Child, status: Status, reason: str) -> None:
         """Close a run whose own process has ended without doing so."""
@@ -124,7 +132,7 @@ def open_sweep(
         "minibert.opened": datetime.now(UTC).isoformat(),
     }
     # Under a lock, so that the same command given twice at once makes one parent and not two.
-    lock = store.lock(f"{store.experiment_id}-sweep-{sweep_hash[:16]}")
+    lock = store.lock(f"{store.scope}-sweep-{sweep_hash[:16]}")
     with wait_for(lock), store_errors(store.uri, f"open sweep '{name}'"):
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
         _adopt(store, entity.info.run_id, sweep_hash)
@@ -138,6 +146,8 @@ def _continue_or_begin(store: Store, name: str, sweep_hash: str, tags: Mapping, 
     entity = _find(store, sweep_hash)
     if entity is None:
         return create(store, name, parameters, tags), False
+    if store.journaled is not None:
+        store.journaled.adopt(entity)
     reopen(store, entity, parameters, {**tags, **_restated(entity, parameters)})
     return entity, True
 
@@ -210,7 +220,7 @@ def _restated(entity, parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plan_lock(store: Store, sweep_hash: str):
-    return store.lock(f"{store.experiment_id}-plan-{sweep_hash[:16]}")
+    return store.lock(f"{store.scope}-plan-{sweep_hash[:16]}")
 
 
 def member_tag(sweep_hash: str) -> str:

@@ -59,7 +59,8 @@ class Checkpoints:
 
     ``keep`` is called as ``keep(name, write)``: it chooses where a kept checkpoint of that name belongs and calls
     ``write(path)``. ``secure(ask_store)`` is called before the state to resume from is written, and brings
-    all points that this supersedes to safety: a resumed run does not log them again. ``wish_to_end`` is asked
+    all points that this supersedes to safety: a resumed run does not log them again. ``share(step, ask_store)`` is
+    called after it was written, and lets other machines have it. ``wish_to_end`` is asked
     after every step: when it gives a reason, the state is saved and :class:`Ended` raised. The store is not asked
     then, because the process may be ended by force a moment later.
     """
@@ -71,6 +72,7 @@ class Checkpoints:
         keep,
         secure: Callable[[bool], None],
         wish_to_end: Callable[[], str | None],
+        share: Callable[[int, bool], None] = lambda step, ask_store: None,
     ):
         self.steps = frozenset(
             log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling)
@@ -80,6 +82,7 @@ class Checkpoints:
         self.keep = keep
         self.secure = secure
         self.wish_to_end = wish_to_end
+        self.share = share
         self._last = time.monotonic()
 
     def __call__(self, trainer, _step) -> None:
@@ -90,6 +93,7 @@ class Checkpoints:
         if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
             self.secure(not reason)
             trainer.save(self.resume_path)
+            self.share(step, not reason)
             self._last = time.monotonic()
         if reason and not trainer.finished:
             raise Ended(reason)

@@ -16,10 +16,11 @@ from minibert.errors import MinibertError
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.artifacts import Artifacts
-from minibert.tracking.refusals import LEFT_OUT, as_number, send
+from minibert.tracking.journal import JOURNAL, Journal
+from minibert.tracking.points import keep_points, kept_points
+from minibert.tracking.refusals import LEFT_OUT, as_number
 from minibert.tracking.retries import PatientClient
-from minibert.tracking.runs import UNSENT
-from minibert.tracking.unsent import read_points, write_points
+from minibert.tracking.sending import send
 from minibert.training.observers import Checkpoints, Ended
 
 HASH = "c0ffee" * 10
@@ -103,9 +104,9 @@ def test_points_that_are_both_in_the_file_and_in_the_store_are_not_doubled(opene
     for step in range(5):
         run.log({"train/loss": float(step)}, step)
     run.secure(ask_store=False)
-    kept = (run.folder / UNSENT).read_bytes()
-    assert run.flush() and not (run.folder / UNSENT).exists()
-    (run.folder / UNSENT).write_bytes(kept)  # killed between the two
+    kept = (run.folder / JOURNAL).read_bytes()
+    assert run.flush() and not (run.folder / JOURNAL).exists()
+    (run.folder / JOURNAL).write_bytes(kept)  # killed between the two
     again = start()
     again.finish("FINISHED")
     assert points(again) == {"train/loss": [(step, float(step)) for step in range(5)]}
@@ -145,29 +146,28 @@ def test_artifacts_tags_the_start_and_the_end_of_a_run_wait_for_a_server_that_co
     assert run.store.client.get_run(run.id).info.status == "FINISHED"
 
 
-def test_the_file_of_points_is_as_it_was_when_the_disk_is_full(tmp_path, monkeypatch):
-    path = tmp_path / UNSENT
-    write_points(path, [("train/loss", 1.0, 5, 0)])
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+def test_the_points_kept_before_stay_when_the_disk_is_full(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    keep_points(journal, [("train/loss", 1.0, 5, 0)])
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[: len(content) // 2]))
     with pytest.raises(MinibertError, match=r"could not be kept there.*Free some space"):
-        write_points(path, [("train/loss", 2.0, 6, 1)] * 1000)
-    assert read_points(path) == ([("train/loss", 1.0, 5, 0)], [])
-    assert [each.name for each in tmp_path.iterdir()] == [UNSENT]
+        keep_points(journal, [("train/loss", 2.0, 6, 1)] * 1000)
+    assert kept_points(journal) == ([("train/loss", 1.0, 5, 0)], [])
+    assert [each.name for each in tmp_path.iterdir()] == [JOURNAL]
 
 
 DAMAGED = {
-    "cut": b'["train/loss", 8.0, 17000000',
+    "cut": b'{"do": "point", "point": ["train/loss", 8.0, 17000000',
     "empty": b"",
-    "not a list": b'{"name": "train/loss"}',
-    "too short": b'["train/loss", 8.0, 1]',
-    "value is a text": b'["train/loss", "8.0", 1, 2]',
-    "value is true": b'["train/loss", true, 1, 2]',
-    "step is a fraction": b'["train/loss", 8.0, 1, 2.5]',
-    "step is too large": b'["train/loss", 8.0, 1, 99999999999999999999]',
+    "not an operation": b'["train/loss", 8.0, 1, 2]',
+    "another operation": b'{"do": "begin"}',
+    "not a list": b'{"do": "point", "point": {"name": "train/loss"}}',
+    "too short": b'{"do": "point", "point": ["train/loss", 8.0, 1]}',
+    "value is a text": b'{"do": "point", "point": ["train/loss", "8.0", 1, 2]}',
+    "value is true": b'{"do": "point", "point": ["train/loss", true, 1, 2]}',
+    "step is a fraction": b'{"do": "point", "point": ["train/loss", 8.0, 1, 2.5]}',
+    "step is too large": b'{"do": "point", "point": ["train/loss", 8.0, 1, 99999999999999999999]}',
     "not text": b"\xff\xfe\x00\x80",
     "foreign": b"step,loss\t1,8.0",
     "nested": b"[" * 100_000,
@@ -176,14 +176,23 @@ DAMAGED = {
 
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_line_of_points_is_passed_over_and_the_others_are_read(tmp_path, kind):
-    good = json.dumps(["train/loss", 9.0, 1, 0]).encode()
-    (tmp_path / UNSENT).write_bytes(good + b"\n" + DAMAGED[kind] + b"\n" + good + b"\n")
-    assert read_points(tmp_path / UNSENT) == ([("train/loss", 9.0, 1, 0)] * 2, [2])
+    good = json.dumps({"do": "point", "point": ["train/loss", 9.0, 1, 0]}).encode()
+    (tmp_path / JOURNAL).write_bytes(good + b"\n" + DAMAGED[kind] + b"\n" + good + b"\n")
+    assert kept_points(Journal(tmp_path)) == ([("train/loss", 9.0, 1, 0)] * 2, [2])
 
 
 def test_no_file_is_no_points_and_a_folder_in_its_place_is_damage(tmp_path):
-    assert read_points(tmp_path / UNSENT) == ([], [])
-    assert read_points(tmp_path) == ([], [1])
+    assert kept_points(Journal(tmp_path)) == ([], [])
+    (tmp_path / JOURNAL).mkdir()
+    assert kept_points(Journal(tmp_path)) == ([], [1])
+
+
+def test_a_line_after_a_cut_one_is_read(tmp_path):
+    journal = Journal(tmp_path)
+    keep_points(journal, [("train/loss", 1.0, 5, 0), ("train/loss", 2.0, 5, 1)])
+    journal.path.write_bytes(journal.path.read_bytes()[:-10])
+    keep_points(journal, [("train/loss", 3.0, 5, 2)])
+    assert kept_points(journal) == ([("train/loss", 1.0, 5, 0), ("train/loss", 3.0, 5, 2)], [2])
 
 
 def test_a_cut_file_stops_no_later_start_and_is_reported(opened, caplog):
@@ -192,12 +201,12 @@ def test_a_cut_file_stops_no_later_start_and_is_reported(opened, caplog):
     run.log({"train/loss": 9.0}, 0)
     run.log({"train/loss": 8.0}, 1)
     run.secure(ask_store=False)
-    path = run.folder / UNSENT
+    path = run.folder / JOURNAL
     path.write_bytes(path.read_bytes()[:-10])
     again = start()
     again.finish("FINISHED")
     assert points(again) == {"train/loss": [(0, 9.0)]}
-    assert tags(again)[LEFT_OUT] == f"{UNSENT}: 1 damaged lines are passed over: 2"
+    assert tags(again)[LEFT_OUT] == f"{JOURNAL}: 1 damaged lines are passed over: 2"
     assert caplog.text.count("damaged lines") == 1
 
 
@@ -221,7 +230,7 @@ def test_a_name_that_mlflow_refuses_is_left_out_and_reported_once_and_all_else_i
 def test_a_run_that_failed_over_a_refused_point_finishes_when_it_is_given_again(opened):
     start, _ = opened
     run = start()
-    write_points(run.folder / UNSENT, [("topk/accuracy@5", 0.5, 1, 0), ("train/loss", 9.0, 1, 0)])
+    keep_points(Journal(run.folder), [("topk/accuracy@5", 0.5, 1, 0), ("train/loss", 9.0, 1, 0)])
     again = start()
     again.finish("FINISHED")
     assert points(again) == {"train/loss": [(0, 9.0)]}
@@ -328,7 +337,7 @@ def test_a_deleted_run_refuses_everything_and_nothing_is_thrown_away(opened):
     run.store.client.delete_run(run.id)
     with pytest.raises(MinibertError, match=f"The run was deleted: .*mlflow runs restore --run-id {run.id}"):
         run.finish("FINISHED")
-    assert len(read_points(run.folder / UNSENT)[0]) == 2
+    assert len(kept_points(Journal(run.folder))[0]) == 2
 
 
 def test_refused_items_are_found_by_halving():

@@ -4,7 +4,7 @@ import pytest
 
 from minibert.errors import MinibertError, sentence
 from minibert.model.factory import load_model
-from minibert.tracking.store import explain
+from minibert.tracking.explanations import explain
 from minibert.training.checkpoints import save_checkpoint
 
 

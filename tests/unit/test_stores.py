@@ -21,7 +21,8 @@ from minibert.serving.loading import find_run
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.addresses import sqlite_address, sqlite_path
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.store import explain, open_existing_store, store_address
+from minibert.tracking.explanations import explain
+from minibert.tracking.store import open_existing_store, store_address
 
 HASH = "c0ffee" * 10
 NAMES = ["plain", "two words", "q?x", "a%20b", "100%", "#1", "ä ö ü", "x=[y]&z", "a:b@c", "~"]

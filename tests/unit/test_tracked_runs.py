@@ -16,8 +16,8 @@ from minibert.running.progress import Display
 from minibert.running.sweep import _close_abandoned, _is_continued_elsewhere, _join_finished, _report, _verdict
 from minibert.tracking import claim, environment, find_finished, join_sweep, open_store, open_sweep, start_run
 from minibert.tracking.history import new_command
+from minibert.tracking.journal import JOURNAL
 from minibert.tracking.processes import process_tags
-from minibert.tracking.runs import UNSENT
 from minibert.tracking.sweeps import children
 
 HASH, OTHER_HASH = "c0ffee" * 10, "decade" * 10
@@ -211,13 +211,13 @@ def test_a_store_that_stays_away_leaves_the_points_in_a_file_that_the_next_start
     run.log({"train/loss": math.nan}, 2)
     with pytest.raises(MinibertError, match=r"the last 2 metric values of run .*server went away"):
         run.finish("FINISHED")
-    assert len((run.folder / UNSENT).read_text().splitlines()) == 2
+    assert len((run.folder / JOURNAL).read_text().splitlines()) == 2
     assert stored(store, run).info.status != "FINISHED"
 
     client.down = False
     again = start_run(held, "a run", {}, {})
     assert again.id == run.id
-    assert not (again.folder / UNSENT).exists()
+    assert not (again.folder / JOURNAL).exists()
     again.log({"train/loss": 8.0}, 1)
     again.finish("FINISHED")
     assert [step for step, _ in history(store, again, "train/loss")] == [0, 1, 2]

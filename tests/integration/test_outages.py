@@ -1,0 +1,207 @@
+"""A real MLflow server that is stopped under a run: before it starts, in the middle, and while it ends.
+
+What arrives in the end is compared with the record of the same run in a local store, to the bit. One server is
+stopped and started again, so the tests stand in the order in which they run.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from minibert.running import life
+from minibert.tracking import leases, open_store, retries
+from minibert.tracking.runs import Run
+from minibert.tracking.store import open_existing_store
+
+TIMES = ("seconds", "train/tokens_per_second")
+STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def settings(small_settings):
+    return [
+        *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.01",
+        "diagnostics.figures=[health]",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(door, settings, empty_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copy(empty_database, folder)
+    assert door(*settings, f"tracking.folder={folder}").returncode == 0
+    store = open_store(None, folder, "minibert")
+    return record(store, folder / "artifacts")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(retries, "pause", lambda seconds: None)
+    monkeypatch.setattr(leases, "SETTLE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def at_server(settings, tracking_server):
+    """The words of a run at the server, in a folder of its own; ``seed`` makes it another run."""
+
+    def words(folder: Path, *more: str) -> list[str]:
+        return [
+            *settings,
+            "tracking=server",
+            f"tracking.uri={tracking_server.uri}",
+            f"tracking.folder={folder}",
+            *more,
+        ]
+
+    return words
+
+
+def record(store, artifacts: Path, condition: str = "") -> dict:
+    """What a store has of its only run. ``artifacts``: where the folders of runs are."""
+    (run,) = store.client.search_runs([store.experiment_id], condition)
+    history = {
+        name: [(point.step, point.value) for point in store.client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+    folder = artifacts / run.info.run_id / "artifacts"
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {"id": run.info.run_id, "status": run.info.status, "history": history, "files": files, "folder": folder}
+
+
+def at(server, folder: Path, experiment: str) -> dict:
+    """What the server has of the only run of an experiment."""
+    store = open_existing_store(server.uri, folder / "looking", experiment)
+    return record(store, server.folder / "artifacts" / store.experiment_id)
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    assert found["status"] == "FINISHED"
+    assert found["history"].keys() == expected["history"].keys()
+    for name, points in found["history"].items():
+        assert [step for step, _ in points] == [step for step, _ in expected["history"][name]], name
+        if name not in TIMES:
+            assert points == expected["history"][name], name
+    assert found["files"] == expected["files"]
+
+
+def sync(door, server, folder: Path):
+    return door("sync", f"tracking.uri={server.uri}", f"tracking.folder={folder}", module="minibert.sweeps")
+
+
+def test_a_server_that_was_never_reached_is_an_error_unless_the_user_says_otherwise(
+    door, at_server, tracking_server, undisturbed, tmp_path
+):
+    given = door(*at_server(tmp_path))
+    assert given.returncode == 1 and "No server answers there" in given.stderr
+    assert "tracking.offline=true" in given.stderr
+    assert door(*at_server(tmp_path, "tracking.offline=true")).returncode == 0
+    again = door(*at_server(tmp_path, "tracking.offline=true"))
+    assert again.returncode == 0 and "was trained before" in again.stdout
+    tracking_server.start()
+    assert sync(door, tracking_server, tmp_path).returncode == 0
+    found = at(tracking_server, tmp_path, "minibert")
+    assert_same(found, undisturbed)
+    assert "Nothing waits" in sync(door, tracking_server, tmp_path).stdout
+    store = open_existing_store(tracking_server.uri, tmp_path, "minibert")
+    (model,) = store.client.search_logged_models([store.experiment_id])
+    assert (model.source_run_id, model.model_type) == (found["id"], "masked language model")
+    described = (found["folder"] / "model" / "MLmodel").read_text()
+    assert found["id"] in described and model.model_id in described
+
+
+def test_a_run_that_is_killed_while_the_server_is_away_is_sent_and_goes_on(
+    door, start, at_server, tracking_server, undisturbed, tmp_path
+):
+    process = start(*at_server(tmp_path, "tracking.experiment=killed"))
+    wait_for_step(process, tracking_server.database, "killed", 5)
+    tracking_server.stop()
+    wait_for_journal(process, tmp_path, 15)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    tracking_server.start()
+    assert sync(door, tracking_server, tmp_path).returncode == 0
+    before = at(tracking_server, tmp_path, "killed")
+    reached = len(before["history"]["train/loss"])
+    assert before["history"]["train/loss"] == undisturbed["history"]["train/loss"][:reached] and reached >= 4
+    assert door(*at_server(tmp_path, "tracking.experiment=killed")).returncode == 0
+    after = at(tracking_server, tmp_path, "killed")
+    assert after["id"] == before["id"]
+    assert_same(after, undisturbed)
+
+
+def test_another_machine_goes_on_from_the_state_at_the_server(
+    door, at_server, tracking_server, undisturbed, tmp_path, monkeypatch
+):
+    reached = []
+
+    def preempt(judged) -> str | None:
+        reached.append(1)
+        return "SIGTERM" if len(reached) == 20 else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(life.Judged, "wish_to_end", preempt)
+        door(*at_server(tmp_path / "one", "tracking.experiment=moved"))
+    shutil.rmtree(tmp_path / "one")
+    given = door(*at_server(tmp_path / "two", "tracking.experiment=moved"))
+    assert given.returncode == 0 and "continuing from step" in given.stdout
+    assert_same(at(tracking_server, tmp_path, "moved"), undisturbed)
+
+
+def test_a_server_that_goes_while_artifacts_are_sent_at_the_end_gets_them_later(
+    door, at_server, tracking_server, undisturbed, tmp_path, monkeypatch
+):
+    log_artifact = Run.log_bytes
+
+    def stop_then_log(run, content, path):
+        if path.startswith("figures"):
+            tracking_server.stop()
+        log_artifact(run, content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log_bytes", stop_then_log)
+        given = door(*at_server(tmp_path, "tracking.experiment=ended"))
+    assert given.returncode == 0
+    away = sync(door, tracking_server, tmp_path)
+    assert away.returncode == 1 and "waiting" in away.stdout
+    tracking_server.start()
+    assert sync(door, tracking_server, tmp_path).returncode == 0
+    assert_same(at(tracking_server, tmp_path, "ended"), undisturbed)
+
+
+def wait_for_step(process, database: Path, experiment: str, step: int) -> None:
+    """Wait until the server has this step of the experiment's run."""
+    query = (
+        "SELECT max(m.step) FROM latest_metrics m JOIN runs r ON r.run_uuid = m.run_uuid "
+        "JOIN experiments e ON e.experiment_id = r.experiment_id WHERE e.name = ?"
+    )
+    while not has_ended(process):
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            (reached,) = connection.execute(query, (experiment,)).fetchone()
+        if reached is not None and reached >= step:
+            return
+    pytest.fail(f"the run ended too early: {process.stdout.read()}")
+
+
+def wait_for_journal(process, folder: Path, lines: int) -> None:
+    """Wait until so many operations wait in the journal."""
+    from minibert.tracking.journal import journals
+
+    while not has_ended(process):
+        if sum(len(journal.waiting()) for journal in journals(folder / "work")) >= lines:
+            return
+    pytest.fail(f"the run ended too early: {process.stdout.read()}")
+
+
+def has_ended(process) -> bool:
+    """Whether the process has ended, or does so in a moment. It has the processor meanwhile."""
+    try:
+        process.wait(timeout=0.02)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
