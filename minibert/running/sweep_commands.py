@@ -175,6 +175,8 @@ def sync_journals(asked: ListWords) -> int:
     console, words = open_console(), asked.tracking
     place, found = find_place(words.uri, words.folder), []
     for uri, experiment in begun_for(place.folder / "work"):
+        if words.uri is None and ":***@" in uri:
+            raise MinibertError(f"tracking.uri={uri}: its password is not recorded. Give the whole address.")
         store = open_store(words.uri or uri, place.folder, experiment)
         if words.uri and store.journaled is not None:
             store.journaled.takes_all = True

@@ -21,6 +21,7 @@ class Outage:
         self._uri = uri
         self._kept_in = kept_in
         self._since: float | None = None
+        self._answered = False
         self._tried = 0.0
         self._wait = 0.0
         self.number = 0
@@ -35,8 +36,10 @@ class Outage:
 
     @property
     def is_long(self) -> bool:
-        """Whether the server has been away for longer than a restart takes."""
-        return self._since is not None and time.monotonic() - self._since > PATIENCE_SECONDS
+        """Whether the server has been away for longer than a restart takes, or was never there."""
+        if self._since is None:
+            return False
+        return not self._answered or time.monotonic() - self._since > PATIENCE_SECONDS
 
     def begin(self, error: Exception) -> None:
         self.error, self._tried = error, time.monotonic()
@@ -45,7 +48,7 @@ class Outage:
             self._since, self._wait = self._tried, FIRST_SECONDS
             lines = str(error).strip().splitlines() or [type(error).__name__]
             _logger.warning(
-                "tracking store %s does not answer. Training goes on; its record is kept in %s and sent later. %s",
+                "tracking store %s does not answer. What is recorded is kept in %s and sent later. %s",
                 self._uri, self._kept_in, sentence(lines[0][:200]),
             )  # fmt: skip
         else:
@@ -54,4 +57,4 @@ class Outage:
     def end(self) -> None:
         if self._since is not None:
             _logger.warning("tracking store %s answers again", self._uri)
-        self._since, self.error = None, None
+        self._since, self.error, self._answered = None, None, True

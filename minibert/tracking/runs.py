@@ -19,6 +19,7 @@ from minibert.tracking.leases import Lease
 from minibert.tracking.points import Point, keep_points, kept_points
 from minibert.tracking.records import MOST_POINTS, Record, create, reopen
 from minibert.tracking.refusals import LEFT_OUT
+from minibert.tracking.replay import SupersededError
 from minibert.tracking.retries import at_once, is_refusal, patiently
 from minibert.tracking.sending import send
 from minibert.tracking.settling import settle
@@ -178,8 +179,14 @@ class Run(Record):
         if not ask_store:
             return False
         self._check_lease()
-        with store_errors(self.store.uri, f"add to run {self.id}"):
-            return journaled.send(self.id)
+        try:
+            with store_errors(self.store.uri, f"add to run {self.id}"):
+                return journaled.send(self.id)
+        except SupersededError:
+            raise
+        except MinibertError as error:  # training goes on, and the end of the run says it again
+            self._postpone(str(error))
+            return False
 
     def _send(self) -> bool:
         self._check_lease()

@@ -185,6 +185,7 @@ def _open_server(place: Place, experiment: str, offline: bool) -> Store:
         with wait_for(_lock(work, None, "store")), _without_retries():
             experiment_id = client.experiment_id = _experiment_id(client.server, place, experiment)
         remember_experiment(work, place.address, experiment, experiment_id)
+        client.outage.end()
     except Exception as error:
         if not is_transient(error):
             raise

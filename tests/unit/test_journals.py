@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import RestException
 
+from minibert.errors import MinibertError
 from minibert.tracking import claim, leases, open_store, open_sweep, retries, start_run
 from minibert.tracking.addresses import sqlite_address
 from minibert.tracking.claims import find_finished
@@ -232,6 +233,40 @@ def test_what_another_host_has_continued_is_not_written_by_the_first(server, hos
     held.release()
 
 
+def test_two_hosts_with_folders_of_their_own_train_a_run_once(server, host):
+    said = []
+    with claim(host("one"), HASH) as held:
+        run = start_run(held, "a run", {}, {})
+        run.log({"train/loss": 0.0}, 0)
+
+        def end_the_first(sentence):
+            said.append(sentence)
+            run.finish("FINISHED")
+
+        with claim(host("two"), HASH, end_the_first) as second:
+            assert second.finished_run() == run.id
+    assert len(said) == 1 and "is training 'a run'" in said[0]
+    assert len(runs(server)) == 1
+
+
+def test_training_goes_on_when_the_server_forbids_to_write_and_the_end_says_so(server, host, monkeypatch):
+    with claim(host(), HASH) as held:
+        run = start_run(held, "a run", {}, {})
+
+        def forbidden(*_, **__):
+            raise RestException({"error_code": "PERMISSION_DENIED", "message": "forbidden"})
+
+        monkeypatch.setattr(server.client, "log_batch", forbidden)
+        run.log({"train/loss": 0.0}, 0)
+        assert not run.flush()
+        run.log({"train/loss": 1.0}, 1)
+        with pytest.raises(MinibertError, match="forbidden"):
+            run.finish("FINISHED")
+    monkeypatch.undo()
+    assert [each.left for each in send_all(host())] == [0]
+    assert points(server, runs(server)[0]) == [(0, 0.0), (1, 1.0)]
+
+
 def test_the_newest_state_is_found_by_another_host_and_goes_when_the_run_has_finished(server, host):
     one, two = host("one"), host("two")
     with claim(one, HASH) as held:
@@ -352,11 +387,11 @@ def test_an_error_that_does_not_pass_is_raised_and_what_waits_stays(server, host
     server.away = False
 
     def forbidden(*_, **__):
-        raise MlflowException("no", error_code=7)
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "forbidden"})
 
     monkeypatch.setattr(server.client, "log_batch", forbidden)
     (settled,) = send_all(store)
-    assert settled.left and settled.why
+    assert settled.left and "forbidden" in settled.why
 
 
 def test_folders_and_servers_are_told_apart(server, host):

@@ -71,7 +71,7 @@ def run_search(asked: Asked, display: Display) -> int:
 
 def _open_store(first: Job, patient: bool = False) -> Store:
     tracking = first.config.tracking
-    return open_store(tracking.uri, tracking.folder, tracking.experiment, patient=patient)
+    return open_store(tracking.uri, tracking.folder, tracking.experiment, patient, tracking.offline)
 
 
 def _open_parent(asked: Asked, store: Store, study: "Study", identity: str) -> Sweep:
