@@ -81,7 +81,8 @@ def describe_sweep(
     _log_summary(sweep, sorted(finished, key=lambda child: child.ended or 0.0))
     measured = {metric for child in finished for metric in child.metrics}
     varying = list(dict.fromkeys([*keys, *sweep.keys()]))
-    links = save_views(sweep, varying, study.get("metric") or LOSS, measured) if varying else {}
+    shown = varying and not sweep.store.is_away  # a view belongs to the experiment, and no journal keeps it
+    links = save_views(sweep, varying, study.get("metric") or LOSS, measured) if shown else {}
     if finished:
         links["Report"] = _artifact_path(sweep.store, sweep.id, REPORT)
     sweep.set_tags({NOTE: _sweep_note(sweep, study, members, commands, links)})

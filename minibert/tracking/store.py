@@ -66,6 +66,11 @@ class Store:
         """The client of a server, which keeps journals; None for a database."""
         return self.client if isinstance(self.client, JournaledClient) else None
 
+    @property
+    def is_away(self) -> bool:
+        """Whether a server did not answer when it was asked last."""
+        return self.journaled is not None and self.journaled.outage.error is not None
+
     def directly(self, run_id: str) -> tuple[PatientClient, str]:
         """A client that keeps no journal, and the id of a run for it."""
         if isinstance(self.client, JournaledClient):

@@ -19,6 +19,7 @@ from minibert.tracking import leases, open_store, retries
 from minibert.tracking.journal import journals
 from minibert.tracking.runs import Run
 from minibert.tracking.store import open_existing_store
+from minibert.training.trainer import Trainer
 
 TIMES = ("seconds", "train/tokens_per_second")
 STEPS = 40
@@ -139,18 +140,23 @@ def test_a_run_that_is_killed_while_the_server_is_away_is_sent_and_goes_on(
 def test_another_machine_goes_on_from_the_state_at_the_server(
     door, at_server, tracking_server, undisturbed, tmp_path, monkeypatch
 ):
-    reached = []
+    asked, resumed, resume = [], [], Trainer.resume
 
     def preempt(judged) -> str | None:
-        reached.append(1)
-        return "SIGTERM" if len(reached) == 20 else None
+        asked.append(1)
+        return "SIGTERM" if len(asked) == 20 else None
+
+    def look(trainer, path) -> None:
+        resume(trainer, path)
+        resumed.append(trainer.progress.step)
 
     with monkeypatch.context() as patch:
         patch.setattr(life.Judged, "wish_to_end", preempt)
         door(*at_server(tmp_path / "one", "tracking.experiment=moved"))
     shutil.rmtree(tmp_path / "one")
-    given = door(*at_server(tmp_path / "two", "tracking.experiment=moved"))
-    assert given.returncode == 0 and "continuing from step" in given.stdout
+    monkeypatch.setattr(Trainer, "resume", look)
+    assert door(*at_server(tmp_path / "two", "tracking.experiment=moved")).returncode == 0
+    assert len(resumed) == 1 and 15 < resumed[0] < STEPS
     assert_same(at(tracking_server, tmp_path, "moved"), undisturbed)
 
 

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from minibert import interruption
 from minibert.config import Config, config_hash
@@ -163,7 +163,7 @@ class Pruning:
 
 def _complete(shared: Work, trial: "Trial", name: str, outcome: Outcome) -> None:
     with store_errors(shared.store.uri, f"read run {outcome.run_id}"):
-        metrics = shared.store.client.get_run(outcome.run_id).data.metrics
+        metrics = shared.store.client.get_run(cast(str, outcome.run_id)).data.metrics
     search = shared.asked.search
     values = [metrics.get(metric, math.nan) for metric in search.metrics]
     bad = [metric for metric, value in zip(search.metrics, values, strict=True) if not math.isfinite(value)]
