@@ -13,4 +13,4 @@ def tracking_server(empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     server = TrackingServer(folder, shutil.copy(empty_database, folder / "mlflow.db"))
     yield server
-    server.stop()
+    server.close()

@@ -22,19 +22,30 @@ from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
 
 TIMES = ("seconds", "train/tokens_per_second")
-STEPS = 40
+STEPS = 30
 
 
 @pytest.fixture(scope="module")
 def settings(small_settings):
     return [
-        *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.01",
+        *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.1",
         "diagnostics.figures=[health]",
     ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def undisturbed(door, settings, empty_database, tmp_path_factory):
+def small_models(tmp_path_factory):
+    """Models carry one file of code: to send all of the package for each run would take most of the time."""
+    package = tmp_path_factory.mktemp("code") / "minibert"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minibert.serving.mlflow_model.PACKAGE", package)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(door, settings, empty_database, tmp_path_factory, small_models):
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copy(empty_database, folder)
     assert door(*settings, f"tracking.folder={folder}").returncode == 0

@@ -47,7 +47,8 @@ class FakeSweep:
             log_batch=lambda _, metrics: self.logged.extend(metrics),
             set_experiment_tag=lambda _, key, value: self.views.append(key),
         )
-        return SimpleNamespace(uri="sqlite:////tmp/[old] a/mlflow.db", experiment_id="1", client=client)
+        address = "sqlite:////tmp/[old] a/mlflow.db"
+        return SimpleNamespace(uri=address, experiment_id="1", client=client, is_away=False)
 
     def newest(self):
         return self.members
