@@ -3,7 +3,7 @@
 import logging
 import time
 
-from minibert.errors import sentence
+from minibert.tracking.explanations import explain
 from minibert.tracking.retries import WAITS_SECONDS
 
 FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
@@ -46,10 +46,9 @@ class Outage:
         if self._since is None:
             self.number += 1
             self._since, self._wait = self._tried, FIRST_SECONDS
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             _logger.warning(
                 "tracking store %s does not answer. What is recorded is kept in %s and sent later. %s",
-                self._uri, self._kept_in, sentence(lines[0][:200]),
+                self._uri, self._kept_in, explain(self._uri, error),
             )  # fmt: skip
         else:
             self._wait = min(2 * self._wait, LONGEST_SECONDS)
