@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
@@ -36,10 +36,11 @@ class _State:
     noted_at = 0.0
     deferred = 0
     parent: int | None = None
+    passes_on = True
 
 
-def watch(follow_parent: bool = False) -> None:
-    """Take SIGINT and SIGTERM as requests to end.
+def watch(follow_parent: bool = False, also: Iterable[int] = ()) -> None:
+    """Take SIGINT and SIGTERM as requests to end, and ``also`` other signals.
 
     With ``follow_parent``, a worker that the launcher of a sweep started also takes the end of its parent for
     one. It defers all signals: raised between two runs, a signal would end the worker, and with it the sweep.
@@ -50,7 +51,7 @@ def watch(follow_parent: bool = False) -> None:
         _State.parent = parent.pid
         _State.deferred += 1
     sys.unraisablehook = _silence_interrupted
-    for number in SIGNALS:
+    for number in (*SIGNALS, *also):
         signal.signal(number, _note)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
@@ -85,6 +86,16 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _State.deferred -= 1
+
+
+@contextmanager
+def not_passed_on() -> Iterator[None]:
+    """Within this context a signal is not passed on: what trains is told in another way."""
+    before, _State.passes_on = _State.passes_on, False
+    try:
+        yield
+    finally:
+        _State.passes_on = before
 
 
 @contextmanager
@@ -130,6 +141,8 @@ def _note(number: int, _frame) -> None:
     _State.noted_at = now
     if not (first and _State.deferred):
         raise Interrupted(_State.reason)
+    if not _State.passes_on:
+        return
     with suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):  # it may end by itself at any moment

@@ -20,7 +20,7 @@ from minibert.config.checks import validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.evaluation import ASKED_AFTERWARDS, EvaluationConfig
-from minibert.config.launcher import CoresLauncherConfig
+from minibert.config.launcher import LAUNCHERS
 from minibert.config.model import ModelConfig
 from minibert.config.optimizers import (
     CLIPPINGS,
@@ -102,7 +102,8 @@ def register() -> None:
             node = _open(schema)
             node.name = option
             store.store(group=group, name=f"{option}_schema", node=node)
-    store.store(group="hydra/launcher", name="cores", node=CoresLauncherConfig, provider="minibert")
+    for launcher, schema in LAUNCHERS.items():
+        store.store(group="hydra/launcher", name=launcher, node=schema, provider="minibert")
     OmegaConf.register_new_resolver("minibert.root", lambda: str(ROOT), replace=True)
 
 

@@ -5,10 +5,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from minibert.command_line.words import PROCESSES
 from minibert.config import Config
-from minibert.config.launcher import CoresLauncherConfig
+from minibert.config.launcher import LAUNCHERS
 from minibert.model.memory import available_memory, estimate_run_memory
-from minibert.running.launching import launcher_settings
+from minibert.running.launching import chosen_launcher
 from minibert.running.plan import Plan
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -28,12 +29,27 @@ def usable_cores() -> int:
     return min(cores, math.ceil(quota / period))
 
 
-def planned_processes(planned: Plan) -> tuple[int, str]:
-    """How many runs of a sweep are trained at once, and why; 1 without a reason by a launcher that is not ours."""
-    launcher = launcher_settings(planned.fixed)
-    if launcher._target_ != CoresLauncherConfig._target_:
-        return 1, ""
-    return worker_processes([job.config for job in planned.jobs], launcher.processes)
+def fit(planned: Plan) -> tuple[list[str], int, str]:
+    """What the launcher of a sweep is to be told about its runs.
+
+    Returns the words, how many runs are trained at once, and a sentence about it. Another's launcher is told
+    nothing: then it is one run, without a sentence. For a cluster it is one too: its room is not known here.
+    """
+    _, launcher = chosen_launcher(planned.fixed)
+    configs = [job.config for job in planned.jobs]
+    if launcher._target_ not in (schema._target_ for schema in LAUNCHERS.values()):
+        return [], 1, ""
+    words, processes, text = [], 1, ""
+    if "processes" in launcher:
+        processes, text = worker_processes(configs, launcher.processes)
+        words = [f"{PROCESSES}={processes}"]
+    if "memory_gb" in launcher:
+        cpus = launcher.cpus or max(config.training.lanes for config in configs)
+        needed = max(map(estimate_run_memory, configs))
+        memory = launcher.memory_gb or math.ceil(needed / 1e8) / 10
+        words += [f"hydra.launcher.cpus={cpus}", f"hydra.launcher.memory_gb={memory}"]
+        text = text or f"a run asks for {_counted(cpus, 'CPU')} and {memory:.1f} GB of memory"
+    return words, processes, text
 
 
 def worker_processes(configs: Iterable[Config], asked: int | None = None) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from minibert.command_line.terminal import print_table
 from minibert.config import Config, config_hash
 from minibert.data.corpora import load_corpus
 from minibert.errors import MinibertError
-from minibert.running.capacity import planned_processes
+from minibert.running.capacity import fit
 from minibert.running.estimate import seconds_as_text
 from minibert.running.naming import run_name
 from minibert.running.plan import Plan
@@ -82,7 +82,7 @@ def foresee(planned: Plan, display: Display) -> int:
         time = seconds_as_text(each.cost.seconds(each.steps)) if each.cost and each.is_trained else ""
         table.add_row(each.name, each.state, time)
     print_table(display.console, table)
-    processes, _ = planned_processes(planned) if planned.sweep else (1, "")
+    processes = fit(planned)[1] if planned.sweep else 1
     for sentence in summary(expected, processes):
         display.console.print(sentence)
     return 0

@@ -1,90 +1,27 @@
-"""Calls of Hydra, and its launcher ``cores``: whatever fails in it, or in a launcher, is one error."""
+"""Calls of Hydra, which learns of our launchers: whatever fails in it, or in a launcher, is one error."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from minibert.config import CONF, OVERLAYS
 from minibert.errors import MinibertError
 from minibert.running.composition import compose_all
-from minibert.running.workers import Death, Workers, describe_error
+from minibert.running.launchers import BASE, CoresLauncher
+from minibert.running.ray_launcher import RayLauncher
+from minibert.running.submitit_launchers import SubmititLocalLauncher, SubmititSlurmLauncher
+from minibert.running.workers import describe_error
 
-BASE = "1.3"
-"""The version of Hydra whose defaults hold"""
-
-_on_death: ContextVar[Callable[[str, Death], None]] = ContextVar("on_death", default=lambda run, death: None)
-
-
-@dataclass(frozen=True)
-class Perform:
-    """One run of a sweep in a worker, composed there."""
-
-    context: HydraContext
-    config: DictConfig
-    task: TaskFunction
-
-    def __call__(self, run: tuple[int, Sequence[str]]) -> None:
-        number, overrides = run
-        version.setbase(BASE)
-        setup_globals()
-        Plugins.instance()  # it knows how to read the configuration
-        composed = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
-        done = run_job(
-            task_function=self.task,
-            config=composed,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=self.context,
-        )
-        if done.status == JobStatus.FAILED:
-            raise done._return_value
-
-
-class CoresLauncher(Launcher):
-    """Trains the runs of a sweep in worker processes of this machine (see :class:`Workers`)."""
-
-    __module__ = "hydra_plugins.minibert"  # see _register
-
-    def __init__(self, processes: int | None):
-        self.processes = processes or 1
-        """The sweep replaces null by what this machine has room for"""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.perform = Perform(hydra_context, config, task_function)
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train all runs. Raises :class:`MinibertError` for what a run raised, when all have ended."""
-        Path(str(self.perform.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        names = _names(job_overrides)
-        tell = _on_death.get()
-        runs = list(enumerate(map(list, job_overrides), initial_job_idx))
-        workers = Workers(self.perform, runs, lambda death: tell(names[death.job], death))
-        workers.work(self.processes)
-        if workers.failures:
-            raise MinibertError("\n".join(f"{names[job]}: {why}" for job, why in sorted(workers.failures.items())))
-        return [JobReturn(overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
-
-
-def _names(runs: Sequence[Sequence[str]]) -> list[str]:
-    """The words by which each of these runs differs from the others; of a single one, all its words."""
-    shared = set(runs[0]).intersection(*runs[1:]) if len(runs) > 1 else ()
-    return [" ".join(word for word in filter_overrides(words) if word not in shared) for words in runs]
+LAUNCHERS = (CoresLauncher, RayLauncher, SubmititLocalLauncher, SubmititSlurmLauncher)
 
 
 def call_hydra(task: Callable, arguments: list[str]) -> int:
@@ -94,7 +31,8 @@ def call_hydra(task: Callable, arguments: list[str]) -> int:
     whatever goes wrong in it, without a traceback.
     """
     version.setbase(BASE)
-    _register(CoresLauncher)
+    for launcher in LAUNCHERS:
+        _register(launcher)
     parser = get_args_parser()
     parser.prog = "minibert run"
     try:
@@ -127,26 +65,17 @@ def _register(launcher: type[Launcher]) -> None:
     except ModuleNotFoundError:  # no other plugin is installed
         package = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
         package.__path__ = []
-    module = ModuleType(launcher.__module__)
+    name = launcher.__module__
+    module = sys.modules.setdefault(name, ModuleType(name))
     setattr(module, launcher.__name__, launcher)
-    sys.modules[module.__name__] = module
-    setattr(package, module.__name__.rpartition(".")[2], module)
+    setattr(package, name.rpartition(".")[2], module)
 
 
-@contextmanager
-def telling_of_deaths(tell: Callable[[str, Death], None]) -> Iterator[None]:
-    """Within this context, ``tell`` gets the run and the death of every worker of the launcher ``cores``."""
-    token = _on_death.set(tell)
-    try:
-        yield
-    finally:
-        _on_death.reset(token)
-
-
-def launcher_settings(words: Sequence[str]) -> DictConfig:
-    """The launcher that the words of a sweep choose, with its settings."""
+def chosen_launcher(words: Sequence[str]) -> tuple[str, DictConfig]:
+    """The launcher that the words of a sweep choose: its name and its settings."""
     choosing = [word for word in words if word.startswith("hydra") or word.lstrip("+").startswith(OVERLAYS)]
-    return compose_all(choosing).hydra.launcher
+    hydra = compose_all(choosing).hydra
+    return hydra.runtime.choices["hydra/launcher"], hydra.launcher
 
 
 @contextmanager

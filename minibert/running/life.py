@@ -68,16 +68,22 @@ class Outcome:
     """Of a run that was found, if it is known already"""
 
 
-def job(composed) -> None:
-    """Hydra's task function: one run of a sweep. Its outcome is recorded in the store."""
+def job(composed) -> str | None:
+    """Hydra's task function: one run of a sweep. Its outcome is recorded in the store.
+
+    Returns why the run could not start, where there is nothing to record.
+    """
     interruption.watch(follow_parent=True)
+    reason = None
     if interruption.reason() is None:
         chosen = HydraConfig.get().runtime.choices.items()
         choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
         outcome = train(resolve(composed), choices, Display.silent())
         if outcome.run_id is None and outcome.status == Status.FAILED:
-            Display().error(f"a run could not start: {outcome.reason}")
+            reason = f"a run could not start: {outcome.reason}"
+            Display().error(reason)
     interruption.leave_if_orphaned()
+    return reason
 
 
 def train(

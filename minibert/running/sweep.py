@@ -1,18 +1,19 @@
 """A sweep: many runs under one parent run in the store, started by Hydra's launcher, then reported on."""
 
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from minibert import interruption
-from minibert.command_line.words import PROCESSES
 from minibert.config import config_hash
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
-from minibert.running.capacity import planned_processes
+from minibert.running.capacity import fit
 from minibert.running.evaluation import complete
 from minibert.running.identity import first_values, sweep_hash, sweep_name
-from minibert.running.launching import call_hydra, telling_of_deaths
+from minibert.running.launcher_checks import check_launcher
+from minibert.running.launchers import telling_of_deaths
+from minibert.running.launching import call_hydra
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
@@ -23,7 +24,7 @@ from minibert.tracking.claims import find_all_finished
 from minibert.tracking.history import new_command
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep
-from minibert.tracking.processes import PROCESS, is_alive
+from minibert.tracking.processes import is_alive
 from minibert.tracking.provenance import environment
 from minibert.tracking.results import rooms_of
 from minibert.tracking.settling import SYNC, send_all
@@ -40,6 +41,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
     called = sweep_name(study.name, planned.keys)
+    check_launcher(planned)
     display.start(f"{called}: {len(planned.jobs)} runs")
     hashes, corpora = _hashes(planned, display)
     store = open_store(tracking.uri, tracking.folder, tracking.experiment, offline=tracking.offline)
@@ -65,7 +67,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     status, reason = Status.FAILED, "the sweep's own process failed"
     try:
         if tracking.rerun or _join_finished(sweep, names):
-            _launch(planned, sweep, len(names), display)
+            _launch(planned, sweep, hashes, display)
         send_all(store)
         sweep.plan(names)  # commands on other machines may have written theirs meanwhile
         status, reason = _verdict(sweep, sweep.planned)
@@ -105,24 +107,26 @@ def _hashes(planned: Plan, display: Display) -> tuple[list[str], Collection[str]
     return hashes, corpora.values()
 
 
-def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
+def _launch(planned: Plan, sweep: Sweep, hashes: Sequence[str], display: Display) -> None:
     """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
-    processes, text = planned_processes(planned)
+    told, _, text = fit(planned)
+    keys = tuple(word.partition("=")[0] + "=" for word in told)
+    words = [*(word for word in words if not word.startswith(keys)), *told]
     if text:
-        words = [*(word for word in words if not word.startswith(PROCESSES)), f"{PROCESSES}={processes}"]
         display.note(text)
     failure, given_up = None, {}
 
     def tell(run: str, death: Death) -> None:
         if death.final:
-            given_up[death.process] = death.how
+            given_up[hashes[death.job]] = death.how
         what = "is given up" if death.final else "is started again"
         display.error(f"A worker process was {death.how}. Its run, {run}, {what}.")
 
     try:
         live = planned.jobs[0].config.tracking.progress
+        runs = len(set(hashes))
         with interruption.deferred(), display.sweep(sweep, runs, live), telling_of_deaths(tell):
             call_hydra(job, ["--multirun", *words])
     except MinibertError as error:
@@ -134,14 +138,14 @@ def _launch(planned: Plan, sweep: Sweep, runs: int, display: Display) -> None:
         display.error(f"{why}. The runs that finished are kept; the same command trains the rest.")
 
 
-def _close_abandoned(sweep: Sweep, given_up: dict[int, str]) -> None:
-    """Close the runs whose process on this machine is gone. ``given_up``: the process of a run -> how it ended."""
-    for child in sweep.newest().values():
-        if child.status != Status.RUNNING or is_alive(child.tags) is not False:
+def _close_abandoned(sweep: Sweep, given_up: Mapping[str, str]) -> None:
+    """Close the runs whose process is gone. ``given_up``: hash of a run -> how it was lost."""
+    for key, child in sweep.newest().items():
+        alive = is_alive(child.tags)
+        if child.status != Status.RUNNING or alive or (alive is None and key not in given_up):
             continue
-        process = child.tags[PROCESS].rpartition(":")[2]
-        if int(process) in given_up:
-            sweep.close(child, Status.FAILED, given_up[int(process)])
+        if key in given_up:
+            sweep.close(child, Status.FAILED, given_up[key])
         else:
             sweep.close(child, Status.KILLED, interruption.reason() or "its process ended before the run did")
 

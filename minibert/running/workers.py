@@ -32,9 +32,8 @@ READY, DONE, BROKEN, LEFT = range(4)
 
 @dataclass(frozen=True)
 class Death:
-    """A worker that ended during a job."""
+    """A worker process that ended during a job."""
 
-    process: int
     job: int
     how: str
     final: bool
@@ -145,11 +144,11 @@ class Workers:
             self._lost(worker, text) if said == LEFT else self._cannot_begin(worker, text)
 
     def _lost(self, worker: Worker, how: str) -> None:
-        job, process = worker.job, worker.process.pid
-        assert job is not None and process is not None
+        job = worker.job
+        assert job is not None
         final = self._begun[job] >= TRIES
         if interruption.reason() is None:
-            self._on_death(Death(process, job, how, final))
+            self._on_death(Death(job, how, final))
         if final:
             self.failures[job] = f"its worker process was {how}"
         else:
