@@ -1,0 +1,198 @@
+"""Sweeps on several machines: a real PostgreSQL, MLflow server, two machines of Ray, and jobs of submitit."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from minibert.run import main
+from minibert.tracking import open_store
+from minibert.tracking.addresses import sqlite_address
+from tests.support.services import RayMachines, mlflow_server, postgres, postgres_binaries
+
+TIMES = ("seconds", "train/tokens_per_second")
+STEPS = 200
+"""So that four runs train at the same time, although they do not begin at the same time"""
+SEEDS = "seed=range(5)"
+
+
+@pytest.fixture(scope="module")
+def settings(small_settings):
+    return [
+        "--multirun", *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.01",
+        "training.lanes=1", "model.dropout=0.1", "diagnostics=off", "evaluation.every=100",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(settings, empty_database, tmp_path_factory):
+    """What the runs of the sweep record if they are trained one after the other in this process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copy(empty_database, folder)
+    assert main([*settings, SEEDS, "hydra/launcher=basic", f"tracking.folder={folder}"]) == 0
+    return histories(sqlite_address(folder / "mlflow.db"))
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An MLflow server over PostgreSQL, with artifacts through the server, and the address of its database."""
+    if postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    pytest.importorskip("psycopg", reason="psycopg is not installed (extra server)")
+    folder = Path(tempfile.mkdtemp(prefix="minibert_"))  # which the user of PostgreSQL may enter, unlike pytest's
+    folder.chmod(0o755)
+    with postgres(folder / "postgres") as database, mlflow_server(database, folder / "artifacts") as address:
+        yield address, database
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def machines():
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    folder = Path(tempfile.mkdtemp(prefix="mb_"))  # a short path: Ray has sockets in it
+    found = RayMachines(folder)
+    try:
+        for name in ("first", "second"):
+            found.add(name, cpus=2)
+        yield found
+    finally:
+        found.close()
+        shutil.rmtree(folder)
+
+
+def runs(store) -> dict:
+    found = store.client.search_runs([store.experiment_id], "tags.`minibert.kind` = 'run'")
+    assert len({run.info.run_name for run in found}) == len(found)  # no run was made twice
+    return {run.info.run_name: run for run in found}
+
+
+def histories(address: str) -> dict:
+    """(run, metric) -> its points, without what measures time, from the database itself."""
+    query = (
+        "SELECT r.name, m.key, m.step, m.value FROM metrics m JOIN runs r USING (run_uuid) "
+        "JOIN tags t USING (run_uuid) WHERE t.key = 'minibert.kind' AND t.value = 'run' ORDER BY 1, 2, 3"
+    )
+    found: dict = {}
+    with create_engine(address).connect() as connection:
+        for run, metric, step, value in connection.execute(text(query)):
+            if metric not in TIMES:
+                found.setdefault((run, metric), []).append((step, value))
+    return found
+
+
+def start(words, environment) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "minibert.run", *words],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def training(store, least: int) -> dict[str, int]:
+    """The runs that are being trained and have recorded this step: their names and processes."""
+    return {
+        name: int(run.data.tags["minibert.process"].rpartition(":")[2])
+        for name, run in runs(store).items()
+        if run.info.status == "RUNNING" and run.data.metrics.get("seconds") and reached(store, run) >= least
+    }
+
+
+def reached(store, run) -> int:
+    return max((metric.step for metric in run.data.to_proto().metrics), default=-1)
+
+
+def has_ended(process) -> bool:
+    """Whether the process has ended, or does so in a moment. It has the processor meanwhile."""
+    try:
+        process.wait(timeout=0.1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def when(sweep, condition):
+    """What ``condition()`` gives as soon as it gives something."""
+    while not has_ended(sweep):
+        if found := condition():
+            return found
+    pytest.fail(f"the sweep ended before it could be disturbed: {sweep.stdout.read()}")
+
+
+def test_a_sweep_on_two_machines_loses_nothing_when_one_of_them_goes(
+    settings, undisturbed, server, machines, tmp_path
+):
+    address, database = server
+    words = [
+        *settings, SEEDS, "hydra/launcher=ray", f"hydra.launcher.address={machines.address}",
+        f"tracking.uri={address}", "tracking.folder=${oc.env:SCRATCH}/mlruns",
+    ]  # fmt: skip
+    store = open_store(address, tmp_path, "minibert")
+
+    def on(machine) -> set[int]:
+        return {*training(store, 5).values()} & {*machines.workers(machine)}
+
+    sweep = start(words, {"SCRATCH": str(tmp_path)})
+    try:
+        when(sweep, lambda: on("first") and on("second"))
+        os.kill(on("first").pop(), signal.SIGTERM)
+        machines.kill("second")
+        output, _ = sweep.communicate(timeout=900)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 0, output
+    assert "5 of 5 runs finished" in output and "Traceback" not in output
+    assert 2 <= output.count("is started again") <= 3
+    assert {run.info.status for run in runs(store).values()} == {"FINISHED"}
+    assert histories(database) == undisturbed  # each point once, in order, to the same bits
+    for run in runs(store).values():
+        files = Counter(each.path for each in store.client.list_artifacts(run.info.run_id))
+        assert {"config.yaml", "tokenizer.json", "checkpoints"} <= {*files} and {*files.values()} == {1}
+    prepared = [folder for folder in (tmp_path, machines.folder / "first") if any(folder.rglob("tokenizer.json"))]
+    assert len(prepared) == 2  # each machine prepares its data in its own cache
+
+
+def test_a_cluster_that_has_no_room_for_a_run_says_so(settings, server, machines, tmp_path):
+    words = [
+        *settings, "seed=9,10", "hydra/launcher=ray", f"hydra.launcher.address={machines.address}",
+        "hydra.launcher.cpus=64", f"tracking.uri={server[0]}", f"tracking.folder={tmp_path}",
+    ]  # fmt: skip
+    sweep = start(words, {})
+    output, _ = sweep.communicate(timeout=900)
+    assert sweep.returncode == 1
+    assert "No machine of the cluster has room for a run, which asks for 64 CPUs" in output
+
+
+def test_jobs_of_submitit_are_queued_again_when_their_time_is_over_and_begun_again_when_they_are_killed(
+    settings, undisturbed, empty_database, tmp_path
+):
+    pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
+    shutil.copy(empty_database, tmp_path)
+    words = [
+        *settings, "seed=0,1", "hydra/launcher=submitit_local", "hydra.launcher.processes=2",
+        f"tracking.folder={tmp_path}",
+    ]  # fmt: skip
+    store = open_store(None, tmp_path, "minibert")
+    sweep = start(words, {})
+    try:
+        os.kill(when(sweep, lambda: training(store, 5).get("seed 0")), signal.SIGUSR2)
+        os.kill(when(sweep, lambda: training(store, 5).get("seed 1")), signal.SIGKILL)
+        output, _ = sweep.communicate(timeout=900)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 0, output
+    assert "Its run, seed=1, is started again." in output and "seed=0, is started" not in output
+    expected = {
+        (run, metric): points for (run, metric), points in undisturbed.items() if run in ("seed 0", "seed 1")
+    }
+    assert histories(sqlite_address(tmp_path / "mlflow.db")) == expected
+    assert "Requeued job" in "".join(path.read_text() for path in tmp_path.rglob("*_log.out"))
