@@ -10,7 +10,7 @@ from types import ModuleType
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
+from hydra.plugins.plugin import Plugin
 from omegaconf import DictConfig
 
 from minibert.config import CONF, OVERLAYS
@@ -19,6 +19,7 @@ from minibert.running.composition import compose_all
 from minibert.running.launchers import BASE, CoresLauncher
 from minibert.running.ray_launcher import RayLauncher
 from minibert.running.submitit_launchers import SubmititLocalLauncher, SubmititSlurmLauncher
+from minibert.running.sweeper import planned_sweeper
 from minibert.running.workers import describe_error
 
 LAUNCHERS = (CoresLauncher, RayLauncher, SubmititLocalLauncher, SubmititSlurmLauncher)
@@ -31,8 +32,8 @@ def call_hydra(task: Callable, arguments: list[str]) -> int:
     whatever goes wrong in it, without a traceback.
     """
     version.setbase(BASE)
-    for launcher in LAUNCHERS:
-        _register(launcher)
+    for plugin in (*LAUNCHERS, planned_sweeper()):
+        _register(plugin)
     parser = get_args_parser()
     parser.prog = "minibert run"
     try:
@@ -53,21 +54,21 @@ def call_hydra(task: Callable, arguments: list[str]) -> int:
     return 0
 
 
-def _register(launcher: type[Launcher]) -> None:
-    """Make a launcher known to Hydra, which takes those of the package ``hydra_plugins`` only, by their names.
+def _register(plugin: type[Plugin]) -> None:
+    """Make a plugin known to Hydra, which takes those of the package ``hydra_plugins`` only, by their names.
 
     A folder of that name would be imported by every program of this environment that uses Hydra. So the module is
     made here, in this process alone.
     """
-    Plugins.instance().register(launcher)
+    Plugins.instance().register(plugin)
     try:
         package = import_module("hydra_plugins")
     except ModuleNotFoundError:  # no other plugin is installed
         package = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
         package.__path__ = []
-    name = launcher.__module__
+    name = plugin.__module__
     module = sys.modules.setdefault(name, ModuleType(name))
-    setattr(module, launcher.__name__, launcher)
+    setattr(module, plugin.__name__, plugin)
     setattr(package, name.rpartition(".")[2], module)
 
 

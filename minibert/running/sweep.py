@@ -18,6 +18,7 @@ from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
 from minibert.running.plan import Job, Plan
 from minibert.running.progress import Display
+from minibert.running.sweeper import PLANNED
 from minibert.running.workers import Death
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import find_all_finished
@@ -109,7 +110,7 @@ def _hashes(planned: Plan, display: Display) -> tuple[list[str], Collection[str]
 
 def _launch(planned: Plan, sweep: Sweep, hashes: Sequence[str], display: Display) -> None:
     """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
-    words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null"]
+    words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null", PLANNED]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
     told, _, text = fit(planned)
     keys = tuple(word.partition("=")[0] + "=" for word in told)
