@@ -145,8 +145,8 @@ def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
         for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):
             if members := children(store, sweep.data.tags["minibert.sweep_hash"]):
                 return _study(store, sweep, members)
-    which = f"sweep {sweep_id} of it" if sweep_id else "no sweep of it"
-    raise MinibertError(f"study '{name}': {which} has any runs in {store.uri}.")
+    which = f"sweep {sweep_id} of it has no" if sweep_id else "no sweep of it has any"
+    raise MinibertError(f"study '{name}': {which} runs in {store.uri}.")
 
 
 def _meant(sweeps: list, word: str):
