@@ -66,12 +66,14 @@ class Outcome:
     store: Store | None = None
     result: Result | None = None
     """Of a run that was found, if it is known already"""
+    recorded: bool = True
+    """Whether the store has the status and the reason, of a run that began"""
 
 
 def job(composed) -> str | None:
     """Hydra's task function: one run of a sweep. Its outcome is recorded in the store.
 
-    Returns why the run could not start, where there is nothing to record.
+    Returns why the run failed, where the store does not know.
     """
     interruption.watch(follow_parent=True)
     reason = None
@@ -79,8 +81,8 @@ def job(composed) -> str | None:
         chosen = HydraConfig.get().runtime.choices.items()
         choices = {group: str(option) for group, option in chosen if not group.startswith("hydra/")}
         outcome = train(resolve(composed), choices, Display.silent())
-        if outcome.run_id is None and outcome.status == Status.FAILED:
-            reason = f"a run could not start: {outcome.reason}"
+        if outcome.status == Status.FAILED and not (outcome.run_id and outcome.recorded):
+            reason = f"a run {'failed' if outcome.run_id else 'could not start'}: {outcome.reason}"
             Display().error(reason)
     interruption.leave_if_orphaned()
     return reason
@@ -168,10 +170,32 @@ def _record(
         display.error(traceback.format_exc())
         with suppress(MinibertError):  # without the store, the rest is saved nevertheless
             run.log_text(traceback.format_exc(), "traceback.txt")
+    untold = _close(run, status, reason, display)
+    if untold is None:
+        return Outcome(run.id, status, reason, claimed.store)
+    said = f"{str(reason).rstrip('.')}. The store does not know of it: {untold}"
+    return Outcome(run.id, status, said, claimed.store, recorded=False)
+
+
+def _close(run: Run, status: Status, reason: str | None, display: Display) -> str | None:
+    """Describe a run and close it in the store. Returns what kept the store from taking the reason, if any did.
+
+    What ended the run, such as a full disk, may keep the store from it too; the reason is to be told nevertheless.
+    """
     run.flush()
-    describe(display, lambda: describe_run(run, replace(read_result(claimed.store, run.id), status=status)))
-    run.finish(status, reason)
-    return Outcome(run.id, status, reason, claimed.store)
+    undescribed: list[str] = []
+    describe(undescribed.append, lambda: describe_run(run, replace(read_result(run.store, run.id), status=status)))
+    try:
+        run.finish(status, reason)
+    except OvertakenError:
+        raise
+    except MinibertError as error:
+        if status != Status.FAILED:
+            raise
+        return str(error)
+    for trouble in undescribed:
+        display.error(trouble)
+    return None
 
 
 def _tell_changes(run: Run) -> None:
@@ -184,13 +208,13 @@ def _tell_changes(run: Run) -> None:
         )
 
 
-def describe(display: Display, describe: Callable[[], None]) -> None:
-    """Write the note for MLflow's pages. If the store does not take it, the run neither fails nor waits."""
+def describe(tell: Callable[[str], object], describe: Callable[[], None]) -> None:
+    """Write the note for MLflow's pages. If the store does not take it, ``tell`` gets the reason. Nobody waits."""
     try:
         with at_once():
             describe()
     except MinibertError as error:
-        display.error(str(error))
+        tell(str(error))
 
 
 def _train(run: Run, config: Config, data: PreparedData, display: Display, judge: Judge | None) -> None:

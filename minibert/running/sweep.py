@@ -79,7 +79,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         if interruption.reason():
             status, reason = Status.KILLED, interruption.reason()
         told = asdict(study), sweep.planned, sweep.commands(), planned.keys
-        describe(display, lambda: describe_sweep(sweep, *told))
+        describe(display.error, lambda: describe_sweep(sweep, *told))
         if status == Status.KILLED or not _is_continued_elsewhere(sweep, names):
             sweep.finish(status, reason)
     display.sweep_end(sweep, names, status, reason)

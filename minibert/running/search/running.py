@@ -143,7 +143,7 @@ def _end(
     try:
         sweep.plan(names)
         sweep.set_tags({"minibert.planned": len(sweep.planned)})
-        describe(display, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
+        describe(display.error, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
         if status == Status.KILLED or not counts["open"]:
             sweep.finish(status, reason)
     except MinibertError as error:  # what was found is told nevertheless
