@@ -24,6 +24,23 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """What a test printed may hold half a character, which cannot be sent from one process of xdist to another."""
+    return printable((yield))
+
+
+def printable(content):
+    """The same JSON-like data, in whose texts every half of a character is written as its number."""
+    if isinstance(content, str):
+        return content.encode(errors="backslashreplace").decode()
+    if isinstance(content, dict):
+        return {printable(key): printable(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(map(printable, content))
+    return content
+
+
 WORDS = [
     "the",
     "union",
