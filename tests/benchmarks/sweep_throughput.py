@@ -2,9 +2,11 @@
 
 The same runs of the model tiny, several seeds, by the launcher ``cores`` with one lane, and by the launcher
 ``basic`` with one lane and with two. They take turns, round after round. On the clock is the whole command, which
-imports the packages, trains and prints the table; the tables of the store and the prepared data are there before.
+imports the packages, trains, and prints the table and the report; the tables of the store and the prepared data
+are there before. A round takes about five minutes on two cores. In a shorter sweep, the start and the report
+count for more, and they are work for one core.
 
-    python -m tests.benchmarks.sweep_throughput --rounds 5 --json sweep_throughput.json
+    python -m tests.benchmarks.sweep_throughput --rounds 3 --json sweep_throughput.json
 """
 
 import argparse
@@ -37,6 +39,8 @@ CONTENDERS = {
     ONE_LANE: ["hydra/launcher=basic", "training.lanes=1"],
     TWO_LANES: ["hydra/launcher=basic", "training.lanes=2"],
 }
+LOOK_SECONDS = 0.1
+"""Between two looks at a sweep"""
 TARGETS = {ONE_LANE: 1.7, TWO_LANES: 1.1}
 """Throughput on all cores, at least in multiples of these"""
 
@@ -59,13 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shared = words(options, Path(folder) / "cache")
         empty = Path(folder) / "empty"
         open_store(None, empty, "minibert")
-        with console.status("preparing the data"):
-            sweep([*shared, *CONTENDERS[ONE_LANE], "seed=0"], empty, Path(folder) / "turn")
+        prepare = [*shared, *CONTENDERS[ONE_LANE], "seed=0", "training.steps=1", "evaluation.every=1"]
+        sweep(prepare, empty, Path(folder) / "turn", "preparing the data")
+        asked = [*shared, f"seed=range({options.seeds})"]
+        asked += [f"training.steps={options.steps}", f"evaluation.every={options.steps}"]
         for number in range(options.rounds):
             for name, own in CONTENDERS.items():
-                with console.status(f"round {number + 1} of {options.rounds}: {name}"):
-                    seeds = f"seed=range({options.seeds})"
-                    seconds, others = sweep([*shared, *own, seeds], empty, Path(folder) / "turn")
+                doing = f"round {number + 1} of {options.rounds}, {name}"
+                seconds, others = sweep([*asked, *own], empty, Path(folder) / "turn", doing)
                 measured[name].seconds.append(seconds)
                 measured[name].others.append(others)
     print_table(console, table(measured, options.seeds))
@@ -83,9 +88,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.sweep_throughput", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("--steps", type=int, default=300, help="of each run")
-    parser.add_argument("--seeds", type=int, default=6, help="runs of a sweep")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=400, help="of each run")
+    parser.add_argument("--seeds", type=int, default=8, help="runs of a sweep")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="write every time, with the machine")
     parser.add_argument("overrides", nargs="*", help="further settings, as minibert.run takes them")
     return parser.parse_args(arguments)
@@ -94,25 +99,35 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def words(options: argparse.Namespace, cache: Path) -> list[str]:
     return [
         "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"data.cache={cache}",
-        f"training.steps={options.steps}", f"evaluation.every={options.steps}", *options.overrides,
+        *options.overrides,
     ]  # fmt: skip
 
 
-def sweep(words: Sequence[str], empty: Path, folder: Path) -> tuple[float, float]:
-    """Run a sweep in a copy of an empty store: its seconds, and the share of the machine that others had."""
+def sweep(words: Sequence[str], empty: Path, folder: Path, doing: str) -> tuple[float, float]:
+    """Run a sweep in a copy of an empty store: its seconds, and the share of the machine that others had.
+
+    A line tells how far it is, and one how long it took.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(empty, folder)
     busy, started = busy_seconds(), time.perf_counter()
     command = [sys.executable, "-m", "minibert.run", *words, f"tracking.folder={folder}"]
-    with open(folder / "printed.txt", "w") as printed:
+    with open(folder / "printed.txt", "w") as printed, console.status(doing) as line:
         process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)  # with the processor time of the workers that it waited for
+        ended = 0
+        while not ended:
+            time.sleep(LOOK_SECONDS)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)  # with the time of its workers that have ended
+            seconds = time.perf_counter() - started
+            done = (folder / "printed.txt").read_text().count(": finished")
+            line.update(f"{doing}: {done} runs finished, {seconds:.0f} s")
         process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{(folder / 'printed.txt').read_text()}")
     others = busy_seconds() - busy - used.ru_utime - used.ru_stime
-    return seconds, max(others, 0.0) / (seconds * psutil.cpu_count())
+    share = max(others, 0.0) / (seconds * psutil.cpu_count())
+    console.print(f"{doing}: {seconds:.1f} s, {share:.0%} of the machine to others")
+    return seconds, share
 
 
 def table(measured: dict[str, Measured], runs: int) -> Table:
