@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from minibert.randomness import generator
 
@@ -13,6 +12,7 @@ from ..statistics import CONFIDENCE
 
 RESAMPLES = 2000
 SEED = 0
+PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -44,36 +44,44 @@ def rank_correlations(
     columns = np.array([first, second, given], float).T
     kept = np.isfinite(columns).all(axis=1)
     columns, names = columns[kept], np.array(settings, str)[kept]
-    groups = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+    groups = list(dict.fromkeys(names.tolist()))
     if len(groups) < 3:
         nothing = Correlation(len(columns), math.nan, math.nan, math.nan)
         return nothing, nothing
-    values = _both(columns)
+    group_of = [groups.index(name) for name in names.tolist()]
     random = generator(SEED, len(groups), len(columns))
-    drawn = np.array(
-        [
-            _both(columns[np.concatenate([groups[place] for place in places])])
-            for places in random.integers(len(groups), size=(RESAMPLES, len(groups)))
-        ]
-    )
+    places = random.integers(len(groups), size=(RESAMPLES, len(groups)))
+    times = (places[:, :, None] == np.arange(len(groups))).sum(axis=1)
+    (values,) = _both(columns, np.ones((1, len(columns))))
+    drawn = _both(columns, times[:, group_of])
     return (
         _correlation(len(columns), values[0], drawn[:, 0]),
         _correlation(len(columns), values[1], drawn[:, 1]),
     )
 
 
-def _both(columns: np.ndarray) -> tuple[float, float]:
-    """ρ₁₃ and ρ₁₂.₃ of columns (n, 3); NaN where a column has one value, or one rank follows from another."""
-    ranks = stats.rankdata(columns, axis=0)
-    centred = ranks - ranks.mean(axis=0)
-    products = centred.T @ centred
-    sizes = np.sqrt(np.diag(products))
-    if not sizes.all():
-        return math.nan, math.nan
-    ((_, one_two, one_three), (_, _, two_three), _) = products / np.outer(sizes, sizes)
+def _both(columns: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """ρ₁₃ and ρ₁₂.₃ of columns (n, 3), whose rows count ``times`` (R, n) as often, as (R, 2).
+
+    NaN where a column has one value, or one rank follows from another.
+    """
+    middle = (times.sum(axis=1, keepdims=True) + 1) / 2
+    centred = np.stack([_ranks(column, times) - middle for column in columns.T], axis=1)
+    products = centred * times[:, None] @ centred.transpose(0, 2, 1)
+    sizes = np.sqrt(np.diagonal(products, axis1=1, axis2=2))
+    sizes[~sizes.all(axis=1)] = math.nan
+    one_two, one_three, two_three = (products[:, i, j] / (sizes[:, i] * sizes[:, j]) for i, j in PAIRS)
     rest = (1 - one_three**2) * (1 - two_three**2)
-    partial = (one_two - one_three * two_three) / math.sqrt(rest) if rest > 1e-12 else math.nan
-    return float(np.clip(one_three, -1, 1)), float(np.clip(partial, -1, 1))
+    rest[~(rest > 1e-12)] = math.nan
+    partial = (one_two - one_three * two_three) / np.sqrt(rest)
+    return np.clip(np.stack([one_three, partial], axis=1), -1, 1)
+
+
+def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The ranks of values (n,) that occur ``times`` (R, n) as often; ties have their mean rank."""
+    _, level = np.unique(values, return_inverse=True)
+    occur = times @ (level[:, None] == np.arange(level.max() + 1))
+    return (np.cumsum(occur, axis=1) - (occur - 1) / 2)[:, level]
 
 
 def _correlation(n: int, value: float, drawn: np.ndarray) -> Correlation:
