@@ -187,7 +187,7 @@ def _close(run: Run, status: Status, reason: str | None, display: Display) -> st
     describe(undescribed.append, lambda: describe_run(run, replace(read_result(run.store, run.id), status=status)))
     try:
         run.finish(status, reason)
-    except OvertakenError:
+    except SupersededError:
         raise
     except MinibertError as error:
         if status != Status.FAILED:
