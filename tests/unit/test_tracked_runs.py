@@ -387,7 +387,7 @@ def test_a_run_whose_process_died_is_closed_with_what_it_died_of(store, held, mo
 
     monkeypatch.setattr("minibert.tracking.processes.socket.gethostname", lambda: "here")
     monkeypatch.setattr("minibert.tracking.processes.psutil.Process", process)
-    _close_abandoned(sweep, {7: "killed by SIGKILL (out of memory?)"})
+    _close_abandoned(sweep, {HASH: "killed by SIGKILL (out of memory?)"})
     assert {child.name: (child.status, child.reason) for child in sweep.children()} == {
         "here:7": ("FAILED", "killed by SIGKILL (out of memory?)"),
         "here:8": ("KILLED", "its process ended before the run did"),
