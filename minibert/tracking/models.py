@@ -83,7 +83,8 @@ def _registered(run: Record, kind: str):
         if entity.outputs and entity.outputs.model_outputs:
             return client.get_logged_model(entity.outputs.model_outputs[0].model_id)
         try:
-            model = client.create_logged_model(
+            made = _made_before(run) if run.continued else None  # and killed before the run knew of it
+            model = made or client.create_logged_model(
                 run.store.experiment_id, name=MODEL, source_run_id=run.id, params=_shown(entity), model_type=kind
             )
         except MlflowException as error:
@@ -93,6 +94,12 @@ def _registered(run: Record, kind: str):
             return None
         client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
         return model
+
+
+def _made_before(run: Record):
+    """The entry among MLflow's models that names this run as its source, or None."""
+    condition = f"source_run_id = '{run.id}'"
+    return next(iter(run.store.client.search_logged_models([run.store.experiment_id], condition)), None)
 
 
 def _describe(run: Record, model, note: str, folder: Path) -> None:
