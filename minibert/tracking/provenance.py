@@ -152,5 +152,6 @@ def _git() -> dict[str, str]:
 
 
 def _ask_git(*arguments: str) -> str:
-    command = ["git", "-C", str(CHECKOUT), *arguments]
+    # Without a lock of its index: a kill would leave it in the checkout, and git would refuse to commit there.
+    command = ["git", "--no-optional-locks", "-C", str(CHECKOUT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout

@@ -1,6 +1,7 @@
 """Runs and sweeps as the MLflow store has them after stops, restarts and a store that goes away."""
 
 import math
+import os
 import shutil
 import subprocess
 import threading
@@ -462,6 +463,12 @@ def test_the_environment_names_the_commit_and_whether_the_code_was_changed(tmp_p
     assert (clean["git.branch"], clean["git.dirty"]) == ("trunk", "false")
     (tmp_path / "code.py").write_text("x = 2\n")
     assert environment()["git.dirty"] == "true"
+    # Of another date, but as it was committed: git would note that, under a lock that a kill leaves behind.
+    (tmp_path / "code.py").write_text("x = 1\n")
+    os.utime(tmp_path / "code.py", (1, 1))
+    index = (tmp_path / ".git" / "index").read_bytes()
+    assert environment()["git.dirty"] == "false"
+    assert (tmp_path / ".git" / "index").read_bytes() == index
 
 
 def test_without_git_the_environment_says_unknown(monkeypatch):
