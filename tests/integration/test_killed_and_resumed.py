@@ -1,16 +1,21 @@
 """Runs that are killed, told to end or broken, and what the same command makes of them afterwards."""
 
+import errno
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from minibert import files
 from minibert.model.saved import load_checkpoint
+from minibert.run import main
 from minibert.tracking import open_store
+from minibert.training.trainer import Trainer
+from tests.support.copies import Copy, query
 
 TIMES = ("seconds", "train/tokens_per_second")
 """Metrics that measure time: the only ones that two runs of one configuration do not share."""
@@ -62,36 +67,33 @@ def assert_same_to_the_bit(one, other):
         assert tensor.tobytes() == other["tensors"][name].tobytes(), name
 
 
-def has_ended(process) -> bool:
-    """Whether the process has ended, or does so in a moment. It has the processor meanwhile."""
-    try:
-        process.wait(timeout=0.02)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def reached(folder: Path) -> int:
+    """The last step that the run has recorded, or 0."""
+    (step,) = query(folder, "SELECT max(step) FROM latest_metrics")[0]
+    return step or 0
 
 
-def wait_for_step(process, folder, step):
-    """Wait until the run has recorded this step: the store is read until it has."""
-    database = folder / "mlflow.db"
-    while not has_ended(process):
-        if database.exists():
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-                try:
-                    (reached,) = connection.execute("SELECT max(step) FROM latest_metrics").fetchone()
-                except sqlite3.OperationalError:
-                    continue
-            if reached is not None and reached >= step:
-                return
-    pytest.fail(f"the run ended before it could be interrupted: {process.stdout.read()}")
+def test_a_run_that_is_told_to_end_and_then_killed_equals_an_uninterrupted_one_bit_for_bit(
+    door, settings, uninterrupted, empty_database, tmp_path
+):
+    shutil.copy(empty_database, tmp_path)
+    words = [*settings, f"tracking.folder={tmp_path}"]
+    with Copy(main, words, tmp_path / "printed.txt") as copy:
+        copy.until(lambda: reached(tmp_path) >= 5)
+        os.kill(copy.pid, signal.SIGTERM)
+        assert copy.wait() == 128 + signal.SIGTERM, copy.printed
+        assert_ended_by(signal.SIGTERM, copy.printed, tmp_path)
+    with Copy(main, words, tmp_path / "printed.txt") as copy:
+        copy.until(lambda: reached(tmp_path) >= 25)
+        os.killpg(copy.pid, signal.SIGKILL)
+        assert copy.wait() == -signal.SIGKILL, copy.printed
+    assert door(*words).returncode == 0
+    assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
 
 
-def assert_ended_by(number, process, folder):
-    """The signal ends the process as killed, after it has written a checkpoint."""
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, output
-    assert "Traceback" not in output
+def assert_ended_by(number: int, printed: str, folder: Path) -> None:
+    """The signal ended the run as killed, after it had written a checkpoint."""
+    assert "Traceback" not in printed
     store = open_store(None, folder, "minibert")
     (run,) = store.client.search_runs([store.experiment_id])
     assert run.info.status == "KILLED"
@@ -99,24 +101,71 @@ def assert_ended_by(number, process, folder):
     assert (folder / "work" / run.info.run_id / "resume.safetensors").exists()
 
 
-def test_a_run_that_is_told_to_end_and_then_killed_equals_an_uninterrupted_one_bit_for_bit(
-    command, start, settings, uninterrupted, empty_database, tmp_path
+def test_an_interrupt_from_the_keyboard_ends_the_command_as_killed(
+    start, small_settings, empty_database, tmp_path
 ):
-    shutil.copy(empty_database, tmp_path)
-    process = start(*settings, f"tracking.folder={tmp_path}")
-    wait_for_step(process, tmp_path, 5)
-    assert_ended_by(signal.SIGTERM, process, tmp_path)
-    process = start(*settings, f"tracking.folder={tmp_path}")
-    wait_for_step(process, tmp_path, 25)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert command(*settings, f"tracking.folder={tmp_path}").returncode == 0
-    assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
-
-
-def test_an_interrupt_from_the_keyboard_ends_a_run_as_killed(start, small_settings, empty_database, tmp_path):
+    """The command as its user gives it, in a new process."""
     shutil.copy(empty_database, tmp_path)
     process = start(*small_settings, "diagnostics=off", "training.steps=100000", f"tracking.folder={tmp_path}")
-    wait_for_step(process, tmp_path, 5)
-    assert_ended_by(signal.SIGINT, process, tmp_path)
+    while reached(tmp_path) < 5:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.02)
+            pytest.fail(f"the run ended before it could be interrupted: {process.stdout.read()}")
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, printed
+    assert_ended_by(signal.SIGINT, printed, tmp_path)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """(a folder, a function that fills its disk, one that makes room): a disk of its own where this user may mount
+    one. Elsewhere the writes are made to fail that bring a file to disk."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
+    mounted = bool(shutil.which("mount")) and not subprocess.run(command, capture_output=True).returncode
+    with pytest.MonkeyPatch.context() as patch:
+        yield (
+            folder,
+            (lambda: fill(folder)) if mounted else (lambda: patch.setattr(files, "_flush", refuse)),
+            (folder / "ballast").unlink if mounted else patch.undo,
+        )
+    if mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with suppress(OSError), open(folder / "ballast", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def refuse(path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def test_a_full_disk_is_one_error_and_the_last_checkpoint_goes_on_to_the_same_bits(
+    door, settings, uninterrupted, empty_database, disk, monkeypatch
+):
+    folder, fill_it, make_room = disk
+    shutil.copy(empty_database, folder)
+    saved, save = [], Trainer.save
+
+    def save_or_fill(trainer: Trainer, path: Path) -> None:
+        if trainer.progress.step >= 30:
+            fill_it()
+        save(trainer, path)
+        saved.append(trainer.progress.step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", save_or_fill)
+        failed = door(*settings, f"tracking.folder={folder}")
+    assert failed.returncode == 1
+    printed = failed.stdout + failed.stderr
+    assert "Traceback" not in printed and printed.count("Free some space") == 1, printed
+    (kept,) = (folder / "work").glob("*/resume.safetensors")
+    assert load_checkpoint(kept)[1]["progress"]["step"] == saved[-1] < 30
+    make_room()
+    assert door(*settings, f"tracking.folder={folder}").returncode == 0
+    assert_same_to_the_bit(recorded(folder), uninterrupted)

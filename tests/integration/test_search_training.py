@@ -1,9 +1,8 @@
 """A search that trains: its runs, a repeated one, and one that is killed in the middle and continued."""
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -13,6 +12,7 @@ from minibert.running.search.reading import read_search
 from minibert.running.search.study import Place
 from minibert.search import main
 from minibert.tracking import open_store
+from tests.support.copies import Copy
 
 optuna = pytest.importorskip("optuna", reason="needs the extra hpo: pip install 'minibert[hpo]'")
 
@@ -89,14 +89,11 @@ def test_a_trial_that_repeats_a_finished_run_is_found(search, undisturbed, tmp_p
 def test_a_killed_search_goes_on_to_the_same_trials(search, undisturbed, empty_database, tmp_path):
     shutil.copy(empty_database, tmp_path)
     words = [f"+search={search}", f"tracking.folder={tmp_path}"]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "minibert.search", *words], stdout=subprocess.PIPE, text=True
-    )
-    while not process.stdout.readline().startswith("trial 0"):
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with Copy(main, words, tmp_path / "printed.txt") as copy:
+        copy.until(lambda: "\ntrial 0" in copy.printed)
+        assert not copy.has_ended(), copy.printed
+        os.kill(copy.pid, signal.SIGKILL)
+        assert copy.wait() == -signal.SIGKILL
     assert main(words) == 0
     assert studied(search, tmp_path) == studied(search, undisturbed)
     runs = recorded(tmp_path)
