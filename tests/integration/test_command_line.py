@@ -101,7 +101,7 @@ def shipped_options() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("group", "option"), shipped_options())
 def test_every_shipped_option_composes(group, option):
     needed = {"text": ["data.path=x.txt"], "hub": ["data.name=someone/something"]}
-    needed |= {"range_test": ["training.log_every=1"]}
+    needed |= {"range_test": ["training.log_every=1"], "server": ["tracking.uri=http://127.0.0.1:5000"]}
     needed |= {name: ["seed=0"] for name in groups()["experiment"] if group == "experiment"}
     needed |= (
         {key: ["optimizer=lookahead"] for key in groups()["optimizer/inner"]} if group == "optimizer/inner" else {}

@@ -14,7 +14,7 @@ import pytest
 
 from minibert.model.saved import load_checkpoint
 from minibert.run import main
-from minibert.running.launching import CoresLauncher
+from minibert.running.launchers import CoresLauncher, Perform
 from tests.support.copies import Copy, query
 
 RUNS = ["training.steps=12", "optimizer=adamw,lion,muon", "seed=range(8)"]
@@ -258,12 +258,12 @@ def test_a_launcher_that_raises_is_one_error_and_keeps_what_finished(
     shutil.copy(empty_database, tmp_path)
     words = [*settings, "hydra/launcher=cores", f"tracking.folder={tmp_path}"]
 
-    def raising(self, job_overrides, initial_job_idx):
-        self.perform((0, job_overrides[0]))
+    def raising(self, runs, on_death):
+        Perform(self.context, self.config, self.task)(runs[0])
         raise OSError("no cores left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(CoresLauncher, "launch", raising)
+        patch.setattr(CoresLauncher, "train", raising)
         failed = door(*words, "seed=0,1")
     assert failed.returncode == 1 and "Traceback" not in failed.stdout + failed.stderr
     assert "OSError: no cores left. The runs that finished are kept; the same command trains the rest" in (

@@ -180,8 +180,12 @@ def test_slurm_is_asked_for_what_the_settings_say(slurm):
 
 
 @pytest.mark.parametrize(("number", "requeued"), [(signal.SIGUSR2, True), (signal.SIGTERM, False)])
-def test_a_job_that_is_asked_to_end_is_queued_again_after_its_step_only_for_submitits_signal(number, requeued):
+def test_a_job_that_is_asked_to_end_is_queued_again_after_its_step_only_for_submitits_signal(
+    monkeypatch, number, requeued
+):
     pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
+    for name in ("reason", "exit_code", "noted_at", "deferred", "parent", "passes_on"):
+        monkeypatch.setattr(interruption._State, name, getattr(interruption._State, name))
     before = {each: signal.getsignal(each) for each in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)}
     happened = []
     signal.signal(signal.SIGUSR2, lambda *_: happened.append("queued"))
@@ -194,7 +198,6 @@ def test_a_job_that_is_asked_to_end_is_queued_again_after_its_step_only_for_subm
         with pytest.raises(SystemExit) as caught:
             SubmittedRun(perform, (0, []))()
     finally:
-        interruption._State.reason = None
         for each, handler in before.items():
             signal.signal(each, handler)
     assert caught.value.code == 128 + number
