@@ -3,7 +3,7 @@
 The same runs of the model tiny, several seeds, by the launcher ``cores`` with one lane, and by the launcher
 ``basic`` with one lane and with two. They take turns, round after round. On the clock is the whole command, which
 imports the packages, trains, and prints the table and the report; the tables of the store and the prepared data
-are there before. A round takes about five minutes on two cores. In a shorter sweep, the start and the report
+are there before. A round takes about twenty minutes on two cores. In a shorter sweep, the start and the report
 count for more, and they are work for one core.
 
     python -m tests.benchmarks.sweep_throughput --rounds 3 --json sweep_throughput.json

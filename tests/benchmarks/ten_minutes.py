@@ -10,7 +10,10 @@ pace is measured it does, and is told.
     python -m tests.benchmarks.ten_minutes --minutes 1
 
 What is done is kept in ``--folder``; the same command goes on where it was stopped. ``--lab-book FOLDER`` also
-writes the table and the figure into the README.md of that folder, between two markers.
+writes the table and the figure into the README.md of that folder, between the two markers of the comparison. With
+minibert alone, those of the scaling with time:
+
+    python -m tests.benchmarks.ten_minutes --minutes 60 --shares 1 1/6 1/60 --contenders minibert
 """
 
 import argparse
@@ -19,6 +22,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 import psutil
@@ -39,9 +43,10 @@ WARM_UP, TURN = 4, 16
 """Steps of a turn off the clock, and in all"""
 QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
-BEGIN = "<!-- comparison: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
-END = "<!-- comparison: end -->"
-CAPTION = "Faint: the other rates. Dashed: shorter trainings of minibert, with schedules of their length."
+BEGIN = "<!-- {}: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
+END = "<!-- {}: end -->"
+OTHER_RATES = "Faint: the other rates. "
+CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training(
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paces = pace(contenders, options.folder / "pace.json", options.rounds)
     curves = []
     for name, training in contenders.items():
-        shares = options.shares if name == "minibert" else [1.0]
+        shares = [float(share) for share in options.shares] if name == "minibert" else [1.0]
         rates = options.rates if training.kind != "minibert" else [0.0]
         for share in shares:
             for rate in rates:
@@ -75,8 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     with console.status(f"{title}, seed {seed}: {steps} steps"):
                         trained = remembered(wanted, options.folder)
                     curves.append(Curve(name, share, rate, seed, paces[name], trained))
+    alone = list(contenders) == ["minibert"]
     rows = summary(curves)
-    title = f"Held-out loss after {options.minutes:g} minutes, and how soon minibert is there"
+    title = f"Held-out loss after {options.minutes:g} minutes" + (
+        "" if alone else ", and how soon minibert is there"
+    )
     table = Table(title=title)
     for column in rows[0]:
         table.add_column(column, justify="left" if column == "trained" else "right")
@@ -88,13 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"written to {options.folder}: results.json, curves.png")
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
     if options.lab_book:
+        name = "scaling" if alone else "comparison"
         path = options.lab_book / "README.md"
-        figure = "![Held-out loss against seconds](comparison.png)"
+        figure = f"![Held-out loss against seconds]({name}.png)"
         cells = tuple(tuple(row.values()) for row in rows)
         table = LabBookTable(title, tuple(rows[0]), cells, environment(curves))
-        part = f"{markdown(table)}\n\n{figure}\n\n{CAPTION}\n"
-        write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
-        draw(curves, options.lab_book / "comparison.png")
+        part = f"{markdown(table)}\n\n{figure}\n\n{'' if alone else OTHER_RATES}{CAPTION}\n"
+        write_between(path, path.read_text(encoding="utf-8"), BEGIN.format(name), END.format(name), part)
+        draw(curves, options.lab_book / f"{name}.png")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -105,7 +114,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3], help="of the others")
     shares = "of the minutes, a training of minibert for each"
-    parser.add_argument("--shares", nargs="+", type=float, default=[1.0, 0.1], help=shares)
+    parser.add_argument("--shares", nargs="+", type=Fraction, default=[Fraction(1), Fraction(1, 10)], help=shares)
     parser.add_argument("--seeds", type=int, default=1, help="of minibert's trainings")
     threads = "of a training; its pace is always that on all cores"
     parser.add_argument("--threads", type=int, default=physical_cores(), help=threads)

@@ -40,22 +40,23 @@ def first_below(curves: list[Curve], loss: float) -> float | None:
 
 
 def summary(curves: list[Curve]) -> list[dict[str, str]]:
+    """A row a training; how soon minibert is there only where there are others."""
     own = [curve for curve in curves if curve.name == "minibert"]
     rows = []
     for curve in curves:
-        soonest = first_below(own, curve.final)
-        rows.append(
-            {
-                "trained": curve.name + (f", rate {curve.rate:g}" if curve.rate else f", seed {curve.seed}"),
-                "ms a step": f"{1e3 * curve.pace:.0f}",
-                "steps": f"{curve.trained.steps[-1]}",
-                "seconds": f"{curve.seconds[-1]:.0f}",
-                "nats": f"{curve.final:.3f}",
-                "bits a byte": f"{curve.final * curve.trained.bits_of_a_nat:.3f}",
-                "minibert there after": "" if soonest is None else f"{soonest:.0f} s",
-                "ratio": "" if soonest is None else f"{curve.seconds[-1] / soonest:.1f}",
-            }
-        )
+        row = {
+            "trained": curve.name + (f", rate {curve.rate:g}" if curve.rate else f", seed {curve.seed}"),
+            "ms a step": f"{1e3 * curve.pace:.0f}",
+            "steps": f"{curve.trained.steps[-1]}",
+            "seconds": f"{curve.seconds[-1]:.0f}",
+            "nats": f"{curve.final:.3f}",
+            "bits a byte": f"{curve.final * curve.trained.bits_of_a_nat:.3f}",
+        }
+        if len(own) < len(curves):
+            soonest = first_below(own, curve.final)
+            row["minibert there after"] = "" if soonest is None else f"{soonest:.0f} s"
+            row["ratio"] = "" if soonest is None else f"{curve.seconds[-1] / soonest:.1f}"
+        rows.append(row)
     return rows
 
 
