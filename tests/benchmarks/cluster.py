@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ console = open_console()
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that no server is left running
     console.print(machine_line(machine()))
     folder = Path(tempfile.mkdtemp(prefix="mb_"))
     folder.chmod(0o755)

@@ -54,6 +54,11 @@ def server():
 
 
 @pytest.fixture(scope="module")
+def submitit():
+    return pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
+
+
+@pytest.fixture(scope="module")
 def machines():
     pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
     folder = Path(tempfile.mkdtemp(prefix="mb_"))  # a short path: Ray has sockets in it
@@ -129,7 +134,7 @@ def when(sweep, condition):
 
 
 def test_a_sweep_on_two_machines_loses_nothing_when_one_of_them_goes(
-    settings, undisturbed, server, machines, tmp_path
+    settings, server, machines, undisturbed, tmp_path
 ):
     address, database = server
     words = [
@@ -173,9 +178,8 @@ def test_a_cluster_that_has_no_room_for_a_run_says_so(settings, server, machines
 
 
 def test_jobs_of_submitit_are_queued_again_when_their_time_is_over_and_begun_again_when_they_are_killed(
-    settings, undisturbed, empty_database, tmp_path
+    submitit, settings, undisturbed, empty_database, tmp_path
 ):
-    pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
     shutil.copy(empty_database, tmp_path)
     words = [
         *settings, "seed=0,1", "hydra/launcher=submitit_local", "hydra.launcher.processes=2",
