@@ -267,9 +267,9 @@ def test_a_seed_gives_the_same_trials_also_when_the_search_is_continued(library,
 
 
 def test_tpe_finds_the_minimum_of_a_known_function(library, tmp_path):
-    found = searched(tmp_path, 40)
-    assert min(map(loss, found)) < 0.005
-    assert sum(map(loss, found[20:])) < sum(map(loss, found[:20]))
+    found, random = (searched(tmp_path / name, 40, sampler=name) for name in ("tpe", "random"))
+    assert min(map(loss, found)) < min(map(loss, random))
+    assert sum(map(loss, found)) < 0.8 * sum(map(loss, random))
 
 
 def test_a_trial_of_a_process_that_is_gone_is_taken_up_before_a_new_one(library, tmp_path):
@@ -286,6 +286,25 @@ def test_a_trial_of_a_process_that_is_gone_is_taken_up_before_a_new_one(library,
     release(second.trial)
     assert take(study, search, place).trial.number == second.trial.number
     assert len(study.trials) == 2
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("known", [0, 1, 2])
+@pytest.mark.parametrize("before", [1, 6])
+def test_a_trial_left_between_two_parameters_gets_the_values_it_would_have_had(
+    library, tmp_path, monkeypatch, sampler, known, before
+):
+    from minibert.running.search import study as module
+
+    whole = searched(tmp_path / "whole", before + 1, sampler=sampler)
+    searched(tmp_path / "cut", before, sampler=sampler)
+    study, search, place = opened(tmp_path / "cut", trials=before + 1, sampler=sampler)
+    first = dict(list(CONDITIONAL.items())[:known])
+    monkeypatch.setattr(module, "draw", lambda trial, _, before: draw(trial, first, before))
+    module.release(module.take(study, search, place).trial)
+    monkeypatch.undo()
+    study, search, place = opened(tmp_path / "cut", trials=before + 1, sampler=sampler)
+    assert module.take(study, search, place).values == whole[-1]
 
 
 def test_a_trial_of_another_machine_or_of_a_living_process_is_left_alone(library, tmp_path):

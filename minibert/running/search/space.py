@@ -1,6 +1,6 @@
 """What a search may try: the values of a trial, the words that set them, and the ends of their ranges."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from minibert.config.search import ParameterConfig
@@ -22,11 +22,14 @@ class Draws(Protocol):
     def suggest_categorical(self, name: str, choices: list) -> Any: ...
 
 
-def draw(trial: Draws, parameters: Mapping[str, ParameterConfig]) -> Values:
-    """The values of a trial. A parameter whose condition does not hold has none."""
+def draw(
+    trial: Draws, parameters: Mapping[str, ParameterConfig], before: Callable[[str], None] = lambda key: None
+) -> Values:
+    """The values of a trial, ``before`` called for each. A parameter whose condition does not hold has none."""
     values: Values = {}
     for key, each in parameters.items():
         if holds(each, values):
+            before(key)
             values[key] = trained(_drawn(trial, key, each), each)
     return values
 

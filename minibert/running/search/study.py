@@ -117,10 +117,9 @@ def take(study: "Study", search: SearchConfig, place: Place) -> Taken | None:
         left = next((each for each in trials if is_abandoned(each)), None)
         if left is None and len(trials) >= search.trials:
             return None
-        study.sampler = _sampler(search, len(trials) if left is None else left.number)
         trial = study.ask() if left is None else Trial(study, left._trial_id)
         trial.set_user_attr(OWNER, process_tags())
-        return Taken(trial, draw(trial, search.parameters), continued=left is not None)
+        return Taken(trial, _values(study, search, trial), continued=left is not None)
 
 
 def release(trial: "Trial") -> None:
@@ -206,10 +205,25 @@ def _refuse_tables_of_mlflow(storage: str) -> None:
         engine.dispose()
 
 
-def _sampler(search: SearchConfig, number: int) -> "BaseSampler":
-    """The sampler of one trial, with a seed of its own."""
+def _values(study: "Study", search: SearchConfig, trial: "Trial") -> Values:
+    """Draw what a trial lacks: the same, wherever between its parameters a process left it.
+
+    What it has is not drawn again. So no parameter may share a random stream with those before it, and what TPE
+    draws jointly is drawn first.
+    """
+
+    def reseed(key: str) -> None:
+        study.sampler = _sampler(search, trial.number, key)
+
+    reseed("")
+    trial.relative_params  # noqa: B018  (computed when it is read first)
+    return draw(trial, search.parameters, reseed)
+
+
+def _sampler(search: SearchConfig, number: int, key: str) -> "BaseSampler":
+    """The sampler of one parameter of a trial, with a seed of its own."""
     samplers = optuna().samplers
-    seed = int.from_bytes(hashlib.sha256(f"{search.seed} {number}".encode()).digest()[:4], "little")
+    seed = int.from_bytes(hashlib.sha256(f"{search.seed} {number} {key}".encode()).digest()[:4], "little")
     by_name: Mapping[str, Callable] = {
         "tpe": lambda: samplers.TPESampler(seed=seed, n_startup_trials=search.startup),
         "random": lambda: samplers.RandomSampler(seed=seed),
