@@ -133,9 +133,21 @@ def _examination(examination: Examination | None) -> list[str]:
     """The tables and figures of the study's own question, and their limits."""
     if examination is None:
         return []
-    figures = [f"![{name}]({name})\n\n{drawing.caption}" for name, drawing in examination.figures.items()]
+    figures = [
+        f"![{beginning(drawing.caption)}]({name})\n\n{drawing.caption}"
+        for name, drawing in examination.figures.items()
+    ]
     limits = "\n".join(f"* {limit}" for limit in examination.limits)
     return [*map(markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
+
+
+def beginning(caption: str) -> str:
+    """What a figure shows, for those who do not see it: its caption to the first stop.
+
+    >>> beginning("Accuracy of a probe at each layer; 0 is the output of the embeddings. Dots: seeds.")
+    'Accuracy of a probe at each layer'
+    """
+    return re.split(r"[.;:](?:\s|$)", caption, maxsplit=1)[0].translate(str.maketrans("[]", "()"))
 
 
 def markdown(table: Table) -> str:

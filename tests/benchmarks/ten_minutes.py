@@ -35,7 +35,7 @@ from minibert.config import config_hash, register
 from minibert.files import replacing
 from minibert.running.plan import plan
 from tests.benchmarks.trainings import Trained, Training, run
-from tests.benchmarks.trainings.comparison import Curve, draw, first_below, summary
+from tests.benchmarks.trainings.comparison import Curve, alone, draw, first_below, summary
 from tests.benchmarks.turns import console
 from tests.benchmarks.workload import physical_cores
 
@@ -80,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     with console.status(f"{title}, seed {seed}: {steps} steps"):
                         trained = remembered(wanted, options.folder)
                     curves.append(Curve(name, share, rate, seed, paces[name], trained))
-    alone = list(contenders) == ["minibert"]
+    by_itself = alone(curves)
     rows = summary(curves)
     title = f"Held-out loss after {options.minutes:g} minutes" + (
-        "" if alone else ", and how soon minibert is there"
+        "" if by_itself else ", and how soon minibert is there"
     )
     table = Table(title=title)
     for column in rows[0]:
@@ -96,12 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"written to {options.folder}: results.json, curves.png")
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
     if options.lab_book:
-        name = "scaling" if alone else "comparison"
+        name = "scaling" if by_itself else "comparison"
         path = options.lab_book / "README.md"
         figure = f"![Held-out loss against seconds]({name}.png)"
         cells = tuple(tuple(row.values()) for row in rows)
         table = LabBookTable(title, tuple(rows[0]), cells, environment(curves))
-        part = f"{markdown(table)}\n\n{figure}\n\n{'' if alone else OTHER_RATES}{CAPTION}\n"
+        part = f"{markdown(table)}\n\n{figure}\n\n{'' if by_itself else OTHER_RATES}{CAPTION}\n"
         write_between(path, path.read_text(encoding="utf-8"), BEGIN.format(name), END.format(name), part)
         draw(curves, options.lab_book / f"{name}.png")
 

@@ -39,6 +39,11 @@ def first_below(curves: list[Curve], loss: float) -> float | None:
     return min(reached, default=None)
 
 
+def alone(curves: list[Curve]) -> bool:
+    """Whether minibert is beside nobody."""
+    return all(curve.name == "minibert" for curve in curves)
+
+
 def summary(curves: list[Curve]) -> list[dict[str, str]]:
     """A row a training; how soon minibert is there only where there are others."""
     own = [curve for curve in curves if curve.name == "minibert"]
@@ -52,7 +57,7 @@ def summary(curves: list[Curve]) -> list[dict[str, str]]:
             "nats": f"{curve.final:.3f}",
             "bits a byte": f"{curve.final * curve.trained.bits_of_a_nat:.3f}",
         }
-        if len(own) < len(curves):
+        if not alone(curves):
             soonest = first_below(own, curve.final)
             row["minibert there after"] = "" if soonest is None else f"{soonest:.0f} s"
             row["ratio"] = "" if soonest is None else f"{curve.seconds[-1] / soonest:.1f}"
