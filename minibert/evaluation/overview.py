@@ -160,4 +160,4 @@ def _or_nan(value: float | None) -> float:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+    return "–" if value is None else f"{value:z.3f}".replace("-", "−")

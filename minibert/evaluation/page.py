@@ -132,5 +132,5 @@ def _cell(value: str | float | int | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}".replace("-", "−")
+        return f"{value:z.3f}".replace("-", "−")
     return f"{value:,}" if isinstance(value, int) else value
