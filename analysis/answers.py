@@ -8,8 +8,8 @@ from .examination import Examination
 from .findings import BIGRAM, Efficiency, Findings, Group, control_means
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
 from .quantities import AXES, quantity
-from .runs import BELOW_BIGRAM
 from .statistics import Difference, Estimate, mean_interval, seeds_to_settle, smallest_margin
+from .tracked_runs import BELOW_BIGRAM
 
 
 def answer(findings: Findings, examination: Examination | None = None) -> str:

@@ -12,7 +12,7 @@ from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.errors import MinibertError, nearest
 
 if TYPE_CHECKING:
-    from .runs import TrackedRun
+    from .tracked_runs import TrackedRun
 
 NO_RESULT = ("tracking.", "study.", "data.cache", *ASKED_AFTERWARDS)
 """What the settings that do not change the training of a run begin with"""

@@ -8,10 +8,10 @@ from .examination import Examination
 from .findings import Findings, find
 from .formatting import p_value, unit, with_difference, with_interval
 from .quantities import quantity
-from .runs import SEPARATOR, TrackedRun, same_value
 from .statistics import holm
 from .study import Study
 from .tables import Table
+from .tracked_runs import SEPARATOR, TrackedRun, same_value
 
 LIMIT = (
     "Several settings vary. Each is compared with the others held fixed; whether its effect is another at other "

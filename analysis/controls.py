@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from .quantities import quantity
-from .runs import TrackedRun
+from .tracked_runs import TrackedRun
 
 TITLES = {
     "untrained": "untrained network", "unigram": "word frequencies", "length": "fewer pieces",

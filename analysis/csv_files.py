@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .findings import Findings, axis_values
 from .quantities import AXES, quantity
-from .runs import RANGE_TEST, SMOOTHED, TrackedRun
+from .tracked_runs import RANGE_TEST, SMOOTHED, TrackedRun
 
 RESULTS = ("eval/", "baseline/", "train/", RANGE_TEST, "effective_rank/", "attention_entropy/", "landscape/")
 """What the metrics in ``finals.csv`` begin with."""

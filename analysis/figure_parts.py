@@ -13,8 +13,8 @@ from minibert.diagnostics.plotting.style import distinct_colours
 
 from .findings import Findings
 from .quantities import Quantity
-from .runs import is_number
 from .statistics import Estimate
+from .tracked_runs import is_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

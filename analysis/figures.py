@@ -12,8 +12,8 @@ from .figure_parts import BAND, band, colours, engineering, seeds_drawn
 from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
 from .formatting import at_the_end, capital, with_unit
 from .quantities import AXES, Quantity, quantity
-from .runs import SMOOTHED
 from .statistics import Estimate, mean_curve
+from .tracked_runs import SMOOTHED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

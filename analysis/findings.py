@@ -8,9 +8,9 @@ import numpy as np
 
 from .controls import Control, controls_of
 from .quantities import AXES, quantity
-from .runs import TrackedRun
 from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
 from .study import Study
+from .tracked_runs import TrackedRun
 
 SIGNIFICANCE = 0.05
 UNIGRAM, BIGRAM, TARGET = "unigram entropy", "bigram model", "target"

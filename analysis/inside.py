@@ -15,8 +15,8 @@ from minibert.errors import MinibertError
 from minibert.tracking import Store
 
 from .findings import Group
-from .runs import TrackedRun, open_record
 from .statistics import Estimate, mean_interval
+from .tracked_runs import TrackedRun, open_record
 
 BY_LAYER = {
     "inside/attention_rank": ("effective_rank", "attention "),

@@ -7,8 +7,8 @@ from minibert.tracking.provenance import CAUSES, UNRECORDED, continuations, expl
 
 from .findings import Findings
 from .quantities import quantity
-from .runs import TrackedRun
 from .study import Study
+from .tracked_runs import TrackedRun
 
 NOT_SCIENCE = ("tracking.", "study.", *ASKED_AFTERWARDS)
 """What the settings that do not change the training of a run begin with."""

@@ -1,180 +1,191 @@
-"""The finished and unfinished runs of a sweep as plain tables: one run, its settings, metrics and curves."""
+"""The runs of a sweep as data frames, for questions that no report asks.
 
-import math
+>>> import analysis.runs
+>>> runs = analysis.runs.load("masking_sweep")                          # doctest: +SKIP
+>>> runs.groupby("masking.rate")["eval/loss"].agg(["mean", "std"])      # doctest: +SKIP
+
+``sweep`` is the name of a study or sweep, an id or the first characters of one, or ``last``; of several sweeps of
+a study, the last one that has runs. ``folder``, ``uri`` and ``experiment`` say where it is recorded, as
+``tracking.folder`` and so on do on the command line; without them, in ``mlruns/`` of this checkout. As in the
+report, a configuration that was trained more than once counts once. Nothing is written, and no run is left out for
+its status.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
+import pandas as pd
 
+from minibert.errors import MinibertError, listed, nearest
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import Child
-from minibert.tracking.tables import read_points, without_collection
+from minibert.tracking.tables import look_at_store, without_collection
 
-from .assumptions import recorded_settings, replicate
+from .assumptions import recorded_settings
 from .quantities import AXES, quantity
+from .study import find_sweep
+from .tracked_runs import LARGEST_STORED, curves, one_per_configuration
 
-RANGE_TEST = "lr_range/"
-"""What the metrics of a range test of the learning rate begin with."""
-SMOOTHED = "lr_range/smoothed_loss"
-BELOW_BIGRAM = "eval/nats_below_bigram"
-"""Not recorded, but computed from recorded metrics"""
-
-SEPARATOR = " · "
-"""Between the values of one combination of several factors"""
-
-LARGEST_STORED = 1e308
-"""SQL has no infinity: MLflow stores the largest float64 in its place."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The history of one metric: ``steps`` (n,) strictly increasing, ``values`` (n,)."""
-
-    steps: np.ndarray
-    values: np.ndarray
-
-    def at(self, steps: np.ndarray) -> np.ndarray:
-        """Values at other steps, interpolated linearly; NaN outside of the recorded steps."""
-        return np.interp(steps, self.steps, self.values, left=np.nan, right=np.nan)
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """One run of a study. ``value`` is its value of the compared factor, as text."""
-
-    id: str
-    name: str
-    status: str
-    reason: str | None
-    value: str
-    setting: str | None
-    """Its value of the key that is tuned for every value of the factor; None if nothing is tuned."""
-    seed: int | None
-    replicate: tuple[str, ...]
-    """Its seeds, streams included, less what is compared: runs are paired by it."""
-    metrics: dict[str, float]
-    """The last value of every metric."""
-    curves: dict[str, Curve]
-    parameters: dict[str, str]
-    tags: dict[str, str]
-    parts: tuple[str, ...] = ()
-    """Its value of each factor, if several settings were found to vary"""
-    address: str = ""
-    """Of its artifacts, if that is known"""
-
-    @property
-    def finished(self) -> bool:
-        return self.status == "FINISHED"
-
-    @property
-    def config_hash(self) -> str:
-        """The identifier of the run's configuration; its name is for people."""
-        return self.tags.get("minibert.config_hash", self.id)
-
-    def final(self, metric: str) -> float:
-        """The last recorded value; NaN if there is none or it is not finite."""
-        value = self.metrics.get(metric, math.nan)
-        return value if abs(value) < LARGEST_STORED else math.nan
-
-    def scaled(self, metric: str) -> float:
-        """The last recorded value on the scale that statistics are made on (:meth:`Quantity.scale`)."""
-        return quantity(metric).scale(self.final(metric))
-
-
-def one_per_configuration(members: Sequence[Child]) -> list[Child]:
-    """A configuration that was trained more than once counts once: its newest finished run, else its newest."""
-    chosen = {}
-    for child in sorted(members, key=lambda child: (child.status == "FINISHED", child.started)):
-        chosen[child.config_hash] = child
-    return list(chosen.values())
+ALONG = tuple(key for key in AXES if key != "step")
+"""What is recorded beside every evaluation: tokens and seconds until then"""
+TRUTH = {"true": True, "false": False}
+MISSING = "null"
+PATTERN = frozenset("*?[")
 
 
 def load(
-    store: Store, members: Sequence[Child], factors: Sequence[str], tuned: str | None, metric: str
-) -> tuple[TrackedRun, ...]:
-    """The runs of a sweep with the curves that a report of ``metric`` draws.
+    sweep: str = "last", *, folder: str | None = None, uri: str | None = None, experiment: str = "minibert"
+) -> pd.DataFrame:
+    """One row a run: what it is, its settings, and the last value of each of its metrics.
 
-    Raises :class:`MinibertError` when the store cannot be read.
+    Columns, in this order:
+
+    * ``run_id``, ``name``, ``status`` (``FINISHED``, ``FAILED``, ``KILLED``, ``RUNNING``), ``reason``
+      (text; missing for a run that finished), ``started`` and ``ended`` (UTC; missing while a run has not ended);
+    * settings by their names, such as ``masking.rate``, and the option of each group, such as ``optimizer``: whole
+      numbers (``Int64``), numbers (``float64``), truth values (``boolean``), or text. A setting that is null, or
+      that the option of a run does not have, is missing;
+    * metrics by their names, such as ``eval/loss`` (``float64``; NaN where a run did not record one). MLflow's
+      database has no infinity and holds ±1.8e308 in its place: it is infinite again here.
+
+    ``frame.attrs["units"]``: column -> unit, of the metrics that have one.
+
+    Raises :class:`MinibertError` when there is no such store or sweep, or it cannot be read.
     """
-    with store_errors(store.uri, "read the curves of the runs"), without_collection():
-        return tuple(_load(store, child, factors, tuned, metric) for child in members)
-
-
-def _load(store: Store, child: Child, factors: Sequence[str], tuned: str | None, metric: str) -> TrackedRun:
-    def is_drawn(key: str) -> bool:
-        if metric.startswith(RANGE_TEST) and key in (SMOOTHED, "train/loss", "train/learning_rate"):
-            return True
-        return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
-
-    recorded = recorded_settings(child.parameters, child.tags)
-    parts = tuple(recorded.get(key, "null") for key in factors)
-    seed = child.parameters.get("seed", "null")
-    return TrackedRun(
-        id=child.id,
-        name=child.name,
-        status=child.status,
-        reason=child.reason,
-        value=SEPARATOR.join(parts) or "1",
-        setting=child.parameters.get(tuned, "null") if tuned else None,
-        seed=int(seed) if is_number(seed) else None,
-        replicate=replicate(child.parameters, *factors, tuned),
-        metrics=_with_distance_to_bigram(child.metrics),
-        curves=_curves(store, child.id, [key for key in child.metrics if is_drawn(key)]),
-        parameters=child.parameters,
-        tags=child.tags,
-        parts=parts,
-        address=child.address,
+    _, members = _members(sweep, folder, uri, experiment)
+    facts = pd.DataFrame(
+        {
+            "run_id": [run.id for run in members],
+            "name": [run.name for run in members],
+            "status": [str(run.status) for run in members],
+            "reason": [run.reason for run in members],
+            "started": pd.to_datetime([run.started for run in members], unit="s", utc=True),
+            "ended": pd.to_datetime([run.ended for run in members], unit="s", utc=True),
+        }
     )
+    recorded = [recorded_settings(run.parameters, run.tags) for run in members]
+    settings = {key: typed([run.get(key) for run in recorded]) for key in _names(recorded) if key not in facts}
+    metrics = {
+        key: _unlimited(np.array([run.metrics.get(key, np.nan) for run in members]))
+        for key in sorted(_names(run.metrics for run in members))
+        if key not in settings
+    }
+    frame = pd.concat([facts, pd.DataFrame(settings), pd.DataFrame(metrics)], axis="columns")
+    frame.attrs["units"] = {key: unit for key in metrics if (unit := quantity(key).unit)}
+    return frame
 
 
-def _with_distance_to_bigram(metrics: dict[str, float]) -> dict[str, float]:
-    loss, bigram = metrics.get("eval/loss"), metrics.get("baseline/bigram_cross_entropy")
-    if loss is None or bigram is None or abs(loss) >= LARGEST_STORED:
-        return metrics
-    return {BELOW_BIGRAM: bigram - loss} | metrics
+def load_curves(
+    sweep: str = "last",
+    metrics: str | Sequence[str] = "eval/loss",
+    *,
+    folder: str | None = None,
+    uri: str | None = None,
+    experiment: str = "minibert",
+) -> pd.DataFrame:
+    """One row a recorded point, in order of runs, metrics and steps.
 
+    ``metrics``: names, or patterns such as ``"eval/*"``. Columns: ``run_id``, ``name``, ``metric``, ``step``
+    (optimizer steps, ``int64``), ``value`` (``float64``; NaN where it was not finite), and ``tokens_seen``,
+    ``tokens_predicted`` and ``seconds`` of training (``float64``; recorded at evaluations, NaN at other steps). To
+    have settings beside them: ``curves.merge(runs, on=["run_id", "name"])``.
 
-def _curves(store: Store, run_id: str, metrics: Sequence[str]) -> dict[str, Curve]:
-    points = read_points(store, run_id, metrics)
-    if points is None:
-        points = {metric: _points(store, run_id, metric) for metric in metrics}
-    return {metric: _curve(by_step) for metric, by_step in points.items()}
-
-
-def _points(store: Store, run_id: str, metric: str) -> dict[int, float]:
-    points = store.client.get_metric_history(run_id, metric)
-    return {point.step: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp))}
-
-
-def _curve(by_step: dict[int, float]) -> Curve:
-    values = np.array(list(by_step.values()), dtype=np.float64)
-    values[np.abs(values) >= LARGEST_STORED] = np.nan
-    return Curve(np.array(list(by_step), dtype=np.int64), values)
-
-
-def open_record(store: Store, run: TrackedRun) -> Record:
-    """The run's record, for histories and arrays that are not read with the study. Nothing is written to it.
-
-    Raises :class:`MinibertError` when the store cannot be read.
+    Raises :class:`MinibertError` as :func:`load` does, and for a metric that no run recorded.
     """
-    address = run.address
-    if not address:
-        with store_errors(store.uri, f"read run {run.id}"):
-            address = store.client.get_run(run.id).info.artifact_uri or ""
-    return Record(store, run.id, address, continued=True)
+    store, members = _members(sweep, folder, uri, experiment)
+    wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+    known = sorted(_names(run.metrics for run in members))
+    for each in wanted:
+        if not any(_is_meant(metric, [each]) for metric in known):
+            raise _unrecorded("metric", each, known)
+    parts = []
+    with store_errors(store.uri, "read the curves of the runs"), without_collection():
+        for run in members:
+            shown = [metric for metric in sorted(run.metrics) if _is_meant(metric, wanted)]
+            along = [axis for axis in ALONG if axis in run.metrics]
+            found = curves(store, run.id, list(dict.fromkeys([*shown, *along])))
+            beside = {axis: pd.Series(found[axis].values, found[axis].steps) for axis in along}
+            for metric in shown:
+                steps = found[metric].steps
+                facts = {"run_id": run.id, "name": run.name, "metric": metric, "step": steps}
+                axes = {
+                    axis: beside[axis].reindex(steps).to_numpy() if axis in beside else np.nan for axis in ALONG
+                }
+                parts.append(pd.DataFrame(facts | {"value": found[metric].values} | axes))
+    return pd.concat(parts, ignore_index=True)
 
 
-def is_number(text: str) -> bool:
+def load_arrays(
+    sweep: str = "last",
+    name: str = "attention",
+    *,
+    folder: str | None = None,
+    uri: str | None = None,
+    experiment: str = "minibert",
+) -> dict[str, dict[int, dict[str, np.ndarray]]]:
+    """Run id -> step -> key -> array, of the arrays that diagnostics recorded as ``arrays/<name>``.
+
+    Runs without them are left out. Arrays are not stacked, for their shapes differ between sizes of networks.
+
+    Raises :class:`MinibertError` as :func:`load` does, and where no run has arrays of this name.
+    """
+    store, members = _members(sweep, folder, uri, experiment)
+    records = [Record(store, run.id, run.address, continued=True) for run in members]
+    found = {record.id: arrays for record in records if (arrays := record.arrays(name))}
+    if not found:
+        known = {path.split("/")[1] for record in records for path in record.artifacts("arrays")}
+        raise _unrecorded("arrays", name, sorted(known))
+    return found
+
+
+def typed(texts: Sequence[str | None]) -> pd.api.extensions.ExtensionArray | np.ndarray:
+    """The recorded texts of one setting as the numbers, truth values or words that all of them are.
+
+    >>> typed(["1", "null", "3"]).tolist(), typed(["0.5", "1e-3"]).tolist(), typed(["adamw", None]).tolist()
+    ([1, <NA>, 3], [0.5, 0.001], ['adamw', None])
+    """
+    values = [None if text in (None, MISSING) else text for text in texts]
+    given = [text for text in values if text is not None]
+    if not given:
+        return np.array(values, dtype=object)
+    if all(text in TRUTH for text in given):
+        return pd.array([None if text is None else TRUTH[text] for text in values], dtype="boolean")
     try:
-        return math.isfinite(float(text))
+        return pd.array([None if text is None else int(text) for text in values], dtype="Int64")
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return np.array([np.nan if text is None else float(text) for text in values])
     except ValueError:
-        return False
+        return np.array(values, dtype=object)
 
 
-def same_value(first: str, second: str) -> bool:
-    """Whether two texts mean the same value: 0.4 and 0.40 do."""
-    if is_number(first) and is_number(second):
-        return float(first) == float(second)
-    return first == second
+def _members(sweep: str, folder: str | None, uri: str | None, experiment: str) -> tuple[Store, list[Child]]:
+    if not isinstance(sweep, str):
+        raise MinibertError(
+            f"sweep={sweep!r} is of type {type(sweep).__name__}. Allowed: the name or id of a sweep, or last."
+        )
+    store = look_at_store(uri, folder, experiment)
+    return store, one_per_configuration(find_sweep(store, sweep)[1])
+
+
+def _names(mappings) -> list[str]:
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _is_meant(metric: str, wanted: Sequence[str]) -> bool:
+    return any(metric == each or (PATTERN & {*each} and fnmatchcase(metric, each)) for each in wanted)
+
+
+def _unrecorded(kind: str, given: str, known: Sequence[str]) -> MinibertError:
+    if not known:
+        return MinibertError(f"{kind} '{given}': the runs recorded none.")
+    recorded = ", ".join(listed(known, 8))
+    return MinibertError(f"{kind} '{given}': no run recorded it{nearest(given, known)}. Recorded were {recorded}.")
+
+
+def _unlimited(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) >= LARGEST_STORED, np.copysign(np.inf, values), values)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from minibert.errors import MinibertError, unknown_name
 from minibert.tracking import Store
@@ -18,7 +19,7 @@ from minibert.tracking.sweeps import Child, children, search
 
 from .assumptions import check, check_replicates, following, recorded_settings
 from .quantities import quantity
-from .runs import RANGE_TEST, TrackedRun, is_number, load, one_per_configuration, same_value
+from .tracked_runs import RANGE_TEST, TrackedRun, is_number, load, one_per_configuration, same_value
 from .varying import explanation, varying
 
 BETWEEN = " × "
@@ -133,6 +134,16 @@ def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
     ``name`` may also be the id of a sweep, the first characters of it, or ``last``. Raises :class:`MinibertError`
     when there is none, and when its runs do not allow the comparison (:func:`analysis.assumptions.check`).
     """
+    sweep, members = find_sweep(store, name, sweep_id)
+    with store_errors(store.uri, f"read study '{name}'"):
+        return _study(store, sweep, members)
+
+
+def find_sweep(store: Store, name: str, sweep_id: str | None = None) -> tuple[Any, list[Child]]:
+    """The sweep that :func:`load_study` takes, as MLflow has it, and its runs.
+
+    Raises :class:`MinibertError` when there is none.
+    """
     if sweep_id is not None:
         sweep_id = find_run_id(store.client, sweep_id, "--sweep", "sweep", [store.experiment_id])
     with store_errors(store.uri, f"read study '{name}'"):
@@ -144,7 +155,7 @@ def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
             raise _unknown_study(store, name, sorted(set(map(_name, sweeps))))
         for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):
             if members := children(store, sweep.data.tags["minibert.sweep_hash"]):
-                return _study(store, sweep, members)
+                return sweep, members
     which = f"sweep {sweep_id} of it has no" if sweep_id else "no sweep of it has any"
     raise MinibertError(f"study '{name}': {which} runs in {store.uri}.")
 

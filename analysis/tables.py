@@ -7,8 +7,8 @@ from .findings import Efficiency, Findings, control_means
 from .formatting import at_the_end, capital, p_value, unit, with_difference, with_interval
 from .inside import Inside
 from .quantities import AXES, quantity
-from .runs import BELOW_BIGRAM
 from .statistics import mean_interval
+from .tracked_runs import BELOW_BIGRAM
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = (

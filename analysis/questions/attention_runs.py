@@ -10,7 +10,7 @@ from minibert.tracking import Store
 from minibert.tracking.records import Record
 
 from ..findings import Group
-from ..runs import Curve, TrackedRun, open_record
+from ..tracked_runs import Curve, TrackedRun, open_record
 
 LOSS = "eval/loss"
 PATTERNS = {

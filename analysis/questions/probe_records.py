@@ -9,7 +9,7 @@ import numpy as np
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 
-from ..runs import TrackedRun, open_record
+from ..tracked_runs import TrackedRun, open_record
 
 BY_LAYER = ("accuracy", "selectivity", "control_accuracy", "untrained_accuracy", "code_length")
 """Recorded as ``probing/<quantity>/<kind>/layer_<n>``; layer 0 is the output of the embeddings"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runs import TrackedRun
+from ..tracked_runs import TrackedRun
 
 LOSS = "eval/loss"
 GATED = ("swiglu", "geglu")

@@ -17,10 +17,10 @@ from itertools import product
 from pathlib import Path
 
 from analysis.report import write_report
-from analysis.runs import load, one_per_configuration
+from analysis.runs import load
 from minibert.tracking import Store, open_store, open_sweep
 from minibert.tracking.databases import open_to_write
-from minibert.tracking.sweeps import children, member_tag, search
+from minibert.tracking.sweeps import member_tag, search
 
 RATES, OPTIMIZERS = ("0.15", "0.25", "0.4", "0.6", "0.8"), ("adamw", "lion")
 EVALUATED = ("eval/loss", "eval/masked_accuracy", "eval/perplexity", "tokens_seen", "tokens_predicted", "seconds")
@@ -109,16 +109,13 @@ def seconds_of(task: Callable[[], object]) -> float:
 
 def measure(store: Store, name: str) -> dict[str, float]:
     """What is measured -> seconds of processor time."""
-    (sweep,) = search(store, "tags.`minibert.kind` = 'sweep'")
-    sweep_hash = sweep.data.tags["minibert.sweep_hash"]
 
     def listed() -> None:
         words = [sys.executable, "-m", "minibert.sweeps", "list", f"tracking.folder={store.folder}"]
         subprocess.run(words, check=True, capture_output=True)
 
     def loaded() -> None:
-        members = one_per_configuration(children(store, sweep_hash))
-        load(store, members, ("masking.rate", "optimizer"), None, "eval/loss")
+        load(name, folder=str(store.folder))
 
     def searched() -> None:
         search(store, "tags.`minibert.kind` = 'run'")

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from analysis.assumptions import check, following, replicate
-from analysis.runs import TrackedRun
+from analysis.tracked_runs import TrackedRun
 from minibert.errors import MinibertError
 from minibert.running.plan import plan
 from minibert.tracking.records import flatten

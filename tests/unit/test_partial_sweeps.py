@@ -12,9 +12,9 @@ from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.findings import find
 from analysis.html_report import render
-from analysis.runs import BELOW_BIGRAM, Curve, TrackedRun
 from analysis.study import Study
 from analysis.tables import results
+from analysis.tracked_runs import BELOW_BIGRAM, Curve, TrackedRun
 
 BIGRAM = 5.2
 

@@ -5,10 +5,12 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support import sentiment
 
 import minibert
+from tests.support.reports import copied_store, plant
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 TREEBANK = (("we", "they", "you", "i"), ("see", "keep", "find"), ("laws", "ships", "roads", "books", "men"))
@@ -49,3 +51,23 @@ def test_the_examples_of_evaluation_run(files, monkeypatch, capsys):
         exec(compile(block, str(PAGE), "exec"), names)
     assert capsys.readouterr().out.count("\n") >= 5
     assert names["found"].controls["bag_of_words"].score.accuracy >= 0.5
+
+
+def test_the_runs_of_a_sweep_are_data_frames(empty_database, tmp_path, monkeypatch, capsys):
+    (tmp_path / "store").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def record(run):
+        for step in (0, 10):
+            run.log({"eval/loss": 7.0 - step / 10, "tokens_seen": 64.0 * step, "seconds": float(step)}, step)
+        run.log_arrays("attention_entropy", 10, {"entropy": np.zeros((1, 2))})
+
+    runs = [
+        (f"{rate} {seed}", {"masking": {"rate": rate}, "seed": seed}, record)
+        for rate, seed in product((0.15, 0.4), (0, 1))
+    ]
+    plant(copied_store(empty_database, tmp_path / "store"), {"name": "masking_sweep"}, "a", runs)
+    (block,) = examples("Runs as data frames")
+    exec(block, found := {})
+    assert "0.15           6.0" in capsys.readouterr().out
+    assert len(found["runs"]) == len(found["entropies"]) == 4 and len(found["curves"]) == 8

@@ -9,9 +9,9 @@ import pytest
 from analysis.answers import answer, details
 from analysis.combinations import at_fixed_others, examine
 from analysis.findings import find
-from analysis.runs import Curve, TrackedRun
 from analysis.statistics import holm
 from analysis.study import Study
+from analysis.tracked_runs import Curve, TrackedRun
 from analysis.varying import explanation, varying
 
 ADAMW = {
