@@ -1,9 +1,10 @@
 """Write results to the lab book:  python -m analysis.lab_book masking_sweep
 
 Writes the part of ``experiments/<study>/README.md`` between two markers, and its figures. The text around the
-markers is not changed.
+markers is not changed. The index ``experiments/README.md`` is written anew.
 """
 
+import math
 import re
 import shlex
 import sys
@@ -24,13 +25,12 @@ from .examination import Examination
 from .figure_parts import save
 from .figures import draw
 from .findings import Findings
+from .lab_book_index import BEGIN, END, write_index
 from .output import folder_name
 from .protocol import environments
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 
-BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
-END = "<!-- results: end -->"
 PLACES = ("tracking.", "data.cache=", "hydra.launcher.")
 """Words that say where things are kept, and how many runs are trained at once: no run depends on them."""
 ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
@@ -41,7 +41,7 @@ FIGURES = {
 }
 
 
-SUMMARY = "Write the results of a sweep into experiments/<study>/README.md, between two markers."
+SUMMARY = "Write the results of a sweep into experiments/<study>/README.md, between two markers, and the index."
 EXAMPLES = {"masking_sweep": "the study's newest sweep"}
 
 
@@ -114,9 +114,19 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
         f"Python {environment.get('version.python', 'unknown')}, "
         f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
-        f"{environment.get('machine.cpus', '?')} processors ({environment.get('machine.platform', 'unknown')}).",
+        f"{environment.get('machine.cpus', '?')} processors ({environment.get('machine.platform', 'unknown')})"
+        f"{_duration(findings)}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _duration(findings: Findings) -> str:
+    """How long the runs trained, all together; empty where that is not recorded."""
+    seconds = sum(value for run in findings.study.runs if math.isfinite(value := run.final("seconds")))
+    if not seconds:
+        return ""
+    shown = f"{seconds / 3600:,.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:,.0f} minutes"
+    return f"; {shown} of training in all"
 
 
 def portable(command: str) -> str:
@@ -174,7 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = open_named_store(asked.tracking)
         evidence = gather(store, asked.study, asked.sweep)
-        print(write_lab_book(evidence, Path(asked.lab_book).expanduser() / folder_name(asked.study)))
+        lab_book = Path(asked.lab_book).expanduser()
+        print(write_lab_book(evidence, lab_book / folder_name(asked.study)))
+        print(write_index(lab_book))
     except MinibertError as error:
         print(error, file=sys.stderr)
         return 1

@@ -119,8 +119,8 @@ def load_curves(
 
 
 def load_arrays(
-    sweep: str = "last",
-    name: str = "attention",
+    sweep: str,
+    name: str,
     *,
     folder: str | None = None,
     uri: str | None = None,

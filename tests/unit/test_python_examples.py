@@ -60,7 +60,7 @@ def test_the_runs_of_a_sweep_are_data_frames(empty_database, tmp_path, monkeypat
     def record(run):
         for step in (0, 10):
             run.log({"eval/loss": 7.0 - step / 10, "tokens_seen": 64.0 * step, "seconds": float(step)}, step)
-        run.log_arrays("attention_entropy", 10, {"entropy": np.zeros((1, 2))})
+        run.log_arrays("weight_spectra", 10, {"values": np.zeros((1, 2))})
 
     runs = [
         (f"{rate} {seed}", {"masking": {"rate": rate}, "seed": seed}, record)
@@ -70,4 +70,4 @@ def test_the_runs_of_a_sweep_are_data_frames(empty_database, tmp_path, monkeypat
     (block,) = examples("Runs as data frames")
     exec(block, found := {})
     assert "0.15           6.0" in capsys.readouterr().out
-    assert len(found["runs"]) == len(found["entropies"]) == 4 and len(found["curves"]) == 8
+    assert len(found["runs"]) == len(found["spectra"]) == 4 and len(found["curves"]) == 8

@@ -1,0 +1,113 @@
+"""The index of the lab book, ``experiments/README.md``: each question with its answer, made from the pages.
+
+Written after every page that ``python -m analysis.lab_book`` writes. A page without results is listed as open.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from minibert.errors import MinibertError
+from minibert.files import replacing
+
+BEGIN = "<!-- results: begin. Written by `python -m analysis.lab_book`; changes in here are lost. -->"
+END = "<!-- results: end -->"
+"""The results of a page are between these two lines"""
+QUESTIONS = (
+    "attention_evolution", "layer_knowledge", "masking_sweep", "representation_scaling", "init_sweep",
+)  # fmt: skip
+"""The five research questions come first, the others by name"""
+TITLE = "# The lab book\n"
+OPENING = f"""{TITLE}
+What was asked, what was found, and how sure it is. ± and [low, high] are 95 % intervals over seeds; differences are
+paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has the
+hypothesis that was written before, the protocol and the limits. This index is made from the pages by
+`python -m analysis.lab_book`.
+"""
+ANSWER = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
+FIGURE = re.compile(r"^!\[(.+)\]\((\S+)\)$", re.MULTILINE)
+RUN = re.compile(
+    r"^Run on (.+?) with `(.+?)`(?:.*?; ([\d,.]+ (?:minutes|hours) of training in all))?", re.MULTILINE
+)
+SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
+LONGEST = 640
+"""Characters of an answer: whole sentences, up to here"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index tells of a page."""
+
+    name: str
+    question: str
+    answer: str = ""
+    figure: tuple[str, str] | None = None
+    """What it shows, and its file"""
+    command: str = ""
+    date: str = ""
+    duration: str = ""
+
+
+def write_index(folder: Path) -> Path:
+    """Write the index of the pages in the folders of ``folder`` (``experiments/``). Returns its path.
+
+    Raises :class:`MinibertError` when it would take the place of a file that is no such index.
+    """
+    path = folder / "README.md"
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(TITLE):
+        raise MinibertError(f"{path}: would be replaced, and is no index of a lab book. Move it.")
+    entries = [read_entry(page) for page in folder.glob("*/README.md")]
+    last = len(QUESTIONS)
+    places = {name: place for place, name in enumerate(QUESTIONS)}
+    entries.sort(key=lambda entry: (places.get(entry.name, last), entry.name))
+    answered = [section(entry) for entry in entries if entry.answer]
+    waiting = [f"* [{entry.question}]({entry.name}/README.md)" for entry in entries if not entry.answer]
+    parts = [OPENING, *answered, *(["## Not run yet\n\n" + "\n".join(waiting) + "\n"] if waiting else [])]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def read_entry(page: Path) -> Entry:
+    """The question, answer, first figure and command of a page of the lab book."""
+    text = page.read_text(encoding="utf-8")
+    question = next((line[2:] for line in text.splitlines() if line.startswith("# ")), page.parent.name)
+    part = text.partition(BEGIN)[2].partition(END)[0]
+    answer, figure, run = (pattern.search(part) for pattern in (ANSWER, FIGURE, RUN))
+    return Entry(
+        page.parent.name,
+        question,
+        shortened(answer[1]) if answer else "",
+        (figure[1], figure[2]) if figure else None,
+        run[2] if run else "",
+        run[1] if run else "",
+        (run[3] or "") if run else "",
+    )
+
+
+def section(entry: Entry) -> str:
+    """A question of the index in Markdown."""
+    page = f"{entry.name}/README.md"
+    parts = [f"## [{entry.question}]({page})", entry.answer]
+    if entry.figure:
+        about, file = entry.figure
+        parts.append(f"[![{about}]({entry.name}/{file})]({page})")
+    if entry.command:
+        took = f", {entry.duration}" if entry.duration else ""
+        parts.append(f"Again: `{entry.command}` (run on {entry.date}{took}).")
+    return "\n\n".join(parts) + "\n"
+
+
+def shortened(answer: str) -> str:
+    """The first sentences of an answer: all that fit in :data:`LONGEST` characters, and the first in any case.
+
+    >>> shortened("Rate 0.4 is best. The others are worse.")
+    'Rate 0.4 is best. The others are worse.'
+    """
+    sentences = SENTENCE.split(answer)
+    kept = sentences[0]
+    for sentence in sentences[1:]:
+        if len(kept) + len(sentence) >= LONGEST:
+            break
+        kept += f" {sentence}"
+    return kept
