@@ -20,8 +20,8 @@ QUESTIONS = (
 TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
 What was asked, what was found, and how sure it is. ± and [low, high] are 95 % intervals over seeds; differences
-are paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has the
-hypothesis that was written before, the protocol and the limits. This index is made from the pages by
+are paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has
+the hypothesis that was written before, the protocol and the limits. This index is made from the pages by
 `python -m analysis.lab_book`.
 """
 ANSWER = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
