@@ -8,7 +8,7 @@ from .examination import Examination
 from .findings import BIGRAM, Efficiency, Findings, Group, control_means
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
 from .quantities import AXES, quantity
-from .statistics import Difference, Estimate, mean_interval, seeds_to_settle, smallest_margin
+from .statistics import Difference, mean_interval, seeds_to_settle, smallest_margin
 from .tracked_runs import BELOW_BIGRAM
 
 
@@ -41,8 +41,10 @@ def _comparison(findings: Findings) -> str:
     if len(tied := best_groups(findings)) > 1:
         return _tie(findings, tied)
     extreme = "highest" if described.higher_is_better else "lowest"
+    single = any(group.final.n == 1 for group in findings.groups)
+    among = f"of the {label}s with several seeds, {best.shown}" if single else f"{label} {best.shown}"
     opening = (
-        f"{capital(at_the_end(findings.steps))}, {label} {best.shown} has the {extreme} mean {described.title}, "
+        f"{capital(at_the_end(findings.steps))}, {among} has the {extreme} mean {described.title}, "
         f"{with_interval(best.final, findings.study.metric)}{unit(described)} "
         f"(95 % interval, {best.final.n} seeds)"
     )
@@ -53,14 +55,16 @@ def _comparison(findings: Findings) -> str:
     if best is baseline:
         return f"{opening}: nothing does better than the baseline itself."
     if best.difference is None or best.difference.n < 2:
-        return f"{opening}, but the baseline {baseline.shown} has no two seeds in common with it: no answer."
+        return f"{opening}, but the baseline {baseline.shown} has no two seeds to compare with it: no answer."
     if best.separated:
         apart = _apart(best.difference, findings.study.metric)
         return f"{opening}: {apart} the baseline {baseline.shown}."
     comparisons = sum(group.adjusted_p == group.adjusted_p for group in findings.groups)
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
+    pairing = "unpaired" if best.difference.unpaired else "paired"
     return (
-        f"{opening}, but the data do not separate it from the baseline {baseline.shown}: the paired difference is "
+        f"{opening}, but the data do not separate it from the baseline {baseline.shown}: "
+        f"the {pairing} difference is "
         f"{with_difference(best.difference, findings.study.metric)}, p = {best.adjusted_p:.2f}{adjusted}."
     )
 
@@ -156,10 +160,21 @@ def compared_with_baseline(findings: Findings) -> list[str]:
         f"Better than the baseline {baseline.shown}: {listed(better)}." if better else "",
         f"Worse than the baseline {baseline.shown}: {listed(worse)}." if worse else "",
         f"Not separated from the baseline {baseline.shown} by these seeds: {listed(open_)}." if open_ else "",
+        _unpaired(findings),
         _ruled_out(open_, study.metric),
         _more_seeds(open_),
         f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
     ]
+
+
+def _unpaired(findings: Findings) -> str:
+    found = [group.shown for group in findings.groups if group.difference and group.difference.unpaired]
+    if not found:
+        return ""
+    return (
+        f"Compared unpaired (Welch's t interval), because fewer than two seeds are shared with the baseline: "
+        f"{', '.join(found)}. Pairs of runs of one seed would tell smaller differences."
+    )
 
 
 def _ruled_out(compared: Sequence[tuple[Group, Difference]], metric: str) -> str:
@@ -167,7 +182,8 @@ def _ruled_out(compared: Sequence[tuple[Group, Difference]], metric: str) -> str
     described = quantity(metric)
     margins = {group.shown: smallest_margin(difference) for group, difference in compared}
     shown = [f"{described.show(margin)} ({name})" for name, margin in margins.items() if math.isfinite(margin)]
-    return f"Ruled out, each by itself: a true difference larger than {'; '.join(shown)}." if shown else ""
+    tests = "Ruled out by two one-sided tests at 5 %, each by itself"
+    return f"{tests}: a true difference larger than {'; '.join(shown)}." if shown else ""
 
 
 def _more_seeds(compared: Sequence[tuple[Group, Difference]]) -> str:
@@ -273,10 +289,10 @@ def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
     return f"To reach {level} ({efficiency.meaning}), {', '.join(parts)}."
 
 
-def _apart(difference: Estimate, metric: str) -> str:
+def _apart(difference: Difference, metric: str) -> str:
     """``0.210 [0.150, 0.270] below``: the size of a difference that has a sign."""
     described = quantity(metric)
     low, high = sorted((abs(difference.low), abs(difference.high)))
     direction = "below" if difference.mean < 0 else "above"
     size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
-    return f"seed by seed {size} {direction}"
+    return f"{'on average' if difference.unpaired else 'seed by seed'} {size} {direction}"

@@ -10,7 +10,7 @@ from .formatting import p_value, unit, with_difference, with_interval
 from .quantities import quantity
 from .statistics import holm
 from .study import Study
-from .tables import Table
+from .tables import Table, pairing
 from .tracked_runs import SEPARATOR, TrackedRun, same_value
 
 LIMIT = (
@@ -94,7 +94,8 @@ def _table(study: Study, place: int, found: Sequence[Findings]) -> Table:
             row = (each.study.name, group.shown, str(group.final.n), final, compared, p_value(group.adjusted_p))
             rows.append(row)
     columns = (others, factor, "seeds", described.axis_label, "difference to the baseline", "p (Holm)")
-    note = "Differences are between runs of one seed. p (Holm): paired t test, adjusted for this table."
+    tests = sorted({pairing(each) for each in found})
+    note = f"p (Holm): {'; '.join(tests)}, adjusted for this table."
     return Table(f"{factor}, with all else held fixed", columns, tuple(rows), note)
 
 

@@ -144,7 +144,7 @@ def finals(findings: Findings) -> "Figure":
 
 
 def differences(findings: Findings) -> "Figure":
-    """Paired differences to the baseline: mean and interval of every group, a dot a seed."""
+    """Differences to the baseline: mean and interval of every group, a dot a pair of runs."""
     figure = new_figure(7.2, 4.4)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
@@ -156,7 +156,8 @@ def differences(findings: Findings) -> "Figure":
     baseline = findings.baseline.shown if findings.baseline else ""
     which = {True: "; above 0 is better", False: "; below 0 is better", None: ""}[described.higher_is_better]
     drawn = f"bar: mean and 95 % interval, dots: pairs of runs{which}"
-    opening = f"Difference to {findings.study.label} {baseline} seed by seed"
+    unpaired = any(group.difference and group.difference.unpaired for group in findings.groups)
+    opening = f"Difference to {findings.study.label} {baseline}" + ("" if unpaired else " seed by seed")
     figure.suptitle(f"{opening}, {seeds_drawn(findings, drawn)}")
     measured_in = "decades" if described.logarithmic else described.unit
     below = f"\n({measured_in})" if measured_in else ""

@@ -1,14 +1,23 @@
 """The results of a study: group means, differences to the baseline, and the cost of reaching a level."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .controls import Control, controls_of
 from .quantities import AXES, quantity
-from .statistics import Difference, Estimate, first_crossing, holm, mean_interval, paired_difference
+from .statistics import (
+    Difference,
+    Estimate,
+    first_crossing,
+    holm,
+    mean_interval,
+    paired_difference,
+    unpaired_difference,
+)
 from .study import Study
 from .tracked_runs import TrackedRun
 
@@ -26,7 +35,7 @@ class Group:
     final: Estimate
     """The study's metric at the end of training; like all estimates on the scale of :meth:`Quantity.scale`."""
     difference: Difference | None
-    """Difference to the baseline, seed by seed; None for the baseline itself, and if there is none."""
+    """Difference to the baseline (:func:`difference_to`); None for the baseline itself, and if there is none."""
     adjusted_p: float
     """Holm's p value over all comparisons with the baseline; NaN if there is no comparison."""
 
@@ -115,6 +124,15 @@ def axis_values(run: TrackedRun, metric: str, axis: str) -> np.ndarray:
     return run.curves[axis].at(steps) if axis in run.curves else np.full(steps.size, np.nan)
 
 
+def difference_to(baseline: Mapping[Any, float], values: Mapping[Any, float]) -> Difference:
+    """Seed -> value of both: seed by seed if they share two seeds or more, else between the means (Welch)."""
+    paired = paired_difference(values, baseline)
+    if paired.n >= 2:
+        return paired
+    unpaired = unpaired_difference([*values.values()], [*baseline.values()])
+    return unpaired if unpaired.n >= 2 else paired
+
+
 def _groups(study: Study) -> tuple[Group, ...]:
     def by_seed(runs: tuple[TrackedRun, ...]) -> dict[tuple[str, ...], float]:
         return {run.replicate: run.scaled(study.metric) for run in runs}
@@ -122,7 +140,7 @@ def _groups(study: Study) -> tuple[Group, ...]:
     baseline = by_seed(() if study.baseline is None else study.groups.get(study.baseline, ()))
     present = {value: runs for value, runs in study.groups.items() if runs}
     others = {value: runs for value, runs in present.items() if value != study.baseline}
-    differences = {value: paired_difference(by_seed(runs), baseline) for value, runs in others.items()}
+    differences = {value: difference_to(baseline, by_seed(runs)) for value, runs in others.items()}
     differences = {value: difference for value, difference in differences.items() if difference.n}
     adjusted = dict(zip(differences, holm([found.p_value for found in differences.values()]), strict=True))
     return tuple(
@@ -158,7 +176,9 @@ def _efficiencies(study: Study, groups: tuple[Group, ...]):
         meaning = f"the end of the worst run at {study.shown(study.baseline)}, the baseline"
         levels.setdefault(finals[study.baseline], meaning)
     for level, meaning in levels.items():
-        yield Efficiency(level, meaning, {group.value: _cost(study, group, level) for group in groups})
+        costs = {group.value: _cost(study, group, level) for group in groups}
+        if any(cost.axes["step"].mean > 0 for cost in costs.values()):  # not where all begin below it
+            yield Efficiency(level, meaning, costs)
 
 
 def _cost(study: Study, group: Group, level: float) -> Cost:

@@ -16,14 +16,15 @@ from .protocol import common_settings, environments, limits, varied_settings
 from .study import Study
 from .tables import Table, costs, insides, rate_grid, results, tuning
 
+STORE = ("tracking.folder=", "tracking.uri=", "tracking.experiment=")
 CAPTIONS = {
     "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over "
     "seeds of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
     "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % "
     "intervals.",
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
-    "differences.png": "Differences to the baseline between runs of one seed, which share initial weights and "
-    "data.",
+    "differences.png": "Differences to the baseline: between runs of one seed, which share initial weights and "
+    "data, or between means where fewer than two seeds are shared.",
     "inside.png": "Mean over the matrices, or heads, of a layer at the last measured step. Dots: means over "
     "seeds; bars: 95 % intervals.",
     "slices.png": "Loss of a few held-out sequences, without dropout, along lines through the trained network. "
@@ -134,7 +135,7 @@ def _protocol(findings: Findings) -> str:
         "Protocol",
         f"<p>This command repeats the study and skips finished runs:</p><pre>{escape(study.command)}</pre>",
         "<p>This command writes the report again:</p>"
-        f"<pre>python -m minibert.report {escape(shlex.quote(_called(study)))}</pre>",
+        f"<pre>python -m minibert.report {escape(shlex.join([_called(study), *_place(study)]))}</pre>",
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
         _runs(findings),
@@ -144,6 +145,11 @@ def _protocol(findings: Findings) -> str:
 def _called(study: Study) -> str:
     """A sweep without a study may share its name with others."""
     return short_id(study.sweep_id) if study.worked_out else study.name
+
+
+def _place(study: Study) -> list[str]:
+    """The words of the sweep's command that say where it is recorded."""
+    return [word for word in shlex.split(study.command) if word.startswith(STORE)]
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> str:

@@ -49,12 +49,14 @@ def limits(findings: Findings) -> list[str]:
             f"{seeds} seeds per {study.label}: intervals are wide, and a difference that is not separated may "
             "well be there."
         )
+        several = len(findings.groups) > 1
+        tested = any(group.adjusted_p == group.adjusted_p for group in findings.groups)
         found.append(
-            "Intervals are Student's t over seeds, 95 % each for its own comparison. A difference counts as "
-            "separated when its p value, adjusted by Holm's method for all comparisons with the baseline, is "
-            "below 0.05."
+            "Intervals are Student's t over seeds, 95 % each for its own comparison."
+            + " A difference counts as separated when its p value, adjusted by Holm's method for all comparisons "
+            "with the baseline, is below 0.05." * tested
         )
-        if quantity(study.metric).higher_is_better is not None:
+        if several and quantity(study.metric).higher_is_better is not None:
             found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
     diverged = sum(group.diverged for group in findings.groups)
     if diverged:
@@ -110,9 +112,10 @@ def _held_fixed(study: Study) -> str:
         more = f" and {len(along) - MOST_NAMED} more" if len(along) > MOST_NAMED else ""
         differ = "differs" if len(along) == 1 else "differ"
         other = f"{', '.join(along[:MOST_NAMED])}{more} {differ} along with {compared}; all other settings"
+    changed = f"the order of the {study.label}s" if len(study.values) > 1 else "the result"
     return (
         f"{other}, seeds apart, are the same in all runs, as recorded: another corpus, model size or length of "
-        f"training may change the order of the {study.label}s."
+        f"training may change {changed}."
     )
 
 

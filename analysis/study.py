@@ -150,7 +150,8 @@ def find_sweep(store: Store, name: str, sweep_id: str | None = None) -> tuple[An
         sweeps = search(store, "tags.`minibert.kind` = 'sweep'")
         if sweep_id is None and name not in map(_name, sweeps) and (meant := _meant(sweeps, name)):
             sweep_id, name = meant.info.run_id, _name(meant)
-        found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) == name]
+        names = {_name(sweep) for sweep in sweeps if sweep.info.run_id == sweep_id} if name == LAST else {name}
+        found = [sweep for sweep in sweeps if sweep_id in (None, sweep.info.run_id) and _name(sweep) in names]
         if not found and name not in map(_name, sweeps):
             raise _unknown_study(store, name, sorted(set(map(_name, sweeps))))
         for sweep in sorted(found, key=lambda sweep: sweep.data.tags["minibert.opened"], reverse=True):

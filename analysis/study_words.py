@@ -16,7 +16,7 @@ class StudyWords:
     """A sweep, in the words of the command line."""
 
     study: str = argument(
-        "study.name of the experiment, the name or id of a sweep, or last; study= may be left out", "STUDY"
+        "study.name of the experiment, the name or id of a sweep, or last; study= may be left out", "STUDY", "last"
     )
     sweep: str | None = argument(
         "id of a sweep of this study, its first characters, or last; the study's last if not given",

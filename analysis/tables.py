@@ -30,8 +30,18 @@ class Table:
     note: str = ""
 
 
+def pairing(findings: Findings) -> str:
+    """The test of the comparisons with the baseline."""
+    differences = [group.difference for group in findings.groups if group.difference]
+    unpaired = [difference.unpaired for difference in differences]
+    if not any(unpaired):
+        return "paired t test"
+    test = "unpaired t test (Welch)"
+    return test if all(unpaired) else f"paired t test, {test} where fewer than two seeds are shared"
+
+
 def results(findings: Findings, most_beside: int | None = None) -> Table:
-    """A row a group: final means with intervals, and the paired difference to the baseline.
+    """A row a group: final means with intervals, and the difference to the baseline.
 
     At most ``most_beside`` controls, and as many further metrics, are shown beside the study's own.
     """
@@ -57,14 +67,14 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
             row += ["baseline"] + [""] * tested
         elif compared:
             found = group.difference
-            difference = "no common seed" if found is None else with_difference(found, study.metric)
+            difference = "too few seeds" if found is None else with_difference(found, study.metric)
             row += [difference] + [p_value(group.adjusted_p)] * tested
         rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in beside)))
     note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison."
     if findings.most_seeds < 2:
         note = "One seed: no intervals, no claim."
     elif tested:
-        note += " p (Holm): paired t test, adjusted for making all comparisons at once."
+        note += f" p (Holm): {pairing(findings)}, adjusted for making all comparisons at once."
     if described.logarithmic:
         note += " Means are geometric, intervals and tests are of logarithms, and differences are ratios."
     for control in findings.controls:

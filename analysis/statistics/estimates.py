@@ -41,6 +41,11 @@ class Difference(Estimate):
     degrees: float = np.nan
     """Degrees of freedom of the t distribution that interval and p value are from"""
 
+    @property
+    def unpaired(self) -> bool:
+        """Whether it is one between the means of two groups."""
+        return self.n >= 2 and not self.by_seed
+
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """Mean and Student's t interval:  m ± t₍(1+c)/2, n−1₎ · s / √n,  with s² = Σ (xᵢ − m)² / (n − 1).

@@ -31,6 +31,7 @@ from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 from minibert.tracking.records import Record
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, find_place
 from minibert.tracking.sweeps import children
 
@@ -215,6 +216,8 @@ def evaluate_recorded(
     entity = record.entity()
     name = entity.info.run_name or record.id
     about = {"name": name, "what": f"Run {record.id}, after up to {max(saved.checkpoints):,} steps of training."}
+    if entity.info.status in (Status.KILLED, Status.FAILED):
+        display.note(f"Run {record.id[:8]} was not trained to its end: it is {entity.info.status}.")
     subjects = RunSubjects(saved, settings, data, lanes, display.note)
     with display.stage("asking what the model knows"):
         return ask(enabled(settings), steps, subjects, record, about, display.note)

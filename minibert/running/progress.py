@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from rich.live import Live
@@ -166,8 +166,11 @@ class Display:
         self.where_to_look(outcome.store, pages.page(outcome.store, outcome.run_id))
 
     @contextmanager
-    def sweep(self, sweep, planned: int, live: bool):
-        """Within this context, show the runs that are done and being trained, their losses and the time left."""
+    def sweep(self, sweep, planned: Collection[str], live: bool):
+        """Within this context, show the runs that are done and being trained, their losses and the time left.
+
+        ``planned``: the hashes of the runs that this command asks for. The sweep may have others.
+        """
         stop = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(sweep, planned, stop, live), daemon=True)
         watcher.start()
@@ -177,9 +180,9 @@ class Display:
             stop.set()
             watcher.join()
 
-    def _watch(self, sweep, planned: int, stop: threading.Event, live: bool) -> None:
+    def _watch(self, sweep, planned: Collection[str], stop: threading.Event, live: bool) -> None:
         started, known = time.time(), set()
-        estimate = Estimate(planned, started)
+        estimate = Estimate(len(planned), started)
         redraw = live and self.console.is_terminal
         screen = Live(console=self.console, auto_refresh=False, transient=True)
         plain_at = time.monotonic()
@@ -191,7 +194,7 @@ class Display:
             looked_at = time.thread_time()
             try:
                 with at_once():
-                    children = sweep.children()
+                    children = [child for child in sweep.children() if child.config_hash in planned]
             except Exception as error:  # the display must not end the sweep
                 if not away:
                     self.note(f"the store could not be read; trying again: {error}")

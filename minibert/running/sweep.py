@@ -127,8 +127,7 @@ def _launch(planned: Plan, sweep: Sweep, hashes: Sequence[str], display: Display
 
     try:
         live = planned.jobs[0].config.tracking.progress
-        runs = len(set(hashes))
-        with interruption.deferred(), display.sweep(sweep, runs, live), telling_of_deaths(tell):
+        with interruption.deferred(), display.sweep(sweep, {*hashes}, live), telling_of_deaths(tell):
             call_hydra(job, ["--multirun", *words])
     except MinibertError as error:
         failure = error

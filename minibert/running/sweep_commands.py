@@ -166,7 +166,8 @@ def reap_runs(asked: ListWords) -> int:
         done = "closed as KILLED" if running.is_gone else "left as it is"
         console.print(f"{running.kind} {short_id(running.id)} ({running.name}): {done}: {running.why}")
     closed = sum(running.is_gone for running in found)
-    console.print(f"{closed} of {len(found)} running runs and sweeps closed.")
+    told = f"{closed} of {len(found)} runs and sweeps that are RUNNING closed."
+    console.print(told if found else "No run or sweep is RUNNING: nothing is to be closed.")
     return 0
 
 
@@ -230,6 +231,8 @@ def prune_sweep(asked: PruneWords, needed: Callable[[Store, Child], list[int] | 
         for plan in plans:
             plan.carry_out()
         console.print(f"{files} checkpoints removed, {size}.")
+    else:
+        console.print("Nothing was removed.")
     return 0
 
 

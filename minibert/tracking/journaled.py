@@ -123,7 +123,12 @@ class JournaledClient(OverlaidClient):
         kept = journal.keep_artifact(Path(local_path), artifact_path)
         self._record(journal, *({"do": "artifact", "path": path} for path in kept))
 
-    log_artifacts = log_artifact
+    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str | None = None) -> None:
+        """All that is in a folder; of a folder, MLflow's ``log_artifact`` makes one of its name."""
+        if (journal := self._journal(run_id)) is None:
+            return self.server.log_artifacts(self.real_id(run_id), local_dir, artifact_path)
+        kept = journal.keep_artifact(Path(local_dir), artifact_path)
+        self._record(journal, *({"do": "artifact", "path": path} for path in kept))
 
     def log_model(self, run_id: str, folder: Path, about: Operation) -> None:
         """Enter the model in ``folder`` among MLflow's models; ``about``: its kind, params, tags and points."""

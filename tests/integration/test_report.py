@@ -221,7 +221,10 @@ def test_the_data_may_fail_to_answer(store):
     answer = "the data do not separate it from the baseline 0.15: the paired difference is −0.025 ["
     assert answer in report.answer
     # t₀.₉₅ with one degree of freedom is 6.314, so 0.025 + 6.314 · 0.075 is ruled out
-    assert "Ruled out, each by itself: a true difference larger than 0.499 (0.40)." in report.details
+    assert (
+        "Ruled out by two one-sided tests at 5 %, each by itself: a true difference larger than 0.499 (0.40)."
+        in report.details
+    )
     assert "Seeds that find a difference of the size seen in four cases of five: 144 (0.40)." in report.details
 
 

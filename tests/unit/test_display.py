@@ -21,7 +21,14 @@ ODD = ["[/x]", "/tmp/[old]/b", "[bold]", "[red]a[/red]", ":smile: [link=x]", "a\
 
 
 def child(name, status="FINISHED", loss=6.0, **others):
-    values = {"id": f"{abs(hash(name)):032x}"[:32], "reason": None, "step": 20, "started": 0.0, "ended": 60.0}
+    values = {
+        "id": f"{abs(hash(name)):032x}"[:32],
+        "config_hash": f"hash of {name}",
+        "reason": None,
+        "step": 20,
+        "started": 0.0,
+        "ended": 60.0,
+    }
     metrics = {"eval/loss": loss, "baseline/unigram_entropy": 6.1, "baseline/bigram_cross_entropy": 4.0}
     parameters = {"training.steps": "20"}
     return SimpleNamespace(
@@ -182,6 +189,17 @@ def test_a_sweep_gives_no_time_left_before_it_got_on():
     assert "left" in estimate.summary([halfway])
     assert "left" not in Estimate(2, 0.0).summary([halfway])
     assert "left" not in Estimate(2, 0.0).summary([child("a"), child("b")])
+
+
+def test_a_command_that_grows_a_sweep_counts_its_own_runs(capsys, monkeypatch):
+    monkeypatch.setattr(display_module, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(display_module, "PLAIN_SECONDS", 0.0)
+    members = [child("old"), child("another old"), child("new", "RUNNING", step=10)]
+    sweep = SimpleNamespace(children=lambda: members)
+    with Display().sweep(sweep, {members[-1].config_hash}, live=True):
+        pass
+    printed = capsys.readouterr().out
+    assert "0 of 1 runs done" in printed and "of 1 runs done" in printed and "2 of" not in printed
 
 
 def table(*rows):

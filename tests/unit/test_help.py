@@ -165,7 +165,6 @@ def test_a_word_without_a_sign_is_the_study_of_a_report_and_null_is_no_folder():
         (["s", "--foldr", "x"], "did you mean 'tracking.folder'"),
         (["s", "--sweep"], "--sweep: has no value. Write sweep=..."),
         (["s", "sweep="], "sweep=: has no value"),
-        (["sweep=last"], "study must be given: study=STUDY"),
     ],
 )
 def test_a_word_that_a_door_does_not_take_is_one_message(words, said):

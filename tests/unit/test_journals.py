@@ -14,6 +14,7 @@ from mlflow.exceptions import RestException
 from minibert.errors import MinibertError
 from minibert.tracking import claim, leases, open_store, open_sweep, retries, start_run
 from minibert.tracking.addresses import sqlite_address
+from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.claims import find_finished
 from minibert.tracking.journal import Journal
 from minibert.tracking.journaled import JournaledClient
@@ -303,6 +304,30 @@ def test_a_sweep_and_its_runs_that_began_without_the_server_arrive_as_parent_and
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert [each.id for each in children(store, "5eed" * 16)] == [run.info.run_id]
     assert store.client.get_run(sweep.id).info.run_id == parent.info.run_id  # by its name here, too
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_in_a_folder_is_stored_under_the_name_that_is_asked_for(server, host, tmp_path, away):
+    store, made = host(), tmp_path / ".report.1g48gswp"
+    (made / "figures").mkdir(parents=True)
+    (made / "index.html").write_text("page")
+    (made / "figures" / "a.png").write_text("figure")
+    held = claim(store, HASH)
+    run = start_run(held, "a run", {}, {})
+    server.away = away
+    run.log_artifact(made, "during")
+    run.finish("FINISHED")
+    held.release()
+    server.away = False
+    send_all(store)
+    (found,) = runs(server)
+    for _ in range(2):  # without a journal: the run has ended
+        artifacts_of(store, found.info.run_id).add(made, "report")
+    client, run_id = server.client, found.info.run_id
+    for folder in ("during", "report"):
+        assert {each.path for each in client.list_artifacts(run_id, folder)} == {
+            f"{folder}/index.html", f"{folder}/figures",
+        }  # fmt: skip
 
 
 def test_a_sweep_that_the_server_knew_is_joined_and_keeps_its_plan(server, host):

@@ -147,3 +147,28 @@ def test_intervals_of_what_cannot_be_negative_end_at_nothing():
     assert results(findings).rows[0][2] == "5.000 [0.000, 17.706]"
     figure = draw(Evidence(findings))["curves.png"]
     assert min(path.get_extents().y0 for path in figure.axes[0].collections[0].get_paths()) >= 0
+
+
+@pytest.mark.parametrize("seeds", [(3, 4, 5), (2, 3, 4)], ids=["no seed shared", "one seed shared"])
+def test_runs_that_share_no_two_seeds_are_compared_unpaired_and_it_is_said(seeds):
+    found = find(
+        study(
+            *(run("0.15", seed, loss) for seed, loss in zip((0, 1, 2), (5.0, 5.1, 5.2), strict=True)),
+            *(run("0.40", seed, loss) for seed, loss in zip(seeds, (4.0, 4.1, 4.2), strict=True)),
+            *(run("0.60", seed, loss) for seed, loss in zip((0, 1), (4.9, 5.0), strict=True)),
+        )
+    )
+    by_value = {group.value: group.difference for group in found.groups}
+    assert by_value["0.40"].unpaired and by_value["0.40"].mean == pytest.approx(-1.0)
+    assert not by_value["0.60"].unpaired and by_value["0.60"].n == 2
+    assert "on average 1.000 [" in answer(found) and "below the baseline 0.15" in answer(found)
+    said = " ".join(details(found))
+    assert "Compared unpaired (Welch's t interval)" in said and "with the baseline: 0.40. Pairs" in said
+    assert "paired t test, unpaired t test (Welch) where fewer than two seeds are shared" in results(found).note
+    drawn = draw(Evidence(found))["differences.png"].get_suptitle()
+    assert "seed by seed" not in drawn and "pairs of runs" in drawn
+
+
+def test_one_run_beside_another_seed_is_still_no_comparison():
+    found = find(study(run("0.15", 0, 5.0), run("0.40", 1, 4.0)))
+    assert {group.difference for group in found.groups} == {None}

@@ -121,7 +121,7 @@ def _summary(found: CompositionalUnderstanding, control: CompositionalUnderstand
         single, other = found.word_order.shuffled[0], control.word_order.shuffled[0]
         said.append(
             f"With single words in random order, the masked loss rises from {found.word_order.intact.value:.2f} "
-            f"by {_with_interval(single.increase, '.2f')} nats; untrained by {abs(other.increase.value):.2f}."
+            f"by {_with_interval(single.increase, 'z.2f')} nats; untrained by {abs(other.increase.value):.2f}."
         )
     for each, other in zip(found.contrasts, control.contrasts, strict=True):
         said.append(

@@ -32,7 +32,7 @@ from minibert.files import replacing
 
 MODEL = "model"
 CONTROLS = {
-    "untrained": "an untrained network with the same seed", "length": "always the sentence of fewer word pieces",
+    "untrained": "an untrained network of the same sizes", "length": "always the sentence of fewer word pieces",
     "unigram": "always the sentence of more frequent word pieces",
 }  # fmt: skip
 """Beside chance, which is 0.5"""
