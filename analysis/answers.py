@@ -93,7 +93,7 @@ def details(findings: Findings, examination: Examination | None = None) -> list[
     """Further results: the other groups against the baseline, and the cost of reaching the same level."""
     if findings.most_seeds < 2:
         return []
-    sentences = [*examination.sentences] if examination else []
+    sentences = [findings.study.asked_differently, *(examination.sentences if examination else ())]
     if examination and not findings.study.factors[1:]:
         sentences.append(_comparison(findings))
     sentences += compared_with_baseline(findings) if findings.study.target is None else []

@@ -48,6 +48,7 @@ def render(evidence: Evidence, figures: dict[str, bytes], written: datetime) -> 
         *(f"<p>{escape(sentence)}</p>" for sentence in details(findings, examination)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
+        _warning(study.asked_differently),
         _examination(examination, figures),
         _section(
             "Results",
@@ -115,6 +116,10 @@ def _figure(name: str, png: bytes, caption: str) -> str:
         f'<figure{kind}><img src="data:image/png;base64,{source}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)} (<code>{name}</code>)</figcaption></figure>"
     )
+
+
+def _warning(text: str) -> str:
+    return f'<div class="warning"><p>{escape(text)}</p></div>' if text else ""
 
 
 def _missing(findings: Findings) -> str:

@@ -19,6 +19,7 @@ from minibert.tracking.sweeps import Child, children, search
 
 from .assumptions import check, check_replicates, following, recorded_settings
 from .quantities import quantity
+from .questions_asked import asked_differently
 from .tracked_runs import RANGE_TEST, TrackedRun, is_number, load, one_per_configuration, same_value
 from .varying import explanation, varying
 
@@ -56,6 +57,8 @@ class Study:
     """If the sweep names no factor: the settings that were found to vary. ``factor`` then stands for all"""
     first: dict[str, str] = field(default_factory=dict)
     """Factor -> the value that its others are compared with"""
+    asked_differently: str = ""
+    """If the metric is of an instrument: what the runs were asked differently, in a sentence"""
     worked_out: str = ""
     """How ``factors`` were found, in sentences"""
 
@@ -208,6 +211,7 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
         tuned=tuned,
         baseline=baseline,
         metric=metric,
+        asked_differently=asked_differently(store, runs, metric),
         target=None if (target := stated("target")) is None else float(target),
         command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],

@@ -100,6 +100,12 @@ def _measure(
     before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
         return 0.0
+    if before is not None and before.key == wanted.key and model.quick and not before.asked.get("quick"):
+        announce(
+            f"{name.replace('_', ' ')} at step {step}: the answer that is kept was asked without quick=true, and "
+            "stays. Leave quick=true out to ask anew."
+        )
+        return 0.0
     announce(f"{name.replace('_', ' ')} at step {step}")
     started = time.perf_counter()
     findings = instrument(name).measure(model, settings)

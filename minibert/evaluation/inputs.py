@@ -63,8 +63,8 @@ def texts(given: Any, name: str) -> list[str]:
         given = [given]
     found = _listed(given, name, "a sentence, or a list of sentences")
     for place, each in enumerate(found):
-        if not is_text(each):
-            raise MinibertError(f"{name}[{place}]: {shown(each)} was given. Allowed: text.")
+        if not is_text(each) or not each.strip():
+            raise MinibertError(f"{name}[{place}]: {shown(each)} was given. Allowed: text with words in it.")
     return found
 
 

@@ -21,6 +21,7 @@ from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
 from minibert.files import short_name
+from minibert.locks import wait_for
 from minibert.model.bert import MiniBERT
 from minibert.running.folders import FolderPlace, load_folder
 from minibert.running.plan import plan
@@ -175,7 +176,7 @@ def evaluate_trained(run: Record, config: Config, data: PreparedData, display: D
     steps = kept_steps(asked, saved)
     outcome = evaluate_recorded(run, saved, config.evaluation, steps, data, display, config.training.lanes)
     _tell_troubles(outcome, display)
-    display.note(f"what it knows: {saved.folder / PAGE}")
+    display.note(f"what it knows: {PAGE} among its artifacts")
     reasons = {f"evaluation.failed.{name}": reason for name, reason in outcome.failed.items()}
     run.set_tags(reasons | {f"evaluation.left_out.{name}": reason for name, reason in outcome.skipped.items()})
 
@@ -219,7 +220,8 @@ def evaluate_recorded(
     if entity.info.status in (Status.KILLED, Status.FAILED):
         display.note(f"Run {record.id[:8]} was not trained to its end: it is {entity.info.status}.")
     subjects = RunSubjects(saved, settings, data, lanes, display.note)
-    with display.stage("asking what the model knows"):
+    alone = wait_for(record.store.lock(f"evaluation-{record.id}"))  # what two find may not be mixed
+    with display.stage("asking what the model knows"), alone:
         return ask(enabled(settings), steps, subjects, record, about, display.note)
 
 

@@ -226,7 +226,9 @@ class Replay:
             self.server.log_artifacts(run, str(folder), MODEL)
             if model is None:
                 return
-            self.server.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
+            outputs = self.server.get_run(run).outputs
+            if not any(each.model_id == model.model_id for each in (outputs.model_outputs if outputs else [])):
+                self.server.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])  # refused when repeated
             self.server.set_logged_model_tags(model.model_id, self._translated(operation["tags"]))
             scores = [Metric(*point, model_id=model.model_id, run_id=run) for point in operation["points"]]
             if scores:
@@ -255,7 +257,8 @@ class Replay:
             return None
 
     def _translated(self, tags: Mapping[str, str]) -> dict[str, str]:
-        return {key: self.real(text, key == PARENT) for key, text in tags.items()}
+        # A session is named as the run was here: by it the run is found, whatever id the server has given it.
+        return {key: text if key == SESSION else self.real(text, key == PARENT) for key, text in tags.items()}
 
 
 def remove_remote(server, run: str, path: str) -> None:

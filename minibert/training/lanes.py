@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minibert.data.batches import Batch
+from minibert.errors import MinibertError
 from minibert.model.auxiliary_heads import Measured
 from minibert.model.bert import MiniBERT
 from minibert.model.dropout import DropoutMasks
@@ -30,6 +31,8 @@ class Lanes:
     """
 
     def __init__(self, model: MiniBERT, count: int):
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise MinibertError(f"lanes={count!r}: not allowed. Allowed: 1 or more.")
         self.model = model
         self.count = count
         self.grads = [Gradients(model.params.layout, model.config.dtype) for _ in range(count)]

@@ -116,6 +116,9 @@ def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_pa
     assert len(asked.calls) == 3
     asking.ask(changed, [4], lambda step: subject(step, "other", quick=True), place, ABOUT)
     assert len(asked.calls) == 3, "a quick answer does not take the place of a careful one"
+    elsewhere = {"semantics": replace(SETTINGS["semantics"], contexts=5)}
+    asking.ask(elsewhere, [4], lambda step: subject(step, "other", quick=True), place, ABOUT)
+    assert len(asked.calls) == 3, "nor that of one about other data"
     asking.ask(changed, [8], lambda step: subject(step, "other", quick=True), place, ABOUT)
     asking.ask(changed, [8], lambda step: subject(step, "other"), place, ABOUT)
     assert len(asked.calls) == 5
@@ -125,6 +128,10 @@ def test_an_answer_without_some_of_its_data_is_asked_again(asked, tmp_path):
     place, asked.missing = Place(tmp_path), ["blimp is not here."]
     outcome = asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT)
     assert outcome.partial == {"facts": ["blimp is not here."]}
+    asking.ask({"facts": FactsConfig()}, [4], lambda step: subject(step, quick=True), place, ABOUT)
+    assert results.read(place, "facts")[4].asked["quick"] is False, (
+        "a quick answer takes no place of a careful one"
+    )
     asked.missing = []
     assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).partial == {}
     assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).kept == ["facts"]

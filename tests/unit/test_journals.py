@@ -330,6 +330,33 @@ def test_what_is_in_a_folder_is_stored_under_the_name_that_is_asked_for(server, 
         }  # fmt: skip
 
 
+def test_a_model_whose_sending_was_interrupted_is_entered_once(server, host, tmp_path):
+    from mlflow.models import Model
+
+    store, folder = host(), tmp_path / "model"
+    folder.mkdir()
+    Model().save(str(folder / "MLmodel"))
+    held = claim(store, HASH)
+    server.away = True
+    run = start_run(held, "a run", {}, {})
+    about = {"kind": "bert", "params": {}, "tags": {}, "points": []}
+    store.client.log_model(run.id, folder, about)
+    run.finish("FINISHED")
+    held.release()
+    server.away = False
+    journal = Journal(store.work / run.id)
+    kept = shutil.copytree(journal.folder, tmp_path / "before the answer")
+    send_all(store)
+    (found,) = runs(server)
+    shutil.copytree(kept, journal.folder, dirs_exist_ok=True)  # killed before it noted that all was sent
+    assert [each.left for each in send_all(store)] == [0]
+    (again,) = runs(server)
+    assert again.info.run_id == found.info.run_id
+    (output,) = again.outputs.model_outputs
+    (model,) = server.client.search_logged_models([_experiment(server.client)])
+    assert output.model_id == model.model_id and model.status == "READY"
+
+
 def test_a_sweep_that_the_server_knew_is_joined_and_keeps_its_plan(server, host):
     open_sweep(host("one"), "masking", "5eed" * 16, {HASH: "one"}, {}, {}).finish("FINISHED")
     server.away = True

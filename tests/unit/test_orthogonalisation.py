@@ -130,3 +130,16 @@ def test_heads_are_made_orthogonal_one_by_one(divided):
 
 def test_jordans_coefficients_are_the_same_in_every_iteration():
     assert schedule("jordan", 3) == (1.0, [QUINTIC] * 3)
+
+
+@pytest.mark.parametrize("polynomials", ["jordan", "polar_express"])
+@pytest.mark.parametrize("length", [1e-12, 1e-19, 1e-22, 1e-30, 1e-41])
+def test_a_matrix_that_has_all_but_vanished_stays_small(length, polynomials):
+    """Squares of numbers below 1e-19 are not in float32: a length made of them is too small."""
+    random = np.random.default_rng(0)
+    left, _ = np.linalg.qr(random.normal(size=(64, 32)))
+    right, _ = np.linalg.qr(random.normal(size=(32, 32)))
+    matrix = ((left * (length * 0.005 ** np.arange(32.0))) @ right).astype("float32")
+    found = orthogonalise(np.stack([matrix, np.eye(64, 32, dtype="float32")]), 3, polynomials)
+    assert np.isfinite(found).all() and np.abs(found[0]).max() < 1e-3
+    assert np.linalg.svd(found[1], compute_uv=False).max() < 1.3

@@ -97,6 +97,13 @@ def test_labelled_sentences_are_tuples_or_tables(model, tokenizer, tmp_path):
 
 
 CALLS = {
+    "a sentence without words": (lambda m, t: pseudo_log_likelihoods(m, t, [" "]), r"sentences\[0\]: str ' '"),
+    "a pair with one of them": (
+        lambda m, t: probe_syntactic_knowledge(m, t, [("a cat", ""), (" ", "x")]),
+        r"pairs\[0\]\[1\]: str ''",
+    ),
+    "no lanes": (lambda m, t: pseudo_log_likelihoods(m, t, ["a cat"], lanes=0), "lanes=0: not allowed"),
+    "lanes in words": (lambda m, t: pseudo_log_likelihoods(m, t, ["a cat"], lanes="2"), "lanes='2': not allowed"),
     "no sentence": (lambda m, t: pseudo_log_likelihoods(m, t, 5), "sentences: int 5 was given"),
     "a sentence that is none": (
         lambda m, t: pseudo_log_likelihoods(m, t, ["a", None]),

@@ -1,6 +1,7 @@
 """The report of a metric that instruments record once a run: ties, controls, and which direction is better."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -143,3 +144,38 @@ def test_a_score_finds_the_controls_that_are_of_the_same_data(metric, controls):
     found = controls_of(metric, recorded)
     assert [each.metric for each in found] == controls
     assert all(np.isfinite(each.value) for each in found if each.metric is None)
+
+
+def plant_answers(store, name, asked):
+    """A sweep over seeds; ``asked``: the settings that the instrument had in each run"""
+    study = {"name": name, "factor": None, "metric": METRIC}
+    sweep = open_sweep(store, name, name.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": study})
+    for seed, settings in enumerate(asked):
+        with claim(store, f"{name}{seed}".encode().hex()) as held:
+            run = start_run(held, f"seed {seed}", {"seed": seed}, {}, sweep.id)
+            run.log_results({METRIC: 0.5 + seed / 100}, 100)
+            answered = {"asked": settings, "data": settings.get("digest", "")}
+            run.log_text(json.dumps(answered), "evaluation/minimal_pairs/step_0000100.json")
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    return write_report(store, name)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": ["zorro"]}, 'data is ["blimp"] in seed 0, seed 1; ["zorro"] in seed 2'),
+        ({"quick": True}, "quick is false in seed 0, seed 1; true in seed 2"),
+        ({"digest": "f" * 64}, 'content of the data is "" in seed 0, seed 1; "ffffffff" in seed 2'),
+    ],
+)
+def test_runs_that_were_asked_differently_are_named_before_their_mean_is_believed(store, changed, said):
+    asked = {"data": ["blimp"], "quick": False}
+    report = plant_answers(store, f"{next(iter(changed))} mixed", [asked, asked, asked | changed])
+    assert "not asked alike" in report.details[0] and said in report.details[0]
+    assert "not asked alike" in report.path.read_text(encoding="utf-8").partition("<h2")[0]
+
+
+def test_of_runs_that_were_asked_alike_nothing_is_said(store):
+    report = plant_answers(store, "alike", [{"data": ["blimp"], "quick": False}] * 2)
+    assert "asked alike" not in " ".join(report.details) + report.path.read_text(encoding="utf-8")

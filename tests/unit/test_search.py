@@ -117,6 +117,9 @@ def test_a_search_is_chosen_once_and_exists(tmp_path):
     assert "cannot be read as YAML" in refused(f"+search={broken}")
     broken.write_text("- 1\n")
     assert "states no search" in refused(f"+search={broken}")
+    for key in ("parameters", "settings", "objectives"):
+        broken.write_text(f"{key}: [1]\n")
+        assert f"{key} is [1]. Allowed: a value for each" in refused(f"+search={broken}", "data.cache=/x")
 
 
 @pytest.mark.parametrize("word", ["+search=adamw_rate", "search.trials=3"])
@@ -350,6 +353,17 @@ def test_a_database_of_mlflow_is_refused_and_stays_as_it_is(library, tmp_path, e
     assert (tmp_path / "mlflow.db").read_bytes() == before
     with pytest.raises(MinibertError, match="study of the search cannot be read or written in nodatabase"):
         opened(tmp_path, storage="nodatabase://x")
+    with pytest.raises(MinibertError) as told:
+        opened(tmp_path, storage="nodatabase://me:secret@host/x")
+    assert "secret" not in str(told.value) and "Is search.storage right" in str(told.value)
+
+
+def test_a_damaged_journal_names_what_to_do_with_it(library, tmp_path):
+    searched(tmp_path, 1)
+    journal = tmp_path / "a.journal"
+    journal.write_text("no JSON\n" + journal.read_text())
+    with pytest.raises(MinibertError, match=rf"move {journal} away, and the same command begins a new study"):
+        opened(tmp_path)
 
 
 def test_the_help_names_every_setting_that_is_one_value(capsys):

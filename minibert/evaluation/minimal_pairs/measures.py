@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pairs
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.errors import MinibertError
-from minibert.evaluation.inputs import asked_network, rows
+from minibert.evaluation.inputs import asked_network, rows, texts
 from minibert.evaluation.intervals import Interval, mean, mean_of_shares, share
 from minibert.evaluation.pseudo_likelihood import Kind, SentenceScore, pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
@@ -100,6 +100,8 @@ def probe_syntactic_knowledge(
     """
     model, tokenizer = asked_network(model, tokenizer)
     pairs = rows(pairs, MinimalPair, "pairs", read_minimal_pairs)
+    for place, pair in enumerate(pairs):
+        texts([pair.good, pair.bad], f"pairs[{place}]")  # one without words would always win
     if not pairs:
         raise MinibertError("minimal pairs: none were given. Give at least one.")
     scores = pseudo_log_likelihoods(model, tokenizer, sentences_of(pairs), kind, lanes)

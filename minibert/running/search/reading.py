@@ -102,6 +102,11 @@ def _load(file: Path) -> dict[str, Any]:
         raise MinibertError(f"{file}: cannot be read as YAML. {' '.join(str(error).split())}") from error
     if not isinstance(stated, dict):
         raise MinibertError(f"{file}: states no search. Allowed: keys such as settings, parameters, objectives.")
+    for key in ("settings", *CHOICES_OF_MANY):
+        if not isinstance(stated.get(key, {}), dict):
+            raise MinibertError(
+                f"{file}: {key} is {stated[key]!r}. Allowed: a value for each name, as KEY: VALUE."
+            )
     return {str(key): value for key, value in stated.items()}
 
 

@@ -19,6 +19,7 @@ from minibert.config.search import SearchConfig
 from minibert.errors import MinibertError
 from minibert.locks import file_lock, wait_for
 from minibert.running.search.space import Values, draw
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.processes import is_alive, process_tags
 
 if TYPE_CHECKING:
@@ -142,12 +143,22 @@ def storage_errors(search: SearchConfig, place: Place) -> Iterator[None]:
     except MinibertError:
         raise
     except Exception as error:
-        where = search.storage or str(place.journal)
-        why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        where = without_passwords(search.storage or str(place.journal))
+        why = without_passwords(next(iter(str(error).strip().splitlines()), "") or type(error).__name__)
         raise MinibertError(
             f"The study of the search cannot be read or written in {where}: {why.rstrip('.')}. What was trained "
-            "is recorded in the store; the same command goes on when the study can be read again."
+            f"is recorded in the store, and is found again. {_remedy(search, place, error)}"
         ) from error
+
+
+def _remedy(search: SearchConfig, place: Place, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install the driver of that database, {error.name}, or give another search.storage."
+    if search.storage is not None:
+        return "Is search.storage right, and does the database answer? Then the same command goes on."
+    if isinstance(error, ValueError):  # no JSON
+        return f"The file is damaged: move {place.journal} away, and the same command begins a new study."
+    return "The same command goes on when the study can be read again."
 
 
 def mend(journal: Path) -> None:

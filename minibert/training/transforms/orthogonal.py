@@ -20,6 +20,8 @@ POLAR_EXPRESS = (
 The first three are made for an interval that begins a little higher, as the paper has it, against rounding"""
 UPPER_ENDS = (1.0, 1.9917, 1.9659, 1.8657, 1.5604, 1.1235, 1.0011)
 """The largest singular value that each of them is made for"""
+SHORTEST = 1e-7
+"""Length of a matrix below which it is not lifted to 1, as in ``torch.optim.Muon``"""
 USUAL = 5
 """Iterations of a full run through :data:`POLAR_EXPRESS`; also the most that are made on one Gram matrix, whose
 rounding errors grow with each"""
@@ -47,10 +49,12 @@ def orthogonalise(
 ) -> np.ndarray:
     """About U Vᵀ, where a matrix is U S Vᵀ: singular values near 1, the directions as they were.
 
-    X = M / ‖M‖_F, then ``iterations`` times X = P X with P = a I + b A + c A² and A = X Xᵀ, a Newton–Schulz
+    X = M / max(‖M‖_F, 1e-7), then ``iterations`` times X = P X with P = a I + b A + c A² and A = X Xᵀ, a Newton–Schulz
     iteration. matrices (…, in, out), transposed on the way if they are tall -> a new array of this shape. With
     ``jordan`` singular values end between 0.68 and 1.21, those below about 0.002 ‖M‖_F excepted after five
-    iterations; with ``polar_express``: see :func:`schedule`. A zero matrix stays zero.
+    iterations; with ``polar_express``: see :func:`schedule`. A matrix shorter than 1e-7 is
+    left shorter, and a zero matrix stays zero: its direction is rounding, and below 1e-19 the squares of its entries
+    are not in float32, so that its length would be too small and the iteration would diverge.
 
     Where X is much wider than A, and only then, the same is computed on the small side alone, because all these
     matrices commute: A = P (P A), Q = P Q, and X = Q X at the end.
@@ -63,7 +67,7 @@ def orthogonalise(
     tall = matrices.shape[-2] > matrices.shape[-1]
     start, coefficients = schedule(polynomials, iterations)
     lengths = np.sqrt(np.einsum("...io,...io->...", matrices, matrices))[..., None, None]
-    factors = np.divide(start, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    factors = start / np.maximum(lengths, SHORTEST)
     x = np.ascontiguousarray(_transposed(matrices) if tall else matrices) * factors.astype(kind)
     while coefficients:
         now, coefficients = coefficients[:USUAL], coefficients[USUAL:]
