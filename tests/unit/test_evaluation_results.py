@@ -129,9 +129,7 @@ def test_an_answer_without_some_of_its_data_is_asked_again(asked, tmp_path):
     outcome = asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT)
     assert outcome.partial == {"facts": ["blimp is not here."]}
     asking.ask({"facts": FactsConfig()}, [4], lambda step: subject(step, quick=True), place, ABOUT)
-    assert results.read(place, "facts")[4].asked["quick"] is False, (
-        "a quick answer takes no place of a careful one"
-    )
+    assert results.read(place, "facts")[4].asked["quick"] is False, "a careful answer stays"
     asked.missing = []
     assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).partial == {}
     assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).kept == ["facts"]

@@ -19,11 +19,11 @@ from minibert.training.optimizers import Optimizer, build_chain
 
 
 class Descent:
-    """Parameters of the given shapes in float64, and an optimizer on them without clipping."""
+    """Parameters of the given shapes, and an optimizer on them without clipping."""
 
-    def __init__(self, config, start, steps=2000, **shapes):
+    def __init__(self, config, start, steps=2000, dtype="float64", **shapes):
         blocks = [Block(name.replace("_", "."), shape) for name, shape in shapes.items()]
-        self.params = Parameters(Layout(blocks), "float64")
+        self.params = Parameters(Layout(blocks), dtype)
         self.params.vector[...] = start
         settings = Config(optimizer=config, clipping=ClippingConfig(), training=TrainingConfig(steps=steps))
         self.optimizer = Optimizer(build_chain(settings, tuple(self.params)), self.params)
@@ -34,7 +34,7 @@ class Descent:
         """One step along a gradient (a number, or one for each element); returns a copy of the parameters."""
         self.steps += 1
         vector = self.params.vector
-        gradient = np.broadcast_to(np.asarray(gradient, float), vector.shape).copy()
+        gradient = np.broadcast_to(np.asarray(gradient, vector.dtype), vector.shape).copy()
         self.optimizer.apply(vector, gradient, self.steps, rate or self.rate, gradient_norm=1.0)
         return vector.copy()
 
@@ -258,6 +258,22 @@ def test_each_reaches_the_optimum_of_a_badly_scaled_quadratic(name):
     assert descent.optimizer.evaluated(descent.params).vector == pytest.approx(optimum, abs=2e-3)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("length", [1e-12, 1e-22, 1e-38])
+def test_gradients_that_have_all_but_vanished_move_nothing_further_than_others(name, length):
+    """Their squares are not in float32: lengths and second moments underflow."""
+    config = OPTIMIZERS[name](learning_rate=RATES[name])
+    (config.inner if name == "lookahead" else config).weight_decay = 0.0
+    shapes = {"embeddings_token_weight": (40, 32), "layers_0_weight": (64, 32), "layers_0_bias": (32,)}
+    usual, vanishing = (Descent(config, 0.5, dtype="float32", **shapes) for _ in range(2))
+    gradients = np.random.default_rng(0).normal(size=(10, usual.params.vector.size)).astype("float32")
+    for gradient in gradients:
+        usual.step(gradient)
+        vanishing.step(gradient * np.float32(length))
+    moved, most = (np.abs(each.params.vector - 0.5).max() for each in (vanishing, usual))
+    assert np.isfinite(vanishing.params.vector).all() and moved <= 1.1 * most
+
+
 def test_adamw_does_not_mind_curvatures_of_a_hundred_million_to_one():
     curvature, optimum = np.array([1e4, 1.0, 1e-4]), np.array([1.0, -2.0, 3.0])
     descent = Descent(AdamWConfig(weight_decay=0.0), 0.0, a_weight=(3,))
@@ -294,7 +310,7 @@ COUNTERPARTS = {
         lambda torch, p: torch.optim.Muon(p, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
     ),
 }
-TOLERANCES = {"muon": 2e-3}
+TOLERANCES = {"muon": 8e-3}
 """Its orthogonalisation is in bfloat16 there."""
 
 

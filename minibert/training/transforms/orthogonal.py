@@ -49,12 +49,12 @@ def orthogonalise(
 ) -> np.ndarray:
     """About U Vᵀ, where a matrix is U S Vᵀ: singular values near 1, the directions as they were.
 
-    X = M / max(‖M‖_F, 1e-7), then ``iterations`` times X = P X with P = a I + b A + c A² and A = X Xᵀ, a Newton–Schulz
-    iteration. matrices (…, in, out), transposed on the way if they are tall -> a new array of this shape. With
-    ``jordan`` singular values end between 0.68 and 1.21, those below about 0.002 ‖M‖_F excepted after five
-    iterations; with ``polar_express``: see :func:`schedule`. A matrix shorter than 1e-7 is
-    left shorter, and a zero matrix stays zero: its direction is rounding, and below 1e-19 the squares of its entries
-    are not in float32, so that its length would be too small and the iteration would diverge.
+    X = M / max(‖M‖_F, 1e-7), then ``iterations`` times X = P X with P = a I + b A + c A² and A = X Xᵀ, a
+    Newton–Schulz iteration. matrices (…, in, out), transposed on the way if they are tall -> a new array of this
+    shape. With ``jordan`` singular values end between 0.68 and 1.21, those below about 0.002 ‖M‖_F excepted after
+    five iterations; with ``polar_express``: see :func:`schedule`. A zero matrix stays zero. One that has all but
+    vanished stays small: its direction is rounding, and of entries below 1e-19 float32 does not hold the squares, so
+    that the length would be too small and the iteration would diverge.
 
     Where X is much wider than A, and only then, the same is computed on the small side alone, because all these
     matrices commute: A = P (P A), Q = P Q, and X = Q X at the end.
