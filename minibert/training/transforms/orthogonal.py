@@ -53,8 +53,8 @@ def orthogonalise(
     Newton–Schulz iteration. matrices (…, in, out), transposed on the way if they are tall -> a new array of this
     shape. With ``jordan`` singular values end between 0.68 and 1.21, those below about 0.002 ‖M‖_F excepted after
     five iterations; with ``polar_express``: see :func:`schedule`. A zero matrix stays zero. One that has all but
-    vanished stays small: its direction is rounding, and of entries below 1e-19 float32 does not hold the squares, so
-    that the length would be too small and the iteration would diverge.
+    vanished stays small: its direction is rounding, and of entries below 1e-19 float32 does not hold the squares,
+    so that the length would be too small and the iteration would diverge.
 
     Where X is much wider than A, and only then, the same is computed on the small side alone, because all these
     matrices commute: A = P (P A), Q = P Q, and X = Q X at the end.
