@@ -137,7 +137,7 @@ def test_page_and_lab_book_show_the_figures_with_what_they_cannot_say(report, tm
     assert all(f"<code>{name}.png</code>" in page for name in names)
     assert "does not show that it is the cause" in page
     text = write_lab_book(report.evidence, tmp_path).read_text(encoding="utf-8")
-    assert all(f"![{name}.png]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
+    assert all(f"]({name}.png)" in text and (tmp_path / f"{name}.png").exists() for name in names)
     assert f"**{report.answer}**" in text and "does not show that it is the cause" in text
 
 
