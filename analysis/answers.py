@@ -41,8 +41,10 @@ def _comparison(findings: Findings) -> str:
     if len(tied := best_groups(findings)) > 1:
         return _tie(findings, tied)
     extreme = "highest" if described.higher_is_better else "lowest"
-    single = any(group.final.n == 1 for group in findings.groups)
-    among = f"of the {label}s with several seeds, {best.shown}" if single else f"{label} {best.shown}"
+    sign = 1 if described.higher_is_better else -1
+    once = [group.final.mean for group in findings.groups if group.final.n == 1]
+    beaten = any(sign * mean > sign * best.final.mean for mean in once)
+    among = f"of the {label}s with several seeds, {best.shown}" if beaten else f"{label} {best.shown}"
     opening = (
         f"{capital(at_the_end(findings.steps))}, {among} has the {extreme} mean {described.title}, "
         f"{with_interval(best.final, findings.study.metric)}{unit(described)} "

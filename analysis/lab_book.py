@@ -125,7 +125,8 @@ def _duration(findings: Findings) -> str:
     seconds = sum(value for run in findings.study.runs if math.isfinite(value := run.final("seconds")))
     if not seconds:
         return ""
-    shown = f"{seconds / 3600:,.1f} hours" if seconds >= 2 * 3600 else f"{seconds / 60:,.0f} minutes"
+    shown = f"{seconds / 3600:,.1f} hours" if seconds >= 2 * 3600 else f"{math.ceil(seconds / 60)} minutes"
+    shown = "a minute" if seconds <= 60 else shown
     return f"; {shown} of training in all"
 
 

@@ -26,9 +26,7 @@ the hypothesis that was written before, the protocol and the limits. This index 
 """
 ANSWER = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
 FIGURE = re.compile(r"^!\[(.+)\]\((\S+)\)$", re.MULTILINE)
-RUN = re.compile(
-    r"^Run on (.+?) with `(.+?)`(?:.*?; ([\d,.]+ (?:minutes|hours) of training in all))?", re.MULTILINE
-)
+RUN = re.compile(r"^Run on (.+?) with `(.+?)`(?:.*?; ((?:a|[\d,.]+) \w+ of training in all))?", re.MULTILINE)
 SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
 LONGEST = 640
 """Characters of an answer: whole sentences, up to here"""

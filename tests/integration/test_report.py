@@ -117,8 +117,9 @@ def test_group_means_and_paired_differences_are_those_worked_out_by_hand(report)
 
 def test_the_answer_names_the_best_value_its_interval_and_its_lead(report):
     assert report.answer == (
-        "After 100 steps, masking rate 0.40 has the lowest mean held-out loss, 5.800 ± 0.237 nats per masked "
-        "token (95 % interval, 3 seeds): seed by seed 0.300 [0.275, 0.325] below the baseline 0.15."
+        "After 100 steps, of the masking rates with several seeds, 0.40 has the lowest mean held-out loss, "
+        "5.800 ± 0.237 nats per masked token (95 % interval, 3 seeds): seed by seed 0.300 [0.275, 0.325] below "
+        "the baseline 0.15."
     )
     assert "One seed, hence no claim: 0.60." in report.details
 
@@ -400,7 +401,7 @@ def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(s
         text = readme.read_text(encoding="utf-8")
     assert text.startswith("# By hand\n") and text.endswith("\n\n## Limits, by hand\n")
     assert "old numbers" not in text
-    assert text.count("After 100 steps, masking rate 0.40 has the lowest") == 1
+    assert text.count("of the masking rates with several seeds, 0.40 has the lowest") == 1
     assert "| 0.40 | 3 | 5.800 ± 0.237 | −0.300 [−0.325, −0.275] |" in text
     assert "commit `0123abc`" in text
     assert "![Learning curves](curves.png)" in text and (tmp_path / "curves.png").exists()

@@ -172,3 +172,12 @@ def test_runs_that_share_no_two_seeds_are_compared_unpaired_and_it_is_said(seeds
 def test_one_run_beside_another_seed_is_still_no_comparison():
     found = find(study(run("0.15", 0, 5.0), run("0.40", 1, 4.0)))
     assert {group.difference for group in found.groups} == {None}
+
+
+@pytest.mark.parametrize(
+    ("once", "said"),
+    [(4.0, "of the rates with several seeds, 0.40 has the lowest"), (5.5, "rate 0.40 has the lowest")],
+)
+def test_a_single_run_that_is_ahead_is_not_passed_over_in_silence(once, said):
+    several = [run(value, seed, loss) for value, loss in (("0.15", 5.0), ("0.40", 4.5)) for seed in (0, 1, 2)]
+    assert said in answer(find(study(*several, run("0.60", 0, once))))
