@@ -146,8 +146,12 @@ class RayMachines:
 
     def workers(self, name: str) -> list[int]:
         """The processes of a machine that may train a run."""
-        found = psutil.Process(self._nodes[name].pid).children(recursive=True)
-        return [each.pid for each in found if each.name().startswith("ray::")]
+        found = []
+        for each in psutil.Process(self._nodes[name].pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                if each.name().startswith("ray::"):
+                    found.append(each.pid)
+        return found
 
     def close(self) -> None:
         for name in list(self._nodes):
