@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minibert.config.evaluation import INSTRUMENTS
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, listed
 from minibert.tracking import Store
 
 from .tracked_runs import TrackedRun, open_record
@@ -33,9 +33,8 @@ def asked_differently(store: Store, runs: Iterable[TrackedRun], metric: str) -> 
         for name, found in asked.items():
             by_value.setdefault(json.dumps(found.get(key)), []).append(name)
         if len(by_value) > 1:
-            said.append(
-                f"{key} is {'; '.join(f'{value} in {_named(names)}' for value, names in by_value.items())}"
-            )
+            values = (f"{value} in {', '.join(listed(names, MOST_NAMED))}" for value, names in by_value.items())
+            said.append(f"{key} is {'; '.join(values)}")
     if not said:
         return ""
     return (
@@ -53,9 +52,3 @@ def _asked(store: Store, run: TrackedRun, instrument: str) -> Mapping[str, Any]:
         return {**found.get("asked", {}), "content of the data": found.get("data", "")[:8]} if found else {}
     except (MinibertError, ValueError, AttributeError):
         return {}
-
-
-def _named(names: list[str]) -> str:
-    return ", ".join(names[:MOST_NAMED]) + (
-        f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    )

@@ -120,15 +120,17 @@ class JournaledClient(OverlaidClient):
     def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None = None) -> None:
         if (journal := self._journal(run_id)) is None:
             return self.server.log_artifact(self.real_id(run_id), local_path, artifact_path)
-        kept = journal.keep_artifact(Path(local_path), artifact_path)
-        self._record(journal, *({"do": "artifact", "path": path} for path in kept))
+        self._keep(journal, local_path, artifact_path)
 
     def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str | None = None) -> None:
         """All that is in a folder; of a folder, MLflow's ``log_artifact`` makes one of its name."""
         if (journal := self._journal(run_id)) is None:
             return self.server.log_artifacts(self.real_id(run_id), local_dir, artifact_path)
-        kept = journal.keep_artifact(Path(local_dir), artifact_path)
-        self._record(journal, *({"do": "artifact", "path": path} for path in kept))
+        self._keep(journal, local_dir, artifact_path)
+
+    def _keep(self, journal: Journal, path: str, artifact_path: str | None) -> None:
+        kept = journal.keep_artifact(Path(path), artifact_path)
+        self._record(journal, *({"do": "artifact", "path": each} for each in kept))
 
     def log_model(self, run_id: str, folder: Path, about: Operation) -> None:
         """Enter the model in ``folder`` among MLflow's models; ``about``: its kind, params, tags and points."""
