@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 UNFINISHED = ".unfinished"
-"""Suffix of a file that is still being written"""
+"""Suffix of a folder that holds a file that is still being written"""
 
 LONGEST_PART = 80
 """Bytes of a name from data within the name of a file or a metric: file systems take 255, MLflow's metrics 250"""
@@ -36,17 +39,21 @@ def may_write(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside ``path``. At the end of the context, the file written there replaces ``path``.
+    """A temporary path near ``path``. At the end of the context, the file written there replaces ``path``.
 
     >>> with replacing(path) as temporary:  # doctest: +SKIP
     ...     temporary.write_bytes(content)
 
     The folder is made. If the context ends with an exception, ``path`` stays as it was. ``durable`` flushes the
     file and its folder to disk, so that the file also survives a power failure. Raises :class:`OSError`.
+
+    The temporary path has a folder of its own, since libraries write temporary files beside it: safetensors 0.8.0
+    leaves ``.tmpXXXXXX`` where a process is killed. :func:`clear_unfinished` removes such folders.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    folder = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    temporary = folder / path.name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         yield temporary
         if durable:
             _flush(temporary)
@@ -54,8 +61,15 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         if durable:
             _flush(path.parent)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what processes of this machine that were killed left of :func:`replacing`, anywhere in a folder."""
+    for left in list(folder.rglob(f".*{UNFINISHED}")):
+        process = left.name.removesuffix(UNFINISHED).rpartition(".")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

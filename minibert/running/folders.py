@@ -11,7 +11,7 @@ from minibert.data.numbering import own_numbering
 from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError
 from minibert.evaluation.inputs import without_embedding
-from minibert.files import may_write, replacing
+from minibert.files import UNFINISHED, may_write, replacing
 from minibert.model.bert import MiniBERT
 
 
@@ -80,9 +80,8 @@ class FolderPlace:
 
     def artifacts(self, folder: str) -> list[str]:
         place = self.folder / folder
-        return (
-            sorted(path.relative_to(self.folder).as_posix() for path in place.iterdir()) if place.is_dir() else []
-        )
+        found = place.iterdir() if place.is_dir() else ()
+        return sorted(path.relative_to(self.folder).as_posix() for path in found if path.suffix != UNFINISHED)
 
     def read(self, path: str) -> bytes:
         try:

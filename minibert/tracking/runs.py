@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MinibertError
-from minibert.files import replacing
+from minibert.files import clear_unfinished, replacing
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.explanations import explain
 from minibert.tracking.journal import JOURNAL, Journal
@@ -76,6 +76,8 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
         store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
     )
     run.changes = changes
+    for folder in filter(None, (run.folder, run.artifact_folder(""))):
+        clear_unfinished(folder)
     if store.journaled is not None:
         run.fetch_state(elsewhere)
     run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})

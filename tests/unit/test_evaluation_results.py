@@ -286,9 +286,10 @@ def test_what_was_found_before_a_kill_is_kept_and_the_rest_is_asked_again(asked,
 
     def end(self, content, path):
         if next(left, None) is None:
-            half = self.folder / path
-            half.parent.mkdir(parents=True, exist_ok=True)
-            half.with_name(f".{half.name}.123{UNFINISHED}").write_bytes(content[:10])
+            whole_path = self.folder / path
+            half = whole_path.with_name(f".{whole_path.name}.123{UNFINISHED}")
+            half.mkdir(parents=True, exist_ok=True)
+            (half / whole_path.name).write_bytes(content[:10])
             raise Killed
         whole(self, content, path)
 

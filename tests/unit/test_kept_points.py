@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 
 from minibert.errors import MinibertError
+from minibert.files import replacing
 from minibert.tracking import claim, open_store, start_run
 from minibert.tracking.amendments import Amendment
 from minibert.tracking.artifacts import Artifacts
@@ -358,3 +360,20 @@ def test_refused_items_are_found_by_halving():
 def test_what_is_no_real_number_is_not_made_one(value):
     with pytest.raises((TypeError, ValueError)):
         as_number(value)
+
+
+def test_a_file_whose_writer_was_killed_is_gone_when_the_run_goes_on(opened):
+    start, _ = opened
+    run = start()
+    places = [run.folder, run.artifact_folder("checkpoints")]
+    process = os.fork()
+    if process == 0:
+        with replacing(places[0] / "state") as first, replacing(places[1] / "step_1.safetensors") as second:
+            first.write_bytes(b"half")
+            second.with_name(".tmpAbCdEf").write_bytes(b"half, under the name of a library's temporary file")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert all(len(list(place.iterdir())) == 1 for place in places) and run.artifacts("checkpoints") == []
+    again = start()
+    assert again.id == run.id
+    assert [list(place.iterdir()) for place in places] == [[], []]
