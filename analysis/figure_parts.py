@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 150
 BAND = 0.18
 """Opacity of the interval around a curve"""
+EARLY = 0.1
+"""Share of the training in which a curve may fall so far that the rest of it would look flat"""
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a PNG."""
+    """Write a PNG or, if the path ends in .svg, an SVG, whose text is drawn as shapes: no font can be missing."""
     figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
 
 
@@ -41,6 +43,27 @@ def band(panel: "Axes", x, estimates: list[Estimate], colour, described: Quantit
     """The interval around a curve."""
     ends = np.array([described.ends(estimate.low, estimate.high) for estimate in estimates])
     panel.fill_between(x, ends[:, 0], ends[:, 1], color=colour, alpha=BAND, linewidth=0)
+
+
+def after_the_start(steps: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """The means after the first steps, :data:`EARLY` of all, and the one at their end."""
+    early = EARLY * steps[-1]
+    return np.append(means[steps > early], np.interp(early, steps, means))
+
+
+def limits(values: np.ndarray, late: np.ndarray) -> tuple[float, float] | None:
+    """The ends of an axis for ``values``, of which ``late`` are those after the first steps; None without any.
+
+    If the later ones would take less than half of the height, the axis covers only them.
+    """
+    values, late = values[np.isfinite(values)], late[np.isfinite(late)]
+    if not values.size:
+        return None
+    if late.size > 1 and 0 < np.ptp(late) < np.ptp(values) / 2:
+        values = late
+    low, high = float(values.min()), float(values.max())
+    room = 0.2 * (high - low) or 0.01 * max(abs(high), 1)
+    return low - room, high + room
 
 
 def engineering():

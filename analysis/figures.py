@@ -8,7 +8,7 @@ from minibert.diagnostics.plotting.style import as_label, finish, new_figure
 
 from . import inside_figures
 from .evidence import Evidence
-from .figure_parts import BAND, band, colours, engineering, seeds_drawn
+from .figure_parts import BAND, after_the_start, band, colours, engineering, limits, seeds_drawn
 from .findings import BIGRAM, TARGET, UNIGRAM, Efficiency, Findings, axis_values
 from .formatting import at_the_end, capital, with_unit
 from .quantities import AXES, Quantity, quantity
@@ -29,8 +29,6 @@ MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
-EARLY = 0.1
-"""Share of the training in which a curve may fall so far that the rest of it would look flat"""
 
 
 def draw(evidence: Evidence) -> dict[str, "Figure"]:
@@ -74,8 +72,7 @@ def curves(findings: Findings) -> "Figure":
             x = np.array([estimate.mean for estimate in positions])
             means = np.array([estimate.mean for estimate in values])
             drawn.append(means)
-            early = EARLY * common[-1]
-            late.append(np.append(means[common > early], np.interp(early, common, means)))
+            late.append(after_the_start(common, means))
             is_baseline = group is findings.baseline
             label = as_label(group.shown) + (" (baseline)" if is_baseline else "")
             width = 2.4 if is_baseline else 1.6
@@ -222,20 +219,10 @@ def _dots_and_intervals(
 
 
 def _limit(panel: "Axes", values: np.ndarray, late: np.ndarray) -> None:
-    """Limits around the means, of which ``late`` are those after the first steps.
-
-    The interval of two seeds can be many times as wide as the range of the means. So can the fall in the first
-    steps: if the later means would take less than half of the height, the axis covers only them.
-    """
-    values, late = values[np.isfinite(values)], late[np.isfinite(late)]
-    if not values.size:
-        return
-    if late.size > 1 and 0 < np.ptp(late) < np.ptp(values) / 2:
-        values = late
-    low, high = values.min(), values.max()
-    room = 0.2 * (high - low) or 0.01 * max(abs(high), 1)
-    bottom, top = panel.get_ylim()
-    panel.set_ylim(max(bottom, low - room), min(top, high + room))
+    """Limits around the means: the interval of two seeds can be many times as wide as the range of the means."""
+    if (found := limits(values, late)) is not None:
+        bottom, top = panel.get_ylim()
+        panel.set_ylim(max(bottom, found[0]), min(top, found[1]))
 
 
 def _reference_lines(panel: "Axes", findings: Findings) -> None:

@@ -4,10 +4,10 @@ Writes the part of ``experiments/<study>/README.md`` between two markers, and it
 markers is not changed. The index ``experiments/README.md`` is written anew.
 """
 
-import math
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from .figures import draw
 from .findings import Findings
 from .lab_book_index import BEGIN, END, write_index
 from .output import folder_name
-from .protocol import environments
+from .protocol import duration, environments
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 
@@ -62,7 +62,7 @@ def write_lab_book(evidence: Evidence, folder: Path) -> Path:
     findings, examination = evidence.findings, evidence.examination
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
-    text = path.read_text(encoding="utf-8") if path.exists() else _opening(findings)
+    text = path.read_text(encoding="utf-8") if path.exists() else opening(findings)
     if BEGIN not in text and END not in text:
         text = f"{text.rstrip()}\n\n## Result\n\n{BEGIN}\n{END}\n"
     own = examination.figures if examination else {}
@@ -90,7 +90,13 @@ def write_between(path: Path, text: str, begin: str, end: str, part: str) -> Non
         temporary.write_text(f"{before}{begin}\n\n{part}\n{end}{after}", encoding="utf-8")
 
 
-def _opening(findings: Findings) -> str:
+def entry(evidence: Evidence, figures: Iterable[str]) -> str:
+    """Question, hypothesis and results in Markdown. ``figures``: the names of those that lie beside it."""
+    return f"{opening(evidence.findings)}\n{_results(evidence, list(figures))}"
+
+
+def opening(findings: Findings) -> str:
+    """The head of an entry: the question and, if one was stated, the hypothesis."""
     study = findings.study
     hypothesis = f"\n**Hypothesis.** {study.hypothesis}\n" if study.hypothesis else ""
     return f"# {study.question or study.name}\n{hypothesis}"
@@ -101,6 +107,7 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
     study, environment = findings.study, environments(findings.study)
     dirty = " with uncommitted changes" if "true" in environment.get("git.dirty", "") else ""
     kernel = f" on {environment['kernel.name']} kernels" if "kernel.name" in environment else ""
+    took = f"; {trained} of training in all" if (trained := duration(study)) else ""
     parts = [
         f"**{answer(findings, examination)}**",
         *details(findings, examination),
@@ -115,19 +122,9 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         f"Python {environment.get('version.python', 'unknown')}, "
         f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
         f"{environment.get('machine.cpus', '?')} processors ({environment.get('machine.platform', 'unknown')})"
-        f"{_duration(findings)}.",
+        f"{took}.",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _duration(findings: Findings) -> str:
-    """How long the runs trained, all together; empty where that is not recorded."""
-    seconds = sum(value for run in findings.study.runs if math.isfinite(value := run.final("seconds")))
-    if not seconds:
-        return ""
-    shown = f"{seconds / 3600:,.1f} hours" if seconds >= 2 * 3600 else f"{math.ceil(seconds / 60)} minutes"
-    shown = "a minute" if seconds <= 60 else shown
-    return f"; {shown} of training in all"
 
 
 def portable(command: str) -> str:

@@ -1,8 +1,10 @@
 """The settings that the runs of a study share, those that differ, and the limits of the results."""
 
+import math
 from collections.abc import Sequence
 
 from minibert.config.evaluation import ASKED_AFTERWARDS
+from minibert.tracking.consumption import JOULES, PROCESSOR_SECONDS
 from minibert.tracking.provenance import CAUSES, UNRECORDED, continuations, explained
 
 from .findings import Findings
@@ -13,6 +15,7 @@ from .tracked_runs import TrackedRun
 NOT_SCIENCE = ("tracking.", "study.", *ASKED_AFTERWARDS)
 """What the settings that do not change the training of a run begin with."""
 MOST_NAMED = 6
+MOST_VALUES = 12
 ENVIRONMENT = ("kernel.", "git.", "version.", "machine.", "data.")
 
 
@@ -25,6 +28,47 @@ def varied_settings(study: Study) -> list[str]:
     """The names of the parameters that differ between runs: the factor first, then the seeds."""
     varied = [key for key, values in _settings(study).items() if len(values) > 1]
     return sorted(varied, key=lambda key: (key != study.factor, not key.startswith("seed"), key))
+
+
+def differing(study: Study) -> dict[str, str]:
+    """The parameters that differ between runs, with their values in the order of the runs."""
+    named = {}
+    for key in varied_settings(study):
+        values = list(dict.fromkeys(run.parameters.get(key, "–") for run in study.runs))
+        named[key] = ", ".join(values[:MOST_VALUES]) + (
+            f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
+        )
+    return named
+
+
+def duration(study: Study) -> str:
+    """How long the runs trained, all together; empty where that is not recorded."""
+    seconds = sum(value for run in study.runs if math.isfinite(value := run.final("seconds")))
+    return _long(seconds) if seconds else ""
+
+
+def cost(study: Study) -> dict[str, str]:
+    """Training time, processor time and energy of all runs together, as far as they are recorded."""
+    found = {"training, evaluation apart": duration(study)}
+    for tag, title, shown in (
+        (PROCESSOR_SECONDS, "processor time of the processes", _long),
+        (JOULES, "energy of the processors, whatever else they did", lambda joules: f"{joules / 3600:,.1f} Wh"),
+    ):
+        values = [float(run.tags[tag]) for run in study.runs if tag in run.tags]
+        if values:
+            some = (
+                "" if len(values) == len(study.runs) else f" ({len(values)} of {len(study.runs)} runs recorded it)"
+            )
+            found[title] = shown(sum(values)) + some
+    if JOULES not in {tag for run in study.runs for tag in run.tags}:
+        found["energy"] = "not recorded: the machine let nobody read it"
+    return {title: shown for title, shown in found.items() if shown}
+
+
+def _long(seconds: float) -> str:
+    if seconds <= 60:
+        return "a minute"
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 2 * 3600 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def environments(study: Study) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """From a tracked sweep to its report:  python -m analysis.report masking_sweep
 
-Reads MLflow only, and writes a page, figures and CSV files to ``<folder>/reports/<study>/`` and, as the
-artifact ``report``, to the sweep's own record.
+Reads MLflow only, and writes a page, figures (PNG and SVG), CSV files and an entry for a lab book (Markdown) to
+``<folder>/reports/<study>/`` and, as the artifact ``report``, to the sweep's own record.
 """
 
 import sys
@@ -22,8 +22,10 @@ from .csv_files import write_csv
 from .evidence import Evidence, gather
 from .figure_parts import save
 from .figures import draw
-from .html_report import render
+from .lab_book import entry
 from .output import folder_name, new_report
+from .page.links import Links
+from .page.render import render
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, results, tuning
 
@@ -72,9 +74,12 @@ def write_report(
         figures = {}
         for name, figure in draw(evidence).items():
             save(figure, made / name)
+            save(figure, (made / name).with_suffix(".svg"))
             figures[name] = (made / name).read_bytes()
         write_csv(findings, made)
-        page = render(evidence, figures, datetime.now().astimezone())
+        (made / "entry.md").write_text(entry(evidence, figures), encoding="utf-8")
+        links = Links(store, findings.study.sweep_id, [run.id for run in findings.study.runs])
+        page = render(evidence, figures, datetime.now().astimezone(), links)
         (made / "index.html").write_text(page, encoding="utf-8")
         try:
             artifacts_of(store, findings.study.sweep_id).add(made, "report")

@@ -33,6 +33,7 @@ from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import Claim, claim
+from minibert.tracking.consumption import consumption
 from minibert.tracking.finished import look_up_finished
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_run
@@ -154,27 +155,36 @@ def _record(
     del parameters["tracking"], parameters["study"]
     run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
     _tell_changes(run)
-    status, reason = Status.FINISHED, None
+    with consumption(claimed.store.client.get_run(run.id).data.tags if run.continued else {}) as used:
+        status, reason = _attempt(run, config, data, display, judge)
+    describe(display.error, lambda: run.set_tags(used))
+    untold = _close(run, status, reason, display)
+    if untold is None:
+        return Outcome(run.id, status, reason, claimed.store)
+    said = f"{str(reason).rstrip('.')}. The store does not know of it: {untold}"
+    return Outcome(run.id, status, said, claimed.store, recorded=False)
+
+
+def _attempt(
+    run: Run, config: Config, data: PreparedData, display: Display, judge: Judge | None
+) -> tuple[Status, str | None]:
+    """Record the settings of an open run and train it. Returns its status and, if it did not finish, why."""
     try:
         run.log_text(without_passwords(OmegaConf.to_yaml(OmegaConf.structured(config))), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
         with system_metrics(run) if config.tracking.system_metrics else nullcontext():
             _train(run, config, data, display, judge)
+        return Status.FINISHED, None
     except (Ended, Interrupted) as error:
-        status, reason = Status.KILLED, str(error)
+        return Status.KILLED, str(error)
     except MinibertError as error:
-        status, reason = Status.FAILED, str(error)
+        return Status.FAILED, str(error)
     except Exception as error:  # a bug: the store keeps the traceback, and the other runs of a sweep continue
-        status, reason = Status.FAILED, f"{type(error).__name__}: {error}"
         display.error(traceback.format_exc())
         with suppress(MinibertError):  # without the store, the rest is saved nevertheless
             run.log_text(traceback.format_exc(), "traceback.txt")
-    untold = _close(run, status, reason, display)
-    if untold is None:
-        return Outcome(run.id, status, reason, claimed.store)
-    said = f"{str(reason).rstrip('.')}. The store does not know of it: {untold}"
-    return Outcome(run.id, status, said, claimed.store, recorded=False)
+        return Status.FAILED, f"{type(error).__name__}: {error}"
 
 
 def _close(run: Run, status: Status, reason: str | None, display: Display) -> str | None:

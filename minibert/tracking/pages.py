@@ -47,6 +47,11 @@ def page(store: Store, run_id: str) -> str:
     return f"{_server(store)}{_path(store, run_id)}?{WORKFLOW}"
 
 
+def comparison(store: Store, run_ids: Sequence[str]) -> str:
+    """The address of the page that sets runs side by side."""
+    return f"{_server(store)}{_comparison_path(store, run_ids)}"
+
+
 def describe_run(run, result: Result) -> None:
     """Give an open run the note that its page begins with."""
     charts = {label: _chart_path(run.store, run.id, metric) for label, metric in CHARTS.items()}

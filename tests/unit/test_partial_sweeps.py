@@ -11,7 +11,7 @@ from analysis.csv_files import write_csv
 from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.findings import find
-from analysis.html_report import render
+from analysis.page.render import render
 from analysis.study import Study
 from analysis.tables import results
 from analysis.tracked_runs import BELOW_BIGRAM, Curve, TrackedRun

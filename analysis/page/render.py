@@ -2,19 +2,22 @@
 
 import base64
 import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 
+from analysis.answers import answer, details
+from analysis.evidence import Evidence
+from analysis.examination import Examination
+from analysis.findings import Findings
+from analysis.protocol import common_settings, cost, differing, environments, limits, varied_settings
+from analysis.study import Study
+from analysis.tables import Table, costs, insides, rate_grid, results, tuning
 from minibert.tracking.lookup import short_id
 
-from .answers import answer, details
-from .evidence import Evidence
-from .examination import Examination
-from .findings import Findings
-from .protocol import common_settings, environments, limits, varied_settings
-from .study import Study
-from .tables import Table, costs, insides, rate_grid, results, tuning
+from . import curves
+from .links import Links
 
 STORE = ("tracking.folder=", "tracking.uri=", "tracking.experiment=")
 CAPTIONS = {
@@ -34,15 +37,17 @@ CAPTIONS = {
 }
 
 
-def render(evidence: Evidence, figures: dict[str, bytes], written: datetime) -> str:
-    """The page. ``figures``: file name -> PNG."""
+def render(evidence: Evidence, figures: dict[str, bytes], written: datetime, links: Links | None = None) -> str:
+    """The page. ``figures``: file name -> PNG. ``links``: to the pages of a tracking server, if there is one."""
     findings, examination = evidence.findings, evidence.examination
     study = findings.study
+    explored = curves.curves(findings)
     told = [*(examination.limits if examination else ()), *limits(findings)]
     sections = [
         f"<h1>{escape(study.question or study.name)}</h1>",
         f'<p class="soft">Study <code>{escape(study.name)}</code>, {len(_finished(findings))} finished runs, '
         f"report of {written:%d %B %Y, %H:%M}</p>",
+        links.shown() if links else "",
         f"<p>{escape(study.worked_out)}</p>" if study.worked_out else "",
         f'<p class="answer">{escape(answer(findings, examination))}</p>',
         *(f"<p>{escape(sentence)}</p>" for sentence in details(findings, examination)),
@@ -53,32 +58,38 @@ def render(evidence: Evidence, figures: dict[str, bytes], written: datetime) -> 
         _section(
             "Results",
             _table(results(findings)) if findings.groups else "",
-            *_figures(figures, "finals", "differences"),
+            _figures(figures, "finals", "differences"),
         ),
         _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
-        _section("Learning", *_figures(figures, "curves", "lr_range")),
+        _section("Learning", explored, _figures(figures, "curves", "lr_range", beside=bool(explored))),
         _section(
             "Efficiency",
             *(_table(costs(findings, found)) for found in findings.efficiencies),
-            *_figures(figures, "efficiency"),
+            _figures(figures, "efficiency"),
         ),
         _section(
             "Inside the networks",
             _table(inside) if (inside := insides(findings, evidence.inside)) else "",
-            *_figures(figures, "inside", "slices"),
+            _figures(figures, "inside", "slices"),
         ),
         _section("Other masking rates", _table(grid) if (grid := rate_grid(findings)) else ""),
         _section("Limits", "<ul>" + "".join(f"<li>{escape(limit)}</li>" for limit in told) + "</ul>"),
-        _protocol(findings),
+        _protocol(findings, links),
     ]
     body = "\n".join(section for section in sections if section)
-    style = files(__package__ or "analysis").joinpath("html_report.css").read_text(encoding="utf-8")
+    scripts = [_own("tables.js"), *([curves.script()] if explored else [])]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(study.name)}: {escape(study.question or 'report')}</title>\n"
-        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<style>\n{_own('page.css')}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
+        + "".join(f"<script>\n{script}</script>\n" for script in scripts)
+        + "</body>\n</html>\n"
     )
+
+
+def _own(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _section(title: str, *parts: str) -> str:
@@ -87,12 +98,28 @@ def _section(title: str, *parts: str) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     return (
-        f"<p><strong>{escape(table.title)}</strong></p>\n"
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>\n'
+        f"<p><strong>{escape(table.title)}</strong></p>\n{_rows(table.columns, table.rows)}\n"
         f'<p class="soft">{escape(table.note)}</p>'
+    )
+
+
+def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]], linked: Mapping[str, str] | None = None) -> str:
+    """A table that a click on a title sorts. ``linked``: text of a cell -> address."""
+
+    def cell(text: str) -> str:
+        shown = escape(text)
+        return (
+            f'<td><a href="{escape(linked[text])}">{shown}</a></td>'
+            if linked and text in linked
+            else f"<td>{shown}</td>"
+        )
+
+    head = "".join(f'<th scope="col"><button type="button">{escape(column)}</button></th>' for column in columns)
+    body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table class="sortable">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n'
+        "</tbody></table></div>"
     )
 
 
@@ -100,20 +127,25 @@ def _examination(examination: Examination | None, figures: dict[str, bytes]) -> 
     """The study's own question."""
     if examination is None:
         return ""
-    drawn = (_figure(name, figures[name], drawing.caption) for name, drawing in examination.figures.items())
-    return _section(escape(examination.title), *map(_table, examination.tables), *drawn)
+    drawn = [_figure(name, figures[name], drawing.caption) for name, drawing in examination.figures.items()]
+    return _section(escape(examination.title), *map(_table, examination.tables), _columns(drawn))
 
 
-def _figures(figures: dict[str, bytes], *names: str) -> list[str]:
-    files = [f"{name}.png" for name in names]
-    return [_figure(name, figures[name], CAPTIONS[name]) for name in files if name in figures]
+def _figures(figures: dict[str, bytes], *names: str, beside: bool = False) -> str:
+    """Pictures in columns. ``beside``: they repeat curves to explore, for paper and readers without scripts."""
+    present = [f"{name}.png" for name in names if f"{name}.png" in figures]
+    return _columns([_figure(name, figures[name], CAPTIONS[name]) for name in present], "still" if beside else "")
+
+
+def _columns(drawn: Sequence[str], kind: str = "") -> str:
+    classes = " ".join(filter(None, ("figures", kind)))
+    return f'<div class="{classes}">' + "\n".join(drawn) + "</div>" if drawn else ""
 
 
 def _figure(name: str, png: bytes, caption: str) -> str:
-    kind = ' class="narrow"' if name in ("finals.png", "differences.png") else ""
     source = base64.b64encode(png).decode()
     return (
-        f'<figure{kind}><img src="data:image/png;base64,{source}" alt="{escape(caption)}">'
+        f'<figure><div class="picture"><img src="data:image/png;base64,{source}" alt="{escape(caption)}"></div>'
         f"<figcaption>{escape(caption)} (<code>{name}</code>)</figcaption></figure>"
     )
 
@@ -134,16 +166,18 @@ def _missing(findings: Findings) -> str:
     )
 
 
-def _protocol(findings: Findings) -> str:
+def _protocol(findings: Findings, links: Links | None) -> str:
     study = findings.study
     return _section(
         "Protocol",
         f"<p>This command repeats the study and skips finished runs:</p><pre>{escape(study.command)}</pre>",
         "<p>This command writes the report again:</p>"
         f"<pre>python -m minibert.report {escape(shlex.join([_called(study), *_place(study)]))}</pre>",
+        _pairs("What it took", cost(study)),
         _pairs("Environment", environments(study)),
         _pairs("Settings that all runs share", common_settings(study)),
-        _runs(findings),
+        _pairs("Settings that differ", differing(study)),
+        _runs(findings, links),
     )
 
 
@@ -164,21 +198,15 @@ def _pairs(title: str, pairs: dict[str, str]) -> str:
     return f'<details><summary>{title}</summary><div class="scroll"><table>{rows}</table></div></details>'
 
 
-def _runs(findings: Findings) -> str:
-    varied = varied_settings(findings.study)
-    head = "".join(f"<th>{escape(title)}</th>" for title in ("run", "MLflow id", "status", *varied))
-    rows = "\n".join(
-        "<tr>"
-        + "".join(
-            f"<td>{escape(cell)}</td>"
-            for cell in (run.name, run.id[:8], run.status, *(run.parameters.get(key, "–") for key in varied))
-        )
-        + "</tr>"
-        for run in findings.study.runs
-    )
+def _runs(findings: Findings, links: Links | None) -> str:
+    runs, varied = findings.study.runs, varied_settings(findings.study)
+    rows = [
+        (run.name, short_id(run.id), run.status, *(run.parameters.get(key, "–") for key in varied)) for run in runs
+    ]
+    linked = {short_id(run.id): links.run(run.id) for run in runs} if links else None
+    table = _rows(("run", "MLflow id", "status", *varied), rows, linked)
     return (
-        "<details><summary>Runs, with their seeds and all other settings that differ</summary>"
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'
+        f"<details><summary>Runs, with their seeds and all other settings that differ</summary>{table}</details>"
     )
 
 

@@ -1,0 +1,201 @@
+"""The page of a report in a real browser: narrow and wide, light and dark, without a network, and when it is used.
+
+Needs Debian's packages chromium and chromium-driver, and the extra ``browser``.
+"""
+
+import base64
+import itertools
+import shutil
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from analysis.evidence import Evidence
+from analysis.figure_parts import save
+from analysis.figures import draw
+from analysis.findings import find
+from analysis.page import curves
+from analysis.page.render import render
+from tests.unit.test_partial_sweeps import run, study
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `browser` is not installed")
+if not (shutil.which("chromium") and shutil.which("chromedriver")):
+    pytest.skip("chromium and chromedriver are not installed", allow_module_level=True)
+
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+WIDE, NARROW = 1400, 390
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for word in ("--headless=new", "--no-sandbox", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, rough_figures):
+    """A page of a factor of names, one of which is markup."""
+    finals = {MARKUP: (6.0, 6.1, 6.2), "0.4": (5.70, 5.81, 5.89), "10": (4.9, 5.0, 5.2)}
+    runs = [run(value, seed, final) for value, those in finals.items() for seed, final in enumerate(those)]
+    evidence = Evidence(find(study(*runs, baseline=MARKUP)))
+    folder = tmp_path_factory.mktemp("report")
+    figures = {}
+    for name, figure in draw(evidence).items():
+        save(figure, folder / name)
+        figures[name] = (folder / name).read_bytes()
+    page = folder / "index.html"
+    page.write_text(render(evidence, figures, datetime(2026, 1, 1)), encoding="utf-8")
+    return page.as_uri()
+
+
+def show(browser, address, width, scheme="light"):
+    """Open the page in a window of this width and wait until its curves are drawn."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == NARROW}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", **features})
+    browser.get(address)
+    drawn(browser, "step linear linear")
+
+
+def drawn(browser, expected):
+    figure = browser.find_element(By.ID, "curves")
+    WebDriverWait(browser, 60).until(lambda _: (figure.get_attribute("data-drawn") or "").startswith(expected))
+    return int(figure.get_attribute("data-drawn").split()[-1])
+
+
+def press(browser, selector, number=0):
+    browser.execute_script("arguments[0].click()", browser.find_elements(By.CSS_SELECTOR, selector)[number])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_page_fits_its_window_and_asks_no_network(browser, address, width, scheme):
+    browser.get_log("performance")
+    show(browser, address, width, scheme)
+    whole, visible = browser.execute_script(
+        "const {scrollWidth, clientWidth} = document.documentElement; return [scrollWidth, clientWidth]"
+    )
+    assert whole == visible and width - visible < 20  # a scroll bar
+    requests = [
+        entry["message"] for entry in browser.get_log("performance") if "requestWillBeSent" in entry["message"]
+    ]
+    assert requests and not [each for each in requests if '"url":"http' in each]
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    columns = browser.execute_script(
+        "return [...document.querySelectorAll('.figures:not(.still)')]"
+        ".map(e => getComputedStyle(e).gridTemplateColumns.split(' ').length)"
+    )
+    assert max(columns) == (2 if width == WIDE else 1)
+    pictures = browser.find_elements(By.TAG_NAME, "img")
+    assert pictures and all(picture.get_attribute("alt") for picture in pictures)
+
+
+def test_curves_are_redrawn_as_the_reader_chooses(browser, address):
+    show(browser, address, WIDE)
+    assert drawn(browser, "step linear linear") == 3 + 9  # means and single runs
+    press(browser, "[name=y_log]")
+    drawn(browser, "step linear log")
+    press(browser, "[name=x_log]")
+    drawn(browser, "step log log")
+    select = browser.find_element(By.NAME, "axis")
+    offered = [option.get_attribute("value") for option in select.find_elements(By.TAG_NAME, "option")]
+    assert {"step", "tokens_seen", "tokens_predicted", "seconds"} <= set(offered)
+    browser.execute_script(
+        "arguments[0].value = 'seconds'; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))", select
+    )
+    drawn(browser, "seconds log log")
+    press(browser, "[name=singles]")
+    drawn(browser, "seconds log log 3")
+    press(browser, ".legend button", 1)
+    drawn(browser, "seconds log log 2")
+    pressed = [b.get_attribute("aria-pressed") for b in browser.find_elements(By.CSS_SELECTOR, ".legend button")]
+    assert pressed == ["true", "false", "true"]
+    press(browser, ".legend button", 1)
+    drawn(browser, "seconds log log 3")
+
+
+def test_a_line_under_the_pointer_tells_its_run_and_value(browser, address):
+    show(browser, address, WIDE)
+    plot = browser.find_element(By.CSS_SELECTOR, ".plot")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    told = """
+        const texts = [], walk = (node) => {
+            if (node.shadowRoot) walk(node.shadowRoot);
+            if (String(node.className).includes("bk-tooltip")) texts.push(node.textContent);
+            node.childNodes.forEach(walk);
+        };
+        walk(document.body);
+        return texts.join("|");
+    """
+    area = plot.rect
+    view = browser.execute_script("const r = arguments[0].getBoundingClientRect(); return [r.left, r.top]", plot)
+
+    def pointed(_):
+        # Around the evaluations in the middle of the curves, closer than a point is wide.
+        for across, down in itertools.product((0.51, 0.52, 0.53), np.arange(0.3, 0.7, 0.02)):
+            where = {"x": view[0] + area["width"] * across, "y": view[1] + area["height"] * down}
+            browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", **where})
+            browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+            if "seed" in (found := browser.execute_script(told)):
+                return found
+        return False
+
+    assert "seed" in WebDriverWait(browser, 60).until(pointed)
+
+
+def test_a_title_sorts_its_table_up_and_down_by_numbers(browser, address):
+    show(browser, address, NARROW)
+    table = browser.find_element(By.CSS_SELECTOR, "table.sortable")
+
+    def column(number):
+        return [
+            row.find_elements(By.TAG_NAME, "td")[number].text
+            for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")
+        ]
+
+    title = table.find_elements(By.CSS_SELECTOR, "th button")[2]
+    for sort, first, last in (("ascending", "5.033", "6.100"), ("descending", "6.100", "5.033")):
+        browser.execute_script("arguments[0].click()", title)
+        assert title.find_element(By.XPATH, "..").get_attribute("aria-sort") == sort
+        assert column(2)[0].startswith(first) and column(2)[-1].startswith(last)
+
+
+def test_names_from_data_stay_text(browser, address):
+    show(browser, address, WIDE)
+    assert browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    assert MARKUP in browser.find_element(By.CSS_SELECTOR, ".legend").text
+
+
+def test_what_is_printed_has_the_picture_of_the_curves(browser, address):
+    show(browser, address, WIDE)
+    shown = "return getComputedStyle(document.querySelector(arguments[0])).display"
+    assert (browser.execute_script(shown, ".still"), browser.execute_script(shown, ".interactive")) == (
+        "none",
+        "block",
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert (browser.execute_script(shown, ".still"), browser.execute_script(shown, ".interactive")) == (
+        "grid",
+        "none",
+    )
+    document = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert document.startswith(b"%PDF") and len(document) > 50_000
+
+
+def test_many_runs_are_drawn_as_means(monkeypatch):
+    monkeypatch.setattr(curves, "MOST_RUNS", 5)
+    runs = [run(value, seed, 5.0 + seed / 10) for value in ("0.15", "0.4") for seed in range(3)]
+    data = curves.chart(find(study(*runs)))
+    assert data is not None and not data["singles"] and all(not group["runs"] for group in data["groups"])
+    assert "only their means are drawn" in curves.curves(find(study(*runs)))

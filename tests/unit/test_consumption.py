@@ -1,0 +1,57 @@
+"""What a run took of the machine is recorded where it can be read, added over continuations, never guessed."""
+
+import pytest
+
+from minibert.tracking import consumption as measured
+from minibert.tracking.consumption import JOULES, PROCESSOR_SECONDS, consumption
+
+
+@pytest.fixture
+def counter(tmp_path, monkeypatch):
+    """Sets the energy counter of one processor, in microjoules."""
+    monkeypatch.setattr(measured, "POWERCAP", tmp_path)
+    zone = tmp_path / "intel-rapl:0"
+    (tmp_path / "intel-rapl:0:0").mkdir()  # a part of it, which must not count twice
+    (tmp_path / "intel-rapl:0:0" / "energy_uj").write_text("5\n")
+    zone.mkdir()
+    (zone / "max_energy_range_uj").write_text("262143328850\n")
+    return lambda value: (zone / "energy_uj").write_text(f"{value}\n")
+
+
+def test_processor_time_and_energy_are_differences(counter):
+    counter(1_000_000_000)
+    with consumption({}) as used:
+        sum(range(10**6))
+        counter(1_360_000_000)
+    assert float(used[PROCESSOR_SECONDS]) >= 0 and used[JOULES] == "360"
+
+
+def test_a_counter_that_began_again_is_followed(counter):
+    counter(262_143_328_850 - 1_000_000)
+    with consumption({}) as used:
+        counter(2_000_000)
+    assert used[JOULES] == "3"
+
+
+def test_what_was_used_before_an_interruption_is_added(counter):
+    counter(0)
+    with consumption({PROCESSOR_SECONDS: "100.5", JOULES: "40"}) as used:
+        counter(2_000_000)
+    assert float(used[PROCESSOR_SECONDS]) >= 100.5 and used[JOULES] == "42"
+
+
+@pytest.mark.parametrize("damage", ["absent", "unreadable", "no largest value", "may have begun again twice"])
+def test_energy_that_cannot_be_told_is_not_recorded(counter, tmp_path, monkeypatch, damage):
+    counter(0)
+    zone = tmp_path / "intel-rapl:0"
+    if damage == "absent":
+        monkeypatch.setattr(measured, "POWERCAP", tmp_path / "none")
+    elif damage == "unreadable":
+        (zone / "energy_uj").write_text("not a number")
+    elif damage == "no largest value":
+        (zone / "max_energy_range_uj").unlink()
+    else:
+        monkeypatch.setattr(measured, "MOST_WATTS", 1e12)
+    with consumption({}) as used:
+        sum(range(10**5))
+    assert set(used) == {PROCESSOR_SECONDS}
