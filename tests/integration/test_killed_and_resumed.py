@@ -83,12 +83,19 @@ def test_a_run_that_is_told_to_end_and_then_killed_equals_an_uninterrupted_one_b
         os.kill(copy.pid, signal.SIGTERM)
         assert copy.wait() == 128 + signal.SIGTERM, copy.printed
         assert_ended_by(signal.SIGTERM, copy.printed, tmp_path)
+    before = processor_seconds(tmp_path)
     with Copy(main, words, tmp_path / "printed.txt") as copy:
         copy.until(lambda: reached(tmp_path) >= 25)
         os.killpg(copy.pid, signal.SIGKILL)
         assert copy.wait() == -signal.SIGKILL, copy.printed
     assert door(*words).returncode == 0
     assert_same_to_the_bit(recorded(tmp_path), uninterrupted)
+    assert processor_seconds(tmp_path) > before > 0
+
+
+def processor_seconds(folder: Path) -> float:
+    """What the run has used, as its record says."""
+    return float(query(folder, "SELECT value FROM tags WHERE key = 'minibert.processor_seconds'")[0][0])
 
 
 def assert_ended_by(number: int, printed: str, folder: Path) -> None:
