@@ -1,7 +1,7 @@
 """From a tracked sweep to its report:  python -m analysis.report masking_sweep
 
 Reads MLflow only, and writes a page, figures (PNG and SVG), CSV files and an entry for a lab book (Markdown) to
-``<folder>/reports/<study>/`` and, as the artifact ``report``, to the sweep's own record.
+``<folder>/reports/<name>/`` and, as the artifact ``report``, to the sweep's own record.
 """
 
 import sys
@@ -15,7 +15,7 @@ from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
-from minibert.tracking.lookup import open_named_store
+from minibert.tracking.lookup import open_named_store, short_id
 
 from .answers import answer, details
 from .csv_files import write_csv
@@ -26,6 +26,7 @@ from .lab_book import entry
 from .output import folder_name, new_report
 from .page.links import Links
 from .page.render import render
+from .study import Study
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, results, tuning
 
@@ -41,7 +42,7 @@ EXAMPLES = {
 class ReportWords(StudyWords):
     """The words of ``minibert report``."""
 
-    output: str | None = argument("folder to write to; <store>/reports/<study> if not given", "FOLDER", None)
+    output: str | None = argument("folder to write to; <store>/reports/<name> if not given", "FOLDER", None)
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ def write_report(
     """
     evidence = gather(store, study_name, sweep_id)
     findings, examination = evidence.findings, evidence.examination
-    name = findings.study.name
-    folder = Path(output).expanduser() if output else store.folder / "reports" / folder_name(name)
+    folder = Path(output).expanduser() if output else default_folder(store, findings.study)
     unstored = None
     with new_report(store, folder) as made:
         figures = {}
@@ -95,6 +95,16 @@ def write_report(
         missing=findings.study.missing,
         evidence=evidence,
     )
+
+
+def default_folder(store: Store, study: Study) -> Path:
+    """Where the report of a sweep is written if no folder is given.
+
+    The name of an experiment is that of its newest sweep; sweeps without one may share a name, and have folders
+    of their own.
+    """
+    own = f"-{short_id(study.sweep_id)}" if study.worked_out else ""
+    return store.folder / "reports" / (folder_name(study.name) + own)
 
 
 def print_result(result: ReportResult) -> None:

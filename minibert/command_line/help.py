@@ -1,8 +1,9 @@
 """What a command answers without a run: its help, the settings of a group, its version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import fill
+from typing import Any
 
 from minibert.command_line.arguments import command
 from minibert.command_line.doors import DOORS
@@ -65,8 +66,11 @@ def installed_version() -> str:
         return "(not installed: run from its folder)"
 
 
-def help_text(words: Sequence[str] = ()) -> str:
-    """The help of ``minibert run``, or the settings of the groups that the words name."""
+def help_text(words: Sequence[str] = (), values: Callable[[], Mapping[str, Any]] = dict) -> str:
+    """The help of ``minibert run``, or the settings of the groups that the words name.
+
+    ``values()`` has the value that a run would have of a key, where that is another than its schema states.
+    """
     parts = [word.partition("=")[0].lstrip("+") for word in words]
     if not parts:
         width = max(map(len, groups())) + 2
@@ -77,11 +81,12 @@ def help_text(words: Sequence[str] = ()) -> str:
         ]
         doors = {door: command(door) for door in DOORS}
         return HELP.format(groups="\n".join(lines), **doors).strip()
-    found = [_group_help(part) for part in parts]
+    composed = values()
+    found = [_group_help(part, composed) for part in parts]
     return "\n\n".join(found)
 
 
-def _group_help(group: str) -> str:
+def _group_help(group: str, values: Mapping[str, Any]) -> str:
     place = {"position": "model.position", "optimizer/inner": "optimizer.inner"}.get(group, group)
     inside = [each for key, each in settings().items() if key == place or key.startswith(place + ".")]
     if not inside and group not in groups():
@@ -90,9 +95,10 @@ def _group_help(group: str) -> str:
     inside = [each for each in inside if each.is_open]
     width = max((len(each.key) for each in inside), default=0) + 2
     for each in inside:
-        default = getattr(each.owner(), each.field.name)
+        default = values.get(each.key, getattr(each.owner(), each.field.name))
         if isinstance(default, list):
             default = f"[{','.join(map(str, default))}]"
-        default = "null" if default is None else default
+        if default is None or isinstance(default, bool):
+            default = {None: "null", True: "true", False: "false"}[default]
         lines.append(f"  {each.key:<{width}}{each.describe()}; by default {default}")
     return "\n".join(lines)

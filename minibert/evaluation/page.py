@@ -46,7 +46,7 @@ def page(
         f'<p class="soft">{escape(about["name"])}<br>{escape(about["what"])}</p>',
         "" if parts else '<p class="answer">Nothing was found.</p>',
         document.warning("Not everything could be asked.", failed.items()),
-        document.warning("Left out, because their data are not here:", skipped.items()),
+        document.warning("Left out:", skipped.items()),
         *_overview(parts),
         *map(_part, parts),
     )

@@ -1,13 +1,16 @@
 """What ``minibert run`` answers without training: help, version, composed configuration, completion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.completion import completion
 from minibert.command_line.help import help_text, installed_version
+from minibert.command_line.settings import groups
 from minibert.errors import MinibertError
+from minibert.running.composition import compose_options
 from minibert.running.plan import compose, typed
 
 CONFIGURATIONS = ("job", "hydra", "all")
@@ -29,7 +32,7 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
     """
     asked, flags, words = _read(arguments)
     if asked == "--help":
-        print(help_text(words))
+        print(help_text(words, lambda: _values(words)))
     elif asked == "--version":
         print(f"minibert {installed_version()}")
     elif asked == "--shell-completion":
@@ -43,6 +46,22 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
     else:
         return None
     return 0
+
+
+def _values(words: Sequence[str]) -> dict[str, Any]:
+    """Key -> the value of a run with the options that the words choose, such as ``optimizer=lion``."""
+    known = groups()
+    chosen = [word for word in words if (parts := word.partition("="))[0] in known and parts[2] in known[parts[0]]]
+    composed: Any = OmegaConf.to_container(compose_options(chosen).config, resolve=True, throw_on_missing=False)
+
+    def values(settings: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        if not isinstance(settings, dict):
+            yield prefix, settings
+            return
+        for key, value in settings.items():
+            yield from values(value, f"{prefix}.{key}" if prefix else str(key))
+
+    return dict(values(composed, ""))
 
 
 def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

@@ -46,6 +46,21 @@ def test_help_on_a_group_lists_its_settings_with_what_they_take(capsys):
     assert code == 2 and "did you mean 'schedule'" in error
 
 
+def test_help_on_a_group_tells_the_values_of_a_run_with_the_options_that_are_named(capsys):
+    for words, expected in (
+        (
+            ["optimizer"],
+            {"optimizer.name": "muon", "optimizer.learning_rate": "0.012", "optimizer.nesterov": "true"},
+        ),
+        (["optimizer=lion"], {"optimizer.name": "lion"}),
+        (["model=debug"], {"model.hidden_size": "32"}),
+    ):
+        code, text, _ = answer(capsys, "--help", *words)
+        lines = {line.split()[0]: line.rpartition("; by default ")[2] for line in text.splitlines()[1:] if line}
+        told = {key: lines[key] for key in expected}
+        assert (code, told) == (0, expected)
+
+
 @pytest.mark.parametrize(
     ("door", "words"),
     [

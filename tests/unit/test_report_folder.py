@@ -1,12 +1,16 @@
 """What lies where a report is written: nothing of others is lost, and nothing lands elsewhere."""
 
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from analysis.output import MANIFEST, folder_name, new_report
+from analysis.report import default_folder
 from minibert.errors import MinibertError
 from minibert.tracking import Store
+from tests.unit.test_partial_sweeps import study
 
 
 def write(tmp_path, folder, *names, text="report"):
@@ -102,3 +106,15 @@ def test_a_study_of_any_name_stays_within_the_folder_of_reports(tmp_path, study)
 def test_names_of_folders_differ_where_those_of_studies_do():
     assert folder_name("masking_sweep") == "masking_sweep" and folder_name("größe 2") != "größe 2"
     assert len({folder_name(name) for name in ("a/b", "a b", "a_b", "a//b", "../a/b")}) == 5
+
+
+def test_sweeps_of_one_name_share_a_folder_only_if_they_are_of_one_study(tmp_path):
+    store = SimpleNamespace(folder=tmp_path)
+    made = replace(study(), name="seed", question="Is it so?")
+    of_a_study = [default_folder(store, replace(made, sweep_id=each)) for each in ("a" * 32, "b" * 32)]
+    assert of_a_study == [tmp_path / "reports" / "seed"] * 2
+    bare = [
+        replace(made, question=None, worked_out="nothing varies", sweep_id=each) for each in ("a" * 32, "b" * 32)
+    ]
+    folders = [default_folder(store, each) for each in bare]
+    assert folders == [tmp_path / "reports" / name for name in ("seed-aaaaaaaa", "seed-bbbbbbbb")]
