@@ -109,9 +109,9 @@ def train(
                 store, result = known
                 complete(store, result.run_id, result.rooms, config, display)
                 return Outcome(result.run_id, Status.FOUND, store=store, result=result)
-        data = prepare(config, display, corpus)
         in_sweep = tracking.parent_run is not None  # the sweep has already opened the store
         store = open_store(tracking.uri, tracking.folder, tracking.experiment, in_sweep, tracking.offline)
+        data = prepare(config, display, corpus)
         if not in_sweep:
             send_all(store)
         name = run_name(config, choices, tracking.sweep_keys)

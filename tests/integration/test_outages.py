@@ -113,6 +113,7 @@ def test_a_server_that_was_never_reached_is_an_error_unless_the_user_says_otherw
     given = door(*at_server(tmp_path))
     assert given.returncode == 1 and "No server answers there" in given.stderr
     assert "tracking.offline=true" in given.stderr
+    assert not (tmp_path / "cache").exists()  # nobody waits for data before it is told
     assert door(*at_server(tmp_path, "tracking.offline=true")).returncode == 0
     again = door(*at_server(tmp_path, "tracking.offline=true"))
     assert again.returncode == 0 and "was trained before" in again.stdout
