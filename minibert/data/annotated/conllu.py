@@ -12,7 +12,7 @@ from pathlib import Path
 import conllu
 from conllu.exceptions import ParseException
 
-from minibert.data.annotated.lines import as_path, bad_line, read_lines
+from minibert.data.annotated.lines import as_path, bad_line, files_in, read_lines
 from minibert.errors import MinibertError, nearest, sentence
 
 ROOT = -1
@@ -48,7 +48,8 @@ class AnnotatedSentence:
 
 
 def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
-    """The sentences of a file in CoNLL-U, or of all ``.conllu`` files of a folder, in order of their names.
+    """The sentences of a file in CoNLL-U, or of all ``.conllu`` files of a folder, in order of their names. Hidden
+    files are left out.
 
     Of a multiword token (2-3), the words are kept and the token itself is left out: *does* and *n't* of
     *doesn't*. Empty nodes (2.1) and comments are left out.
@@ -58,7 +59,8 @@ def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
     part of speech outside of the 17 universal ones, a head that is no word of its sentence.
     """
     path = as_path(path)
-    files = sorted(path.glob("*.conllu")) if path.is_dir() else [path]
+    inside = (file for file in files_in(path) if file.suffix == ".conllu" and file.parent == path)
+    files = list(inside) if path.is_dir() else [path]
     if not files:
         raise MinibertError(f"{path}: has no file that ends in .conllu. Give a treebank, or a folder with one.")
     return [annotated for file in files for annotated in _read_file(file)]

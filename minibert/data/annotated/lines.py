@@ -20,6 +20,15 @@ def as_path(given: Any) -> Path:
     raise MinibertError(f"{given!a:.100}: is no path. Allowed: the path of a file or a folder.")
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder and of the folders in it, by name, less what is hidden: macOS leaves ``._name`` beside
+    each file of a copy, and Jupyter ``.ipynb_checkpoints``."""
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(
+        path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
 def read_lines(file: Path, holds: str) -> list[str]:
     """All lines of a UTF-8 file. A byte-order mark and either end of line are taken off.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple
 
-from minibert.data.annotated.lines import as_path, bad_line, is_text, numbered_lines, read_table
+from minibert.data.annotated.lines import as_path, bad_line, files_in, is_text, numbered_lines, read_table
 from minibert.errors import MinibertError
 
 
@@ -34,13 +34,12 @@ class MinimalPair(NamedTuple):
 
 
 def read_minimal_pairs(path: str | Path) -> list[MinimalPair]:
-    """The pairs of a file, or of all files of a folder and the folders in it, by name.
+    """The pairs of a file, or of all files of a folder and the folders in it, by name. Hidden ones are left out.
 
     Raises :class:`MinibertError` for a path without such files, and for a line that is no pair, by its number.
     """
     path = as_path(path)
-    inside = (file for file in path.rglob("*") if file.suffix in READERS and not file.is_dir())
-    files = [path] if path.is_file() else sorted(inside)
+    files = [path] if path.is_file() else [file for file in files_in(path) if file.suffix in READERS]
     if not files or files[0].suffix not in READERS:
         kinds = {"is of another format": path.is_file(), "has no such file": path.is_dir()}
         kinds["is neither a file nor a folder" if path.exists() else "is not there"] = True
