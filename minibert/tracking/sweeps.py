@@ -193,12 +193,12 @@ def search(store: Store, condition: str) -> list:
 
 def _adopt(store: Store, parent: str, sweep_hash: str) -> None:
     """Show under ``parent`` the runs of the sweep whose own parent was deleted: MLflow shows them under none."""
-    found = search(store, f"tags.`{member_tag(sweep_hash)}` != ''")
-    others = {run.data.tags.get(PARENT) for run in found} - {None, parent}
+    found = children(store, sweep_hash)
+    others = {child.tags.get(PARENT) for child in found} - {None, parent}
     deleted = {other for other in others if not _is_active(store, other)}
-    for run in found:
-        if run.data.tags.get(PARENT) in deleted:
-            write_tags(store, run.info.run_id, {PARENT: parent})
+    for child in found:
+        if child.tags.get(PARENT) in deleted:
+            write_tags(store, child.id, {PARENT: parent})
 
 
 def _is_active(store: Store, run_id: str | None) -> bool:
