@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -17,15 +18,16 @@
 #
 # **Question.** What does a head of a trained BERT look at, and how did it come to look there?
 #
-# Attention is the only place in the network where words meet. Everything else works on each position alone. So a network
-# that fills gaps in a text must have learnt here where to look. We train two small networks that differ only in the way
-# they are told the order of words, compute one head by hand, and then watch all heads while they learn.
+# Attention is the only place in the network where words meet. Everything else works on each position alone. So a
+# network that fills gaps in a text must have learnt here where to look. We train two small networks that differ
+# only in the way they are told the order of words, compute one head by hand, and then watch all heads while they
+# learn.
 #
-# **Expectation.** At the start, every word looks at all words alike. What helps most to guess a hidden word is the word
-# before it and the word after it, so that heads for these two should appear first.
+# **Expectation.** At the start, every word looks at all words alike. What helps most to guess a hidden word is
+# the word before it and the word after it, so that heads for these two should appear first.
 #
-# The cell below holds all sizes. With these, the whole notebook takes less than a minute on two cores the first time.
-# The second time, the runs are found, because minibert does not train a finished run again.
+# The cell below holds all sizes. With these, the whole notebook takes less than a minute on two cores the first
+# time. The second time, the runs are found, because minibert does not train a finished run again.
 
 # %% tags=["parameters"]
 STEPS = 500
@@ -67,15 +69,15 @@ def train(*words):
 # %% [markdown]
 # ## Two networks
 #
-# Two layers of four heads, trained on the State of the Union addresses. With `position=absolute`, a learnt vector for
-# each position is added to the word. With `position=rope`, queries and keys are turned by an angle that grows with the
-# position. The diagnostic `attention_patterns` records how widely each head looks and where.
+# Two layers of four heads, trained on the State of the Union addresses. With `position=absolute`, a learnt vector
+# for each position is added to the word. With `position=rope`, queries and keys are turned by an angle that grows
+# with the position. The diagnostic `attention_patterns` records how widely each head looks and where.
 
 # %%
 train(
     "--multirun", "position=rope,absolute", "study.name=notebook_attention", f"training.steps={STEPS}",
     *MODEL, *TRAINING, *DATA, *LAUNCHER, "training.last_layer_everywhere=true", "evaluation=off",
-    "evaluation.every=50", "evaluation.sequences=128", "diagnostics=off",
+    "evaluation.every=50", "evaluation.sequences=128", "diagnostics=off", "diagnostics.figures=[]",
     "diagnostics.quantities=[attention_patterns]", "diagnostics.per_doubling=4", "diagnostics.every=50",
 )  # fmt: skip
 runs = analysis.runs.load("notebook_attention", folder=STORE).set_index("model.position.name")
@@ -84,14 +86,14 @@ runs[["eval/loss", "baseline/unigram_entropy", "baseline/bigram_cross_entropy"]]
 # %% [markdown]
 # ## One head by hand
 #
-# A head turns each word's vector $x_i$ into a query $q_i = x_i W_Q + b_Q$ and a key $k_i = x_i W_K + b_K$. The query of
-# one word is compared with the keys of all words, and the softmax makes weights of the scores:
+# A head turns each word's vector $x_i$ into a query $q_i = x_i W_Q + b_Q$ and a key $k_i = x_i W_K + b_K$. The
+# query of one word is compared with the keys of all words, and the softmax makes weights of the scores:
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt{K}}, \qquad w_{ij} = \frac{e^{s_{ij}}}{\sum_{j'} e^{s_{ij'}}}.$$
 #
-# $K$ is the size of a head. Without $\sqrt{K}$, scores would grow with the size, and the softmax would see one word only.
-# The forward pass keeps everything under its name: `cache.layers[1].attention` has the input, the queries, the keys and
-# the weights. We take the input of the second layer alone, and compare.
+# $K$ is the size of a head. Without $\sqrt{K}$, scores would grow with the size, and the softmax would see one
+# word only. The forward pass keeps everything under its name: `cache.layers[1].attention` has the input, the
+# queries, the keys and the weights. We take the input of the second layer alone, and compare.
 
 # %%
 text = "the state of the union is strong, and the people of the united states are at peace."
@@ -125,10 +127,12 @@ difference = np.abs(softmax(unturned) - attention.weights[0]).max()
 display(Markdown(f"Largest difference to the weights of the network: **{difference:.2f}**."))
 
 # %% [markdown]
-# That is far off: the formula does not know where the words stand. This network has rotary positions. It reads two
-# neighbouring entries of a query or key as one complex number, and turns pair $p$ at position $m$ by an angle $m\,\omega_p$:
+# That is far off: the formula does not know where the words stand. This network has rotary positions. It reads
+# two neighbouring entries of a query or key as one complex number, and turns pair $p$ at position $m$ by an angle
+# $m\,\omega_p$:
 #
-# $$s_{mn} = \frac{1}{\sqrt{K}} \sum_p \mathrm{Re}\left[(q_{mp}\,e^{i m \omega_p})(k_{np}\,e^{i n \omega_p})^*\right]
+# $$s_{mn}
+# = \frac{1}{\sqrt{K}} \sum_p \mathrm{Re}\left[(q_{mp}\,e^{i m \omega_p})(k_{np}\,e^{i n \omega_p})^*\right]
 # = \frac{1}{\sqrt{K}} \sum_p \mathrm{Re}\left[q_{mp} k_{np}^*\,e^{i(m-n)\omega_p}\right], \qquad
 # \omega_p = b^{-2p/K}.$$
 #
@@ -150,8 +154,8 @@ difference = np.abs(weights - attention.weights[0]).max()
 display(Markdown(f"Largest difference to the weights of the network: **{difference:.0e}**."))
 
 # %% [markdown]
-# This is the network's own attention, up to the rounding of float32. (Subtracting the largest score changes no weight,
-# because it cancels in the fraction. It keeps the exponential from overflowing.)
+# This is the network's own attention, up to the rounding of float32. (Subtracting the largest score changes no
+# weight, because it cancels in the fraction. It keeps the exponential from overflowing.)
 #
 # Here is the head that looks most narrowly: its scores, and what the softmax makes of them.
 
@@ -175,11 +179,13 @@ for panel, (matrix, colours, low, high, title) in zip(panels, shown, strict=True
 plt.show()
 
 # %% [markdown]
-# Each row of the right-hand map sums to one. The softmax is a soft choice: a score that leads by $\ln 2 = 0.69$ gets twice
-# the weight. So what counts in the left-hand map are differences within a row, not the numbers themselves.
+# The stripes in the left-hand map are the rotation itself: the score rises and falls with the distance, like a
+# wave. The softmax keeps little more than the crest. Each row of weights sums to one. It is a soft choice: a
+# score that leads by $\ln 2 = 0.69$ gets twice the weight. What counts are differences within a row, not the
+# scores themselves.
 #
-# How narrow a choice is, the entropy $H_i = -\sum_j w_{ij} \ln w_{ij}$ tells: 0 for one word, $\ln T$ for all alike.
-# $e^{H}$ reads as a number of words.
+# How narrow a choice is, the entropy $H_i = -\sum_j w_{ij} \ln w_{ij}$ tells: 0 for one word, $\ln T$ for all
+# alike. $e^{H}$ reads as a number of words.
 
 # %%
 by_hand = -(weights * np.log(np.maximum(weights, 1e-30))).sum(axis=-1).mean(axis=-1)
@@ -191,8 +197,8 @@ table.round(3)
 # %% [markdown]
 # ## What the heads look at
 #
-# Now both networks, all heads. A light field in row $i$ is a word that word $i$ looks at. A bright line just beside the
-# diagonal is a head that looks at a neighbour.
+# Now both networks, all heads. A light field in row $i$ is a word that word $i$ looks at. A bright line just
+# beside the diagonal is a head that looks at a neighbour.
 
 # %%
 figure, panels = plt.subplots(4, H, figsize=(8.5, 8.6), sharex=True, sharey=True)
@@ -208,8 +214,9 @@ figure.suptitle("attention of every head on the sentence (square root of the wei
 plt.show()
 
 # %% [markdown]
-# The same in numbers: the share of the weight on the word itself, on the one before and on the one after, over held-out
-# text. Uniform attention would give each place the same share.
+# The same in numbers: the share of the weight on the word itself, on the one before and on the one after, over
+# held-out text. Uniform attention would give each place the same share.
+
 
 # %%
 def shares_of(run):
@@ -235,22 +242,26 @@ shares.droplevel(1).pivot_table(index=["positions", "layer"], columns="head", va
 # %%
 top = shares.loc["rotary"].set_index(["layer", "head"])[["previous", "next"]].stack().idxmax()
 _, seen = rotary.model.forward([encoding.ids])
-display(Markdown(f"The head with the largest share on a neighbour: layer {top[0]}, head {top[1]}, the {top[2]} word."))
+display(
+    Markdown(f"The head with the largest share on a neighbour: layer {top[0]}, head {top[1]}, the {top[2]} word.")
+)
 visualize_attention_patterns([each.attention.weights for each in seen.layers], tokens, top[0], top[1])
 
 # %% [markdown]
-# With rotary positions, heads of the second layer have become specialists: one for the word before, one for the word after,
-# often one for the word itself. In the first layer they stay wide: there, attention is a mean over the sentence, which
-# tells what the text is about. This is enough for a bag of words, and it is what learning begins with.
+# With rotary positions, heads of the second layer have become specialists: one for the word before, one for the
+# word after, often one for the word itself. In the first layer they stay wide: there, attention is a mean over
+# the sentence, which tells what the text is about. This is enough for a bag of words, and it is what learning
+# begins with.
 #
-# The network with learnt positions is not there yet. It has to find out from scratch which of its position vectors are
-# neighbours. With rotations, this is built in: a query and a key that are alike, but for one fixed turn, are a head for
-# "the word before".
+# The network with learnt positions is not there yet. It has to find out from scratch which of its position
+# vectors are neighbours. With rotations, this is built in: a query and a key that are alike, but for one fixed
+# turn, are a head for "the word before".
 
 # %% [markdown]
 # ## Distance alone
 #
 # To see position apart from words, average the weights over held-out text by the offset $j - i$.
+
 
 # %%
 def by_offset(run, layer, reach=8):
@@ -259,7 +270,8 @@ def by_offset(run, layer, reach=8):
     _, seen = run.model.forward(batch.input_ids, batch.attention_mask, position_ids=batch.position_ids)
     found = seen.layers[layer].attention.weights
     return np.stack(
-        [np.diagonal(found, offset, axis1=2, axis2=3).mean(axis=(0, 2)) for offset in range(-reach, reach + 1)], axis=1
+        [np.diagonal(found, offset, axis1=2, axis2=3).mean(axis=(0, 2)) for offset in range(-reach, reach + 1)],
+        axis=1,
     )
 
 
@@ -277,8 +289,9 @@ plt.show()
 # %% [markdown]
 # ## How they came to look there
 #
-# The entropy of each head, as a share of its maximum $\ln T$, over training. Above it, the held-out loss, between two
-# baselines: a model that knows word frequencies only (unigram), and one that knows the preceding word (bigram).
+# The entropy of each head, as a share of its maximum $\ln T$, over training. Above it, the held-out loss, between
+# two baselines: a model that knows word frequencies only (unigram), and one that knows the preceding word
+# (bigram).
 
 # %%
 curves = analysis.runs.load_curves("notebook_attention", ["eval/loss", "attention_entropy_share/*"], folder=STORE)
@@ -305,20 +318,20 @@ panels[1, 0].legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The loss falls below the unigram level while attention is still almost uniform: the first thing that is learnt needs no
-# order. Then the heads of one layer narrow, and the loss goes on falling with them. That the two happen together does
-# not show which causes which. One run a scheme is an observation, not a result: the
-# [lab book](../../experiments/attention_evolution/README.md) asks the same over seeds, with intervals.
+# The loss falls below the unigram level while attention is still almost uniform: the first thing that is learnt
+# needs no order. Then the heads of one layer narrow, and the loss goes on falling with them. That the two happen
+# together does not show which causes which. One run a scheme is an observation, not a result: the [lab
+# book](../../experiments/attention_evolution/README.md) asks the same over seeds, with intervals.
 
 # %% [markdown]
 # ## Exercises
 #
 # Solutions are in the collapsed cells: click the three dots to open one.
 #
-# **1. Temperature.** Divide the scores of the head above by $\tau$ before the softmax. What happens to the entropy for
-# $\tau \to 0$ and for $\tau \to \infty$? Draw it.
+# **1. Temperature.** Divide the scores of the head above by $\tau$ before the softmax. What happens to the
+# entropy for $\tau \to 0$ and for $\tau \to \infty$? Draw it.
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 temperatures = np.geomspace(0.05, 20, 40)
 found = []
 for temperature in temperatures:
@@ -334,23 +347,26 @@ panel.legend()
 plt.show()
 
 # %% [markdown]
-# **2. What a head hands on.** The weights average the values $v_j = x_j W_V + b_V$: the head's output is
-# $c_i = \sum_j w_{ij} v_j$. Compute it for all heads, put the heads side by side, and compare with `attention.context`.
+# **2. What a head hands on.** The weights average the values $v_j = x_j W_V + b_V$: the head's output is $c_i =
+# \sum_j w_{ij} v_j$. Compute it for all heads, put the heads side by side, and compare with `attention.context`.
 # For which words is the output of the head above almost the value of a single word?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 value = project("value")
 context = (weights @ value).transpose(1, 0, 2).reshape(T, H * K)
-display(Markdown(f"Largest difference to `attention.context`: **{np.abs(context - attention.context).max():.0e}**."))
+display(
+    Markdown(f"Largest difference to `attention.context`: **{np.abs(context - attention.context).max():.0e}**.")
+)
 narrow = [f"{tokens[i]} ({tokens[weights[head, i].argmax()]})" for i in range(T) if weights[head, i].max() > 0.95]
 display(Markdown(f"More than 95 % of the weight on one word, in brackets: {', '.join(narrow) or 'none'}."))
 
 # %% [markdown]
-# **3. Move a sentence.** Put five [CLS] in front of the sentence, so that each of its words stands five positions further.
-# Do the weights between its words keep their proportions? In which of the two networks, and why? Compare the rows of
-# layer 0 after dividing them by their sum over the words of the sentence.
+# **3. Move a sentence.** Put five [CLS] in front of the sentence, so that each of its words stands five positions
+# further. Do the weights between its words keep their proportions? In which of the two networks, and why? Compare
+# the rows of layer 0 after dividing them by their sum over the words of the sentence.
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def moved(run, places):
     """Weights of layer 0 among the words of the sentence, each row divided by its sum, when it is moved."""
     start = np.full(places, encoding.ids[0])
@@ -361,7 +377,9 @@ def moved(run, places):
 
 for name, run in {"rotary": rotary, "absolute": absolute}.items():
     change = np.abs(moved(run, 5) - moved(run, 0)).sum(axis=-1).mean() / 2
-    display(Markdown(f"Layer 0, {name}: {change:.2%} of the weight goes to other words when the sentence is moved."))
+    display(
+        Markdown(f"Layer 0, {name}: {change:.2%} of the weight goes to other words when the sentence is moved.")
+    )
 display(
     Markdown(
         "In layer 0, rotary scores hold nothing but words and distances: moving changes nothing, up to rounding. "

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -17,17 +18,17 @@
 #
 # **Question.** Is the gradient right, and does it reach the first layer?
 #
-# Every gradient of this network is written by hand. So two things can go wrong: a formula, and the scale. A wrong formula
-# trains a little worse, and nobody notices. A wrong scale lets the gradient vanish, or explode, on its way down through
-# the layers. Both can be seen before a single step is trained.
+# Every gradient of this network is written by hand. So two things can go wrong: a formula, and the scale. A wrong
+# formula trains a little worse, and nobody notices. A wrong scale lets the gradient vanish, or explode, on its
+# way down through the layers. Both can be seen before a single step is trained.
 #
-# **Expectation.** Central differences agree with a right gradient to many digits, and catch a wrong one, but only if one
-# looks in the right place. With depth, a chain of products shrinks or grows like a power; residual branches and norms
-# are there to prevent it.
+# **Expectation.** Central differences agree with a right gradient to many digits, and catch a wrong one, but only
+# if one looks in the right place. With depth, a chain of products shrinks or grows like a power; residual
+# branches and norms are there to prevent it.
 
 # %% tags=["parameters"]
-STEPS = 100
-LAYERS = 8
+STEPS = 80
+LAYERS = 6
 DEEP = 16
 MODEL = ["model=tiny", "model.hidden_size=64", "model.feed_forward_size=256", "model.vocab_size=2048"]
 TRAINING = ["training.batch_size=32", "training.sequence_length=32", "masking.rate=0.4", "training.lanes=1"]
@@ -64,14 +65,14 @@ def train(*words):
 # %% [markdown]
 # ## A gradient, checked
 #
-# Take a direction $v$ in the space of all parameters. The loss changes along it by $g \cdot v$, if $g$ is the gradient. The
-# same number comes from two values of the loss alone:
+# Take a direction $v$ in the space of all parameters. The loss changes along it by $g \cdot v$, if $g$ is the
+# gradient. The same number comes from two values of the loss alone:
 #
 # $$g \cdot v \;\approx\; \frac{L(\theta + \varepsilon v) - L(\theta - \varepsilon v)}{2\,\varepsilon}.$$
 #
-# The right-hand side has two errors. The curve bends, which costs about $\varepsilon^2$. And losses are rounded, which
-# costs about $10^{-16} / \varepsilon$ in float64. So there is a best $\varepsilon$ in the middle, and the error there tells
-# right from wrong.
+# The right-hand side has two errors. The curve bends, which costs about $\varepsilon^2$. And losses are rounded,
+# which costs about $10^{-16} / \varepsilon$ in float64. So there is a best $\varepsilon$ in the middle, and the
+# error there tells right from wrong.
 #
 # The network is moved away from its initial values first, gains and biases included. We will see why.
 
@@ -116,14 +117,21 @@ plt.show()
 display(Markdown(f"Best agreement: a relative error of **{errors[best]:.0e}** at ε = {epsilons[best]:.0e}."))
 
 # %% [markdown]
-# The two slopes of the V are the two errors. Had the gradient a mistake of one per cent, the curve would not go below
-# $10^{-2}$ anywhere. A check at one single $\varepsilon$ with a wide tolerance would not tell.
+# The two slopes of the V are the two errors. Had the gradient a mistake of one per cent, the curve would not go
+# below $10^{-2}$ anywhere. A check at one single $\varepsilon$ with a wide tolerance would not tell.
 #
 # One direction tests all parameters at once. To find a culprit, take a direction for each part:
 
 # %%
 rows = {}
-for name in ("embeddings.", "layers.0.attention.", "layers.0.feed_forward.", "layers.1.", "final_norm.", "mlm_head."):
+for name in (
+    "embeddings.",
+    "layers.0.attention.",
+    "layers.0.feed_forward.",
+    "layers.1.",
+    "final_norm.",
+    "mlm_head.",
+):
     part = np.zeros_like(direction)
     inside = MiniBERT(config).params  # a set of parameters, to write a direction by names
     inside.vector[:] = 0
@@ -140,11 +148,13 @@ pd.DataFrame(rows).T.style.format({"g · v": "{:.4f}", "relative error": "{:.0e}
 #
 # Layer norm is $y = \gamma\,\hat x + \beta$ with $\hat x = (x - \mu) / \sigma$. Its gradient is
 #
-# $$\frac{\partial L}{\partial x} = \frac{1}{\sigma} \left( h - \overline{h} - \hat x\,\overline{h\,\hat x} \right), \qquad
+# $$\frac{\partial L}{\partial x}
+# = \frac{1}{\sigma} \left( h - \overline{h} - \hat x\,\overline{h\,\hat x} \right), \qquad
 # h = \gamma\,\frac{\partial L}{\partial y},$$
 #
-# with means over the entries of a vector. A classic mistake takes the gain $\gamma$ out of the means and multiplies at the
-# end. It is found in many a home-made transformer. Below are both, with a test at three places.
+# with means over the entries of a vector. A classic mistake takes the gain $\gamma$ out of the means and
+# multiplies at the end. It is found in many a home-made transformer. Below are both, with a test at three places.
+
 
 # %%
 def layer_norm(x, gain):
@@ -185,15 +195,17 @@ table = pd.DataFrame(
 table.style.format("{:.0e}")
 
 # %% [markdown]
-# At $\gamma = 1$, where every network starts, both formulas are the same. A test of a fresh network passes, and the mistake
-# begins to matter when training has moved the gains. This is why a check needs parameters away from their initial
-# values. (Also an upstream gradient of all ones hides mistakes: see the exercises.)
+# At $\gamma = 1$, where every network starts, both formulas are the same. A test of a fresh network passes, and
+# the mistake begins to matter when training has moved the gains. This is why a check needs parameters away from
+# their initial values. (Also an upstream gradient of all ones hides mistakes: see the exercises.)
 #
 # ## A chain of products
 #
-# Now the scale. Without residual branches, a gradient that goes down through $\ell$ layers is multiplied by $\ell$ Jacobians.
-# If each changes its length by a factor of $a$ on average, what arrives is $a^\ell$ of it: nothing, or far too much.
-# Take a stack of layers $x \to \tanh(x W)$, with entries of $W$ of standard deviation $s/\sqrt{D}$.
+# Now the scale. Without residual branches, a gradient that goes down through $\ell$ layers is multiplied by
+# $\ell$ Jacobians. If each changes its length by a factor of $a$ on average, what arrives is $a^\ell$ of it:
+# nothing, or far too much. Take a stack of layers $x \to \tanh(x W)$, with entries of $W$ of standard deviation
+# $s/\sqrt{D}$.
+
 
 # %%
 def chain(scale, depth=30, size=64):
@@ -221,29 +233,32 @@ panel.legend()
 plt.show()
 
 # %% [markdown]
-# A power of the depth, as expected: only near $s = 1$ does anything useful arrive. A scale that is right for one layer is
-# a little wrong for thirty, which is enough.
+# A power of the depth, as expected: only near $s = 1$ does anything useful arrive. A scale that is right for one
+# layer is a little wrong for thirty, which is enough.
 #
 # ## Pre-norm and post-norm
 #
-# A transformer has two remedies. A residual branch $x + f(x)$ has the Jacobian $1 + f'(x)$: the gradient can pass without
-# a product. And a norm fixes the length of what goes up. There are two orders, with `norm=pre` and `norm=post`:
+# A transformer has two remedies. A residual branch $x + f(x)$ has the Jacobian $1 + f'(x)$: the gradient can pass
+# without a product. And a norm fixes the length of what goes up. There are two orders, with `norm=pre` and
+# `norm=post`:
 #
 # $$\text{pre: } x + f(\mathrm{norm}(x)), \qquad \text{post: } \mathrm{norm}(x + f(x)).$$
 #
 # The next cell makes deep networks with random weights of growing scale, and sends one gradient down. The text is
-# held-out text of a run that we train right away. It will be needed later: two networks, trained in the same way
-# except for the place of the norm.
+# held-out text of runs that we train right away, because it will be needed later: both orders, with a warm-up of
+# the learning rate and without.
 
 # %%
 train(
-    "--multirun", "norm=pre,post", "study.name=notebook_gradients", f"training.steps={STEPS}", *MODEL,
-    f"model.layers={LAYERS}", "optimizer=adamw", "optimizer.learning_rate=3e-3", "schedule=constant", "schedule.warmup=0",
-    *TRAINING, *DATA, *LAUNCHER, "evaluation=off", f"evaluation.every={max(STEPS // 10, 1)}", "evaluation.sequences=64",
-    "diagnostics=off", "diagnostics.quantities=[gradient_magnitudes]", "diagnostics.per_doubling=2",
+    "--multirun", "norm=pre,post", "schedule.warmup=0,0.3", "study.name=notebook_gradients",
+    f"training.steps={STEPS}", *MODEL, f"model.layers={LAYERS}", "optimizer=adamw", "optimizer.learning_rate=3e-3",
+    "schedule=constant", *TRAINING, *DATA, *LAUNCHER, "evaluation=off", f"evaluation.every={max(STEPS // 10, 1)}",
+    "evaluation.sequences=64", "diagnostics=off", "diagnostics.figures=[]",
+    "diagnostics.quantities=[gradient_magnitudes]", "diagnostics.per_doubling=2",
 )  # fmt: skip
-runs = analysis.runs.load("notebook_gradients", folder=STORE).set_index("model.norm")
-batch = load_run(runs.loc["pre", "run_id"], folder=STORE).held_out(32)
+runs = analysis.runs.load("notebook_gradients", folder=STORE).set_index(["model.norm", "schedule.warmup"])
+trained = {key: load_run(run_id, folder=STORE) for key, run_id in runs.run_id.items()}
+batch = trained["pre", 0.0].held_out(32)
 
 
 def gradient_by_layer(model):
@@ -255,7 +270,7 @@ def gradient_by_layer(model):
     return [each.root_mean_square for name, each in found.items() if name.startswith("layer_")]
 
 
-sizes = load_run(runs.loc["pre", "run_id"], folder=STORE).config.model
+sizes = trained["pre", 0.0].config.model
 gains = (1, 4, 8, 16, 32)
 figure, panels = plt.subplots(1, 2, sharey=True, figsize=(8.5, 3.4))
 for panel, norm in zip(panels, ("pre", "post"), strict=True):
@@ -269,74 +284,96 @@ panels[1].legend(title="std of the weights", loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Neither order lets the gradient vanish. In the pre-norm network it *falls with height*: each layer adds to the residual
-# stream, the stream grows, and the norm divides by its size, so that a layer far up counts for less. In the post-norm
-# network, with the usual small weights, all layers get the same.
+# Neither order lets the gradient vanish. In the pre-norm network it *falls with height*: each layer adds to the
+# residual stream, the stream grows, and the norm divides by its size, so that a layer far up counts for less. In
+# the post-norm network, with the usual small weights, all layers get the same.
 #
-# With large weights both tilt, and in the end explode towards the input. Then scores of attention are large, the softmax
-# chooses one word, and a small change of its input changes the choice.
+# With large weights both tilt, and in the end explode towards the input. Then scores of attention are large, the
+# softmax chooses one word, and a small change of its input changes the choice.
 #
 # ## Does it matter for training?
 #
-# Both networks were trained without warm-up, at a constant rate: a hard start. AdamW divides each gradient by its own
-# size, so a uniform factor does not matter to it. What may matter is how the sizes change while it adapts.
+# AdamW divides each gradient by its own size, so that a factor common to all steps does not matter to it. What
+# may matter is how the sizes change while it trains. Two networks were trained at the full rate from the first
+# step on; for two, the rate rose over the first third of the steps.
 
 # %%
 curves = analysis.runs.load_curves("notebook_gradients", ["eval/loss", "gradient_rms/layer_*"], folder=STORE)
-figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), width_ratios=(1, 1, 1))
-for number, norm in enumerate(("pre", "post")):
-    mine = curves[curves.run_id == runs.loc[norm, "run_id"]]
-    loss = mine[mine.metric == "eval/loss"]
-    panels[0].plot(loss.step, loss.value, color=f"C{number}", label=f"norm={norm}")
-    rms = mine[mine.metric.str.fullmatch(r"gradient_rms/layer_\d+")]
-    for layer in range(LAYERS):
-        part = rms[rms.metric == f"gradient_rms/layer_{layer}"]
-        colour = plt.get_cmap("viridis")(layer / LAYERS)
-        label = f"layer {layer}" if layer in (0, LAYERS - 1) else None
-        panels[1 + number].plot(part.step, part.value, color=colour, linewidth=1.2, label=label)
-    panels[1 + number].set(yscale="log", xlabel="optimizer step", title=f"norm={norm}: gradient by layer")
+figure, panels = plt.subplots(1, 3, figsize=(10, 3.4))
+for (norm, warmup), run_id in runs.run_id.items():
+    loss = curves[(curves.run_id == run_id) & (curves.metric == "eval/loss")]
+    label = f"{norm}, {'with' if warmup else 'no'} warm-up"
+    panels[0].plot(
+        loss.step, loss.value, color="C0" if norm == "pre" else "C1", ls="-" if warmup else "--", label=label
+    )
 panels[0].axhline(runs["baseline/unigram_entropy"].iloc[0], color="0.5", linestyle=":", label="unigram")
 panels[0].set(xlabel="optimizer step", ylabel="nats per masked token", title="held-out loss")
+panels[0].legend(fontsize=7)
+for panel, norm in zip(panels[1:], ("pre", "post"), strict=True):
+    mine = curves[curves.run_id == runs.run_id[norm, 0.0]]
+    for layer in range(LAYERS):
+        part = mine[mine.metric == f"gradient_rms/layer_{layer}"]
+        label = f"layer {layer}" if layer in (0, LAYERS - 1) else None
+        panel.plot(
+            part.step, part.value, color=plt.get_cmap("viridis")(layer / LAYERS), linewidth=1.2, label=label
+        )
+    panel.set(yscale="log", xlabel="optimizer step", title=f"norm={norm}, no warm-up: gradient by layer")
 panels[1].set_ylabel("root mean square (nats per unit)")
-panels[0].legend()
 panels[1].legend()
-limits = [min(panel.get_ylim()[0] for panel in panels[1:]), max(panel.get_ylim()[1] for panel in panels[1:])]
+low, high = zip(*[panel.get_ylim() for panel in panels[1:]], strict=True)
 for panel in panels[1:]:
-    panel.set_ylim(limits)
+    panel.set_ylim(min(low), max(high))
 plt.show()
 
-# %% tags=["hide-input"]
-at_end = {norm: float(runs.loc[norm, "eval/loss"]) for norm in ("pre", "post")}
-unigram = float(runs["baseline/unigram_entropy"].iloc[0])
-display(
-    Markdown(
-        f"After {STEPS} steps: pre-norm **{at_end['pre']:.2f}**, post-norm **{at_end['post']:.2f}** nats; word "
-        f"frequencies alone have {unigram:.2f}. One seed each: this shows how to look, and claims nothing."
-    )
-)
+# %% [markdown]
+# Where did the gradient of the pre-norm network go? Nothing bounds its residual stream: each layer adds to it,
+# and each large update makes what is added longer. The norm in front of the output divides by the length of the
+# stream. Its gradient, in the formula above, is divided by $\sigma$ as well. So let us look at the length.
+
+# %%
+rows = {}
+for (norm, warmup), run in trained.items():
+    _, cache = run.model.forward(batch.input_ids, batch.attention_mask, position_ids=batch.position_ids)
+    stream = [
+        np.sqrt(np.mean(states**2)) for states in cache.hidden_states[:-1]
+    ]  # the last is after the final norm
+    rows[f"{norm}, {'with' if warmup else 'no'} warm-up"] = {
+        "stream at the input": stream[0],
+        f"stream after {LAYERS - 1} layers": stream[-1],
+        "gradient of layer 0": gradient_by_layer(run.model)[0],
+        "held-out loss": runs.loc[(norm, warmup), "eval/loss"],
+    }
+pd.DataFrame(rows).T.style.format("{:.3g}")
+
+# %% [markdown]
+# A long stream and a small gradient go together. This is how a gradient vanishes in a network that has residual
+# branches *and* norms: not by a product over layers, but by a length that the network has given itself. A warm-up
+# keeps updates small until the weights have found a direction. One seed each: this shows how to look, and claims
+# nothing about which order is better. (The default of minibert is pre-norm with a warm-up over a tenth of the
+# steps.)
 
 # %% [markdown]
 # ## Exercises
 #
-# **1. An upstream gradient of ones.** Test both formulas with `ones` in place of `drawn`, at a gain of 1, and look at the
-# true gradient itself. Why does this test say nothing?
+# **1. An upstream gradient of ones.** Test both formulas with `ones` in place of `drawn`, at a gain of 1, and
+# look at the true gradient itself. Why does this test say nothing?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 x = random.normal(size=(6, 16))
 display(Markdown(f"The largest entry of the true gradient is {np.abs(right(ones, x, np.ones(16))).max():.0e}."))
 display(
     Markdown(
-        "The entries of a normalised vector always sum to zero. So Σ y does not depend on x, its gradient is zero, "
-        "and any code that returns nearly zero passes."
+        "The entries of a normalised vector always sum to zero. So Σ y does not depend on x, its gradient is "
+        "zero, and any code that returns nearly zero passes."
     )
 )
 
 # %% [markdown]
-# **2. The same in float32.** Draw the V again for a network with `dtype="float32"`. What is the best agreement now, and at
-# which $\varepsilon$? The rounding error is about $6 \cdot 10^{-8}$ there. Where should the bottom of the V be, if
-# $\varepsilon^2$ and $\delta / \varepsilon$ balance?
+# **2. The same in float32.** Draw the V again for a network with `dtype="float32"`. What is the best agreement
+# now, and at which $\varepsilon$? The rounding error is about $6 \cdot 10^{-8}$ there. Where should the bottom of
+# the V be, if $\varepsilon^2$ and $\delta / \varepsilon$ balance?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 single = MiniBERT(replace(config, dtype="float32"), seed=0)
 single.params.vector[:] = model.params.vector
 _, single_gradients = single.loss_and_gradients(input_ids, labels)
@@ -348,13 +385,19 @@ panel.loglog(epsilons, np.maximum(coarse, 1e-12), marker="o", markersize=3, labe
 panel.set(xlabel="ε (units of a parameter)", ylabel="relative error", ylim=(1e-12, 10))
 panel.legend()
 plt.show()
-display(Markdown(f"They balance at ε = δ^(1/3), here {6e-8 ** (1 / 3):.0e}: float32 cannot tell a small mistake from rounding."))
+display(
+    Markdown(
+        f"With both constants at one, they balance at ε = δ^(1/3) = {6e-8 ** (1 / 3):.0e}. The direction is long, "
+        "about one unit in every parameter, so that the curve bends sooner and the bottom lies further left. "
+        "Either way, float32 cannot tell a small mistake from rounding: gradients are checked in float64."
+    )
+)
 
 # %% [markdown]
-# **3. Words that do not occur.** In `gradients["embeddings.token.weight"]`, which rows are zero? The batch above has far
-# fewer than 50 different words. Then make a network with `tie_word_embeddings=False`, and look again.
+# **3. Words that do not occur.** In `gradients["embeddings.token.weight"]`, which rows are zero? The batch above
+# has far fewer than 50 different words. Then make a network with `tie_word_embeddings=False`, and look again.
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for tied in (True, False):
     network = MiniBERT(replace(config, tie_word_embeddings=tied), seed=0)
     _, found = network.loss_and_gradients(input_ids, labels)
@@ -367,7 +410,7 @@ for tied in (True, False):
     )
 display(
     Markdown(
-        "Tied embeddings are the output weights too, and the softmax pushes down every word that was not the answer. "
-        "Untied ones learn from the words that they read."
+        "Tied embeddings are the output weights too, and the softmax pushes down every word that was not the "
+        "answer. Untied ones learn from the words that they read."
     )
 )

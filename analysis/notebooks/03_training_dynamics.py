@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -15,14 +16,16 @@
 # %% [markdown]
 # # 3 · Training dynamics
 #
-# **Question.** A network was trained. Has it learnt anything, would it learn the same again, and what set its pace?
+# **Question.** A network was trained. Has it learnt anything, would it learn the same again, and what set its
+# pace?
 #
-# A loss of 5.0 means nothing alone, and a run is one draw from many. We train a few networks that differ in their seed and
-# in the share of words that is hidden from them, put their curves beside simple baselines, and turn to the three things
-# that set the pace: the size of a step, the learning rate, and the noise of the gradient.
+# A loss of 5.0 means nothing alone, and a run is one draw from many. We train a few networks that differ in their
+# seed and in the share of words that is hidden from them, put their curves beside simple baselines, and turn to
+# the three things that set the pace: the size of a step, the learning rate, and the noise of the gradient.
 #
-# **Expectation.** The loss first falls to what word frequencies give, fast, and then slowly to what neighbours give. More
-# hidden words give more to learn from in each step, up to the point where too little is left to guess from.
+# **Expectation.** The loss first falls to what word frequencies give, fast, and then slowly to what neighbours
+# give. More hidden words give more to learn from in each step, up to the point where too little is left to guess
+# from.
 
 # %% tags=["parameters"]
 STEPS = 300
@@ -65,20 +68,21 @@ def train(*words):
 # %% [markdown]
 # ## A curve between two baselines
 #
-# Two masking rates, some seeds each. Whatever a network is trained with, it is scored with the same 15 % of hidden words in
-# held-out speeches. Two numbers come from the text alone:
+# Two masking rates, some seeds each. Whatever a network is trained with, it is scored with the same 15 % of
+# hidden words in held-out speeches. Two numbers come from the text alone:
 #
 # $$H_1 = -\frac{1}{n} \sum_i \ln p(w_i), \qquad H_2 = -\frac{1}{n} \sum_i \ln p(w_i \mid w_{i-1}).$$
 #
-# $H_1$, *unigram*, is the loss of someone who knows how frequent each word is, and does not read. $H_2$, *bigram*, is the
-# loss of someone who has counted which word follows which.
+# $H_1$, *unigram*, is the loss of someone who knows how frequent each word is, and does not read. $H_2$,
+# *bigram*, is the loss of someone who has counted which word follows which.
 
 # %%
 train(
     "--multirun", "masking.rate=0.15,0.4", f"seed=range({SEEDS})", "study.name=notebook_dynamics",
     f"training.steps={STEPS}", *MODEL, *TRAINING, *DATA, *LAUNCHER, "evaluation=off",
     f"evaluation.every={max(STEPS // 15, 1)}", "evaluation.sequences=256", "diagnostics=off",
-    "diagnostics.quantities=[parameter_updates]", "diagnostics.per_doubling=2", "diagnostics.every=50",
+    "diagnostics.figures=[]", "diagnostics.quantities=[parameter_updates]", "diagnostics.per_doubling=2",
+    "diagnostics.every=50",
 )  # fmt: skip
 runs = analysis.runs.load("notebook_dynamics", folder=STORE)
 curves = analysis.runs.load_curves(
@@ -93,7 +97,9 @@ for number, (rate, part) in enumerate(curves[curves.metric == "eval/loss"].group
     steps, estimates = mean_curve([run.step.to_numpy() for run in each], [run.value.to_numpy() for run in each])
     for run in each:
         panel.plot(run.step, run.value, color=f"C{number}", linewidth=0.6, alpha=0.6)
-    panel.plot(steps, [estimate.mean for estimate in estimates], color=f"C{number}", label=f"masking rate {rate:.2f}")
+    panel.plot(
+        steps, [estimate.mean for estimate in estimates], color=f"C{number}", label=f"masking rate {rate:.2f}"
+    )
     low, high = zip(*[(estimate.low, estimate.high) for estimate in estimates], strict=True)
     panel.fill_between(steps, low, high, color=f"C{number}", alpha=0.15, linewidth=0)
 for (name, value), style in zip(baselines.items(), (":", "--"), strict=True):
@@ -105,19 +111,21 @@ panel.legend()
 plt.show()
 
 # %% [markdown]
-# All runs begin at the unigram level: not by learning, but because the output bias starts at the word frequencies. What
-# lies below that line has been learnt. The bigram level is far, and these short runs do not need to reach it: a bigram
-# model has memorised a table of pairs, and the network has to find out first that neighbours matter.
+# All runs begin at the unigram level: not by learning, but because the output bias starts at the word
+# frequencies. What lies below that line has been learnt. The bigram level is far, and these short runs do not
+# need to reach it: a bigram model has memorised a table of pairs, and the network has to find out first that
+# neighbours matter.
 #
 # ## One number, with an interval
 #
-# The seeds differ in the initial weights, in the order of the text and in the hidden words. Student's interval for a mean
-# of $n$ runs with standard deviation $s$ is
+# The seeds differ in the initial weights, in the order of the text and in the hidden words. Student's interval
+# for a mean of $n$ runs with standard deviation $s$ is
 #
 # $$\bar x \pm t_{n-1}\,\frac{s}{\sqrt{n}}, \qquad t_2 = 4.30.$$
 #
-# With three seeds the factor is large: three numbers tell little about their own spread. Runs of one seed share their
-# start and their text, so the *difference* of two settings, seed by seed, is often known better than either mean.
+# With three seeds the factor is large: three numbers tell little about their own spread. Runs of one seed share
+# their start and their text, so the *difference* of two settings, seed by seed, is often known better than either
+# mean.
 
 # %%
 final = {rate: part.set_index("seed")["eval/loss"].to_dict() for rate, part in runs.groupby("masking.rate")}
@@ -131,7 +139,9 @@ display(pd.DataFrame(rows, index=["mean (nats)", "low", "high"]).T.round(3))
 
 def verdict(difference, better, worse):
     """A sentence that says no more than the interval does."""
-    interval = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] nats over {difference.n} seeds"
+    interval = (
+        f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] nats over {difference.n} seeds"
+    )
     if not difference.n > 1:
         return "One seed: no interval, no claim."
     if difference.high < 0:
@@ -141,7 +151,11 @@ def verdict(difference, better, worse):
     return f"Which of the two is ahead cannot be told: {interval}."
 
 
-display(Markdown(f"After {STEPS} steps: **{verdict(difference, f'masking {rates[1]:.2f}', f'masking {rates[0]:.2f}')}**"))
+display(
+    Markdown(
+        f"After {STEPS} steps: **{verdict(difference, f'masking {rates[1]:.2f}', f'masking {rates[0]:.2f}')}**"
+    )
+)
 
 # %% [markdown]
 # ## The size of a step
@@ -150,8 +164,8 @@ display(Markdown(f"After {STEPS} steps: **{verdict(difference, f'masking {rates[
 #
 # $$r = \frac{\lVert \Delta\theta \rVert}{\lVert \theta \rVert}.$$
 #
-# A thousandth is an often quoted rule of thumb (Karpathy, 2015, for plain gradient descent). Here the learning rate rises
-# during the first tenth of the steps and falls during the last half.
+# A thousandth is an often quoted rule of thumb (Karpathy, 2015, for plain gradient descent). Here the learning
+# rate rises during the first tenth of the steps and falls during the last half.
 
 # %%
 one = curves[curves.run_id == runs.run_id.iloc[0]]
@@ -168,22 +182,23 @@ panels[1].legend(ncols=2)
 plt.show()
 
 # %% [markdown]
-# The ratios follow the schedule. They are far above the rule of thumb at first, because weights start small (a standard
-# deviation of 0.02) and Muon makes all directions of an update equally long: within some tens of steps, the weights are
-# what the updates have made of them. A rule of thumb from one optimizer does not carry over to another.
+# The ratios follow the schedule. They are far above the rule of thumb at first, because weights start small (a
+# standard deviation of 0.02) and Muon makes all directions of an update equally long: within some tens of steps,
+# the weights are what the updates have made of them. A rule of thumb from one optimizer does not carry over to
+# another.
 #
 # ## Which learning rate?
 #
-# Raise the rate a little at every step, from far too small to far too large, and look where the loss falls and where it
-# breaks. This takes one short run (`schedule=range_test`; Smith 2017). A line fitted around each point takes out the noise
-# of the batches.
+# Raise the rate a little at every step, from far too small to far too large, and look where the loss falls and
+# where it breaks. This takes one short run (`schedule=range_test`; Smith 2017). A line fitted around each point
+# takes out the noise of the batches.
 
 # %%
 train(
     "--multirun", "seed=0", "study.name=notebook_range", "schedule=range_test", "optimizer=adamw",
     "optimizer.rate_factor=100", "training.log_every=1", f"training.steps={RANGE_STEPS}", *MODEL, *TRAINING, *DATA,
     *LAUNCHER, "masking.rate=0.4", "evaluation=off", f"evaluation.every={RANGE_STEPS}", "evaluation.sequences=32",
-    "evaluation.rates=[]", "diagnostics=off",
+    "evaluation.rates=[]", "diagnostics=off", "diagnostics.figures=[]",
 )  # fmt: skip
 tested = analysis.runs.load_curves("notebook_range", ["train/loss", "train/learning_rate"], folder=STORE)
 tested = tested.pivot(index="step", columns="metric", values="value").dropna()
@@ -200,25 +215,28 @@ for name, value, colour in (
 ):
     if value is not None:
         panel.axvline(value, color=colour, linestyle="--", label=f"{name} ({value:.1e})")
-panel.set(xlabel="learning rate of AdamW", ylabel="training loss (nats)", ylim=(losses.min() - 0.3, losses.max() + 0.3))
+panel.set(
+    xlabel="learning rate of AdamW", ylabel="training loss (nats)", ylim=(losses.min() - 0.3, losses.max() + 0.3)
+)
 panel.legend(loc="upper left", fontsize=7)
 plt.show()
 
 # %% [markdown]
-# Left of the valley the network would learn, but slowly. On the right, one step undoes what others have done. The edge is
-# where half of the gain is lost again. Half the rate of the lowest point is a good first guess for a short training. Only
-# that: a rate that is fine for a moment, after a rise, may be too high for long.
+# Left of the valley the network would learn, but slowly. On the right, one step undoes what others have done. The
+# edge is where half of the gain is lost again. Half the rate of the lowest point is a good first guess for a
+# short training. Only that: a rate that is fine for a moment, after a rise, may be too high for long.
 #
 # ## Signal and noise
 #
-# A gradient of a batch is a mean over sequences: the true gradient $G$ and noise. With $\Sigma$ the covariance of the gradient
-# of one sequence, a batch of $B$ has noise of squared length $\mathrm{tr}\,\Sigma / B$. Both are as large at
+# A gradient of a batch is a mean over sequences: the true gradient $G$ and noise. With $\Sigma$ the covariance of
+# the gradient of one sequence, a batch of $B$ has noise of squared length $\mathrm{tr}\,\Sigma / B$. Both are as
+# large at
 #
 # $$B_\text{noise} = \frac{\mathrm{tr}\,\Sigma}{\lVert G \rVert^2},$$
 #
-# the *gradient noise scale* (McCandlish et al. 2018): well below it, twice the batch is almost worth twice the steps; well
-# above it, it is wasted. Is this where the masking rate acts? Take one trained network, do not move it, and hide 5 % to 80 %
-# of the words of the same text.
+# the *gradient noise scale* (McCandlish et al. 2018): well below it, twice the batch is almost worth twice the
+# steps; well above it, it is wasted. Is this where the masking rate acts? Take one trained network, do not move
+# it, and hide 5 % to 80 % of the words of the same text.
 
 # %%
 network = load_run(runs.run_id.iloc[-1], folder=STORE)
@@ -260,19 +278,19 @@ for panel in panels:
 plt.show()
 
 # %% [markdown]
-# More hidden words make the gradient of a sequence less noisy, as a mean over more predictions is. So the noise scale in
-# sequences falls: one *step* is worth more at a high rate. In predicted words, the gain is much smaller or gone. Each
-# prediction is worth about the same, and there are more of them in a batch. What is left out of this picture is that the
-# task itself changes: at 80 %, the network learns to guess from almost nothing. The
+# More hidden words make the gradient of a sequence less noisy, as a mean over more predictions is. So the noise
+# scale in sequences falls: one *step* is worth more at a high rate. In predicted words, the gain is much smaller
+# or gone. Each prediction is worth about the same, and there are more of them in a batch. What is left out of
+# this picture is that the task itself changes: at 80 %, the network learns to guess from almost nothing. The
 # [masking sweep](../../experiments/masking_sweep/README.md) of the lab book has the balance of the two.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1. Time to a level.** How many steps does each run take until its held-out loss is 0.3 nats below the unigram entropy?
-# Give means with intervals for both rates. What do you do with a run that never gets there?
+# **1. Time to a level.** How many steps does each run take until its held-out loss is 0.3 nats below the unigram
+# entropy? Give means with intervals for both rates. What do you do with a run that never gets there?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 level = baselines["unigram_entropy"] - 0.3
 times = {
     rate: [
@@ -297,10 +315,10 @@ display(
 )
 
 # %% [markdown]
-# **2. How many seeds?** Take the spread of the differences by seed as it was measured. Which difference can three seeds
-# find, and which could 5, 10 or 20? See `minimum_detectable`.
+# **2. How many seeds?** Take the spread of the differences by seed as it was measured. Which difference can three
+# seeds find, and which could 5, 10 or 20? See `minimum_detectable`.
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 spread = difference.standard_error * np.sqrt(difference.n)
 for seeds in (3, 5, 10, 20):
     smallest = minimum_detectable(replace(difference, standard_error=spread / np.sqrt(seeds), degrees=seeds - 1))
@@ -310,14 +328,14 @@ for seeds in (3, 5, 10, 20):
 # **3. Noise of a fresh network.** Compute the noise scale at a rate of 0.15 for the same network before training
 # (`load_run(..., step=0)`). Is a large batch worth more at the start or at the end?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 trained, _ = noise_at(0.15)
 network = load_run(runs.run_id.iloc[-1], step=0, folder=STORE)
 fresh, _ = noise_at(0.15)
 display(Markdown(f"Noise scale before training: {fresh.scale:.0f} sequences; after: {trained.scale:.0f}."))
 display(
     Markdown(
-        "At the start all sequences agree on what is to be learnt, such as which words are frequent. Later the common "
-        "part is learnt, what is left differs from text to text, and larger batches pay."
+        "At the start, texts agree on what is to be learnt. Later the common part is learnt, what is left differs "
+        "from text to text, and larger batches pay."
     )
 )

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -17,12 +18,12 @@
 #
 # **Question.** What is in the vector of a word, layer by layer, and how much of it did training put there?
 #
-# A trained network gives each word a vector at each layer. It is tempting to look at these vectors and to find meaning in
-# them. But a network with random weights gives vectors, too, and much can be read from those. So everything here is
-# measured twice: in a trained network, and in the same network before its first step.
+# A trained network gives each word a vector at each layer. It is tempting to look at these vectors and to find
+# meaning in them. But a network with random weights gives vectors, too, and much can be read from those. So
+# everything here is measured twice: in a trained network, and in the same network before its first step.
 #
-# **Expectation.** At the input a vector is the word and nothing else. Going up, the neighbours are mixed in. Before
-# training the mixture is the same everywhere; after training it is what helps to predict.
+# **Expectation.** At the input a vector is the word and nothing else. Going up, the neighbours are mixed in.
+# Before training the mixture is the same everywhere; after training it is what helps to predict.
 
 # %% tags=["parameters"]
 STEPS = 500
@@ -72,8 +73,8 @@ def train(*words):
 # %%
 train(
     "--multirun", f"seed=range({SEEDS})", "study.name=notebook_representations", f"training.steps={STEPS}", *MODEL,
-    *TRAINING, *DATA, *LAUNCHER, "evaluation=off", f"evaluation.every={max(STEPS // 4, 1)}", "evaluation.sequences=128",
-    "diagnostics=off",
+    *TRAINING, *DATA, *LAUNCHER, "evaluation=off", f"evaluation.every={max(STEPS // 4, 1)}",
+    "evaluation.sequences=128", "diagnostics=off", "diagnostics.figures=[]",
 )  # fmt: skip
 runs = analysis.runs.load("notebook_representations", folder=STORE).set_index("seed").sort_index()
 trained = load_run(runs.run_id.iloc[0], folder=STORE)
@@ -82,8 +83,8 @@ places = ["embeddings", *[f"layer {layer}" for layer in range(trained.model.conf
 runs[["eval/loss", "baseline/unigram_entropy", "baseline/bigram_cross_entropy"]].round(3)
 
 # %% [markdown]
-# Held-out text comes with hidden words, as the network is asked about them. Here we want to see the words, so we put them
-# back: a label is the word that was hidden.
+# Held-out text comes with hidden words, as the network is asked about them. Here we want to see the words, so we
+# put them back: a label is the word that was hidden.
 
 # %%
 batch = trained.held_out(SEQUENCES)
@@ -103,7 +104,8 @@ tokens = ids[words]
 # %% [markdown]
 # ## A word, and a word in its place
 #
-# Take the five most frequent words, and draw their vectors in the plane of the two directions in which they vary most.
+# Take the five most frequent words, and draw their vectors in the plane of the two directions in which they vary
+# most.
 
 # %%
 frequent = [token for token, _ in Counter(tokens.tolist()).most_common(5)]
@@ -125,15 +127,17 @@ figure.supylabel("second principal direction", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# At the embeddings each word is one point, however often it occurs: with rotary positions, nothing but the word is in
-# there. Further up, the points become clouds. In the untrained network the clouds stay tight: attention adds the same mean
-# to all. In the trained one they spread and overlap, because the vector of *the* now depends on what stands around it.
+# At the embeddings each word is one point, however often it occurs: with rotary positions, nothing but the word
+# is in there. Further up, the points become clouds. In the untrained network the clouds stay tight: attention
+# adds the same mean to all. In the trained one they spread and overlap, because the vector of *the* now depends
+# on what stands around it.
 #
 # One number for this: the share of the variance that lies between words,
 #
 # $$R^2 = \frac{\sum_w n_w \lVert \mu_w - \mu \rVert^2}{\sum_i \lVert x_i - \mu \rVert^2},$$
 #
 # with $\mu_w$ the mean of word $w$. It is 1 where a vector tells the word and nothing else.
+
 
 # %%
 def share_of_word(vectors):
@@ -166,7 +170,9 @@ for place, part in history.groupby("place", sort=False):
     panels[0].plot(part.step, part.word, marker="o", markersize=3, label=place)
     panels[1].plot(part.step, part["rank"], marker="o", markersize=3, label=place)
 panels[0].set(ylabel="share of the variance", title="how much of a vector is the word", ylim=(0, 1.05))
-panels[1].set(ylabel="effective rank", title=f"how many of {after[0].shape[1]} dimensions are in use", ylim=(0, None))
+panels[1].set(
+    ylabel="effective rank", title=f"how many of {after[0].shape[1]} dimensions are in use", ylim=(0, None)
+)
 for panel in panels:
     panel.set_xscale("symlog", linthresh=16)
     panel.set_xticks(steps, [f"{step:,}" for step in steps], minor=False)
@@ -176,18 +182,20 @@ panels[0].legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# On the right is the effective rank, the number of directions that the vectors use: $e^{H}$ with $H$ the entropy of the
-# singular values after dividing them by their sum (Roy & Vetterli 2007). Random vectors use nearly all directions.
-# Training first puts all variance into a few, those that frequent words need, and then opens up new ones.
+# On the right is the effective rank, the number of directions that the vectors use: $e^{H}$ with $H$ the entropy
+# of the singular values after dividing them by their sum (Roy & Vetterli 2007). Random vectors use nearly all
+# directions. Training first puts all variance into a few, those that frequent words need, and then opens up new
+# ones.
 #
 # ## Are two layers the same?
 #
-# Vectors of two networks cannot be compared entry by entry, since every network has its own axes. Centred kernel alignment
-# compares *which words are close to which*. With centred $X$ and $Y$ of the same words,
+# Vectors of two networks cannot be compared entry by entry, since every network has its own axes. Centred kernel
+# alignment compares *which words are close to which*. With centred $X$ and $Y$ of the same words,
 #
 # $$\mathrm{CKA}(X, Y) = \frac{\lVert X^\top Y \rVert_F^2}{\lVert X^\top X \rVert_F\,\lVert Y^\top Y \rVert_F},$$
 #
-# from 0 to 1, and 1 for all rotations of the same picture (Kornblith et al. 2019). minibert takes the unbiased form.
+# from 0 to 1, and 1 for all rotations of the same picture (Kornblith et al. 2019). minibert takes the unbiased
+# form.
 
 # %%
 pairs = {"trained · trained": (after, after), "untrained · trained": (before, after)}
@@ -198,7 +206,9 @@ for panel, (name, (first, second)) in zip(panels, pairs.items(), strict=True):
     matrix = compute_layer_similarity(first, second)
     image = panel.imshow(matrix, vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(matrix):
-        panel.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 else "black")
+        panel.text(
+            column, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 else "black"
+        )
     panel.set_xticks(range(len(places)), places, fontsize=7)
     panel.set_yticks(range(len(places)), places, fontsize=7)
     panel.set(title=name, xlabel=name.split(" · ")[1], ylabel=name.split(" · ")[0])
@@ -206,22 +216,23 @@ figure.colorbar(image, ax=panels, shrink=0.8, label="CKA")
 plt.show()
 
 # %% [markdown]
-# The upper layer of the trained network resembles its own input little: there, the word has given way to a prediction.
-# Two seeds, on the other hand, have found similar pictures from different starts, more similar than either is to its own
-# start. So what training finds is a property of the text more than of the dice.
+# The upper layer of the trained network resembles its own input little: there, the word has given way to a
+# prediction. Two seeds, on the other hand, have found similar pictures from different starts, more similar than
+# either is to its own start. So what training finds is a property of the text more than of the dice.
 #
 # ## A probe with its controls
 #
-# Is the *word before* in the vector? A linear classifier on frozen vectors is a probe. If it can tell which of ten
-# frequent words stands before a word, the layer holds it in a form that is easy to read. But a high accuracy alone says
-# little. Beside it stand
+# Is the *word before* in the vector? A linear classifier on frozen vectors is a probe. If it can tell which of
+# ten frequent words stands before a word, the layer holds it in a form that is easy to read. But a high accuracy
+# alone says little. Beside it stand
 #
 # * the most frequent answer, and the most frequent answer for each word: no vectors needed;
 # * the same layer of the untrained network;
-# * a *control task* (Hewitt & Liang 2019): each word gets a label by lot. It can only be learnt by heart. Accuracy less
-#   that of the control is *selectivity*: what is read, not memorised.
+# * a *control task* (Hewitt & Liang 2019): each word gets a label by lot. It can only be learnt by heart.
+#   Accuracy less that of the control is *selectivity*: what is read, not memorised.
 #
 # No treebank is needed for this question, the text has the answer.
+
 
 # %%
 def as_words(row):
@@ -250,9 +261,7 @@ def previous_word(sentences, training):
     """The label of a word is the word before it, if it is one of ten frequent ones; else nothing is asked."""
     counts = Counter(word for sentence in sentences[:training] for word in sentence.words)
     asked = {word for word, _ in counts.most_common(10)}
-    return [
-        [None, *[word if word in asked else None for word in sentence.words[:-1]]] for sentence in sentences
-    ]
+    return [[None, *[word if word in asked else None for word in sentence.words[:-1]]] for sentence in sentences]
 
 
 task = ProbeTask("previous_word", "word", "which of ten frequent words stands before a word", previous_word)
@@ -273,33 +282,39 @@ panel.plot(at, [layer.control_accuracy for layer in probes.layers], marker="^", 
 panel.axhline(probes.majority_accuracy, color="0.5", linestyle=":", label="most frequent answer")
 panel.axhline(probes.word_tag_accuracy, color="0.5", linestyle="--", label="most frequent answer for the word")
 panel.set_xticks(at, places)
-panel.set(ylabel="accuracy on unseen text", title=f"which word stands before? ({probes.test} examples)", ylim=(0, 1))
+panel.set(
+    ylabel="accuracy on unseen text", title=f"which word stands before? ({probes.test} examples)", ylim=(0, 1)
+)
 panel.legend(fontsize=7, loc="best")
 plt.show()
 table = pd.DataFrame(
     {
-        place: {"accuracy": layer.accuracy, "untrained": layer.untrained_accuracy, "selectivity": layer.selectivity}
+        place: {
+            "accuracy": layer.accuracy,
+            "untrained": layer.untrained_accuracy,
+            "selectivity": layer.selectivity,
+        }
         for place, layer in zip(places, probes.layers, strict=True)
     }
 )
 table.round(2)
 
 # %% [markdown]
-# At the embeddings the probe knows what the word itself says about its predecessor, and no more: *united* often has *the*
-# before it. That is the dashed line. The control task is easy there: a vector that is nothing but the word is the best
-# place to learn words by heart.
+# At the embeddings the probe knows what the word itself says about its predecessor, and no more: *united* often
+# has *the* before it. That is the dashed line. The control task is easy there: a vector that is nothing but the
+# word is the best place to learn words by heart.
 #
-# Further up, the trained network has what no vector had at the start, a form of the preceding word that can be read off by
-# a line. The control falls at the same time, for the word itself is less and less in the vector. Both together make the
-# selectivity rise. This is the picture of a representation that has been *made*, not found.
+# Further up, the trained network has what no vector had at the start, a form of the preceding word that can be
+# read off by a line. The control falls at the same time, for the word itself is less and less in the vector. Both
+# together make the selectivity rise. This is the picture of a representation that has been *made*, not found.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1. Similarity of noise.** Draw two independent Gaussian matrices of 100 words and 64 dimensions, and compute their CKA
-# with `compute_linear_cka`, once with `debiased=False`. What is the use of the unbiased form?
+# **1. Similarity of noise.** Draw two independent Gaussian matrices of 100 words and 64 dimensions, and compute
+# their CKA with `compute_linear_cka`, once with `debiased=False`. What is the use of the unbiased form?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 random = np.random.default_rng(0)
 for count in (100, 1000, 5000):
     first, second = random.normal(size=(2, count, 64))
@@ -308,23 +323,27 @@ for count in (100, 1000, 5000):
 display(Markdown("With few words, the plain form finds similarity where there is none."))
 
 # %% [markdown]
-# **2. A common direction.** Anisotropy is the mean cosine of two different words. Compute it at every place, before and
-# after training (`analyze_representation_geometry`), and once more after subtracting the mean vector. How much of it is
-# one direction that all words share?
+# **2. A common direction.** Anisotropy is the mean cosine of two different words. Compute it at every place,
+# before and after training (`analyze_representation_geometry`), and once more after subtracting the mean vector.
+# How much of it is one direction that all words share?
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 rows = {}
 for name, states in {"untrained": before, "trained": after}.items():
-    for kind, vectors in {"as it is": states, "less the mean": [each - each.mean(axis=0) for each in states]}.items():
+    for kind, vectors in {
+        "as it is": states,
+        "less the mean": [each - each.mean(axis=0) for each in states],
+    }.items():
         found = analyze_representation_geometry([each[None] for each in vectors])
         rows[f"{name}, {kind}"] = [geometry.anisotropy for geometry in found.values()]
 pd.DataFrame(rows, index=places).T.round(3)
 
 # %% [markdown]
-# **3. Two words before.** Write the task for the word *two* places before. At which layer can it be read, if at all?
-# Compare with the heads of the first notebook.
+# **3. Two words before.** Write the task for the word *two* places before. At which layer can it be read, if at
+# all? Compare with the heads of the first notebook.
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def two_before(sentences, training):
     counts = Counter(word for sentence in sentences[:training] for word in sentence.words)
     asked = {word for word, _ in counts.most_common(10)}

@@ -36,9 +36,9 @@ class LoadedRun:
     def held_out(self, sequences: int = 16, rate: float | None = None) -> Batch:
         """Masked held-out text: so many sequences, evenly spaced over all, as one batch.
 
-        ``rate`` is the share of tokens that is masked and predicted, by default that of the run's evaluation, whose
-        frozen masks these are. A lower rate masks a part of what a higher one does. If there are fewer sequences,
-        all are taken.
+        ``rate`` is the share of tokens that is masked and predicted, by default that of the run's evaluation,
+        whose frozen masks these are. A lower rate masks a part of what a higher one does. If there are fewer
+        sequences, all are taken.
 
         >>> batch = run.held_out(64)                                                        # doctest: +SKIP
         >>> loss, grads = run.model.loss_and_gradients(batch.input_ids, batch.labels, batch.attention_mask,
