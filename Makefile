@@ -29,13 +29,13 @@ notebooks: $(VENV)/installed-notebooks
 	-$(MAKE) --keep-going notebooks-build
 	$(PYTHON) -m jupyterlab analysis/notebooks
 
-# Runs those that are missing or older than their text, one after the other: each uses all cores.
+# Runs those that are missing or older than their text, one after the other: each uses all cores. Jupytext touches the
+# text after it has written the outputs.
 notebooks-build: $(NOTEBOOKS)
-
-.NOTPARALLEL: notebooks-build
 
 analysis/notebooks/%.ipynb: analysis/notebooks/%.py | $(VENV)/installed-notebooks
 	$(PYTHON) -m jupytext --to ipynb --execute --output $@ $<
+	touch $@
 
 $(PYTHON):
 	python3 -m venv $(VENV)
