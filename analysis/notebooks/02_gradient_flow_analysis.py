@@ -132,7 +132,6 @@ for name in (
     "final_norm.",
     "mlm_head.",
 ):
-    part = np.zeros_like(direction)
     inside = MiniBERT(config).params  # a set of parameters, to write a direction by names
     inside.vector[:] = 0
     for each in inside:
@@ -153,7 +152,7 @@ pd.DataFrame(rows).T.style.format({"g · v": "{:.4f}", "relative error": "{:.0e}
 # h = \gamma\,\frac{\partial L}{\partial y},$$
 #
 # with means over the entries of a vector. A classic mistake takes the gain $\gamma$ out of the means and
-# multiplies at the end. It is found in many a home-made transformer. Below are both, with a test at three places.
+# multiplies at the end. It is found in many a home-made transformer. Below are both, with a test at two places.
 
 
 # %%
@@ -256,7 +255,11 @@ train(
     "evaluation.sequences=64", "diagnostics=off", "diagnostics.figures=[]",
     "diagnostics.quantities=[gradient_magnitudes]", "diagnostics.per_doubling=2",
 )  # fmt: skip
-runs = analysis.runs.load("notebook_gradients", folder=STORE).set_index(["model.norm", "schedule.warmup"])
+runs = (
+    analysis.runs.load("notebook_gradients", folder=STORE)
+    .set_index(["model.norm", "schedule.warmup"])
+    .sort_index()
+)
 trained = {key: load_run(run_id, folder=STORE) for key, run_id in runs.run_id.items()}
 batch = trained["pre", 0.0].held_out(32)
 

@@ -30,7 +30,7 @@
 # %% tags=["parameters"]
 STEPS = 300
 SEEDS = 3
-RANGE_STEPS = 150
+RANGE_STEPS = 200
 NOISE_SEQUENCES = 256
 MODEL = ["model=tiny", "model.hidden_size=64", "model.feed_forward_size=256", "model.vocab_size=2048"]
 TRAINING = ["training.batch_size=32", "training.sequence_length=32", "training.lanes=1"]
@@ -195,10 +195,11 @@ plt.show()
 
 # %%
 train(
-    "--multirun", "seed=0", "study.name=notebook_range", "schedule=range_test", "optimizer=adamw",
-    "optimizer.rate_factor=100", "training.log_every=1", f"training.steps={RANGE_STEPS}", *MODEL, *TRAINING, *DATA,
-    *LAUNCHER, "masking.rate=0.4", "evaluation=off", f"evaluation.every={RANGE_STEPS}", "evaluation.sequences=32",
-    "evaluation.rates=[]", "diagnostics=off", "diagnostics.figures=[]",
+    "--multirun", "seed=0", "study.name=notebook_range", "schedule=range_test", "schedule.start=1e-3",
+    "optimizer.rate_factor=30", "training.log_every=1", f"training.steps={RANGE_STEPS}", *MODEL, *TRAINING,
+    "training.batch_size=64", *DATA, *LAUNCHER, "masking.rate=0.4", "evaluation=off",
+    f"evaluation.every={RANGE_STEPS}", "evaluation.sequences=32", "evaluation.rates=[]", "diagnostics=off",
+    "diagnostics.figures=[]",
 )  # fmt: skip
 tested = analysis.runs.load_curves("notebook_range", ["train/loss", "train/learning_rate"], folder=STORE)
 tested = tested.pivot(index="step", columns="metric", values="value").dropna()
@@ -211,45 +212,46 @@ panel.semilogx(rates_tested, found.smoothed, color="black", label="smoothed")
 for name, value, colour in (
     ("steepest", found.steepest_rate, "C2"),
     ("suggested: half of the lowest", found.suggested_rate, "C0"),
-    ("diverged", found.divergence_rate, "C1"),
+    ("half of the gain lost", found.divergence_rate, "C1"),
 ):
     if value is not None:
         panel.axvline(value, color=colour, linestyle="--", label=f"{name} ({value:.1e})")
-panel.set(
-    xlabel="learning rate of AdamW", ylabel="training loss (nats)", ylim=(losses.min() - 0.3, losses.max() + 0.3)
-)
-panel.legend(loc="upper left", fontsize=7)
+panel.set(xlabel="learning rate of Muon", ylabel="training loss (nats)", ylim=(losses.min() - 0.4, None))
+panel.legend(loc="lower left", fontsize=7)
 plt.show()
 
 # %% [markdown]
-# Left of the valley the network would learn, but slowly. On the right, one step undoes what others have done. The
-# edge is where half of the gain is lost again. Half the rate of the lowest point is a good first guess for a
-# short training. Only that: a rate that is fine for a moment, after a rise, may be too high for long.
+# Left of the valley the network learns, but slowly. On the right, one step undoes what others have done. The edge
+# is where half of the gain is lost again. Half the rate of the lowest point is a good first guess for a short
+# training. Only that: a rate that is fine for a moment, after a rise, may be too high for long.
 #
 # ## Signal and noise
 #
-# A gradient of a batch is a mean over sequences: the true gradient $G$ and noise. With $\Sigma$ the covariance of
-# the gradient of one sequence, a batch of $B$ has noise of squared length $\mathrm{tr}\,\Sigma / B$. Both are as
-# large at
+# The gradient of a batch is a mean over its sequences: the true gradient $G$, and noise. With $\Sigma$ the
+# covariance of the gradient of one sequence, a batch of $B$ has noise of squared length $\mathrm{tr}\,\Sigma /
+# B$. Signal and noise are as large at
 #
 # $$B_\text{noise} = \frac{\mathrm{tr}\,\Sigma}{\lVert G \rVert^2},$$
 #
 # the *gradient noise scale* (McCandlish et al. 2018): well below it, twice the batch is almost worth twice the
-# steps; well above it, it is wasted. Is this where the masking rate acts? Take one trained network, do not move
-# it, and hide 5 % to 80 % of the words of the same text.
+# steps; well above it, it is wasted. Is this where the masking rate acts? Take one network in the midst of
+# training, do not move it, and hide 5 % to 80 % of the words of the same text.
 
 # %%
-network = load_run(runs.run_id.iloc[-1], folder=STORE)
+run_id = runs[runs["masking.rate"] == rates[-1]].run_id.iloc[0]
+middle = 2 ** int(np.log2(STEPS / 4))
 
 
-def noise_at(rate, parts=16):
-    """The noise of the gradient of held-out text at a masking rate, from as many parts of one batch."""
+def noise_at(network, rate, parts=8):
+    """The noise of the gradient of held-out text, from the parts of one batch, and the predictions of a sequence."""
     batch = network.held_out(NOISE_SEQUENCES, rate)
     shares, sizes = [], []
     for rows in np.array_split(np.arange(len(batch.input_ids)), parts):
-        pick = [None if each is None else each[rows] for each in (batch.attention_mask, batch.position_ids)]
+        mask, positions = (
+            None if each is None else each[rows] for each in (batch.attention_mask, batch.position_ids)
+        )
         _, gradients = network.model.loss_and_gradients(
-            batch.input_ids[rows], batch.labels[rows], pick[0], position_ids=pick[1], count=batch.predictions
+            batch.input_ids[rows], batch.labels[rows], mask, position_ids=positions, count=batch.predictions
         )
         shares.append(gradients.vector)
         predictions = int((batch.labels[rows] >= 0).sum())
@@ -257,32 +259,38 @@ def noise_at(rate, parts=16):
     return compute_gradient_noise(shares, sizes), batch.predictions / len(batch.input_ids)
 
 
-masked = (0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 0.8)
-noise, predictions = zip(*[noise_at(rate) for rate in masked], strict=True)
+network = load_run(run_id, step=middle, folder=STORE)
+masked = np.array([0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 0.8])
+noise, predictions = zip(*[noise_at(network, rate) for rate in masked], strict=True)
+traces = np.array([each.trace for each in noise])
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.2))
-panels[0].plot(masked, [each.trace for each in noise], marker="o", label="tr Σ, one sequence")
-panels[0].plot(masked, [each.squared_norm for each in noise], marker="o", label="‖G‖²")
-panels[0].set(yscale="log", ylabel="(nats per unit)²", title="noise and signal")
+panels[0].loglog(masked, traces, marker="o", markersize=4, label="measured")
+panels[0].loglog(masked, traces[2] * masked[2] / masked, color="0.5", linestyle=":", label="as 1 / rate")
+panels[0].set(ylabel="tr Σ (nats per unit)²", title="noise of a sequence")
 panels[0].legend()
-panels[1].plot(masked, [each.scale for each in noise], marker="o", color="black")
-panels[1].axhline(32, color="0.5", linestyle=":", label="batch of the runs above")
-panels[1].set(yscale="log", ylabel="sequences", title="noise scale, in sequences")
-panels[1].legend()
-panels[2].plot(
-    masked, [each.scale * count for each, count in zip(noise, predictions, strict=True)], marker="o", color="black"
-)
-panels[2].set(yscale="log", ylabel="predicted words", title="noise scale, in predicted words")
+panels[1].loglog(masked, traces * np.array(predictions), marker="o", markersize=4, color="C1")
+panels[1].set(ylabel="tr Σ × predictions", title="noise of a prediction", ylim=(traces[2], None))
+panels[2].loglog(masked, [each.scale for each in noise], marker="o", markersize=4, color="C2")
+panels[2].axhline(32, color="0.5", linestyle=":", label="batch of the runs above")
+panels[2].set(ylabel="noise scale (sequences)", title="batch at which noise equals signal")
+panels[2].legend()
 for panel in panels:
     panel.set_xlabel("masking rate")
+    panel.set_xticks(masked, [f"{rate:g}" for rate in masked], fontsize=7)
+    panel.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# More hidden words make the gradient of a sequence less noisy, as a mean over more predictions is. So the noise
-# scale in sequences falls: one *step* is worth more at a high rate. In predicted words, the gain is much smaller
-# or gone. Each prediction is worth about the same, and there are more of them in a batch. What is left out of
-# this picture is that the task itself changes: at 80 %, the network learns to guess from almost nothing. The
-# [masking sweep](../../experiments/masking_sweep/README.md) of the lab book has the balance of the two.
+# Up to 40 %, the noise of a sequence falls as one over the rate, so that the noise of a *prediction* hardly
+# changes: a second hidden word in a sequence is almost as good as one in another sequence. This is what a high
+# rate buys: more predictions for the same computation. At 80 % a prediction is noisier, because little is left to
+# guess from.
+#
+# The noise scale falls with the rate, so that a batch of a given size is worth more. It also falls because the
+# signal grows: a network that has learnt to fill few gaps has something to learn, common to all text, about many
+# gaps. So the masking rate changes two things at once, the noise and the task. The [masking
+# sweep](../../experiments/masking_sweep/README.md) of the lab book has the balance of the two.
 
 # %% [markdown]
 # ## Exercises
@@ -325,17 +333,22 @@ for seeds in (3, 5, 10, 20):
     display(Markdown(f"{seeds} seeds: {smallest:.3f} nats, found in 80 % of such experiments."))
 
 # %% [markdown]
-# **3. Noise of a fresh network.** Compute the noise scale at a rate of 0.15 for the same network before training
-# (`load_run(..., step=0)`). Is a large batch worth more at the start or at the end?
+# **3. Noise over training.** The noise scale is no constant of a network and a text. Compute it at a rate of 0.4
+# for the kept checkpoints (`load_run(..., step=...)`; kept are 0, 1, 2, 4, 8 … and the last). When is a large
+# batch worth most?
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-trained, _ = noise_at(0.15)
-network = load_run(runs.run_id.iloc[-1], step=0, folder=STORE)
-fresh, _ = noise_at(0.15)
-display(Markdown(f"Noise scale before training: {fresh.scale:.0f} sequences; after: {trained.scale:.0f}."))
+kept = [0, *[2**power for power in range(2, 20) if 2**power < STEPS], STEPS]
+scales = [noise_at(load_run(run_id, step=step, folder=STORE), 0.4)[0].scale for step in kept]
+figure, panel = plt.subplots(figsize=(6, 2.8))
+panel.plot(np.arange(len(kept)), scales, marker="o", markersize=4)
+panel.set_xticks(np.arange(len(kept)), kept)
+panel.set(yscale="log", xlabel="optimizer step", ylabel="noise scale (sequences)")
+plt.show()
 display(
     Markdown(
-        "At the start, texts agree on what is to be learnt. Later the common part is learnt, what is left differs "
-        "from text to text, and larger batches pay."
+        "It is lowest where the network learns fastest: there, all texts agree on what is to be learnt. When that "
+        "is learnt, what is left differs from text to text, and larger batches pay. A point is missing where the "
+        "noise leaves nothing of the signal, so that the estimate of ‖G‖² is below zero."
     )
 )

@@ -51,7 +51,6 @@ import analysis.runs
 from minibert import load_run
 from minibert.data.annotated.conllu import ROOT, UNTAGGED, AnnotatedSentence
 from minibert.diagnostics import (
-    analyze_representation_geometry,
     compute_effective_rank,
     compute_layer_similarity,
     compute_linear_cka,
@@ -128,9 +127,9 @@ plt.show()
 
 # %% [markdown]
 # At the embeddings each word is one point, however often it occurs: with rotary positions, nothing but the word
-# is in there. Further up, the points become clouds. In the untrained network the clouds stay tight: attention
-# adds the same mean to all. In the trained one they spread and overlap, because the vector of *the* now depends
-# on what stands around it.
+# is in there. Further up, the points become clouds, because attention adds something of the surroundings. Before
+# training, this is much the same mean for all words of a sentence, and the clouds are small and round. Training
+# makes them larger, and gives them shapes: the vector of *the* now depends on what stands around it.
 #
 # One number for this: the share of the variance that lies between words,
 #
@@ -177,15 +176,18 @@ for panel in panels:
     panel.set_xscale("symlog", linthresh=16)
     panel.set_xticks(steps, [f"{step:,}" for step in steps], minor=False)
     panel.minorticks_off()
-    panel.set_xlabel("optimizer step")
+    panel.set(xlabel="optimizer step", xlim=(-2, 1.1 * STEPS))
 panels[0].legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
+# Most of a vector stays the word, in all layers. What training adds is a small share of the variance, and we will
+# see that there is much in it.
+#
 # On the right is the effective rank, the number of directions that the vectors use: $e^{H}$ with $H$ the entropy
 # of the singular values after dividing them by their sum (Roy & Vetterli 2007). Random vectors use nearly all
-# directions. Training first puts all variance into a few, those that frequent words need, and then opens up new
-# ones.
+# directions. Training first puts variance into fewer of them, while the network learns what most words have in
+# common, and then opens up new ones.
 #
 # ## Are two layers the same?
 #
@@ -211,14 +213,15 @@ for panel, (name, (first, second)) in zip(panels, pairs.items(), strict=True):
         )
     panel.set_xticks(range(len(places)), places, fontsize=7)
     panel.set_yticks(range(len(places)), places, fontsize=7)
-    panel.set(title=name, xlabel=name.split(" · ")[1], ylabel=name.split(" · ")[0])
+    panel.set(xlabel=name.split(" · ")[1], ylabel=name.split(" · ")[0])
 figure.colorbar(image, ax=panels, shrink=0.8, label="CKA")
 plt.show()
 
 # %% [markdown]
-# The upper layer of the trained network resembles its own input little: there, the word has given way to a
-# prediction. Two seeds, on the other hand, have found similar pictures from different starts, more similar than
-# either is to its own start. So what training finds is a property of the text more than of the dice.
+# Within a network, each layer resembles the one below, for the residual branch carries it up. The trained network
+# hardly resembles its own start. But two networks that were trained from different starts, and on the text in
+# another order, have found similar pictures: more similar to each other than either is to where it began. What
+# training finds is a property of the text more than of the dice.
 #
 # ## A probe with its controls
 #
@@ -300,13 +303,14 @@ table = pd.DataFrame(
 table.round(2)
 
 # %% [markdown]
-# At the embeddings the probe knows what the word itself says about its predecessor, and no more: *united* often
-# has *the* before it. That is the dashed line. The control task is easy there: a vector that is nothing but the
-# word is the best place to learn words by heart.
+# At the embeddings the probe knows what the word itself says about its predecessor, and no more: *states* often
+# has *united* before it. That is the dashed line. The control task is easier there than the true one: a vector
+# that tells the word is all that it takes to learn by heart.
 #
-# Further up, the trained network has what no vector had at the start, a form of the preceding word that can be
-# read off by a line. The control falls at the same time, for the word itself is less and less in the vector. Both
-# together make the selectivity rise. This is the picture of a representation that has been *made*, not found.
+# In the last layer the true task is far ahead of its control and of the untrained network. The heads of this
+# layer look at neighbours (the first notebook), and what they fetch can be read off by a line. In layer 0 they
+# look everywhere, and the word before cannot be told. This is what a probe is for: not that something *can* be
+# learnt from a vector, but what training has put there.
 
 # %% [markdown]
 # ## Exercises
@@ -323,19 +327,22 @@ for count in (100, 1000, 5000):
 display(Markdown("With few words, the plain form finds similarity where there is none."))
 
 # %% [markdown]
-# **2. A common direction.** Anisotropy is the mean cosine of two different words. Compute it at every place,
-# before and after training (`analyze_representation_geometry`), and once more after subtracting the mean vector.
-# How much of it is one direction that all words share?
+# **2. A common direction.** Anisotropy is the mean cosine of two different words. With unit vectors $u_i$, it is
+# $(\lVert \sum_i u_i \rVert^2 - n) / (n (n - 1))$. Compute it at every place, before and after training, and once
+# more after subtracting the mean vector. How much of it is one direction that all words share?
+
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
+def anisotropy(vectors):
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    count = len(unit)
+    return (np.sum(unit.sum(axis=0) ** 2) - count) / (count * (count - 1))
+
+
 rows = {}
 for name, states in {"untrained": before, "trained": after}.items():
-    for kind, vectors in {
-        "as it is": states,
-        "less the mean": [each - each.mean(axis=0) for each in states],
-    }.items():
-        found = analyze_representation_geometry([each[None] for each in vectors])
-        rows[f"{name}, {kind}"] = [geometry.anisotropy for geometry in found.values()]
+    rows[name] = [anisotropy(vectors) for vectors in states]
+    rows[f"{name}, less the mean"] = [anisotropy(vectors - vectors.mean(axis=0)) for vectors in states]
 pd.DataFrame(rows, index=places).T.round(3)
 
 # %% [markdown]
