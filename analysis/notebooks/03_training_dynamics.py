@@ -28,9 +28,9 @@
 # from.
 
 # %% tags=["parameters"]
-STEPS = 300
+STEPS = 250
 SEEDS = 3
-RANGE_STEPS = 200
+RANGE_STEPS = 160
 NOISE_SEQUENCES = 256
 MODEL = ["model=tiny", "model.hidden_size=64", "model.feed_forward_size=256", "model.vocab_size=2048"]
 TRAINING = ["training.batch_size=32", "training.sequence_length=32", "training.lanes=1"]
@@ -239,11 +239,11 @@ plt.show()
 
 # %%
 run_id = runs[runs["masking.rate"] == rates[-1]].run_id.iloc[0]
-middle = 2 ** int(np.log2(STEPS / 4))
+middle = 2 ** int(np.log2(STEPS / 3))
 
 
 def noise_at(network, rate, parts=8):
-    """The noise of the gradient of held-out text, from the parts of one batch, and the predictions of a sequence."""
+    """The noise of the gradient of held-out text, from parts of one batch, and the predictions of a sequence."""
     batch = network.held_out(NOISE_SEQUENCES, rate)
     shares, sizes = [], []
     for rows in np.array_split(np.arange(len(batch.input_ids)), parts):

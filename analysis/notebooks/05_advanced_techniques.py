@@ -27,7 +27,7 @@
 # directions of an update equally long, and should use more of each matrix. If that helps, it helps early.
 
 # %% tags=["parameters"]
-STEPS = 200
+STEPS = 160
 SEEDS = 3
 FACTORS = (1, 4)
 POINTS = 21
@@ -267,7 +267,7 @@ pd.Series(barriers, name="barrier: most above the straight line (nats)").to_fram
 # ## Exercises
 #
 # **1. A mean of weights.** Along *one* run there is no ridge. Average the parameters of the last checkpoints of
-# the Muon run (`load_run(..., step=...)`; kept are steps like 152, 181 and the last), and score the mean. Is it
+# the Muon run (`load_run(..., step=...)`; kept are four a doubling, and the last), and score the mean. Is it
 # better than the last? Think of the schedule.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
