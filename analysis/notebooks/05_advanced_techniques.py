@@ -169,8 +169,9 @@ plt.show()
 pd.Series(ranks, name="effective rank of the change of layer 1").unstack().round(1)
 
 # %% [markdown]
-# AdamW has moved each matrix along few directions, and hardly along the rest. Muon has used nearly all. So a
-# network of this size is not limited by what its matrices could hold, but by what the optimizer lets them.
+# From the same number of steps, AdamW has moved each matrix along fewer directions than Muon, and most of the way
+# along the first few. Muon's spectrum stays flat for longer. What it gains is not a longer way but more use of
+# the matrix.
 #
 # ## Which heads does the loss need?
 #

@@ -66,7 +66,7 @@ def test_a_notebook_runs_from_the_first_cell_to_the_last(name, store):
         place + 1, nbformat.v4.new_code_cell("\n".join(f"{key} = {value!r}" for key, value in sizes.items()))
     )
     environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}})
+    client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(FOLDER)}})
     client.execute(env=environment | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert [output.text for output in outputs if output.output_type == "stream"] == []
