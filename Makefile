@@ -1,7 +1,9 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: sweep test check benchmark clean
+NOTEBOOKS := $(patsubst %.py,%.ipynb,$(wildcard analysis/notebooks/*.py))
+
+.PHONY: sweep test check benchmark notebooks notebooks-build clean
 
 sweep: $(VENV)/installed
 	$(PYTHON) -m minibert.run +experiment=masking_sweep
@@ -22,6 +24,19 @@ benchmark: benchmark-train_step
 benchmark-%: $(VENV)/installed
 	$(PYTHON) -m tests.benchmarks.$*
 
+# Opens the notebooks, with outputs. One that fails does not keep the others from opening.
+notebooks: $(VENV)/installed-notebooks
+	-$(MAKE) --keep-going notebooks-build
+	$(PYTHON) -m jupyterlab analysis/notebooks
+
+# Runs those that are missing or older than their text, one after the other: each uses all cores. Jupytext touches the
+# text after it has written the outputs.
+notebooks-build: $(NOTEBOOKS)
+
+analysis/notebooks/%.ipynb: analysis/notebooks/%.py | $(VENV)/installed-notebooks
+	$(PYTHON) -m jupytext --to ipynb --execute --output $@ $<
+	touch $@
+
 $(PYTHON):
 	python3 -m venv $(VENV)
 
@@ -35,6 +50,10 @@ $(VENV)/installed-test: pyproject.toml | $(PYTHON)
 
 $(VENV)/installed-dev: pyproject.toml | $(PYTHON)
 	$(PYTHON) -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-notebooks: pyproject.toml | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --editable '.[notebooks]'
 	touch $@ $(VENV)/installed
 
 clean:

@@ -11,6 +11,8 @@ from tokenizers import Tokenizer
 from yaml import YAMLError
 
 from minibert.config import Config, restore
+from minibert.data.batches import Batch, frozen_batches
+from minibert.data.prepared import prepare_data
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
@@ -30,6 +32,35 @@ class LoadedRun:
     step: int
     """The optimizer step that the parameters are of"""
     id: str
+
+    def held_out(self, sequences: int = 16, rate: float | None = None) -> Batch:
+        """Masked held-out text: so many sequences, evenly spaced over all, as one batch.
+
+        ``rate`` is the share of tokens that is masked and predicted, by default that of the run's evaluation,
+        whose frozen masks these are. A lower rate masks a part of what a higher one does. If there are fewer
+        sequences, all are taken.
+
+        >>> batch = run.held_out(64)                                                        # doctest: +SKIP
+        >>> loss, grads = run.model.loss_and_gradients(batch.input_ids, batch.labels, batch.attention_mask,
+        ...     position_ids=batch.position_ids)                                            # doctest: +SKIP
+
+        Raises :class:`MinibertError` for fewer than one sequence, for a rate outside of 0 to 1, and if the corpus
+        has changed since the run was trained.
+        """
+        rate = self.config.evaluation.rate if rate is None else rate
+        if sequences < 1:
+            raise MinibertError(f"sequences={sequences}: out of range. Allowed: at least 1.")
+        if not 0 < rate < 1:
+            raise MinibertError(f"rate={rate}: out of range. Allowed: above 0 and below 1.")
+        config = self.config
+        data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
+        if data.tokenizer.to_str() != self.tokenizer.to_str():
+            raise MinibertError(
+                f"run {self.id}: the text of data.{config.data.name} is not what the run was trained on any more. "
+                "Put the former text back."
+            )
+        size = self.tokenizer.get_vocab_size()
+        return frozen_batches(data.evaluation, rate, sequences, sequences, config.evaluation.mask_seed, size)[0]
 
 
 @dataclass(frozen=True)

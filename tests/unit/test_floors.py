@@ -48,9 +48,15 @@ FOR_ANALYSIS = (
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_DOOR = 350, 70, 60
 
 
+NOTEBOOKS = CHECKOUT / "analysis" / "notebooks"
+"""They belong to no floor: they use the public names, as a reader does, and nothing imports them"""
+
+
 def modules() -> dict[str, Path]:
     found = {}
     for file in sorted(path for room in ("minibert", "analysis") for path in (CHECKOUT / room).rglob("*.py")):
+        if file.parent == NOTEBOOKS:
+            continue
         parts = file.relative_to(CHECKOUT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return found
