@@ -107,21 +107,22 @@ def unpaired_difference(values: Sequence[float], baseline: Sequence[float]) -> D
 def contrast(cells: Mapping[Any, Mapping[Any, float]], weights: Mapping[Any, float]) -> Difference:
     """Σ_c w_c y_c over cells c of a grid, such as a difference of differences, with its 95 % t interval.
 
-    ``cells``: cell -> seed -> value; ``weights``: cell -> w_c. If all cells with a weight share two seeds or more, it
-    is the mean of Σ_c w_c y_cs over these seeds s, with Student's interval: what the cells of a seed have in common
-    cancels, and no variances need be equal. Else it is that of the cell means, as of independent runs:
+    ``cells``: cell -> seed -> value; ``weights``: cell -> w_c. If all cells with a weight share two seeds or more,
+    it is the mean of Σ_c w_c y_cs over these seeds s, with Student's interval: what the cells of a seed have in
+    common cancels, and no variances need be equal. Else it is that of the cell means, as of independent runs:
 
         SE² = Σ_c v_c  with  v_c = w_c² s_c² / n_c,   ν = SE⁴ / Σ_c v_c² / (n_c − 1).
 
-    Sources: Welch (1947), as for :func:`unpaired_difference`; Satterthwaite (1946), "An approximate distribution of
-    estimates of variance components".
+    Sources: Welch (1947), as for :func:`unpaired_difference`; Satterthwaite (1946), "An approximate distribution
+    of estimates of variance components".
 
     >>> cells = {"a": {0: 3.0, 1: 4.0}, "b": {0: 1.0, 1: 2.5}, "c": {0: 1.0, 1: 1.0}, "d": {0: 0.0, 1: 0.5}}
     >>> contrast(cells, {"a": 1, "b": -1, "c": -1, "d": 1}).by_seed
     {0: 1.0, 1: 1.0}
     """
     finite = {
-        cell: {seed: value for seed, value in cells.get(cell, {}).items() if np.isfinite(value)} for cell in weights
+        cell: {seed: value for seed, value in cells.get(cell, {}).items() if np.isfinite(value)}
+        for cell in weights
     }
     shared = set.intersection(*({*by_seed} for by_seed in finite.values()))
     by_seed = {seed: sum(weights[cell] * finite[cell][seed] for cell in weights) for seed in sorted(shared)}

@@ -1,9 +1,9 @@
 """Main effects and interactions in a grid of several factors, over seeds.
 
-A *cell* is a combination of one value of each factor, a tuple of texts. ``cells`` maps each to its values by seed. The
-effects are contrasts (:func:`contrast`), averaged with equal weights over the combinations of the other factors. So a
-grid whose cells have unequal numbers of seeds is not pulled towards the fuller ones, and a combination that lacks a
-cell is left out on both sides of a difference, never on one.
+A *cell* is a combination of one value of each factor, a tuple of texts. ``cells`` maps each to its values by seed.
+The effects are contrasts (:func:`contrast`), averaged with equal weights over the combinations of other factors.
+So cells with more seeds do not count more, and a combination that lacks a cell is left out on both sides of a
+difference, never on one.
 
 Source: Maxwell, Delaney and Kelley (2018), "Designing Experiments and Analyzing Data", chapters 7 and 11 to 12.
 """
@@ -36,8 +36,8 @@ class Effect:
 def main_effect(cells: Cells, place: int, value: str, first: str) -> Effect:
     """The mean over the combinations c of the other factors of  y(value, c) − y(first, c).
 
-    ``place``: of the factor in a cell. A combination counts if both cells have two finite values or more; if there is
-    no such combination, one value is enough, and the difference has no interval.
+    ``place``: of the factor in a cell. A combination counts if both cells have two finite values or more; if there
+    is no such combination, one value is enough, and the difference has no interval.
 
     >>> cells = {("a", "x"): {0: 1.0, 1: 2.0}, ("b", "x"): {0: 2.0, 1: 3.5},
     ...          ("a", "y"): {0: 1.0, 1: 2.0}, ("b", "y"): {0: 4.0, 1: 5.5}}
@@ -51,8 +51,8 @@ def interaction(cells: Cells, places: tuple[int, int], values: tuple[str, str], 
     """How the effect of one factor differs between two values of another: the mean over the combinations c of all
     other factors of  [y(a, b, c) − y(a₀, b, c)] − [y(a, b₀, c) − y(a₀, b₀, c)].
 
-    ``places`` of the two factors, ``values`` a and b, ``firsts`` a₀ and b₀. It is 0 where effects add up, and it does
-    not matter which of the two factors is called the first. Combinations count as for :func:`main_effect`.
+    ``places`` of the two factors, ``values`` a and b, ``firsts`` a₀ and b₀. It is 0 where effects add up, and it
+    does not matter which of the two factors is called the first. Combinations count as for :func:`main_effect`.
 
     >>> cells = {("a", "x"): {0: 1.0, 1: 2.0}, ("b", "x"): {0: 2.0, 1: 3.5},
     ...          ("a", "y"): {0: 1.0, 1: 2.0}, ("b", "y"): {0: 4.0, 1: 5.5}}
@@ -68,7 +68,7 @@ def mean_of(cells: Cells, places: Sequence[int], values: Sequence[str]) -> Effec
 
 
 def _averaged(cells: Cells, places: Sequence[int], signs: Sequence[Mapping[str, int]]) -> Effect:
-    """The contrast whose weights are products of ``signs``, value -> +1 or −1 of the factor at each of the places."""
+    """``signs``: for the factor at each of the places, value -> +1 or −1. Weights are products of these."""
     corners = {
         tuple(value for value, _ in corner): math.prod(sign for _, sign in corner)
         for corner in product(*(each.items() for each in signs))
