@@ -18,12 +18,14 @@ from .estimates import (
 )
 from .factorial import Effect, interaction, main_effect, mean_of
 from .multiplicity import holm
+from .scaling import Parametric, fit_parametric
 
 __all__ = [
     "CONFIDENCE",
     "Difference",
     "Effect",
     "Estimate",
+    "Parametric",
     "Resampled",
     "area_under_curve",
     "bootstrap",
@@ -31,6 +33,7 @@ __all__ = [
     "effect_size",
     "equivalence",
     "first_crossing",
+    "fit_parametric",
     "hierarchical_bootstrap",
     "holm",
     "interaction",

@@ -17,6 +17,7 @@ from analysis.questions.rank_correlations import rank_correlations
 from analysis.statistics import (
     bootstrap,
     equivalence,
+    fit_parametric,
     hierarchical_bootstrap,
     interaction,
     main_effect,
@@ -32,8 +33,7 @@ NOISE = {("a", "x"): 0.3, ("b", "x"): 0.6, ("a", "y"): 0.3, ("b", "y"): 0.9}
 SIZES = np.array([2.5e4, 1.5e5, 4.4e5, 1.5e6, 3.6e6])
 EXPONENT = 0.3
 SETTINGS, CORRELATION = 9, 0.7
-SLOW = 8
-"""A slow trial has as many times fewer draws"""
+TOKENS = np.array([1e6, 3e6, 1e7])
 
 
 def mean(generator: np.random.Generator, n: int) -> bool | None:
@@ -99,6 +99,14 @@ def floor(generator: np.random.Generator, n: int) -> bool | None:
     return law and law.a_low <= 4.0 <= law.a_high
 
 
+def exponent_of_size(generator: np.random.Generator, n: int) -> bool | None:
+    """α of L(N, D) = E + A / N^α + B / D^β."""
+    sizes, tokens = (np.repeat(each.ravel(), n) for each in np.meshgrid(SIZES, TOKENS))
+    losses = (3 + 30 * sizes**-EXPONENT + 300 * tokens**-0.4) * np.exp(generator.normal(0, 0.005, sizes.size))
+    law = fit_parametric(sizes, tokens, losses, draws=100, seed=int(generator.integers(2**31)))
+    return law and law.alpha.low <= EXPONENT <= law.alpha.high
+
+
 def lowest(generator: np.random.Generator, n: int) -> bool | None:
     """The size of the lowest loss, by a parabola for each seed."""
     losses = 4 + 0.3 * (np.log10(SIZES) - 5.5) ** 2 + generator.normal(0, 0.03, (n, SIZES.size))
@@ -143,11 +151,13 @@ TRIALS: Mapping[str, Trial] = {
     "bootstrap over seeds": resampled,
     "bootstrap over seeds and 100 items": resampled_twice,
 }
-SLOW_TRIALS: Mapping[str, Trial] = {
-    "exponent of a power law with a floor, 5 sizes": exponent_above_a_floor,
-    "floor of a power law, 5 sizes": floor,
-    "rank correlation over 9 settings": rank_correlation,
+SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
+    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 8),
+    "floor of a power law, 5 sizes": (floor, 8),
+    "rank correlation over 9 settings": (rank_correlation, 4),
+    "exponent of the size in L(N, D), 5 sizes by 3 numbers of tokens": (exponent_of_size, 20),
 }
+"""Trial, and how many times fewer draws it has"""
 
 
 def coverage(trial: Trial, n: int, draws: int, seed: int = 0) -> float:
@@ -192,8 +202,9 @@ def print_table() -> None:
     draws = parser.parse_args().draws
     print("| " + " | ".join([f"in % of {draws} draws", *(f"{n} seeds" for n in SEEDS)]) + " |")
     print("| --- |" + " ---: |" * len(SEEDS))
-    for name, trial in (TRIALS | SLOW_TRIALS).items():
-        few = draws // SLOW if name in SLOW_TRIALS else draws
+    trials = {name: (trial, 1) for name, trial in TRIALS.items()} | {**SLOW_TRIALS}
+    for name, (trial, fewer) in trials.items():
+        few = draws // fewer
         shares = [f"{coverage(trial, n, few):.1f}" for n in SEEDS]
         shown = f"{name} ({few} draws)" if few < draws else name
         print("| " + " | ".join([shown, *shares]) + " |", flush=True)
