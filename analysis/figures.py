@@ -30,6 +30,8 @@ SPENT = ("step", "tokens_predicted", "flops")
 LINEAR = Quantity("")
 MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
+MOST_SIDE_BY_SIDE = 10
+"""Groups for which several panels stand beside each other"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 
@@ -132,7 +134,7 @@ def range_test(findings: Findings) -> "Figure":
 
 def finals(findings: Findings) -> "Figure":
     """The metric at the end of training: mean and interval of every group, a dot a seed."""
-    figure = new_figure(7.2, 4.4)
+    figure = new_figure(_width(findings), 4.4)
     panel = figure.subplots()
     metric = findings.study.metric
     seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
@@ -149,7 +151,7 @@ def finals(findings: Findings) -> "Figure":
 
 def differences(findings: Findings) -> "Figure":
     """Differences to the baseline: mean and interval of every group, a dot a pair of runs."""
-    figure = new_figure(7.2, 4.4)
+    figure = new_figure(_width(findings), 4.4)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
     nothing = Estimate(0, np.nan, np.nan)
@@ -173,9 +175,14 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
     """The cost of first reaching a level: in steps, predicted tokens and, if recorded, operations."""
     costs = [reached.costs[group.value] for group in findings.groups]
     axes = [axis for axis in SPENT if any(cost.axes[axis].n for cost in costs)]
-    figure = new_figure(5 * len(axes), 4.2)
     metric = quantity(findings.study.metric)
-    for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
+    if len(findings.groups) <= MOST_SIDE_BY_SIDE:
+        figure = new_figure(5 * len(axes), 4.2)
+        panels = figure.subplots(1, len(axes), squeeze=False)
+    else:
+        figure = new_figure(_width(findings), 3.8 * len(axes))
+        panels = figure.subplots(len(axes), 1, squeeze=False)
+    for panel, axis in zip(panels.flat, axes, strict=True):
         estimates = [cost.axes[axis] for cost in costs]
         _dots_and_intervals(panel, findings, estimates, [{} for _ in costs], AXES[axis])
         bounds = [(place, cost.axes[axis].mean) for place, cost in enumerate(costs) if cost.at_least]
@@ -191,6 +198,11 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
         drawn += "; triangle: at least that, as not all runs get there"
     figure.suptitle(f"Cost of first reaching {with_unit(reached.level, metric)}, {seeds_drawn(findings, drawn)}")
     return figure
+
+
+def _width(findings: Findings) -> float:
+    """Of a figure with the groups side by side, in inches: so that their names do not overlap."""
+    return max(7.2, 0.42 * len(findings.groups))
 
 
 def _dots_and_intervals(

@@ -16,9 +16,9 @@ from .tracked_runs import is_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SPREAD = 0.5
-"""Of the distance between two values on an axis: how far lines stand apart, so that their intervals can be read"""
-MOST_LETTERS = 40
+SPREAD, MOST_SPREAD = 0.1, 0.6
+"""Of the distance between two values on an axis: how far two lines, and all of them, stand apart"""
+MOST_LETTERS = 36
 """Of all names under an axis that are not turned"""
 CAPTION = (
     "Left: means of the combinations. Right: the change from the first value of the setting on the axis, at each "
@@ -48,7 +48,8 @@ def _row(grid: Grid, means: "Axes", effects: "Axes", along: str, lines: str) -> 
     places = (grid.study.factors.index(along), grid.study.factors.index(lines))
     numbers = all(is_number(value) for value in others)
     colours = list(colours_of(others).values()) if numbers else distinct_colours(len(others))
-    offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(others)) if len(others) > 1 else [0.0]
+    spread = min(SPREAD * (len(others) - 1), MOST_SPREAD)
+    offsets = np.linspace(-spread / 2, spread / 2, len(others))
     effects.axhline(0, color="0.35", linewidth=1)
     means.set_yscale("log" if described.logarithmic else "linear")
     for other, colour, offset in zip(others, colours, offsets, strict=True):
@@ -60,11 +61,12 @@ def _row(grid: Grid, means: "Axes", effects: "Axes", along: str, lines: str) -> 
     measured_in = "decades" if described.logarithmic else described.unit
     finish(means, along, described.axis_label)
     finish(effects, along, f"change from {along} {values[0]}" + (f"\n({measured_in})" if measured_in else ""))
+    turned = sum(map(len, values)) > MOST_LETTERS
     for panel, names in ((means, values), (effects, values[1:])):
         panel.set_xticks(range(len(names)), [as_label(name) for name in names])
         panel.set_xlim(-0.5, len(names) - 0.5)
         panel.grid(visible=False, axis="x")
-        if sum(map(len, names)) > MOST_LETTERS:
+        if turned:
             panel.tick_params("x", labelrotation=40)
             for label in panel.get_xticklabels():
                 label.set(horizontalalignment="right", rotation_mode="anchor")

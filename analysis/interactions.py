@@ -71,7 +71,7 @@ def _main(grid: Grid, factor: str) -> str:
             for each in open_[:MOST_NAMED]
         )
         further = f" and {len(open_) - MOST_NAMED} more" if len(open_) > MOST_NAMED else ""
-        opening = "they do not separate" if largest else f"the data do not separate {factor}"
+        opening = f"the data do not separate{'' if largest else f' {factor}'}"
         parts.append(f"{opening} {named}{further} from {first}")
     return f"{_over(grid, factor, found)}, {'; '.join(parts)}."
 
