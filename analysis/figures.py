@@ -32,6 +32,8 @@ MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
 MOST_SIDE_BY_SIDE = 10
 """Groups for which several panels stand beside each other"""
+MOST_IN_A_PANEL = 12
+"""Names of a legend that fit in the place of a panel"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 
@@ -68,8 +70,9 @@ def curves(findings: Findings) -> "Figure":
     figure = new_figure(10 if len(axes) == 4 else 12.4, 7.4)
     panels = figure.subplots(2, math.ceil(len(axes) / 2), sharey=True)
     described, drawn, late = quantity(metric), [], []
-    for spare in panels.flat[len(axes) :]:
-        spare.remove()
+    spare = panels.flat[len(axes) :]
+    for panel in spare:
+        panel.set_axis_off()
     for panel, axis in zip(panels.flat, axes, strict=False):
         for group, colour in zip(findings.groups, colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
@@ -95,7 +98,10 @@ def curves(findings: Findings) -> "Figure":
     for panel in panels.flat[: len(axes)]:
         _reference_lines(panel, findings)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
+    if len(spare) and len(labels) <= MOST_IN_A_PANEL:
+        spare[0].legend(handles, labels, loc="upper left", title=findings.study.label, frameon=False)
+    else:
+        figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
     figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, 'line: mean, band: 95 % interval')}")
     return figure
 

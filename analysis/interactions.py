@@ -25,11 +25,9 @@ def effects_in_words(grid: Grid) -> list[str]:
         )
     tested = [pair for pair in grid.pairs if any(_tested(each) for each in grid.of_pair(pair))]
     if open_ := [pair for pair in tested if pair not in dependent]:
-        named = ", nor ".join(f"that of {one} on {other}" for one, other in open_)
-        sentences.append(f"The data do not show an effect to depend on another setting: not {named}.")
+        sentences.append(f"The data do not show that {_depends(open_, ', nor ')}.")
     if untold := [pair for pair in grid.pairs if grid.of_pair(pair) and pair not in tested]:
-        named = ", or ".join(f"that of {one} on {other}" for one, other in untold)
-        sentences.append(f"Whether an effect depends on another setting cannot be told for lack of runs: {named}.")
+        sentences.append(f"Whether {_depends(untold, ', or ')} cannot be told for lack of runs.")
     return [sentence for sentence in sentences if sentence]
 
 
@@ -60,7 +58,7 @@ def _main(grid: Grid, factor: str) -> str:
     open_ = [each for each in found if not each.separated]
     parts = []
     if largest:
-        changes = [f"by {with_difference(each.difference, metric)} to {each.values[0]}" for each in largest]
+        changes = [f"by {_judged(each, metric)} to {each.values[0]}" for each in largest]
         changes[0] = changes[0].replace(" to ", f" from {factor} {first} to ", 1)
         more = sum(each.separated for each in found) - len(largest)
         further = f" (and to {more} more values, in the table)" if more else ""
@@ -74,6 +72,19 @@ def _main(grid: Grid, factor: str) -> str:
         opening = f"the data do not separate{'' if largest else f' {factor}'}"
         parts.append(f"{opening} {named}{further} from {first}")
     return f"{_over(grid, factor, found)}, {'; '.join(parts)}."
+
+
+def _judged(effect: GridEffect, metric: str) -> str:
+    """``−0.200 [−0.300, −0.100] (better)``"""
+    higher = quantity(metric).higher_is_better
+    judged = "" if higher is None else " (better)" if (effect.difference.mean > 0) == higher else " (worse)"
+    return f"{with_difference(effect.difference, metric)}{judged}"
+
+
+def _depends(pairs: Sequence[tuple[str, ...]], between: str) -> str:
+    """``the effect of rate depends on optimizer, nor that of rate on layers``"""
+    (one, other), *rest = pairs
+    return between.join([f"the effect of {one} depends on {other}", *(f"that of {a} on {b}" for a, b in rest)])
 
 
 def _over(grid: Grid, factor: str, found: Sequence[GridEffect]) -> str:

@@ -144,7 +144,7 @@ def test_an_interaction_is_told_with_both_effects_and_their_difference():
 
 def test_effects_that_add_up_are_told_with_what_is_ruled_out():
     said, more, _ = told(study_of(two_factors(planted=0.0), TWO))
-    assert "The data do not show an effect to depend on another setting: not that of rate on optimizer." in said
+    assert "The data do not show that the effect of rate depends on optimizer." in said
     assert "that the effects of rate differ by more than 0." in more
 
 
@@ -168,7 +168,7 @@ def test_a_combination_that_diverged_is_named_and_what_it_leaves_cannot_be_told(
     found["b", "y"] = dict.fromkeys(range(4), math.nan)
     said, more, examination = told(study_of(found, TWO))
     assert "At optimizer x alone, the data do not separate rate b" in said
-    assert "Whether an effect depends on another setting cannot be told for lack of runs" in said
+    assert "Whether the effect of rate depends on optimizer cannot be told for lack of runs." in said
     assert (
         "4 of 16 runs have no result and no part in this: 4 ended without a finite held-out loss (b · y: 4)"
         in said
@@ -253,3 +253,18 @@ def test_two_finished_runs_of_one_setting_and_seed_are_refused():
         check_replicates(
             "planted", ["rate"], "eval/loss", [tracked_run(("a",), 0, 5.0), tracked_run(("a",), 0, 5.1)]
         )
+
+
+def test_a_grid_without_a_finished_run_or_with_a_diagonal_alone_is_told_and_drawn():
+    failed = tuple(tracked_run(cell, 0, None, "FAILED") for cell in GRID)
+    for study in (
+        study_of({("a", "x"): {}}, TWO, failed),
+        study_of({("a", "x"): {0: 5.0, 1: 5.1}, ("b", "y"): {0: 4.0, 1: 4.3}}, TWO),
+    ):
+        findings = find(study)
+        examination = examine(findings)
+        assert "nan" not in " ".join([answer(findings, examination), *details(findings, examination)]).lower()
+        assert {row[-2:] for table in examination.tables[1:2] for row in table.rows} == {("0", "–")}
+        figure = examination.figures["interactions.png"].figure
+        figure.set_dpi(20)
+        figure.canvas.draw()
