@@ -72,7 +72,7 @@ def lay_out(study: Study) -> Grid:
         by_seed = cells.setdefault(run.parts, {})
         if run.finished:
             by_seed[run.replicate] = run.scaled(study.metric)
-    values = tuple(_values(study, {cell[place] for cell in cells}, place) for place in range(len(factors)))
+    values = tuple(_values(study, cells, place) for place in range(len(factors)))
     main = [
         GridEffect((factor,), (value,), (first,), main_effect(cells, place, value, first))
         for place, (factor, (first, *others)) in enumerate(zip(factors, values, strict=True))
@@ -86,10 +86,13 @@ def lay_out(study: Study) -> Grid:
     return Grid(study, cells, values, _adjusted(main), _adjusted(interactions))
 
 
-def _values(study: Study, found: set[str], place: int) -> tuple[str, ...]:
-    in_order = sorted(found, key=numerically)
-    first = study.first.get(study.factors[place], in_order[0])
-    return tuple(sorted(in_order, key=lambda value: not same_value(value, first)))
+def _values(study: Study, cells: Mapping, place: int) -> tuple[str, ...]:
+    """The stated first value in front or, where none of its runs has a result, the first one that has."""
+    results = dict.fromkeys(sorted({cell[place] for cell in cells}, key=numerically), 0)
+    for cell, by_seed in cells.items():
+        results[cell[place]] = max(results[cell[place]], _finite(by_seed))
+    stated = study.first.get(study.factors[place], "")
+    return tuple(sorted(results, key=lambda value: (results[value] < 2, not same_value(value, stated))))
 
 
 def _interaction(

@@ -177,6 +177,15 @@ def test_a_combination_that_diverged_is_named_and_what_it_leaves_cannot_be_told(
     assert examination.tables[1].rows[0][2:] == ("–", "–", "–", "0", "–")
 
 
+def test_where_the_first_value_diverged_everywhere_the_others_are_compared_with_the_next():
+    means = dict.fromkeys(product("abc", "xy"), 0.0) | {("c", "x"): 1.0, ("c", "y"): 1.0}
+    found = losses(np.random.default_rng(6), means)
+    found["a", "x"] = found["a", "y"] = dict.fromkeys(range(5), math.nan)
+    (told_apart, untold) = lay_out(study_of(found, TWO)).main_of("rate")
+    assert (told_apart.firsts, told_apart.values, told_apart.separated) == (("b",), ("c",), True)
+    assert untold.values == ("a",) and untold.difference.n == 0
+
+
 def test_of_three_values_the_incomplete_one_is_averaged_over_less_and_it_is_said():
     means = dict.fromkeys(product("abc", "xy"), 0.0) | {("b", "x"): 1.0, ("b", "y"): 1.0}
     found = losses(np.random.default_rng(5), means)
