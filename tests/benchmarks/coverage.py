@@ -152,10 +152,10 @@ TRIALS: Mapping[str, Trial] = {
     "bootstrap over seeds and 100 items": resampled_twice,
 }
 SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
-    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 8),
-    "floor of a power law, 5 sizes": (floor, 8),
-    "rank correlation over 9 settings": (rank_correlation, 4),
-    "exponent of the size in L(N, D), 5 sizes by 3 numbers of tokens": (exponent_of_size, 20),
+    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 16),
+    "floor of a power law, 5 sizes": (floor, 16),
+    "rank correlation over 9 settings": (rank_correlation, 8),
+    "exponent of the size in L(N, D), 5 sizes by 3 numbers of tokens": (exponent_of_size, 40),
 }
 """Trial, and how many times fewer draws it has"""
 
