@@ -158,13 +158,13 @@ def _main_table(grid: Grid) -> Table:
             rows.append(
                 (
                     f"{factor}: {changed(each)}",
-                    f"{over} of {all_of_them} {what}",
-                    str(each.difference.n),
                     with_difference(each.difference, metric),
                     p_value(each.adjusted_p),
+                    str(each.difference.n),
+                    f"{over} of {all_of_them} {what}",
                 )
             )
-    columns = ("setting", "averaged over", "seeds", f"change of the {_measured(metric)}", "p (Holm)")
+    columns = ("setting", f"change of the {_measured(metric)}", "p (Holm)", "seeds", "averaged over")
     note = f"Each value of the other settings counts the same. {_note(grid.main)}"
     return Table("Each setting's effect, averaged over the others", columns, tuple(rows), note)
 
