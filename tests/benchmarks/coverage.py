@@ -17,7 +17,6 @@ from analysis.questions.rank_correlations import rank_correlations
 from analysis.statistics import (
     bootstrap,
     equivalence,
-    fit_parametric,
     hierarchical_bootstrap,
     interaction,
     main_effect,
@@ -33,7 +32,6 @@ NOISE = {("a", "x"): 0.3, ("b", "x"): 0.6, ("a", "y"): 0.3, ("b", "y"): 0.9}
 SIZES = np.array([2.5e4, 1.5e5, 4.4e5, 1.5e6, 3.6e6])
 EXPONENT = 0.3
 SETTINGS, CORRELATION = 9, 0.7
-TOKENS = np.array([1e6, 3e6, 1e7])
 
 
 def mean(generator: np.random.Generator, n: int) -> bool | None:
@@ -99,14 +97,6 @@ def floor(generator: np.random.Generator, n: int) -> bool | None:
     return law and law.a_low <= 4.0 <= law.a_high
 
 
-def exponent_of_size(generator: np.random.Generator, n: int) -> bool | None:
-    """α of L(N, D) = E + A / N^α + B / D^β."""
-    sizes, tokens = (np.repeat(each.ravel(), n) for each in np.meshgrid(SIZES, TOKENS))
-    losses = (3 + 30 * sizes**-EXPONENT + 300 * tokens**-0.4) * np.exp(generator.normal(0, 0.005, sizes.size))
-    law = fit_parametric(sizes, tokens, losses, draws=100, seed=int(generator.integers(2**31)))
-    return law and law.alpha.low <= EXPONENT <= law.alpha.high
-
-
 def lowest(generator: np.random.Generator, n: int) -> bool | None:
     """The size of the lowest loss, by a parabola for each seed."""
     losses = 4 + 0.3 * (np.log10(SIZES) - 5.5) ** 2 + generator.normal(0, 0.03, (n, SIZES.size))
@@ -155,7 +145,6 @@ SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
     "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 16),
     "floor of a power law, 5 sizes": (floor, 16),
     "rank correlation over 9 settings": (rank_correlation, 8),
-    "exponent of the size in L(N, D), 5 sizes by 3 numbers of tokens": (exponent_of_size, 40),
 }
 """Trial, and how many times fewer draws it has"""
 
