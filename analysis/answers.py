@@ -1,6 +1,7 @@
 """Findings in plain sentences. No sentence claims more than the data show."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from .controls import Control
@@ -9,7 +10,10 @@ from .findings import BIGRAM, Efficiency, Findings, Group, control_means
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
 from .quantities import AXES, quantity
 from .statistics import Difference, mean_interval, seeds_to_settle, smallest_margin
+from .tables import cost_in_words
 from .tracked_runs import BELOW_BIGRAM
+
+MOST_NAMED = 5
 
 
 def answer(findings: Findings, examination: Examination | None = None) -> str:
@@ -17,6 +21,11 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
 
     Where the study has a question of its own, ``examination`` has the answer to it.
     """
+    told = [_answer(findings, examination), without_result(findings)]
+    return " ".join(sentence for sentence in told if sentence)
+
+
+def _answer(findings: Findings, examination: Examination | None) -> str:
     label = findings.study.label
     if not findings.groups:
         return "No run has finished, so there is nothing to compare."
@@ -29,6 +38,25 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
         once = f"the {shown} what happened once, and this report claims nothing"
         return f"There is one seed at every {label}: {once}."
     return examination.answer if examination else _comparison(findings)
+
+
+def without_result(findings: Findings) -> str:
+    """How many runs failed, were killed, never started or diverged; empty if every run has a result."""
+    study = findings.study
+    states = Counter(why.partition(":")[0] for why in study.missing.values())
+    parts = [f"{number} {state}" for state, number in states.items()]
+    finished = [run for run in study.runs if run.finished]
+    diverged = Counter(run.value for run in finished if not math.isfinite(run.final(study.metric)))
+    if diverged:
+        named = [f"{study.shown(value)}: {number}" for value, number in diverged.items()]
+        more = f", and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        where = f" ({', '.join(named[:MOST_NAMED])}{more})" if len(study.values) > 1 else ""
+        parts.append(f"{diverged.total()} ended without a finite {quantity(study.metric).title}{where}")
+    if not parts:
+        return ""
+    without, total = len(study.missing) + diverged.total(), len(study.missing) + len(finished)
+    have = "has" if without == 1 else "have"
+    return f"{without} of {total} runs {have} no result and no part in this: {'; '.join(parts)}."
 
 
 def _comparison(findings: Findings) -> str:
@@ -259,35 +287,41 @@ def _target(findings: Findings, target: float) -> str:
 
 
 def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
-    """Which group needs the fewest steps, and the fewest predicted tokens, to reach the level."""
-    metric = findings.study.metric
-    full = {
-        group.value: group
-        for group in findings.groups
-        if (cost := efficiency.costs[group.value]).reached == cost.runs >= 2
-    }
-    if len(full) < 2:
+    """Which group needs the fewest steps, and the fewest predicted tokens, to reach the level.
+
+    Groups are ranked if all of their runs get there; the others are named with how many do.
+    """
+    groups = {group.value: group for group in findings.groups if efficiency.costs[group.value].runs >= 2}
+    costs = {value: efficiency.costs[value] for value in groups}
+    if len(groups) < 2:
         return ""
     parts = []
     for axis in ("step", "tokens_predicted"):
-        spent = {value: efficiency.costs[value].axes[axis] for value in full}
+        spent = {value: cost.axes[axis] for value, cost in costs.items() if not cost.at_least}
         spent = {value: estimate for value, estimate in spent.items() if estimate.n >= 2 and estimate.mean > 0}
-        if len(spent) < 2:
+        if not spent:
             continue
         least = min(spent, key=lambda value: spent[value].mean)
         fewest = AXES[axis].show(spent[least].mean)
-        alike = [full[value].shown for value in spent if AXES[axis].show(spent[value].mean) == fewest]
-        if len(alike) == len(spent):
+        alike = [groups[value].shown for value in spent if AXES[axis].show(spent[value].mean) == fewest]
+        # Where others do not get there, what they need in all may still be less than the longest run that does.
+        bounds = [cost.axes[axis] for cost in costs.values() if cost.at_least]
+        if any(bound.mean < spent[least].mean for bound in bounds) or len(alike) == len(costs):
             continue
-        place = f"{_listed(alike)} ({with_interval(spent[least], axis)}"
+        place = f"{_listed(alike)} ({cost_in_words(costs[least], axis)}"
         part = f"the fewest {AXES[axis].title} are needed at {place}"
-        baseline = spent.get(findings.study.baseline or "")
-        if baseline is not None and least != findings.study.baseline:
-            part += f"; the baseline {with_interval(baseline, axis)}"
+        baseline = findings.study.baseline
+        if baseline in costs and least != baseline and costs[baseline].axes[axis].n:
+            part += f"; the baseline {cost_in_words(costs[baseline], axis)}"
         parts.append(part + ")")
+    short = [
+        f"{groups[value].shown} ({cost.reached} of {cost.runs})" for value, cost in costs.items() if cost.at_least
+    ]
+    if short and len(short) < len(costs):
+        parts.append(f"not all runs get there at {', '.join(short)}")
     if not parts:
         return ""
-    level = with_unit(efficiency.level, quantity(metric))
+    level = with_unit(efficiency.level, quantity(findings.study.metric))
     return f"To reach {level} ({efficiency.meaning}), {', '.join(parts)}."
 
 

@@ -1,12 +1,15 @@
-"""A sweep over several settings at once: each of them compared with the others held fixed."""
+"""A sweep over several settings at once: their effects, whether these depend on each other, and each setting with
+the others held fixed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from . import interaction_figures, interactions
 from .answers import best_group, compared_with_baseline
 from .examination import Examination
 from .findings import Findings, find
-from .formatting import p_value, unit, with_difference, with_interval
+from .formatting import at_the_end, capital, p_value, unit, with_difference, with_interval
+from .grid import lay_out
 from .quantities import quantity
 from .statistics import holm
 from .study import Study
@@ -14,28 +17,30 @@ from .tables import Table, pairing
 from .tracked_runs import SEPARATOR, TrackedRun, same_value
 
 LIMIT = (
-    "Several settings vary. Each is compared with the others held fixed; whether its effect is another at other "
-    "values of these is not tested."
+    "An effect averaged over other settings is one over the values that were tried, each counting the same; other "
+    "values would give another average."
 )
+THREE = "Whether an interaction of two settings depends on a third one is not tested."
 
 
 def examine(findings: Findings) -> Examination:
-    """For each factor, and at each combination of the others: its values beside each other."""
-    study = findings.study
-    tables, sentences = [], []
+    """Main effects and interactions; then each factor at each combination of the others."""
+    study, grid = findings.study, lay_out(findings.study)
+    tables, sentences = interactions.tables(grid), interactions.details_in_words(grid)
     for place, factor in enumerate(study.factors):
         found = _adjusted([find(part) for part in at_fixed_others(study, place)])
         found = [each for each in found if len(each.groups) > 1]
         if found:
             tables.append(_table(study, place, found))
             sentences += [sentence for each in found if (sentence := _sentence(factor, each))]
+    drawn = {"interactions.png": interaction_figures.draw(grid)} if grid.interactions else {}
     return Examination(
-        title="Each setting with the others held fixed",
-        answer=_answer(findings),
+        title="Effects of the settings, and whether they depend on each other",
+        answer=" ".join([_best(findings), *interactions.effects_in_words(grid)]),
         sentences=tuple(sentences),
         tables=tuple(tables),
-        figures={},
-        limits=(LIMIT,),
+        figures=drawn,
+        limits=(LIMIT, THREE) if len(study.factors) > 2 else (LIMIT,),
     )
 
 
@@ -99,7 +104,7 @@ def _table(study: Study, place: int, found: Sequence[Findings]) -> Table:
     return Table(f"{factor}, with all else held fixed", columns, tuple(rows), note)
 
 
-def _answer(findings: Findings) -> str:
+def _best(findings: Findings) -> str:
     """The best combination, as a description: it was chosen among many after the fact."""
     study, described = findings.study, quantity(findings.study.metric)
     known = [group for group in findings.groups if group.final.n >= 2]
@@ -108,9 +113,9 @@ def _answer(findings: Findings) -> str:
     best = best_group(findings)
     extreme = "highest" if described.higher_is_better else "lowest"
     return (
-        f"Of {len(findings.groups)} combinations of {study.label}, {best.shown} has the {extreme} mean "
-        f"{described.title}, {with_interval(best.final, study.metric)}{unit(described)} (95 % interval, "
-        f"{best.final.n} seeds). It was chosen after the fact; what is compared is below."
+        f"{capital(at_the_end(findings.steps))}, of {len(findings.groups)} combinations of {study.label}, "
+        f"{best.shown} has the {extreme} mean {described.title}, {with_interval(best.final, study.metric)}"
+        f"{unit(described)} (95 % interval, {best.final.n} seeds); it was chosen after the fact."
     )
 
 

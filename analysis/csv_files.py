@@ -35,7 +35,7 @@ def write_csv(findings: Findings, folder: Path) -> None:
 
     drawn = [run for run in study.runs if metric in run.curves]
     evaluated = sorted({key for run in drawn for key in run.curves if key.startswith(beside)} - {metric})
-    axes = [axis for axis in (*AXES, "flops") if axis != "step"]
+    axes = [axis for axis in AXES if axis != "step"]
     columns = (*identity, "step", *axes, metric, *evaluated)
 
     def curve_rows() -> Iterable[tuple]:
@@ -84,7 +84,7 @@ def _write(path: Path, columns: tuple, rows: Iterable[tuple]) -> None:
 
 
 def _is_result(key: str) -> bool:
-    return key in AXES or key == "flops" or key.startswith(RESULTS)
+    return key in AXES or key.startswith(RESULTS)
 
 
 def _number(value: float) -> float | str:

@@ -1,5 +1,6 @@
 """The figures of a report. Every figure states its units and its seeds, and draws its interval."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,15 @@ REACH = 0.5
 REFERENCE_STYLES = {UNIGRAM: "--", BIGRAM: ":", TARGET: "-."}
 CONTROL_STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 """Of the controls of an instrument, in their order"""
+SPENT = ("step", "tokens_predicted", "flops")
+"""The costs that are drawn"""
 LINEAR = Quantity("")
 MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
+MOST_SIDE_BY_SIDE = 10
+"""Groups for which several panels stand beside each other"""
+MOST_IN_A_PANEL = 12
+"""Names of a legend that fit in the place of a panel"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 
@@ -56,12 +63,17 @@ def draw(evidence: Evidence) -> dict[str, "Figure"]:
 
 
 def curves(findings: Findings) -> "Figure":
-    """The metric against steps, tokens seen, tokens predicted and seconds: one line a group, over its seeds."""
-    figure = new_figure(10, 7.4)
+    """The metric against steps, tokens, seconds and, if recorded, operations: one line a group, over its seeds."""
     metric = findings.study.metric
-    panels = figure.subplots(2, 2, sharey=True)
+    recorded = {axis for group in findings.groups for run in group.runs for axis in run.curves}
+    axes = [axis for axis in AXES if axis != "flops" or axis in recorded]
+    figure = new_figure(10 if len(axes) == 4 else 12.4, 7.4)
+    panels = figure.subplots(2, math.ceil(len(axes) / 2), sharey=True)
     described, drawn, late = quantity(metric), [], []
-    for panel, axis in zip(panels.flat, AXES, strict=True):
+    spare = panels.flat[len(axes) :]
+    for panel in spare:
+        panel.set_axis_off()
+    for panel, axis in zip(panels.flat, axes, strict=False):
         for group, colour in zip(findings.groups, colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
             if not runs:
@@ -83,10 +95,13 @@ def curves(findings: Findings) -> "Figure":
         if panel.get_xlim()[1] >= MANY:
             panel.xaxis.set_major_formatter(engineering())
     _limit(panels[0, 0], np.concatenate(drawn), np.concatenate(late))
-    for panel in panels.flat:
+    for panel in panels.flat[: len(axes)]:
         _reference_lines(panel, findings)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
+    if len(spare) and len(labels) <= MOST_IN_A_PANEL:
+        spare[0].legend(handles, labels, loc="upper left", title=findings.study.label, frameon=False)
+    else:
+        figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
     figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, 'line: mean, band: 95 % interval')}")
     return figure
 
@@ -125,7 +140,7 @@ def range_test(findings: Findings) -> "Figure":
 
 def finals(findings: Findings) -> "Figure":
     """The metric at the end of training: mean and interval of every group, a dot a seed."""
-    figure = new_figure(7.2, 4.4)
+    figure = new_figure(_width(findings), 4.4)
     panel = figure.subplots()
     metric = findings.study.metric
     seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
@@ -142,7 +157,7 @@ def finals(findings: Findings) -> "Figure":
 
 def differences(findings: Findings) -> "Figure":
     """Differences to the baseline: mean and interval of every group, a dot a pair of runs."""
-    figure = new_figure(7.2, 4.4)
+    figure = new_figure(_width(findings), 4.4)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
     nothing = Estimate(0, np.nan, np.nan)
@@ -163,21 +178,37 @@ def differences(findings: Findings) -> "Figure":
 
 
 def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
-    """The cost of first reaching a level that all reach: in steps and in predicted tokens."""
-    figure = new_figure(10, 4.2)
-    panels = figure.subplots(1, 2)
+    """The cost of first reaching a level: in steps, predicted tokens and, if recorded, operations."""
+    costs = [reached.costs[group.value] for group in findings.groups]
+    axes = [axis for axis in SPENT if any(cost.axes[axis].n for cost in costs)]
     metric = quantity(findings.study.metric)
-    for panel, axis in zip(panels, ("step", "tokens_predicted"), strict=True):
-        costs = [reached.costs[group.value].axes[axis] for group in findings.groups]
-        _dots_and_intervals(panel, findings, costs, [{} for _ in costs], AXES[axis])
+    if len(findings.groups) <= MOST_SIDE_BY_SIDE:
+        figure = new_figure(5 * len(axes), 4.2)
+        panels = figure.subplots(1, len(axes), squeeze=False)
+    else:
+        figure = new_figure(_width(findings), 3.8 * len(axes))
+        panels = figure.subplots(len(axes), 1, squeeze=False)
+    for panel, axis in zip(panels.flat, axes, strict=True):
+        estimates = [cost.axes[axis] for cost in costs]
+        _dots_and_intervals(panel, findings, estimates, [{} for _ in costs], AXES[axis])
+        bounds = [(place, cost.axes[axis].mean) for place, cost in enumerate(costs) if cost.at_least]
+        if bounds:
+            panel.scatter(
+                *zip(*bounds, strict=True), marker="^", s=60, facecolor="white", edgecolor="0.2", zorder=3
+            )
         finish(panel, findings.study.label, f"{AXES[axis].title} needed")
         panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(engineering())
-    figure.suptitle(
-        f"Cost of first reaching {with_unit(reached.level, metric)}, "
-        f"{seeds_drawn(findings, 'bar: mean and 95 % interval')}"
-    )
+    drawn = "bar: mean and 95 % interval"
+    if any(cost.at_least for cost in costs):
+        drawn += "; triangle: at least that, as not all runs get there"
+    figure.suptitle(f"Cost of first reaching {with_unit(reached.level, metric)}, {seeds_drawn(findings, drawn)}")
     return figure
+
+
+def _width(findings: Findings) -> float:
+    """Of a figure with the groups side by side, in inches: so that their names do not overlap."""
+    return max(7.2, 0.42 * len(findings.groups))
 
 
 def _dots_and_intervals(
@@ -190,7 +221,7 @@ def _dots_and_intervals(
         if estimate.n:
             ends = described.ends(estimate.low, estimate.high)
             mean, low, high = (described.unscale(each) for each in (estimate.mean, *ends))
-            error = [[mean - low], [high - mean]] if estimate.n > 1 else 0.0
+            error = [[mean - low], [high - mean]] if estimate.half_width == estimate.half_width else 0.0
             panel.errorbar(
                 index,
                 mean,

@@ -16,6 +16,7 @@ from .statistics import (
     holm,
     mean_interval,
     paired_difference,
+    restricted_mean,
     unpaired_difference,
 )
 from .study import Study
@@ -56,16 +57,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost for a group to first reach a level. ``reached`` of ``runs`` runs do; ``axes`` are over these."""
+    """The cost for a group to first reach a level, which ``reached`` of ``runs`` runs do."""
 
     reached: int
     runs: int
     axes: dict[str, Estimate]
+    """Mean costs. Where some runs do not get there, up to the shortest of these runs' ends
+    (:func:`analysis.statistics.restricted_mean`): the mean of all is at least that"""
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the means are lower bounds, because some runs do not get there."""
+        return self.reached < self.runs
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """Per group, the steps, tokens and seconds to first reach ``level`` of the study's metric."""
+    """Per group, the steps, tokens, seconds and operations to first reach ``level`` of the study's metric."""
 
     level: float
     meaning: str
@@ -171,7 +179,8 @@ def _efficiencies(study: Study, groups: tuple[Group, ...]):
     finals = {group.value: final for group in groups if math.isfinite(final := worst_final(group))}
     if not finals:
         return
-    levels = {worst(finals.values()): "the end of the worst run, so that every run gets there"}
+    every = "every run" if not any(group.diverged for group in groups) else "every run that does not diverge"
+    levels = {worst(finals.values()): f"the end of the worst run, so that {every} gets there"}
     if study.baseline in finals:
         meaning = f"the end of the worst run at {study.shown(study.baseline)}, the baseline"
         levels.setdefault(finals[study.baseline], meaning)
@@ -185,14 +194,27 @@ def _cost(study: Study, group: Group, level: float) -> Cost:
     falling = not quantity(study.metric).higher_is_better
     drawn = [run for run in group.runs if _has_curve(study, run)]
 
-    def crossings(axis: str) -> list[float]:
-        return [
-            first_crossing(axis_values(run, study.metric, axis), run.curves[study.metric].values, level, falling)
-            for run in drawn
+    def spent(axis: str) -> Estimate:
+        places = [axis_values(run, study.metric, axis) for run in drawn]
+        costs = [
+            first_crossing(x, run.curves[study.metric].values, level, falling)
+            for run, x in zip(drawn, places, strict=True)
         ]
+        ends = [float(np.nanmax(x)) if np.isfinite(x).any() else math.nan for x in places]
+        known = [(cost, end) for cost, end in zip(costs, ends, strict=True) if math.isfinite(end)]
+        if not known:
+            return Estimate(0, math.nan, math.nan)
+        censored = [end for cost, end in known if not math.isfinite(cost)]
+        horizon = min(censored, default=max(end for _, end in known))
+        return restricted_mean([cost for cost, _ in known], [end for _, end in known], horizon)
 
-    axes = {axis: mean_interval(crossings(axis)) for axis in AXES}
-    return Cost(reached=axes["step"].n, runs=len(drawn), axes=axes)
+    reached = sum(
+        math.isfinite(
+            first_crossing(run.curves[study.metric].steps, run.curves[study.metric].values, level, falling)
+        )
+        for run in drawn
+    )
+    return Cost(reached, len(drawn), {axis: spent(axis) for axis in AXES})
 
 
 def control_means(group: Group, control: Control) -> Estimate:

@@ -28,6 +28,7 @@ from .findings import Findings
 from .lab_book_index import BEGIN, END, write_index
 from .output import folder_name
 from .protocol import duration, environments
+from .published_effects import write_published_effects
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 
@@ -184,6 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
         evidence = gather(store, asked.study, asked.sweep)
         lab_book = Path(asked.lab_book).expanduser()
         print(write_lab_book(evidence, lab_book / folder_name(asked.study)))
+        write_published_effects(lab_book)
         print(write_index(lab_book))
     except MinibertError as error:
         print(error, file=sys.stderr)

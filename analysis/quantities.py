@@ -18,6 +18,8 @@ class Quantity:
     least: float = -math.inf
     most: float = math.inf
     """The smallest and the largest possible value: intervals end there"""
+    scientific: bool = False
+    """Shown as ``2.71e12``, to ``decimals`` places"""
 
     @property
     def axis_label(self) -> str:
@@ -48,10 +50,15 @@ class Quantity:
         if self.logarithmic and sign:
             return f"×{self.unscale(value):.2f}"
         if self.logarithmic:
-            mantissa, exponent = f"{self.unscale(value):.{self.decimals}e}".split("e")
-            return f"{mantissa}e{int(exponent)}"  # as a command line takes it
+            return self._with_exponent(self.unscale(value))
+        if self.scientific:
+            return ("+" if sign and value >= 0 else "") + self._with_exponent(value).replace("-", "−", value < 0)
         text = f"{value:{'+' if sign else ''},.{self.decimals}f}"
         return text.replace("-", "−")
+
+    def _with_exponent(self, value: float) -> str:
+        mantissa, exponent = f"{value:.{self.decimals}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"  # as a command line takes it
 
 
 def rate(title: str) -> Quantity:
@@ -91,6 +98,7 @@ AXES = {
     "tokens_seen": Quantity("tokens seen", decimals=0, least=0),
     "tokens_predicted": Quantity("tokens predicted", decimals=0, least=0),
     "seconds": Quantity("training time", "s", decimals=1, least=0),
+    "flops": Quantity("floating-point operations", decimals=2, least=0, scientific=True),
 }
 """What a curve can be drawn against; all but ``step`` are metrics recorded beside the evaluations."""
 

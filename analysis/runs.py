@@ -30,7 +30,7 @@ from .study import find_sweep
 from .tracked_runs import LARGEST_STORED, curves, one_per_configuration
 
 ALONG = tuple(key for key in AXES if key != "step")
-"""What is recorded beside every evaluation: tokens and seconds until then"""
+"""What is recorded beside every evaluation: tokens, seconds and operations until then"""
 TRUTH = {"true": True, "false": False}
 MISSING = "null"
 PATTERN = frozenset("*?[")
@@ -90,8 +90,8 @@ def load_curves(
 
     ``metrics``: names, or patterns such as ``"eval/*"``. Columns: ``run_id``, ``name``, ``metric``, ``step``
     (optimizer steps, ``int64``), ``value`` (``float64``; NaN where it was not finite), and ``tokens_seen``,
-    ``tokens_predicted`` and ``seconds`` of training (``float64``; recorded at evaluations, NaN at other steps). To
-    have settings beside them: ``curves.merge(runs, on=["run_id", "name"])``.
+    ``tokens_predicted``, ``seconds`` and ``flops`` of training (``float64``; recorded at evaluations, NaN at other
+    steps). To have settings beside them: ``curves.merge(runs, on=["run_id", "name"])``.
 
     Raises :class:`MinibertError` as :func:`load` does, and for a metric that no run recorded.
     """

@@ -70,7 +70,7 @@ class Study:
     def values(self) -> tuple[str, ...]:
         """The factor's values among the runs, numbers in numerical order."""
         found = {run.value: run.parts or (run.value,) for run in self.runs}
-        return tuple(sorted(found, key=lambda value: [*map(_numerically, found[value])]))
+        return tuple(sorted(found, key=lambda value: [*map(numerically, found[value])]))
 
     @cached_property
     def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
@@ -87,7 +87,7 @@ class Study:
     def settings(self) -> dict[str, dict[str | None, tuple[TrackedRun, ...]]]:
         """Value -> setting of the tuned key -> its finished runs, by seed. Without tuning, the setting is None."""
         found: dict = {value: {} for value in self.values}
-        for run in sorted(self.runs, key=lambda run: _numerically(run.setting or "")):
+        for run in sorted(self.runs, key=lambda run: numerically(run.setting or "")):
             if run.finished:
                 found[run.value][run.setting] = (*found[run.value].get(run.setting, ()), run)
         return found
@@ -216,7 +216,7 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
         command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],
         planned=_planned(store, sweep.info.run_id, members),
-        runs=tuple(sorted(runs, key=lambda run: (*map(_numerically, run.parts), run.seed or 0, run.name))),
+        runs=tuple(sorted(runs, key=lambda run: (*map(numerically, run.parts), run.seed or 0, run.name))),
         tags=tags,
         factors=factors if worked_out else (),
         first=first,
@@ -258,7 +258,8 @@ def _state(run: TrackedRun) -> str:
     return f"{run.status.lower()}: {run.reason or 'no reason recorded'}"
 
 
-def _numerically(text: str) -> tuple:
+def numerically(text: str) -> tuple:
+    """A key that sorts numbers by size, and before names."""
     return (0, float(text), text) if is_number(text) else (1, 0.0, text)
 
 

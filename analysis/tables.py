@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from .findings import Efficiency, Findings, control_means
+from .findings import Cost, Efficiency, Findings, control_means
 from .formatting import at_the_end, capital, p_value, unit, with_difference, with_interval
 from .inside import Inside
 from .quantities import AXES, quantity
@@ -84,17 +84,37 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
 
 
 def costs(findings: Findings, efficiency: Efficiency) -> Table:
-    """A row a group: the cost of first reaching a level."""
+    """A row a group: the cost of first reaching a level, along what the runs recorded."""
     described = quantity(findings.study.metric)
-    columns = (findings.study.label, "runs that get there", *(axis.axis_label for axis in AXES.values()))
-    rows = []
-    for group in findings.groups:
-        cost = efficiency.costs[group.value]
-        reached = f"{cost.reached} of {cost.runs}"
-        rows.append((group.shown, reached, *(with_interval(cost.axes[axis], axis) for axis in AXES)))
+    found = [(group, efficiency.costs[group.value]) for group in findings.groups]
+    axes = [axis for axis in AXES if any(cost.axes[axis].n for _, cost in found)]
+    columns = (findings.study.label, "runs that get there", *(AXES[axis].axis_label for axis in axes))
+    rows = [
+        (group.shown, f"{cost.reached} of {cost.runs}", *(cost_in_words(cost, axis) for axis in axes))
+        for group, cost in found
+    ]
     level = described.show(efficiency.level)
-    note = f"{efficiency.meaning.capitalize()}. Linear between evaluations, over the runs that get there."
+    note = f"{capital(efficiency.meaning)}. Linear between evaluations."
+    note += " ± and [low, high]: 95 % t intervals." if findings.most_seeds > 1 else ""
+    if any(cost.at_least for _, cost in found):
+        note += (
+            " ≥: not all runs get there, so the mean is one up to the end of the shortest of those that do not "
+            "(Kaplan-Meier, restricted mean), and the whole one is larger. >: no run gets there until then."
+        )
     return Table(f"To first reach {level}{unit(described)}", columns, tuple(rows), note)
+
+
+def cost_in_words(cost: Cost, axis: str) -> str:
+    """``261 ± 14``; ``≥ 454 ± 100`` if some runs do not get there, ``> 500`` if none does."""
+    estimate = cost.axes[axis]
+    if cost.reached == 0 and estimate.n:
+        return f"> {AXES[axis].show(estimate.mean)}"
+    shown = (
+        with_interval(estimate, axis)
+        if estimate.half_width == estimate.half_width
+        else AXES[axis].show(estimate.mean)
+    )
+    return f"≥ {shown}" if cost.at_least and estimate.n else shown
 
 
 def tuning(findings: Findings) -> Table | None:

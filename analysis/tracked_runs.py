@@ -106,7 +106,7 @@ def _load(store: Store, child: Child, factors: Sequence[str], tuned: str | None,
     def is_drawn(key: str) -> bool:
         if metric.startswith(RANGE_TEST) and key in (SMOOTHED, "train/loss", "train/learning_rate"):
             return True
-        return key == metric or key in AXES or key == "flops" or (key.startswith("eval/") and key.count("/") == 1)
+        return key == metric or key in AXES or (key.startswith("eval/") and key.count("/") == 1)
 
     recorded = recorded_settings(child.parameters, child.tags)
     parts = tuple(recorded.get(key, "null") for key in factors)

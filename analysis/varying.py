@@ -35,7 +35,7 @@ def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int) 
     following = sorted(key for key in varied if key not in found)
     more = f" and {len(following) - MOST_NAMED} more" if len(following) > MOST_NAMED else ""
     along = f" {', '.join(following[:MOST_NAMED])}{more} vary along with that." if following else ""
-    fixed = " Each is compared with the others held fixed; no mean is over two values." if len(found) > 1 else ""
+    fixed = " Each is compared with the others held fixed, and as an average over them." if len(found) > 1 else ""
     named = listed({key: varied[key] for key in found})
     verb = "vary" if len(found) > 1 else "varies"
     return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}.{fixed}"

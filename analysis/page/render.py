@@ -23,8 +23,7 @@ STORE = ("tracking.folder=", "tracking.uri=", "tracking.experiment=")
 CAPTIONS = {
     "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over "
     "seeds of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
-    "curves.png": "Learning curves against four measures of effort. Lines: means over seeds; bands: 95 % "
-    "intervals.",
+    "curves.png": "Learning curves against measures of effort. Lines: means over seeds; bands: 95 % intervals.",
     "finals.png": "Where training ended. Bars: means with 95 % intervals over seeds; dots: single seeds.",
     "differences.png": "Differences to the baseline: between runs of one seed, which share initial weights and "
     "data, or between means where fewer than two seeds are shared.",
@@ -32,8 +31,8 @@ CAPTIONS = {
     "seeds; bars: 95 % intervals.",
     "slices.png": "Loss of a few held-out sequences, without dropout, along lines through the trained network. "
     "Lines: means over seeds; bands: 95 % intervals. What looks convex along a line need not be convex.",
-    "efficiency.png": "Steps and tokens needed to first reach the same level, by linear interpolation between "
-    "evaluations.",
+    "efficiency.png": "What is needed to first reach the same level, by linear interpolation between evaluations. "
+    "Triangles: lower bounds, where not all runs get there.",
 }
 
 

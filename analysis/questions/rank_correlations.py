@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from minibert.randomness import generator
 
@@ -36,10 +37,12 @@ def rank_correlations(
     """Spearman's ρ of ``first`` with ``given``, and of ``first`` with ``second`` where ``given`` is held fixed.
 
     The second is the partial correlation of ranks, (ρ₁₂ − ρ₁₃ ρ₂₃) / √((1 − ρ₁₃²)(1 − ρ₂₃²)). Ties have their mean
-    rank. Intervals are percentiles of a bootstrap over the settings: the runs of one setting are alike, and are
-    drawn together. What is not finite is left out.
+    rank. Intervals are percentiles of a bootstrap over the k settings: the runs of one setting are alike, and are
+    drawn together. With few settings the plain percentiles are too narrow; these are those of
+    Φ(±√(k / (k − 1)) · t), t of k − 1 degrees of freedom. What is not finite is left out.
 
-    Spearman (1904); Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8.
+    Spearman (1904); Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8; Hesterberg, "What
+    Teachers Should Know About the Bootstrap", 2015.
     """
     columns = np.array([first, second, given], float).T
     kept = np.isfinite(columns).all(axis=1)
@@ -55,8 +58,8 @@ def rank_correlations(
     (values,) = _both(columns, np.ones((1, len(columns))))
     drawn = _both(columns, times[:, group_of])
     return (
-        _correlation(len(columns), values[0], drawn[:, 0]),
-        _correlation(len(columns), values[1], drawn[:, 1]),
+        _correlation(len(columns), len(groups), values[0], drawn[:, 0]),
+        _correlation(len(columns), len(groups), values[1], drawn[:, 1]),
     )
 
 
@@ -84,9 +87,11 @@ def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     return (np.cumsum(occur, axis=1) - (occur - 1) / 2)[:, level]
 
 
-def _correlation(n: int, value: float, drawn: np.ndarray) -> Correlation:
+def _correlation(n: int, settings: int, value: float, drawn: np.ndarray) -> Correlation:
     finite = drawn[np.isfinite(drawn)]
     if not (math.isfinite(value) and finite.size):
         return Correlation(n, value, math.nan, math.nan)
-    low, high = np.quantile(finite, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, settings - 1))
+    share = float(stats.norm.cdf(math.sqrt(settings / (settings - 1)) * t))
+    low, high = np.quantile(finite, [1 - share, share])
     return Correlation(n, value, float(low), float(high))

@@ -10,27 +10,37 @@ from .estimates import (
     CONFIDENCE,
     Difference,
     Estimate,
+    contrast,
     mean_curve,
     mean_interval,
     paired_difference,
     unpaired_difference,
 )
+from .factorial import Effect, interaction, main_effect, mean_of
 from .multiplicity import holm
+from .scaling import Parametric, fit_parametric
 
 __all__ = [
     "CONFIDENCE",
     "Difference",
+    "Effect",
     "Estimate",
+    "Parametric",
     "Resampled",
     "area_under_curve",
     "bootstrap",
+    "contrast",
     "effect_size",
     "equivalence",
     "first_crossing",
+    "fit_parametric",
     "hierarchical_bootstrap",
     "holm",
+    "interaction",
+    "main_effect",
     "mean_curve",
     "mean_interval",
+    "mean_of",
     "minimum_detectable",
     "paired_bootstrap",
     "paired_difference",

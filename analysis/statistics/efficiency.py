@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from .estimates import CONFIDENCE, Estimate
+from .estimates import CONFIDENCE, Estimate, mean_interval
 
 
 def first_crossing(x: np.ndarray, y: np.ndarray, level: float, falling: bool = True) -> float:
@@ -65,8 +65,6 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     >>> round(estimate.mean, 1)
     20.0
     """
-    from statsmodels.duration.survfunc import SurvfuncRight  # here: it takes a second to import
-
     runs = len(costs)
     if runs == 0:
         return Estimate(0, np.nan, np.nan)
@@ -76,6 +74,10 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     there = np.isfinite(reached) & (reached <= horizon)
     if not there.any():
         return Estimate(runs, horizon, np.nan)
+    if there.all():
+        return mean_interval(spent.tolist())
+    from statsmodels.duration.survfunc import SurvfuncRight  # here: it takes a second to import
+
     curve = SurvfuncRight(spent, there)
     times = np.append(curve.surv_times, horizon)
     pieces = curve.surv_prob * np.diff(times)

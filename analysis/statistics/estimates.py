@@ -1,4 +1,4 @@
-"""Means with intervals over seeds, and differences of two groups, paired by seed or not.
+"""Means with intervals over seeds; differences of two groups and contrasts of several, paired by seed or not.
 
 Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
@@ -101,16 +101,36 @@ def unpaired_difference(values: Sequence[float], baseline: Sequence[float]) -> D
     >>> difference.mean, round(difference.degrees, 2), round(difference.p_value, 3)
     (1.5, 2.94, 0.104)
     """
-    groups = [_finite(values), _finite(baseline)]
-    n = min(group.size for group in groups)
-    mean = float(groups[0].mean() - groups[1].mean()) if n else np.nan
-    if n < 2:
-        return Difference(n, mean, np.nan, np.nan, {})
-    squares = [group.var(ddof=1) / group.size for group in groups]
-    total = sum(squares)
-    parts = sum(square**2 / (group.size - 1) for square, group in zip(squares, groups, strict=True))
-    degrees = float(total**2 / parts) if parts else float(sum(group.size - 1 for group in groups))
-    return _tested(n, mean, float(np.sqrt(total)), degrees, {})
+    return _of_means([(1.0, _finite(values)), (-1.0, _finite(baseline))])
+
+
+def contrast(cells: Mapping[Any, Mapping[Any, float]], weights: Mapping[Any, float]) -> Difference:
+    """Σ_c w_c y_c over cells c of a grid, such as a difference of differences, with its 95 % t interval.
+
+    ``cells``: cell -> seed -> value; ``weights``: cell -> w_c. If all cells with a weight share two seeds or more,
+    it is the mean of Σ_c w_c y_cs over these seeds s, with Student's interval: what the cells of a seed have in
+    common cancels, and no variances need be equal. Else it is that of the cell means, as of independent runs:
+
+        SE² = Σ_c v_c  with  v_c = w_c² s_c² / n_c,   ν = SE⁴ / Σ_c v_c² / (n_c − 1).
+
+    Sources: Welch (1947), as for :func:`unpaired_difference`; Satterthwaite (1946), "An approximate distribution
+    of estimates of variance components".
+
+    >>> cells = {"a": {0: 3.0, 1: 4.0}, "b": {0: 1.0, 1: 2.5}, "c": {0: 1.0, 1: 1.0}, "d": {0: 0.0, 1: 0.5}}
+    >>> contrast(cells, {"a": 1, "b": -1, "c": -1, "d": 1}).by_seed
+    {0: 1.0, 1: 1.0}
+    """
+    finite = {
+        cell: {seed: value for seed, value in cells.get(cell, {}).items() if np.isfinite(value)}
+        for cell in weights
+    }
+    shared = set.intersection(*({*by_seed} for by_seed in finite.values()))
+    by_seed = {seed: sum(weights[cell] * finite[cell][seed] for cell in weights) for seed in sorted(shared)}
+    paired = paired_difference(by_seed, dict.fromkeys(by_seed, 0.0))
+    if paired.n >= 2:
+        return paired
+    unpaired = _of_means([(weight, _finite([*finite[cell].values()])) for cell, weight in weights.items()])
+    return unpaired if unpaired.n >= 2 else paired
 
 
 def mean_curve(steps: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Estimate]]:
@@ -121,6 +141,19 @@ def mean_curve(steps: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> tup
         for step, value in zip(run_steps, run_values, strict=True):
             by_step[int(step)].append(value)
     return common, [mean_interval(collected) for collected in by_step.values()]
+
+
+def _of_means(groups: Sequence[tuple[float, np.ndarray]]) -> Difference:
+    """Σ w x̄ over groups of independent values, each with its weight; NaN below two values in a group."""
+    n = min(values.size for _, values in groups)
+    mean = float(sum(weight * values.mean() for weight, values in groups)) if n else np.nan
+    if n < 2:
+        return Difference(n, mean, np.nan, np.nan, {})
+    squares = [weight**2 * values.var(ddof=1) / values.size for weight, values in groups]
+    total = sum(squares)
+    parts = sum(square**2 / (values.size - 1) for square, (_, values) in zip(squares, groups, strict=True))
+    degrees = float(total**2 / parts) if parts else float(sum(values.size - 1 for _, values in groups))
+    return _tested(n, mean, float(np.sqrt(total)), degrees, {})
 
 
 def _tested(n: int, mean: float, error: float, degrees: float, by_seed: dict[Any, float]) -> Difference:

@@ -1,19 +1,25 @@
-"""How often the 95 % intervals of ``analysis.statistics`` hold: ``python -m tests.benchmarks.coverage``.
+"""How often the 95 % intervals of a report hold: ``python -m tests.benchmarks.coverage``.
 
-Groups of runs are drawn from normal distributions; the shares are over all draws, in percent. A column is a number
-of seeds. An interval that holds the true value in 93 to 97 of 100 cases is what it says to be.
+Runs are drawn from normal distributions. A column is a number of seeds a setting. The shares, in percent, are of
+the draws in which there is an interval. One that holds the true value in 93 to 97 of 100 cases is what it says.
 """
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 from scipy import stats
 
+from analysis.questions.power_laws import best_size, fit_floored, fit_pure
+from analysis.questions.rank_correlations import rank_correlations
 from analysis.statistics import (
     bootstrap,
     equivalence,
     hierarchical_bootstrap,
+    interaction,
+    main_effect,
     mean_interval,
     paired_difference,
     restricted_mean,
@@ -21,79 +27,177 @@ from analysis.statistics import (
 )
 
 SEEDS = (3, 5, 10)
-HORIZON = 1.2
-"""Of the costs, which are normal around 1: a sixth of the runs does not get there"""
+NOISE = {("a", "x"): 0.3, ("b", "x"): 0.6, ("a", "y"): 0.3, ("b", "y"): 0.9}
+"""Standard deviation of the runs in each cell of a grid of two factors, around what runs of one seed share"""
+SIZES = np.array([2.5e4, 1.5e5, 4.4e5, 1.5e6, 3.6e6])
+EXPONENT = 0.3
+SETTINGS, CORRELATION = 9, 0.7
 
 
-def mean(generator: np.random.Generator, n: int) -> bool:
+def mean(generator: np.random.Generator, n: int) -> bool | None:
     return _holds(mean_interval(generator.normal(0, 1, n)), 0)
 
 
-def paired(generator: np.random.Generator, n: int) -> bool:
+def paired(generator: np.random.Generator, n: int) -> bool | None:
     shared = generator.normal(0, 1, n)
     groups = [dict(enumerate(shared + generator.normal(0, 0.3, n))) for _ in range(2)]
     return _holds(paired_difference(*groups), 0)
 
 
-def unpaired(generator: np.random.Generator, n: int) -> bool:
+def unpaired(generator: np.random.Generator, n: int) -> bool | None:
     return _holds(unpaired_difference(generator.normal(0, 1, n), generator.normal(0, 2, n)), 0)
 
 
-def equivalent(generator: np.random.Generator, n: int) -> bool:
+def main(generator: np.random.Generator, n: int) -> bool | None:
+    return _holds(main_effect(_grid(generator, n), 0, "b", "a").difference, 0)
+
+
+def both(generator: np.random.Generator, n: int) -> bool | None:
+    return _holds(interaction(_grid(generator, n), (0, 1), ("b", "y"), ("a", "x")).difference, 0)
+
+
+def main_unpaired(generator: np.random.Generator, n: int) -> bool | None:
+    return _holds(main_effect(_grid(generator, n, shared=False), 0, "b", "a").difference, 0)
+
+
+def both_unpaired(generator: np.random.Generator, n: int) -> bool | None:
+    found = interaction(_grid(generator, n, shared=False), (0, 1), ("b", "y"), ("a", "x"))
+    return _holds(found.difference, 0)
+
+
+def equivalent(generator: np.random.Generator, n: int) -> bool | None:
     """Not called equivalent where the true difference is the margin: 95 % of the cases or more."""
     group = dict(enumerate(generator.normal(1, 0.3, n)))
     return not equivalence(paired_difference(group, dict.fromkeys(group, 0.0)), 1.0) < 0.05
 
 
-def censored(generator: np.random.Generator, n: int) -> bool:
-    costs = generator.normal(1, 0.2, n)
-    costs[costs > HORIZON] = np.nan
-    z = (HORIZON - 1) / 0.2
-    true = stats.norm.cdf(z) - 0.2 * stats.norm.pdf(z) + HORIZON * stats.norm.sf(z)
-    return _holds(restricted_mean(costs, np.full(n, HORIZON)), true)
+def censored(generator: np.random.Generator, n: int) -> bool | None:
+    """Costs are normal around 1, and a sixth of the runs does not get there by 1.2."""
+    return _censored(generator, n, 1.2)
 
 
-def resampled(generator: np.random.Generator, n: int) -> bool:
+def half_censored(generator: np.random.Generator, n: int) -> bool | None:
+    return _censored(generator, n, 1.0)
+
+
+def exponent(generator: np.random.Generator, n: int) -> bool | None:
+    """Of L(N) = b N^-c."""
+    sizes = np.repeat(SIZES, n)
+    law = fit_pure(sizes, 30 * sizes**-0.1 * np.exp(generator.normal(0, 0.01, sizes.size)))
+    return law and law.c_low <= 0.1 <= law.c_high
+
+
+def exponent_above_a_floor(generator: np.random.Generator, n: int) -> bool | None:
+    law = fit_floored(*_floored(generator, n))
+    return law and law.c_low <= EXPONENT <= law.c_high
+
+
+def floor(generator: np.random.Generator, n: int) -> bool | None:
+    law = fit_floored(*_floored(generator, n))
+    return law and law.a_low <= 4.0 <= law.a_high
+
+
+def lowest(generator: np.random.Generator, n: int) -> bool | None:
+    """The size of the lowest loss, by a parabola for each seed."""
+    losses = 4 + 0.3 * (np.log10(SIZES) - 5.5) ** 2 + generator.normal(0, 0.03, (n, SIZES.size))
+    return _holds(
+        best_size({(str(seed),): dict(zip(SIZES, each, strict=True)) for seed, each in enumerate(losses)}), 5.5
+    )
+
+
+def rank_correlation(generator: np.random.Generator, n: int) -> bool | None:
+    """Of two scores that differ between settings, and half as much between runs of one."""
+    covariance = [[1, CORRELATION], [CORRELATION, 1]]
+    settings = generator.multivariate_normal([0, 0], covariance, SETTINGS)
+    runs = (settings[:, None] + generator.normal(0, 0.5, (SETTINGS, n, 2))).reshape(-1, 2)
+    names = [str(setting) for setting in range(SETTINGS) for _ in range(n)]
+    found, _ = rank_correlations(runs[:, 0], generator.normal(size=len(names)), runs[:, 1], names)
+    return _holds(found, 6 / math.pi * math.asin(CORRELATION / 1.25 / 2))
+
+
+def resampled(generator: np.random.Generator, n: int) -> bool | None:
     return _holds(bootstrap(generator.normal(0, 1, n), draws=999, seed=int(generator.integers(2**31))), 0)
 
 
-def resampled_twice(generator: np.random.Generator, n: int) -> bool:
+def resampled_twice(generator: np.random.Generator, n: int) -> bool | None:
     scores = generator.normal(0, 1, (n, 1)) + generator.normal(0, 1, (1, 100)) + generator.normal(0, 1, (n, 100))
     return _holds(hierarchical_bootstrap(scores, draws=999, seed=int(generator.integers(2**31))), 0)
 
 
-TRIALS: Mapping[str, Callable[[np.random.Generator, int], bool]] = {
+Trial = Callable[[np.random.Generator, int], bool | None]
+TRIALS: Mapping[str, Trial] = {
     "t interval of a mean": mean,
     "paired difference": paired,
     "difference without common seeds (variances 1 and 4)": unpaired,
+    "effect averaged over another setting": main,
+    "interaction": both,
+    "effect averaged over another setting, no common seeds": main_unpaired,
+    "interaction, no common seeds": both_unpaired,
     "equivalence is not claimed at its margin": equivalent,
     "cost up to a horizon, a sixth censored": censored,
+    "cost up to a horizon, half censored": half_censored,
+    "exponent of a power law, 5 sizes": exponent,
+    "size of the lowest loss, 5 sizes": lowest,
     "bootstrap over seeds": resampled,
     "bootstrap over seeds and 100 items": resampled_twice,
 }
+SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
+    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 16),
+    "floor of a power law, 5 sizes": (floor, 16),
+    "rank correlation over 9 settings": (rank_correlation, 8),
+}
+"""Trial, and how many times fewer draws it has"""
 
 
-def coverage(trial: Callable[[np.random.Generator, int], bool], n: int, draws: int, seed: int = 0) -> float:
-    """The share of draws, in percent, in which the interval of ``n`` seeds holds the true value."""
+def coverage(trial: Trial, n: int, draws: int, seed: int = 0) -> float:
+    """The share of draws with an interval, in percent, in which that of ``n`` seeds holds the true value."""
     generator = np.random.default_rng(seed)
-    return 100 * sum(trial(generator, n) for _ in range(draws)) / draws
+    held = [found for _ in range(draws) if (found := trial(generator, n)) is not None]
+    return 100 * sum(held) / len(held)
 
 
-def _holds(interval, true: float) -> bool:
-    """An interval that cannot be given holds everything."""
-    return not (interval.low > true or interval.high < true)
+def _grid(generator: np.random.Generator, n: int, shared: bool = True) -> dict:
+    common = generator.normal(0, 1, n) if shared else np.zeros(n)
+    return {
+        cell: {(0 if shared else place) * n + seed: common[seed] + noise for seed, noise in enumerate(noises)}
+        for place, cell in enumerate(product("ab", "xy"))
+        for noises in [generator.normal(0, NOISE[cell], n)]
+    }
 
 
-def main() -> None:
+def _censored(generator: np.random.Generator, n: int, horizon: float) -> bool | None:
+    costs = generator.normal(1, 0.2, n)
+    costs[costs > horizon] = np.nan
+    z = (horizon - 1) / 0.2
+    true = stats.norm.cdf(z) - 0.2 * stats.norm.pdf(z) + horizon * stats.norm.sf(z)
+    return _holds(restricted_mean(costs, np.full(n, horizon)), true)
+
+
+def _floored(generator: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    sizes = np.repeat(SIZES, n)
+    return sizes, 4 + 30 * sizes**-EXPONENT + generator.normal(0, 0.03, sizes.size)
+
+
+def _holds(interval, true: float) -> bool | None:
+    """None where no interval can be given."""
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return None
+    return bool(interval.low <= true <= interval.high)
+
+
+def print_table() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=4000)
     draws = parser.parse_args().draws
-    print("| " + " | ".join(["in % of " + str(draws) + " draws", *(f"{n} seeds" for n in SEEDS)]) + " |")
+    print("| " + " | ".join([f"in % of {draws} draws", *(f"{n} seeds" for n in SEEDS)]) + " |")
     print("| --- |" + " ---: |" * len(SEEDS))
-    for name, trial in TRIALS.items():
-        shares = [f"{coverage(trial, n, draws):.1f}" for n in SEEDS]
-        print("| " + " | ".join([name, *shares]) + " |", flush=True)
+    trials = {name: (trial, 1) for name, trial in TRIALS.items()} | {**SLOW_TRIALS}
+    for name, (trial, fewer) in trials.items():
+        few = draws // fewer
+        shares = [f"{coverage(trial, n, few):.1f}" for n in SEEDS]
+        shown = f"{name} ({few} draws)" if few < draws else name
+        print("| " + " | ".join([shown, *shares]) + " |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    print_table()

@@ -120,7 +120,7 @@ def test_the_answer_names_the_best_value_its_interval_and_its_lead(report):
     assert report.answer == (
         "After 100 steps, of the masking rates with several seeds, 0.40 has the lowest mean held-out loss, "
         "5.800 ± 0.237 nats per masked token (95 % interval, 3 seeds): seed by seed 0.300 [0.275, 0.325] below "
-        "the baseline 0.15."
+        "the baseline 0.15. 2 of 9 runs have no result and no part in this: 1 failed; 1 never started."
     )
     assert "One seed, hence no claim: 0.60." in report.details
 
@@ -249,7 +249,9 @@ def test_what_an_earlier_version_planned_by_name_alone_is_still_understood(store
 def test_a_sweep_without_a_finished_run_still_has_a_report(store):
     track(store, "all_failed", {}, failed=[("0.15", 0), ("0.40", 0)])
     report = write_report(store, "all_failed")
-    assert report.answer == "No run has finished, so there is nothing to compare."
+    assert report.answer.startswith(
+        "No run has finished, so there is nothing to compare. 2 of 2 runs have no result"
+    )
     assert report.table.rows == ()
     assert len(report.missing) == 2
 
@@ -259,6 +261,9 @@ def test_a_diverged_run_is_left_out_and_counted(store):
     report = write_report(store, "diverging")
     assert report.evidence.findings.groups[0].final.mean == pytest.approx(6.10)
     assert "2 finished runs have no finite eval/loss" in report.path.read_text(encoding="utf-8")
+    assert report.answer.endswith(
+        "no result and no part in this: 2 ended without a finite held-out loss (0.15: 1, 0.40: 1)."
+    )
 
 
 def test_the_table_and_the_answer_reach_the_terminal(report, capsys):

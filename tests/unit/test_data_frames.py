@@ -34,11 +34,11 @@ def folder(empty_database, tmp_path_factory):
                 run.log_arrays("attention_entropy", 4, arrays)
             run.finish(status, reason)
 
-    evaluated = {"tokens_seen": 0.0, "tokens_predicted": 0.0, "seconds": 0.0}
+    evaluated = {"tokens_seen": 0.0, "tokens_predicted": 0.0, "seconds": 0.0, "flops": 0.0}
     plant(
         "1", settings(0.15),
         {0: {"eval/loss": 7.0, **evaluated}, 2: {"train/loss": 6.5},
-         4: {"eval/loss": 6.0, "tokens_seen": 40.0, "tokens_predicted": 6.0, "seconds": 1.5}},
+         4: {"eval/loss": 6.0, "tokens_seen": 40.0, "tokens_predicted": 6.0, "seconds": 1.5, "flops": 9e3}},
         {"entropy": np.arange(6.0).reshape(2, 3)}, tags={"choice.optimizer": "muon"},
     )  # fmt: skip
     plant("2", settings(0.4, seed=1), {0: {"eval/loss": math.inf}}, tags={"choice.optimizer": "adamw"})
@@ -84,9 +84,9 @@ def test_a_row_a_point_with_what_was_recorded_beside_evaluations(folder):
     curves = load_curves("rates", ["eval/*", "train/loss"], folder=folder)
     first = curves[curves["name"] == "run 1"].drop(columns=["run_id", "name"])
     assert first.fillna(-1).values.tolist() == [
-        ["eval/loss", 0, 7.0, 0.0, 0.0, 0.0],
-        ["eval/loss", 4, 6.0, 40.0, 6.0, 1.5],
-        ["train/loss", 2, 6.5, -1, -1, -1],
+        ["eval/loss", 0, 7.0, 0.0, 0.0, 0.0, 0.0],
+        ["eval/loss", 4, 6.0, 40.0, 6.0, 1.5, 9e3],
+        ["train/loss", 2, 6.5, -1, -1, -1, -1],
     ]
     other = curves[curves["name"] == "run 2"]
     assert len(other) == 1 and math.isnan(other["value"].item()) and math.isnan(other["seconds"].item())

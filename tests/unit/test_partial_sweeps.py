@@ -12,8 +12,9 @@ from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.findings import find
 from analysis.page.render import render
+from analysis.quantities import quantity
 from analysis.study import Study
-from analysis.tables import results
+from analysis.tables import costs, results
 from analysis.tracked_runs import BELOW_BIGRAM, Curve, TrackedRun
 
 BIGRAM = 5.2
@@ -181,3 +182,27 @@ def test_one_run_beside_another_seed_is_still_no_comparison():
 def test_a_single_run_that_is_ahead_is_not_passed_over_in_silence(once, said):
     several = [run(value, seed, loss) for value, loss in (("0.15", 5.0), ("0.40", 4.5)) for seed in (0, 1, 2)]
     assert said in answer(find(study(*several, run("0.60", 0, once))))
+
+
+def test_operations_have_a_panel_and_a_column_if_they_were_recorded():
+    runs = [run(value, seed, loss) for value, loss in (("0.15", 5.0), ("0.4", 4.5)) for seed in (0, 1)]
+    found = find(study(*runs))
+    assert len(draw(Evidence(found))["curves.png"].axes) == 4
+    assert costs(found, found.efficiencies[0]).columns[-1] == "training time (s)"
+    for each in runs:
+        each.curves["flops"] = Curve(each.curves["eval/loss"].steps, each.curves["eval/loss"].steps * 2.5e9)
+    found = find(study(*runs))
+    panel = draw(Evidence(found))["curves.png"].axes[4]
+    assert panel.get_xlabel() == "floating-point operations"
+    table, steps = costs(found, found.efficiencies[0]), found.efficiencies[0].costs["0.15"].axes["step"]
+    assert table.columns[-1] == "floating-point operations"
+    assert table.rows[0][-1].startswith(quantity("flops").show(steps.mean * 2.5e9))
+    assert quantity("flops").show(-2.5e11, sign=True) == "−2.50e11"
+
+
+def test_names_of_many_groups_have_room():
+    found = find(study(*(run(f"scheme {number:02d}", 0, 5.0 + number / 100) for number in range(30))))
+    figures = draw(Evidence(found))
+    assert figures["finals.png"].get_size_inches()[0] > 12 and len(figures["efficiency.png"].axes) == 2
+    below = [panel.get_position().y0 for panel in figures["efficiency.png"].axes]
+    assert below[0] > below[1]

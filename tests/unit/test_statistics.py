@@ -105,7 +105,15 @@ def test_a_curve_averages_the_runs_that_have_the_step():
 
 
 @pytest.mark.parametrize(
-    "name", ["t interval of a mean", "paired difference", "cost up to a horizon, a sixth censored"]
+    "name",
+    [
+        "t interval of a mean",
+        "paired difference",
+        "effect averaged over another setting",
+        "interaction",
+        "interaction, no common seeds",
+        "cost up to a horizon, a sixth censored",
+    ],
 )
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_the_intervals_that_the_report_prints_hold_the_true_value_in_93_to_97_of_100_cases(name, seeds):
