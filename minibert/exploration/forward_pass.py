@@ -91,7 +91,9 @@ def walk(model: MiniBERT, sentence: Sentence) -> ForwardPass:
 def _embedding_steps(model: MiniBERT, sentence: Sentence, cache: ForwardCache) -> Iterator[Step]:
     step, params, config = steps_of("embeddings"), model.params, model.config
     tokens = params["embeddings.token.weight"][sentence.ids]
-    yield step("token_ids", "i", "T", sentence.ids, "The row of the embedding table that each token has.")
+    yield step(
+        "token_ids", "i = id(token)", "T", sentence.ids, "The row of the embedding table that each token has."
+    )
     yield step("token", "E[i]", "T D", tokens, "One learned vector for each token of the vocabulary.")
     terms, total = ["E[i]"], tokens
     if type(model.position).embed is not PositionScheme.embed:

@@ -92,7 +92,7 @@ def token_id(tokenizer: Tokenizer, given: str | int) -> int:
         found = tokenizer.token_to_id(given.strip())
         if found is None and is_text(given) and given.strip():
             pieces = tokenizer.encode(given, add_special_tokens=False)
-            found = pieces.ids[0] if len(pieces.ids) == 1 else None
+            found = pieces.ids[0] if len(pieces.ids) == 1 and pieces.tokens != ["[UNK]"] else None
         if found is None:
             raise MinibertError(
                 f"target={_shown(given)}: is not one token of the vocabulary. Allowed: a token, such as 'the', or "

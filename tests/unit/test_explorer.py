@@ -343,6 +343,7 @@ def test_what_is_found_is_drawn():
         (lambda e: e.analyze_gradient_flow("the union"), "the text has no .MASK."),
         (lambda e: e.analyze_gradient_flow(TEXT, position=-1), "position=-1: is not there. Allowed: 0 to 8"),
         (lambda e: e.analyze_gradient_flow(TEXT, target="zebra crossing"), "is not one token of the vocabulary"),
+        (lambda e: e.analyze_gradient_flow(TEXT, target="xyzzy"), "is not one token of the vocabulary"),
         (lambda e: e.analyze_gradient_flow(TEXT, target=10**6), "target=1000000: no such id"),
         (lambda e: e.ablate_heads(TEXT, [(0, 2)]), "heads: .0, 2. is not there. Allowed: pairs"),
         (lambda e: e.ablate_heads(TEXT, ["ab"]), "heads: 'ab' is not there"),
