@@ -1,11 +1,15 @@
 """Every number of the explorer is that of the network's own forward and backward pass."""
 
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import minibert
 from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.errors import MinibertError
@@ -325,6 +329,17 @@ def test_what_is_found_is_drawn():
     assert all(figure.axes for figure in drawn)
     labels = [label.get_text() for label in drawn[1].axes[0].get_xticklabels()]
     assert labels == found.read(TEXT).tokens
+
+
+def test_the_example_of_the_documentation_runs(monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "explore.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    run = SimpleNamespace(
+        model=explorer().model, tokenizer=train_tokenizer([WORDS + "state we peace "] * 20, 140, True)
+    )
+    monkeypatch.setattr(minibert, "load_run", lambda which: run, raising=False)
+    exec(compile(block, "explore.md", "exec"), {})
+    assert "softmax" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ const matrix = ({ label, rows, columns, value, colour, size = null, chosen = nul
       for (let column = 0; column < width; column++) {
         const [red, green, blue] = colour(value(row, column));
         const ink = 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#000" : "#fff";
-        drawing.append(svg("text", { x: left + (column + 0.5) * wide, y: top + (row + 0.5) * cell + 4, "text-anchor": "middle", style: `fill: ${ink}` }, value(row, column)?.toFixed(2) ?? "–"));
+        drawing.append(svg("text", { x: left + (column + 0.5) * wide, y: top + (row + 0.5) * cell + 4, "text-anchor": "middle", style: `fill: ${ink}` }, value(row, column)?.toFixed(2).replace("-", "−") ?? "–"));
       }
   if (chosen !== null && named(rows)) drawing.append(svg("rect", { class: "row", x: left, y: top + chosen * cell, width: width * wide, height: cell }));
   const readout = element("div", { class: "soft readout" });

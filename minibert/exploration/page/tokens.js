@@ -28,7 +28,7 @@ const guessTable = (answer, title) => {
   const most = answer.guesses[0][at].length;
   const rows = answer.places.map((place, layer) => {
     const guesses = answer.guesses[layer][at].map(([token, share]) => {
-      const cell = element("td", { class: "guess" }, `${shortened(token, 20)} ${percent(share)}`);
+      const cell = element("td", { class: "guess" }, element("code", {}, shortened(token, 20)), ` ${percent(share)}`);
       cell.style.setProperty("--share", `${100 * share}%`);
       return cell;
     });
