@@ -103,8 +103,8 @@ def ablate(
 def effects_of_heads(
     model: MiniBERT, tokenizer: Tokenizer, sentence: Sentence, position: int, target: int
 ) -> HeadEffects:
-    """One pass for each head, without it."""
-    whole = _log_shares(model, sentence)[position]
+    """One pass for each head, without it, of which the last layer computes the position alone."""
+    whole = _log_shares(model, sentence, position)[0]
     ablated = without_heads(model, ())
     shape = (model.config.layers, model.config.heads)
     effects, divergences = np.zeros(shape), np.zeros(shape)
@@ -112,7 +112,7 @@ def effects_of_heads(
         rows = _output_rows(ablated, head)
         kept = rows.copy()
         rows[...] = 0
-        without = _log_shares(ablated, sentence)[position]
+        without = _log_shares(ablated, sentence, position)[0]
         rows[...] = kept
         effects[head] = whole[target] - without[target]
         divergences[head] = _divergences(whole[None], without[None])[0]
@@ -126,9 +126,12 @@ def _output_rows(model: MiniBERT, head: Head) -> np.ndarray:
     return model.params[f"layers.{layer}.attention.output.weight"][number * size : (number + 1) * size]
 
 
-def _log_shares(model: MiniBERT, sentence: Sentence) -> np.ndarray:
-    """(T, V)"""
-    return log_softmax(model.forward(sentence.ids[None])[0][0])
+def _log_shares(model: MiniBERT, sentence: Sentence, position: int | None = None) -> np.ndarray:
+    """log p (T, V), or (1, V) at one position"""
+    predicted = np.ones((1, len(sentence.ids)), bool)
+    if position is not None:
+        predicted = np.arange(len(sentence.ids))[None] == position
+    return log_softmax(model.forward(sentence.ids[None], predicted=predicted)[0])
 
 
 def _divergences(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from minibert.errors import MinibertError
 from minibert.exploration.explorer import MathematicalExplorer
 
-KEPT = 4
+KEPT = 8
 """Networks that stay in memory"""
 
 

@@ -208,16 +208,27 @@ def test_a_head_is_switched_off_and_the_change_is_that_of_the_network(browser, a
     assert severe(browser) == []
 
 
+WALK = """
+const told = arguments[arguments.length - 1], texts = [], place = (id) => document.getElementById(id);
+const go = () => {
+  if (!document.body.dataset.shown) return requestAnimationFrame(go);
+  texts.push([place("step_place").textContent, place("walk").textContent]);
+  if (place("next").disabled) return told(texts);
+  place("next").click();
+  requestAnimationFrame(go);
+};
+go();
+"""
+
+
 def test_the_forward_pass_is_walked_from_the_ids_to_the_probabilities(browser, address):
     show(browser, address)
-    walked = explorer(1000).step_through_forward_pass(TEXT)
-    for step in walked.steps:
-        place = told(browser, "step_place")
+    steps = explorer(1000).step_through_forward_pass(TEXT).steps
+    seen = browser.execute_async_script(WALK)
+    assert len(seen) == len(steps)
+    for step, (place, text) in zip(steps, seen, strict=True):
         assert place.startswith(step.place) and place.endswith(step.name.replace("_", " "))
-        assert step.formula in told(browser, "walk") and step.shape in told(browser, "walk")
-        if browser.find_element(By.ID, "next").is_enabled():
-            press(browser, "#next")
-    assert not browser.find_element(By.ID, "next").is_enabled()
+        assert step.formula in text and step.shape in text
     press(browser, "#previous")
     assert told(browser, "step_place").endswith("scores")
 

@@ -7,7 +7,7 @@ const MOST_KEPT = 100;
 
 const state = {
   text: data.text, masked: [], step: data.steps.at(-1), beside: null, position: 0,
-  layer: 0, head: 0, off: [], part: null, number: 0, target: null, tokens: [],
+  layer: 0, head: 0, off: [], part: null, number: 0, target: null, tokens: [], measuring: false,
 };
 
 class Refusal extends Error {}

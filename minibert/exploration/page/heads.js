@@ -21,7 +21,12 @@ const showAblation = async (answer, turn) => {
     table("Change of the prediction at every token, KL(p ‖ p′) in nats", answer.tokens, [found.divergences]));
 };
 
+// In a large network, a pass for each head takes a while, so it waits for a wish.
+const MANY_HEADS = 48;
+
 const showEffects = async (turn) => {
+  if (live && data.layers * data.heads > MANY_HEADS && !state.measuring)
+    return byId("effects").replaceChildren(element("button", { type: "button", onclick: () => choose({ measuring: true }) }, `Measure all ${data.layers * data.heads} heads, one pass each`));
   const found = await ask("effects", state.step, { position: state.position, target: state.target });
   if (turn !== turns) return;
   const most = Math.max(...found.effects.flat().map(Math.abs));

@@ -32,14 +32,17 @@ const SECTIONS = {
 // What a choice changes; any other changes all.
 const CHANGED = {
   part: ["walk"], number: ["walk"], layer: ["attention"], head: ["attention", "walk"], off: ["ablation"],
-  beside: ["guesses", "attention", "layers"], target: ["effects", "gradient"],
+  beside: ["guesses", "attention", "layers"], target: ["effects", "gradient"], measuring: ["effects"],
 };
 const due = new Set();
+const PAUSE = 40;  // milliseconds: of a slider that is dragged, only where it rests is asked about
 
 const refresh = async () => {
   const turn = ++turns;
   byId("status").textContent = "computing …";
   showCheckpoints();
+  if (live) await new Promise((done) => setTimeout(done, PAUSE));
+  if (turn !== turns) return;
   try {
     const answer = await ask("sentence", state.step);
     if (turn !== turns) return;
@@ -66,8 +69,9 @@ const refresh = async () => {
 };
 
 const choose = (choice) => {
-  Object.assign(state, choice);
-  for (const key of Object.keys(choice)) for (const id of CHANGED[key] ?? Object.keys(SECTIONS)) due.add(id);
+  const changed = Object.keys(choice).flatMap((key) => CHANGED[key] ?? Object.keys(SECTIONS));
+  Object.assign(state, { measuring: state.measuring && !changed.includes("effects") }, choice);
+  for (const id of changed) due.add(id);
   document.body.dataset.shown = "";
   refresh();
 };
