@@ -11,6 +11,7 @@ from minibert.diagnostics.attention.measures import (
 )
 from minibert.exploration.sentence import Sentence
 from minibert.model.bert import MiniBERT
+from minibert.model.windows import is_local, windowed
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class AttentionHeads:
 def explore_heads(model: MiniBERT, sentence: Sentence) -> AttentionHeads:
     """The weights of every head, and the measures of :mod:`minibert.diagnostics.attention.measures` on them.
 
-    In a layer of local attention, only what a row may see counts for its largest entropy if its weight is not 0.
+    The largest entropy of a row is that of what it may see: in a layer of local attention, its window.
     """
     _, cache = model.forward(sentence.ids[None])
     weights = [layer.attention.weights for layer in map(cache.layer, range(model.config.layers))]
@@ -48,12 +49,19 @@ def explore_heads(model: MiniBERT, sentence: Sentence) -> AttentionHeads:
     return AttentionHeads(
         sentence,
         np.concatenate(weights),
-        np.stack([compute_attention_entropy(each, _seen(each), share=True) for each in weights]),
+        np.stack(
+            [
+                compute_attention_entropy(each, _visible(model, layer, len(sentence.ids)), share=True)
+                for layer, each in enumerate(weights)
+            ]
+        ),
         np.stack([compute_attention_distance(each) for each in weights]),
         {name: np.stack([found[name] for found in shares]) for name in shares[0]},
     )
 
 
-def _seen(weights: np.ndarray) -> np.ndarray:
-    """(1, T, T) bool: where any head of the layer has weight; a window is a mask that leaves exact zeros."""
-    return np.any(weights > 0, axis=1)
+def _visible(model: MiniBERT, layer: int, tokens: int) -> np.ndarray:
+    """(1, T, T) bool: where a layer's attention may go."""
+    if is_local(layer, model.config):
+        return windowed(None, None, tokens, None, model.config)
+    return np.ones((1, tokens, tokens), bool)

@@ -28,9 +28,11 @@ class MathematicalExplorer:
     def __init__(self, model: Any, tokenizer: Any = None):
         """``model`` is a run of :func:`minibert.load_run`, or a MiniBERT with its ``tokenizer`` beside it.
 
-        Raises :class:`MinibertError` for anything else, and for a tokenizer that does not fit.
+        Raises :class:`MinibertError` for anything else, and for a tokenizer that does not fit or has no [MASK].
         """
         self.model, self.tokenizer = asked_network(model, tokenizer)
+        if self.tokenizer.token_to_id("[MASK]") is None:
+            raise MinibertError("tokenizer: has no token [MASK]. Allowed: tokenizers of BERT.")
 
     def read(self, text: str, masked: Sequence[int] = ()) -> Sentence:
         """The sentence as the network reads it (:func:`minibert.exploration.sentence.read_sentence`)."""

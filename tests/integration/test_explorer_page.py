@@ -6,6 +6,7 @@ Needs Debian's packages chromium and chromium-driver, and the extra ``browser``.
 import base64
 import shutil
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -62,15 +63,23 @@ def answers():
     return Answers(Checkpoints("a small network", STEPS, explorer))
 
 
-@pytest.fixture(scope="module")
-def address(answers):
+@contextmanager
+def served(answers):
     server = open_server(create_app(answers, TEXT), 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(answers):
+    with served(answers) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +240,17 @@ def test_the_forward_pass_is_walked_from_the_ids_to_the_probabilities(browser, a
         assert step.formula in text and step.shape in text
     press(browser, "#previous")
     assert told(browser, "step_place").endswith("scores")
+
+
+def test_many_heads_are_measured_on_a_wish(browser):
+    model = MiniBERT(ModelConfig(vocab_size=128, hidden_size=4, layers=25, heads=2, feed_forward_size=4))
+    many = Answers(Checkpoints.of_model("many heads", MathematicalExplorer(model, TOKENIZER)))
+    with served(many) as address:
+        show(browser, address)
+        assert told(browser, "effects") == "Measure all 50 heads, one pass each"
+        press(browser, "#effects button")
+        assert "log p(" in told(browser, "effects")
+        assert not browser.find_element(By.ID, "checkpoints").is_displayed()  # there is one only
 
 
 def test_the_gradient_of_a_target_is_followed(browser, address):

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 import minibert
 from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
@@ -24,6 +26,7 @@ from minibert.model.heads import mlm_head
 from minibert.model.norms import norm
 from minibert.model.ops import cross_entropy, softmax
 from tests.mathematical.gradient_check import scatter, slope_along
+from tests.support.mutations import failure, inject
 
 TEXT = "the people [MASK] the union of states"
 WORDS = "the people keep the union of states and every nation works in peace "
@@ -162,12 +165,15 @@ def test_attention_of_the_explorer_is_that_of_the_cache():
         np.testing.assert_array_equal(heads.weights[index], kept.attention.weights[0])
     own = np.einsum("lhtt->lht", heads.weights).mean(axis=2)
     np.testing.assert_allclose(heads.shares["self"], own)
-    assert heads.entropies.min() > 0 and heads.entropies.max() <= 1
+    apart = np.abs(np.subtract.outer(np.arange(9), np.arange(9)))
+    most = np.log((apart <= 2).sum(axis=1))
+    entropy = -(heads.weights[1] * np.log(np.where(heads.weights[1] > 0, heads.weights[1], 1))).sum(axis=2)
+    np.testing.assert_allclose(heads.entropies[1], (entropy / most).mean(axis=1))
     assert str(heads).count("\n") == 6
 
 
 def test_an_ablated_head_is_a_head_whose_output_is_zero(variant):
-    model, sentence, head = variant.model, variant.read(TEXT), (1, 1)
+    model, sentence, head = variant.model, variant.read(TEXT), (2, 0)
     found = variant.ablate_heads(TEXT, [head], top_k=3)
     scores = by_hand(model, sentence.ids, head)
     np.testing.assert_allclose(
@@ -370,9 +376,68 @@ def test_what_cannot_be_explored_is_one_clear_message(ask, said):
         ask(explorer())
 
 
+def test_a_tokenizer_without_masks_is_refused():
+    plain = Tokenizer(WordLevel({"the": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    with pytest.raises(MinibertError, match="has no token"):
+        MathematicalExplorer(explorer().model, plain)
+
+
 def test_scores_that_are_not_finite_are_one_clear_message():
     found = explorer()
     found.model.params["mlm_head.bias"][0] = np.nan
     for ask in (found.guess_by_layer, found.step_through_forward_pass, found.analyze_gradient_flow):
         with pytest.raises(MinibertError, match="scores that are not finite"):
             ask(TEXT)
+
+
+MUTATIONS = {
+    "an early exit without the final norm": (
+        "guesses:early_exits",
+        {"final_norm(states, model.params, model.config)[0]": "states"},
+        test_an_early_exit_is_the_head_on_the_states_of_a_layer,
+    ),
+    "another head's rows are zero": (
+        "ablation:_output_rows",
+        {"[number * size : (number + 1) * size]": "[layer * size : (layer + 1) * size]"},
+        test_an_ablated_head_is_a_head_whose_output_is_zero,
+    ),
+    "the divergence the other way round": (
+        "ablation:_divergences",
+        {"np.exp(before), before - after": "np.exp(after), after - before"},
+        test_an_ablated_head_is_a_head_whose_output_is_zero,
+    ),
+    "the gradient of another position": (
+        "gradient_flow:flow",
+        {"dx[position] = dhead[0]": "dx[0] = dhead[0]"},
+        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
+    ),
+    "a gradient without the way past the branch": (
+        "gradient_flow:_back_through",
+        {"dx = dbranch + dy": "dx = dbranch"},
+        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
+    ),
+    "an attribution with the wrong sign": (
+        "gradient_flow:flow",
+        {"attributions = -np.einsum": "attributions = np.einsum"},
+        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
+    ),
+    "scores that are not divided": (
+        "attention_steps:attention_steps",
+        {"products *= products.dtype.type(size**-0.5)": "pass"},
+        test_the_steps_of_attention_are_their_formulas,
+    ),
+    "a block without what came in": (
+        "forward_pass:_block",
+        {"total = states + steps[-1].array": "total = steps[-1].array"},
+        test_every_step_leads_to_the_states_and_scores_of_the_network,
+    ),
+}
+"""Mistake -> where, how, and the test that must catch it"""
+
+
+@pytest.mark.parametrize("mistake", MUTATIONS)
+def test_a_mistake_in_the_explorer_is_caught(monkeypatch, mistake):
+    target, replacements, check = MUTATIONS[mistake]
+    assert failure(check, variant=explorer()) is None
+    inject(monkeypatch, target, replacements, room="exploration")
+    assert failure(check, variant=explorer()) is not None
