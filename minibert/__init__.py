@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from minibert.config import ModelConfig
     from minibert.data.tokenizer import create_tokenizer
     from minibert.errors import MinibertError
+    from minibert.exploration import MathematicalExplorer
     from minibert.model.bert import MiniBERT
     from minibert.model.factory import create_model, load_model
     from minibert.serving.loading import load_run
 
 __all__ = [
-    "MiniBERT", "MinibertError", "ModelConfig", "create_model", "create_tokenizer", "load_model", "load_run",
+    "MathematicalExplorer", "MiniBERT", "MinibertError", "ModelConfig", "create_model", "create_tokenizer",
+    "load_model", "load_run",
 ]  # fmt: skip
 
 _HOMES = {
-    "MiniBERT": "model.bert", "MinibertError": "errors", "ModelConfig": "config", "create_model": "model.factory",
-    "create_tokenizer": "data.tokenizer", "load_model": "model.factory", "load_run": "serving.loading",
+    "MathematicalExplorer": "exploration", "MiniBERT": "model.bert", "MinibertError": "errors",
+    "ModelConfig": "config", "create_model": "model.factory", "create_tokenizer": "data.tokenizer",
+    "load_model": "model.factory", "load_run": "serving.loading",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ DOORS = {
     "run": "train one run, or a sweep of runs",
     "search": "search for the best values of settings",
     "evaluate": "ask a trained model what it knows",
+    "explore": "follow one sentence through a network, on a page of this machine",
     "inspect": "compute diagnostics on the checkpoints of a run",
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",

@@ -106,16 +106,21 @@ def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = No
 def saved_run(store: Store, run_id: str) -> SavedRun:
     """The same, in a store that is open."""
     folder = artifacts_of(store, run_id).fetch()
-    files = sorted((folder / "checkpoints").glob("step_*.safetensors"))
-    if not files:
+    checkpoints = checkpoints_in(folder / "checkpoints")
+    if not checkpoints:
         raise MinibertError(f"Run {run_id} has kept no checkpoint: there is none in {folder / 'checkpoints'}.")
-    checkpoints = {_step(path): path for path in files}
     with store_errors(store.uri, f"read run {run_id}"):
         tokenizer_hash = store.client.get_run(run_id).data.tags.get("tokenizer.hash")
     config = _read_config(folder / "config.yaml")
     if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
         config.data.cache = str(store.folder / "cache")
-    return SavedRun(run_id, config, folder, dict(sorted(checkpoints.items())), tokenizer_hash)
+    return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash)
+
+
+def checkpoints_in(folder: Path) -> dict[int, Path]:
+    """Step -> file of each checkpoint in a folder, in order of steps. Raises :class:`MinibertError` for one whose
+    name gives no step."""
+    return dict(sorted((_step(path), path) for path in folder.glob("step_*.safetensors")))
 
 
 def load_run(

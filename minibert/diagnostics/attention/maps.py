@@ -1,6 +1,6 @@
 """Figures of attention weights: maps, whose row i shows what token i attends to, and lines between tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,7 +150,7 @@ def plot_head_over_steps(maps: Mapping[int, np.ndarray], layer: int, head: int) 
     return figure
 
 
-def spaced_steps(maps: Mapping[int, np.ndarray], most: int = MOST_STEPS) -> list[int]:
+def spaced_steps(maps: Iterable[int], most: int = MOST_STEPS) -> list[int]:
     """First and last step, and between them those nearest to even spacing of log(step + 1)."""
     steps = np.array(sorted(maps))
     if not len(steps):

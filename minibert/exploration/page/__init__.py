@@ -1,0 +1,1 @@
+"""The page of the explorer: HTML, styles and scripts in one file."""
