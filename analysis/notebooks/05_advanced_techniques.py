@@ -259,10 +259,10 @@ plt.show()
 pd.Series(barriers, name="barrier: most above the straight line (nats)").to_frame().round(2)
 
 # %% [markdown]
-# From the start, the way down to each network is smooth. Between the two networks there is a ridge, although both
-# began with the same weights and read the same text: they have found different places. A mean of their weights
-# would be worse than either. What a picture along one line in a hundred thousand dimensions cannot show is
-# whether there is a way around the ridge.
+# Along the random direction, the better network is not the flatter one. From the start, the way down to each
+# network is smooth. Between the two networks there is a ridge, although both began with the same weights and read
+# the same text: they have found different places. A mean of their weights would be worse than either. What a
+# picture along one line in a hundred thousand dimensions cannot show is whether there is a way around the ridge.
 
 # %% [markdown]
 # ## Exercises
