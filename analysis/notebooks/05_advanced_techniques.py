@@ -182,20 +182,20 @@ pd.Series(ranks, name="effective rank of the change of layer 1").unstack().round
 
 # %%
 def loss_without(run, *heads):
-    """Held-out loss with the heads (layer, head) removed."""
-    model, batch = run.model, run.held_out(128)
+    """Held-out loss with the heads (layer, head) removed: the mean of log Σ exp(logits) - logit of the word."""
+    model, text = run.model, held_out
     size = model.config.hidden_size // model.config.heads
     kept = model.params.vector.copy()
     for layer, head in heads:
         model.params[f"layers.{layer}.attention.output.weight"][head * size : (head + 1) * size] = 0
-    loss, _ = model.loss_and_gradients(
-        batch.input_ids, batch.labels, batch.attention_mask, position_ids=batch.position_ids
-    )
+    logits, labels = model.score(text.input_ids, text.labels, text.attention_mask, position_ids=text.position_ids)
     model.params.vector[:] = kept
-    return loss
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]))
 
 
 trained = {name: load_run(run_id, folder=STORE) for name, run_id in networks.items()}
+held_out = trained["muon"].held_out(128)
 L, H = trained["muon"].model.config.layers, trained["muon"].model.config.heads
 every = [(layer, head) for layer in range(L) for head in range(H)]
 figure, panels = plt.subplots(1, 2, figsize=(8, 2.6))
@@ -259,10 +259,10 @@ plt.show()
 pd.Series(barriers, name="barrier: most above the straight line (nats)").to_frame().round(2)
 
 # %% [markdown]
-# From the start, the way down to each network is smooth. Between the two networks there is a ridge, although both
-# began with the same weights and read the same text: they have found different places. A mean of their weights
-# would be worse than either. What a picture along one line in a hundred thousand dimensions cannot show is
-# whether there is a way around the ridge.
+# Along the random direction, the better network is not the flatter one. From the start, the way down to each
+# network is smooth. Between the two networks there is a ridge, although both began with the same weights and read
+# the same text: they have found different places. A mean of their weights would be worse than either. What a
+# picture along one line in a hundred thousand dimensions cannot show is whether there is a way around the ridge.
 
 # %% [markdown]
 # ## Exercises
