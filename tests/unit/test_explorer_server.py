@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minibert.command_line.arguments import read_arguments
 from minibert.config import ModelConfig, PositionConfig
 from minibert.data.tokenizer import train_tokenizer
 from minibert.errors import MinibertError
@@ -21,8 +23,9 @@ from minibert.exploration import MathematicalExplorer
 from minibert.exploration.answers import KINDS, Answers
 from minibert.exploration.checkpoints import Checkpoints
 from minibert.exploration.server import LOOPBACK, MOST_BYTES, create_app, open_server
-from minibert.explore import main
+from minibert.explore import OLDER, main
 from minibert.model.bert import MiniBERT
+from minibert.running.exploration import Exploration
 from minibert.training.checkpoints import save_checkpoint
 
 TEXT = "the people [MASK] the union"
@@ -218,6 +221,18 @@ def test_words_that_open_nothing_are_one_message(folders, capsys, words, said):
     assert main(words) == 2
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
+
+
+def test_the_commands_of_the_documentation_are_taken():
+    root = Path(__file__).parents[2]
+    pages = [(root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/explore.md")]
+    commands = [
+        line for page in pages for line in re.findall(r"^python -m minibert\.explore (.+)$", page, re.MULTILINE)
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        asked = read_arguments(Exploration, shlex.split(command, comments=True), OLDER)
+        assert asked.run == "last" or asked.checkpoint == "my_bert"
 
 
 def test_the_command_opens_the_page_and_ends_by_a_signal(folders):

@@ -25,9 +25,9 @@ const SECTIONS = {
   attention: (answers) => showAttention(answers),
   walk: (answers, turn) => showSteps(answers[0][1].parts, turn),
   ablation: (answers, turn) => showAblation(answers[0][1], turn),
-  effects: (answers, turn) => showEffects(turn),
   gradient: (answers, turn) => showGradient(answers[0][1].tokens, turn),
   layers: (answers, turn) => showLayers(answers[0][1].tokens, turn),
+  effects: (answers, turn) => showEffects(turn),  // last, since it takes a pass for each head
 };
 // What a choice changes; any other changes all.
 const CHANGED = {
