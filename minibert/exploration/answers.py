@@ -5,7 +5,7 @@ little-endian float32 with their shape.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,8 @@ class Answers:
             "masked": read.masked,
             "places": found.places,
             "guesses": [
-                [
-                    list(map(list, zip(words, numbers(shares), strict=True)))
-                    for words, shares in zip(*each, strict=True)
-                ]
-                for each in zip(found.tokens, found.probabilities, strict=True)
+                _pairs([zip(*row, strict=True) for row in zip(tokens, shares, strict=True)])
+                for tokens, shares in zip(found.tokens, found.probabilities, strict=True)
             ],
             "entropies": numbers(found.entropies),
             "original_probabilities": numbers(found.original_probabilities),
@@ -145,12 +142,10 @@ KINDS: dict[str, Callable[..., dict[str, Any]]] = {
 """Kind of a question -> what answers it"""
 
 
-def numbers(values) -> list:
-    """Numbers of six digits in nested lists, as JSON has them; null for what is not finite."""
+def numbers(values) -> Any:
+    """Numbers of six digits, as nested lists of the array's shape; None for what is not finite."""
     array = np.asarray(values, np.float64)
-    if array.ndim:
-        return [numbers(each) for each in array] if array.ndim > 1 else [_number(each) for each in array]
-    return _number(float(array))  # pyright: ignore[reportReturnType]
+    return [numbers(each) for each in array] if array.ndim else _number(float(array))
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
@@ -163,7 +158,7 @@ def _number(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
 
 
-def _pairs(guesses: Sequence[Sequence[tuple[str, float]]]) -> list:
+def _pairs(guesses: Sequence[Iterable[tuple[str, float]]]) -> list:
     return [[[token, _number(share)] for token, share in row] for row in guesses]
 
 

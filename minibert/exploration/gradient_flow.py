@@ -116,18 +116,15 @@ def flow(model: MiniBERT, tokenizer: Tokenizer, sentence: Sentence, position: in
 def _back_through(model: MiniBERT, dx: np.ndarray, cache: LayerCache, index: int, parameters: Gradients):
     """Both blocks of a layer, the last first: (name of the place behind it, gradient before it, the block)."""
     params, config = model.params, model.config
-    ways = (
-        ("feed_forward", cache.feed_forward_norm, lambda dy, name: feed_forward_backward(
-            dy, cache.feed_forward, name, params, parameters)),
-        ("attention", cache.attention_norm, lambda dy, name: attention_backward(
-            dy, cache.attention, 1, name, params, parameters)),
-    )  # fmt: skip
-    for part, norm_cache, backward in ways:
+    for part, norm_cache in (("feed_forward", cache.feed_forward_norm), ("attention", cache.attention_norm)):
         name = f"layers.{index}.{part}"
         dy = dx
         if config.norm == "post":
             dy = norm_backward(dx.copy(), norm_cache, f"{name}.norm", params, parameters)
-        dbranch = backward(dy, name)
+        if part == "attention":
+            dbranch = attention_backward(dy, cache.attention, 1, name, params, parameters)
+        else:
+            dbranch = feed_forward_backward(dy, cache.feed_forward, name, params, parameters)
         if config.norm == "pre" and norm_cache is not None:
             dbranch = norm_backward(dbranch, norm_cache, f"{name}.norm", params, parameters)
         dx = dbranch + dy
