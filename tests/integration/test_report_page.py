@@ -70,7 +70,7 @@ def show(browser, address, width, scheme="light"):
 
 def drawn(browser, expected):
     figure = browser.find_element(By.ID, "curves")
-    WebDriverWait(browser, 60).until(lambda _: (figure.get_attribute("data-drawn") or "").startswith(expected))
+    WebDriverWait(browser, 60, 0.02).until(lambda _: (figure.get_attribute("data-drawn") or "").startswith(expected))
     return int(figure.get_attribute("data-drawn").split()[-1])
 
 
@@ -151,7 +151,7 @@ def test_a_line_under_the_pointer_tells_its_run_and_value(browser, address):
                 return found
         return False
 
-    assert "seed" in WebDriverWait(browser, 60).until(pointed)
+    assert "seed" in WebDriverWait(browser, 60, 0.02).until(pointed)
 
 
 def test_a_title_sorts_its_table_up_and_down_by_numbers(browser, address):
