@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figure_parts import after_the_start, colours, limits
-from analysis.findings import Findings, Group, axis_values
-from analysis.formatting import capital
-from analysis.quantities import AXES, quantity
-from analysis.statistics import mean_curve
-from analysis.tracked_runs import TrackedRun
+from ..figure_parts import after_the_start, colours, limits
+from ..findings import Findings, Group, axis_values
+from ..formatting import capital
+from ..quantities import AXES, quantity
+from ..statistics import mean_curve
+from ..tracked_runs import TrackedRun
 
 MOST_RUNS = 200
 """Runs that are drawn one by one: with more, the page would grow large, and the lines would hide each other"""

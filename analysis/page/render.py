@@ -7,15 +7,15 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from analysis.answers import answer, details
-from analysis.evidence import Evidence
-from analysis.examination import Examination
-from analysis.findings import Findings
-from analysis.protocol import common_settings, cost, differing, environments, limits, varied_settings
-from analysis.study import Study
-from analysis.tables import Table, costs, insides, rate_grid, results, tuning
 from minibert.tracking.lookup import short_id
 
+from ..answers import answer, details
+from ..evidence import Evidence
+from ..examination import Examination
+from ..findings import Findings
+from ..protocol import common_settings, cost, differing, environments, limits, varied_settings
+from ..study import Study
+from ..tables import Table, costs, insides, rate_grid, results, tuning
 from . import curves
 from .links import Links
 

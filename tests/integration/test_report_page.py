@@ -70,7 +70,9 @@ def show(browser, address, width, scheme="light"):
 
 def drawn(browser, expected):
     figure = browser.find_element(By.ID, "curves")
-    WebDriverWait(browser, 60, 0.02).until(lambda _: (figure.get_attribute("data-drawn") or "").startswith(expected))
+    WebDriverWait(browser, 60, 0.02).until(
+        lambda _: (figure.get_attribute("data-drawn") or "").startswith(expected)
+    )
     return int(figure.get_attribute("data-drawn").split()[-1])
 
 
