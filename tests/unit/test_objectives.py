@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.config.data import ObjectiveConfig
+from minibert.config.data import TASKS, ObjectiveConfig
 from minibert.data import add_auxiliary_tasks
 from minibert.data.batches import Batches
 from minibert.data.masking import IGNORED, UniformMasking
@@ -87,6 +87,14 @@ def test_a_random_second_segment_is_of_another_document_and_each_is_equally_like
 def halves(row) -> tuple[list[int], list[int]]:
     one, two = np.flatnonzero(row == SEP)
     return row[1:one].tolist(), row[one + 1 : two].tolist()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_factor_weighs_whatever_task_is_asked(task):
+    plain, weighed = batches(**{task: 0.5}).at(0), batches(**{task: 0.5}, weight=0.3).at(0)
+    assert plain.auxiliary[task].weight == 0.5 and weighed.auxiliary[task].weight == 0.15
+    np.testing.assert_array_equal(plain.input_ids, weighed.input_ids)
+    np.testing.assert_array_equal(plain.auxiliary[task].labels, weighed.auxiliary[task].labels)
 
 
 def test_sentence_order_labels_say_which_rows_are_swapped():
