@@ -27,6 +27,8 @@ CONTROL_STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 LINEAR = Quantity("")
 MOST_BESIDE_EACH_OTHER = 90
 """Characters of all names under an axis that stand side by side without being turned"""
+WIDTH, PER_GROUP = 7.2, 0.52
+"""Inches of a figure with the groups side by side: at least, and for each group"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 EARLY = 0.1
@@ -128,7 +130,7 @@ def range_test(findings: Findings) -> "Figure":
 
 def finals(findings: Findings) -> "Figure":
     """The metric at the end of training: mean and interval of every group, a dot a seed."""
-    figure = new_figure(7.2, 4.4)
+    figure = _beside_each_other(findings)
     panel = figure.subplots()
     metric = findings.study.metric
     seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
@@ -145,7 +147,7 @@ def finals(findings: Findings) -> "Figure":
 
 def differences(findings: Findings) -> "Figure":
     """Differences to the baseline: mean and interval of every group, a dot a pair of runs."""
-    figure = new_figure(7.2, 4.4)
+    figure = _beside_each_other(findings)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
     nothing = Estimate(0, np.nan, np.nan)
@@ -181,6 +183,12 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
         f"{seeds_drawn(findings, 'bar: mean and 95 % interval')}"
     )
     return figure
+
+
+def _beside_each_other(findings: Findings) -> "Figure":
+    """Wider than high, the more so the more groups there are."""
+    width = max(WIDTH, PER_GROUP * len(findings.groups))
+    return new_figure(width, 4.4 if width == WIDTH else 5.2)
 
 
 def _dots_and_intervals(
