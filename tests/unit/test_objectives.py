@@ -11,6 +11,8 @@ from minibert.data.objectives import rotate
 from minibert.data.packing import cut_documents, pack_documents
 from minibert.data.pairs import join_documents, pair_documents
 from minibert.data.tokenizer import CLS, FIRST_ORDINARY, PAD, SEP, UNK
+from minibert.errors import MinibertError
+from minibert.running.plan import plan
 
 VOCAB, LENGTH, BATCH = 400, 32, 64
 COUNTS = np.where(np.arange(VOCAB) < FIRST_ORDINARY, 0, 1 + 2000 // (1 + np.arange(VOCAB)))
@@ -95,6 +97,15 @@ def test_one_factor_weighs_whatever_task_is_asked(task):
     assert plain.auxiliary[task].weight == 0.5 and weighed.auxiliary[task].weight == 0.15
     np.testing.assert_array_equal(plain.input_ids, weighed.input_ids)
     np.testing.assert_array_equal(plain.auxiliary[task].labels, weighed.auxiliary[task].labels)
+
+
+def test_a_weight_without_a_task_to_weigh_is_refused():
+    with pytest.raises(
+        MinibertError, match=r"objective.weight=0.3: has no effect with .*objective.sop=1"
+    ):
+        plan(["objective.weight=0.3", "tracking.folder=."], multirun=False)
+    words = ["objective=sop", "objective.weight=0.3", "tracking.folder=."]
+    assert plan(words, multirun=False).jobs[0].config.objective.weight == 0.3
 
 
 def test_sentence_order_labels_say_which_rows_are_swapped():
