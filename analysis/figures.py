@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import as_label, finish, new_figure
+from minibert.diagnostics.plotting.style import COLOURS, as_label, finish, new_figure
 
 from . import inside_figures
 from .evidence import Evidence
@@ -65,6 +65,7 @@ def curves(findings: Findings) -> "Figure":
     metric = findings.study.metric
     panels = figure.subplots(2, 2, sharey=True)
     described, drawn, late = quantity(metric), [], []
+    banded = len(findings.groups) <= len(COLOURS)  # the bands of more would cover each other
     for panel, axis in zip(panels.flat, AXES, strict=True):
         for group, colour in zip(findings.groups, colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
@@ -82,7 +83,8 @@ def curves(findings: Findings) -> "Figure":
             label = as_label(group.shown) + (" (baseline)" if is_baseline else "")
             width = 2.4 if is_baseline else 1.6
             panel.plot(x, means, color=colour, linewidth=width, label=label)
-            band(panel, x, values, colour, described)
+            if banded:
+                band(panel, x, values, colour, described)
         finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
         if panel.get_xlim()[1] >= MANY:
@@ -92,7 +94,8 @@ def curves(findings: Findings) -> "Figure":
         _reference_lines(panel, findings)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
-    figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, 'line: mean, band: 95 % interval')}")
+    drawn_as = "line: mean, band: 95 % interval" if banded else "line: mean; intervals are in the table"
+    figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, drawn_as)}")
     return figure
 
 

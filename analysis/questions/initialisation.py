@@ -47,38 +47,21 @@ def examine(store: Store, findings: Findings) -> Examination | None:
 def answer(compared: Sequence[Compared]) -> str:
     """The paragraph that answers the study's question, from the numbers alone."""
     starts = [each.start for each in compared]
-    return " ".join(
-        part
-        for part in (_soonest(compared), _lowest(compared), _spans(starts), _diverged(starts))
-        if part
-    )  # fmt: skip
+    parts = (_lowest(compared), _soonest(compared), _spans(starts), _diverged(starts))
+    return " ".join(part for part in parts if part)
 
 
 def description(compared: Sequence[Compared]) -> list[str]:
-    """How many starts are separated from the baseline, and in which direction."""
+    """Which starts are separated from the baseline, and in which direction."""
     base = _baseline(compared)
     if base is None:
         return []
-    steps = _counted(
-        [(each.start, each.steps, each.steps_p) for each in compared if each.steps], "sooner", "later"
-    )
-    losses = _counted([(each.start, each.loss, each.loss_p) for each in compared if each.loss], "lower", "higher")
+    steps, losses = _of_steps(compared), _of_losses(compared)
     return [
-        f"Against {base.value}, after Holm's adjustment, the plateau is left {steps}; the final held-out loss is "
-        f"{losses}.",
+        f"Against {base.value}, after Holm's adjustment: the final held-out loss is lower with "
+        f"{_named(losses, -1)} and higher with {_named(losses, 1)}; the plateau is left sooner with "
+        f"{_named(steps, -1)} and later with {_named(steps, 1)}."
     ]
-
-
-def _soonest(compared: Sequence[Compared]) -> str:
-    best = min(compared, key=lambda each: each.start.leaves.mean)
-    worst = max(compared, key=lambda each: each.start.leaves.mean)
-    if best.start.never_left == len(best.start.runs):
-        return f"No run leaves the level of word frequencies within {best.start.horizon:,} steps."
-    return (
-        f"The loss leaves the level of word frequencies soonest with {best.start.value}, at step "
-        f"{_when(best.start)}, and latest with {worst.start.value}, at step {_when(worst.start)}. "
-        f"{_beside(best, best.steps, best.steps_p, _baseline(compared), 'step', 'steps', 'soonest')}"
-    )
 
 
 def _lowest(compared: Sequence[Compared]) -> str:
@@ -87,27 +70,69 @@ def _lowest(compared: Sequence[Compared]) -> str:
         return "No start has two finite final losses."
     best = min(known, key=lambda each: each.start.final.mean)
     worst = max(known, key=lambda each: each.start.final.mean)
+    base = _baseline(compared)
     return (
-        f"After all steps the held-out loss is lowest with {best.start.value}, {_loss(best.start.final)} nats, "
-        f"and highest with {worst.start.value}, {_loss(worst.start.final)}. "
-        f"{_beside(best, best.loss, best.loss_p, _baseline(compared), LOSS, 'nats', 'lowest')}"
+        f"After {best.start.horizon:,} steps the held-out loss is lowest with {_name(best, base)}, "
+        f"{_loss(best.start.final)} nats{_apart(best.loss, best.loss_p, LOSS)}, and highest with "
+        f"{_name(worst, base)}, {_loss(worst.start.final)}{_apart(worst.loss, worst.loss_p, LOSS)}. "
+        f"{_counted(base, _of_losses(compared), 'it is lower', 'higher')}"
     )
 
 
-def _beside(
-    best: Compared, found: Difference | None, p: float, base: Start | None, metric: str, unit: str, how: str
-) -> str:
-    """The best start against the baseline."""
+def _soonest(compared: Sequence[Compared]) -> str:
+    best = min(compared, key=lambda each: each.start.leaves.mean)
+    worst = max(compared, key=lambda each: each.start.leaves.mean)
+    if best.start.never_left == len(best.start.runs):
+        return "No run leaves the level of word frequencies."
+    base = _baseline(compared)
+    return (
+        f"The loss leaves the level of word frequencies soonest with {_name(best, base)}, at step "
+        f"{_when(best.start)}{_apart(best.steps, best.steps_p, 'step')}, and latest with {_name(worst, base)}, at "
+        f"step {_when(worst.start)}. {_counted(base, _of_steps(compared), 'it leaves it sooner', 'later')}"
+    )
+
+
+def _name(each: Compared, base: Start | None) -> str:
+    return f"the baseline {each.start.value} itself" if each.start is base else each.start.value
+
+
+def _apart(found: Difference | None, p: float, metric: str) -> str:
+    """`` (−20 [−31, −9] to the baseline, p = 0.059)``; empty for the baseline and without two pairs"""
+    if found is None or found.n < 2:
+        return ""
+    return f" ({with_difference(found, metric)} to the baseline, {with_p(p)})"
+
+
+Differences = list[tuple[Start, Difference, float]]
+"""Starts but the baseline, with their differences to it and Holm's p"""
+
+
+def _of_steps(compared: Sequence[Compared]) -> Differences:
+    return [(each.start, each.steps, each.steps_p) for each in compared if each.steps]
+
+
+def _of_losses(compared: Sequence[Compared]) -> Differences:
+    return [(each.start, each.loss, each.loss_p) for each in compared if each.loss]
+
+
+def _separated(found: Differences, sign: int) -> list[str]:
+    return [start.value for start, difference, p in found if p < SIGNIFICANCE and sign * difference.mean > 0]
+
+
+def _counted(base: Start | None, found: Differences, less: str, more: str) -> str:
+    """How many starts are separated from the baseline."""
     if base is None:
         return "There is no baseline to compare it with."
-    if best.start is base:
-        return "That is the baseline itself."
-    if found is None or found.n < 2:
-        return f"The baseline {base.value} has no two seeds to compare it with."
-    amount = f"{with_difference(found, metric)} {unit}"
-    if p < SIGNIFICANCE:
-        return f"The {how} differs from the baseline {base.value} by {amount} ({with_p(p)}, Holm)."
-    return f"The data do not separate the {how} from the baseline {base.value}: {amount} ({with_p(p)}, Holm)."
+    below, above = (len(_separated(found, sign)) or "none" for sign in (-1, 1))
+    return (
+        f"Against {base.value}, {less} with {below} of {len(found)} starts and {more} with {above} (p adjusted "
+        "for all, Holm)."
+    )
+
+
+def _named(found: Differences, sign: int) -> str:
+    """``bert · 4.0, small · 4.0``, or ``none``"""
+    return ", ".join(_separated(found, sign)) or "none"
 
 
 def _spans(starts: Sequence[Start]) -> str:
@@ -138,17 +163,6 @@ def _diverged(starts: Sequence[Start]) -> str:
     text = f"{diverged or 'None'} of {runs} runs diverged (share {_share(diverged, runs)}"
     text += f"; {', '.join(where)})" if where else ")"
     return f"{text}; {stayed or 'none'} of the others stayed at the level of word frequencies."
-
-
-def _counted(found: Sequence[tuple[Start, Difference, float]], less: str, more: str) -> str:
-    """``sooner with 3 of 17 starts (a, b, c) and later with none``"""
-    separated = [(start, difference) for start, difference, p in found if p < SIGNIFICANCE]
-    parts = []
-    for word, sign in ((less, -1), (more, 1)):
-        names = [start.value for start, difference in separated if sign * difference.mean > 0]
-        listed = f" ({', '.join(names)})" if names else ""
-        parts.append(f"{word} with {len(names) or 'none'} of {len(found)} starts{listed}")
-    return " and ".join(parts)
 
 
 def _table(compared: Sequence[Compared]) -> Table:

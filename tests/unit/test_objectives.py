@@ -100,9 +100,7 @@ def test_one_factor_weighs_whatever_task_is_asked(task):
 
 
 def test_a_weight_without_a_task_to_weigh_is_refused():
-    with pytest.raises(
-        MinibertError, match=r"objective.weight=0.3: has no effect with .*objective.sop=1"
-    ):
+    with pytest.raises(MinibertError, match=r"objective.weight=0.3: has no effect with .*objective.sop=1"):
         plan(["objective.weight=0.3", "tracking.folder=."], multirun=False)
     words = ["objective=sop", "objective.weight=0.3", "tracking.folder=."]
     assert plan(words, multirun=False).jobs[0].config.objective.weight == 0.3
