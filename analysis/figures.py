@@ -189,9 +189,13 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
 
 
 def _beside_each_other(findings: Findings) -> "Figure":
-    """Wider than high, the more so the more groups there are."""
-    width = max(WIDTH, PER_GROUP * len(findings.groups))
-    return new_figure(width, 4.4 if width == WIDTH else 5.2)
+    """The wider the more groups there are, and higher if their names are turned."""
+    return new_figure(max(WIDTH, PER_GROUP * len(findings.groups)), 5.2 if _turned(findings) else 4.4)
+
+
+def _turned(findings: Findings) -> bool:
+    """Whether the names of the groups are too long to stand side by side."""
+    return sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
 
 
 def _dots_and_intervals(
@@ -221,7 +225,7 @@ def _dots_and_intervals(
         dots = described.unscale(np.array(list(by_seed.values())))
         panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)
     baseline = findings.baseline
-    turned = sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
+    turned = _turned(findings)
     mark = " (baseline)" if turned else "\n(baseline)"
     names = [group.shown + mark if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)

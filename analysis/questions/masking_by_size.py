@@ -3,6 +3,8 @@
 Wettig, Gao, Zhong and Chen, "Should You Mask 15% in Masked Language Modeling?", EACL 2023 (arXiv 2022).
 """
 
+from collections.abc import Sequence
+
 from minibert.tracking import Store
 
 from ..examination import Examination
@@ -81,7 +83,7 @@ def _best(found: BySize) -> str:
             parts.append(f"none with {in_millions(size.weights)} (no finite loss)")
             continue
         alike = [RATIO.show(ratio) for ratio, (_, p) in size.above_best.items() if not p < SIGNIFICANCE]
-        notes = [f"not separated from {' and '.join(alike)}"] if alike else []
+        notes = [f"not separated from {_listed(alike)}"] if alike else []
         notes += ["an end of what was tried"] if size.at_an_end else []
         note = f" ({'; '.join(notes)})" if notes else ""
         parts.append(f"{RATIO.show(size.best)} with {in_millions(size.weights)}{note}")
@@ -95,8 +97,8 @@ def _gains(found: BySize) -> str:
     if not parts:
         return f"No size has runs at both {HIGH:.2f} and {LOW:.2f}."
     missing = [in_millions(size.weights) for size in found.sizes if not size.gain.n]
-    left_out = f" (one of the two is missing with {' and '.join(missing)})" if missing else ""
-    return f"The held-out loss at {HIGH:.2f} less that at {LOW:.2f} is {', '.join(parts)} nats{left_out}."
+    left_out = f" (one of the two is missing with {_listed(missing)})" if missing else ""
+    return f"The held-out loss at {HIGH:.2f} less that at {LOW:.2f}, in nats, is {', '.join(parts)}{left_out}."
 
 
 def _interaction(found: BySize) -> str:
@@ -177,6 +179,11 @@ def _changes(found: BySize) -> Table:
         "tests, adjusted for all in this table."
     )
     return Table("What more masking brings, by size", columns, tuple(rows), note)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``0.15, 0.25 and 0.40``"""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _place(size: SizeRuns) -> str:

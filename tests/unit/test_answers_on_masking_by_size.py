@@ -147,7 +147,7 @@ def test_diverged_runs_are_counted_and_leave_their_cells_empty(empty_store):
     found = examined(empty_store)
     assert "3 of 36 runs diverged (3 with 1.5 M)." in found.sentences
     assert rows_of(found, 0)["1.5 M"][:2] == ("12", "3") and rows_of(found, 0)["1.5 M"][4] == "–"
-    assert "nats (one of the two is missing with 1.5 M)." in found.answer
+    assert " (one of the two is missing with 1.5 M)." in found.answer
     assert "From the smallest of these sizes to the largest it changes by" in found.answer
 
 
