@@ -18,7 +18,7 @@ from .masking_by_size_runs import HIGH, LOW, BySize, SizeRuns, compare, read_siz
 from .representation_scaling_runs import LOSS, in_millions
 
 TITLE = "How the best masking ratio changes with size"
-RATIO = Quantity("masking ratio", decimals=2)
+RATIO = Quantity("masking ratio", decimals=2, least=0, most=1)
 FACTOR = Quantity("factor", decimals=2, logarithmic=True)
 LIMITS = (
     "All sizes have had the same steps and tokens, at the recipe's learning rate: the larger a network, the "
@@ -64,14 +64,14 @@ def _verdict(found: BySize) -> str:
     change = found.of_lowest
     if change is None or change.difference.n < 2:
         return "Whether the best ratio grows with size cannot be told: too few seeds have one between those tried."
-    factor = _factor(change.difference)
+    factor, told = _factor(change.difference), f"{change.difference.n} seeds, {with_p(change.p)}, Holm"
     between = f"from {in_millions(change.smallest)} to {in_millions(change.largest)} weights in the layers"
     if change.p < SIGNIFICANCE:
         moves = "grows" if change.difference.mean > 0 else "falls"
-        return f"The best masking ratio {moves} {between}, by the factor {factor} ({with_p(change.p)}, Holm)."
+        return f"The best masking ratio {moves} {between}, by the factor {factor} ({told})."
     return (
         f"The data do not show that the best masking ratio changes with size: {between} it changes by the factor "
-        f"{factor} ({with_p(change.p)}, Holm)."
+        f"{factor} ({told})."
     )
 
 
@@ -175,8 +175,8 @@ def _changes(found: BySize) -> Table:
     note = (
         "95 % t intervals over seeds. Differences are taken seed by seed; the last row has their difference "
         "between the two sizes, and the factor between the best ratios, seed by seed as well. A parabola in log "
-        "ratio is fitted to each seed; its lowest point counts if it is between the ratios tried. p: paired t "
-        "tests, adjusted for all in this table."
+        "ratio is fitted to each seed; its lowest point counts if it is between the ratios tried, so that a seed "
+        "whose best ratio is beyond them is left out. p: paired t tests, adjusted for all in this table."
     )
     return Table("What more masking brings, by size", columns, tuple(rows), note)
 
@@ -192,7 +192,11 @@ def _place(size: SizeRuns) -> str:
     if not found.n:
         return "–"
     text = RATIO.show(10**found.mean)
-    return text if found.n < 2 else f"{text} [{RATIO.show(10**found.low)}, {RATIO.show(10**found.high)}]"
+    if found.n > 1:
+        low, high = RATIO.ends(10**found.low, 10**found.high)
+        text += f" [{RATIO.show(low)}, {RATIO.show(high)}]"
+    seeds = max(mean.n for mean in size.means.values())
+    return text if found.n == seeds else f"{text} (in {found.n} of {seeds} seeds)"
 
 
 def _factor(difference: Difference) -> str:
