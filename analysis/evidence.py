@@ -8,12 +8,20 @@ from . import combinations
 from .examination import Examination
 from .findings import Findings, find
 from .inside import Inside, look_inside
-from .questions import attention_evolution, layer_knowledge, representation_scaling
+from .questions import (
+    attention_evolution,
+    initialisation,
+    layer_knowledge,
+    masking_by_size,
+    representation_scaling,
+)
 from .study import load_study
 
 EXAMINATIONS = {
     "attention_evolution": attention_evolution.examine,
+    "init_sweep": initialisation.examine,
     "layer_knowledge": layer_knowledge.examine,
+    "masking_by_size": masking_by_size.examine,
     "representation_scaling": representation_scaling.examine,
 }
 """The studies that have a question of their own, by name"""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.diagnostics.plotting.style import as_label, finish, new_figure
+from minibert.diagnostics.plotting.style import COLOURS, as_label, finish, new_figure
 
 from . import inside_figures
 from .evidence import Evidence
@@ -34,6 +34,8 @@ MOST_SIDE_BY_SIDE = 10
 """Groups for which several panels stand beside each other"""
 MOST_IN_A_PANEL = 12
 """Names of a legend that fit in the place of a panel"""
+WIDTH, PER_GROUP = 7.2, 0.52
+"""Inches of a figure with the groups side by side: at least, and for each group"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 
@@ -73,6 +75,7 @@ def curves(findings: Findings) -> "Figure":
     spare = panels.flat[len(axes) :]
     for panel in spare:
         panel.set_axis_off()
+    banded = len(findings.groups) <= len(COLOURS)  # the bands of more would cover each other
     for panel, axis in zip(panels.flat, axes, strict=False):
         for group, colour in zip(findings.groups, colours(findings), strict=True):
             runs = [run for run in group.runs if metric in run.curves]
@@ -89,7 +92,8 @@ def curves(findings: Findings) -> "Figure":
             label = as_label(group.shown) + (" (baseline)" if is_baseline else "")
             width = 2.4 if is_baseline else 1.6
             panel.plot(x, means, color=colour, linewidth=width, label=label)
-            band(panel, x, values, colour, described)
+            if banded:
+                band(panel, x, values, colour, described)
         finish(panel, AXES[axis].axis_label, described.axis_label if panel in panels[:, 0] else "")
         panel.set_xlim(left=0)
         if panel.get_xlim()[1] >= MANY:
@@ -102,7 +106,8 @@ def curves(findings: Findings) -> "Figure":
         spare[0].legend(handles, labels, loc="upper left", title=findings.study.label, frameon=False)
     else:
         figure.legend(handles, labels, loc="outside right upper", title=findings.study.label, frameon=False)
-    figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, 'line: mean, band: 95 % interval')}")
+    drawn_as = "line: mean, band: 95 % interval" if banded else "line: mean; intervals are in the table"
+    figure.suptitle(f"{capital(described.title)}, {seeds_drawn(findings, drawn_as)}")
     return figure
 
 
@@ -140,7 +145,7 @@ def range_test(findings: Findings) -> "Figure":
 
 def finals(findings: Findings) -> "Figure":
     """The metric at the end of training: mean and interval of every group, a dot a seed."""
-    figure = new_figure(_width(findings), 4.4)
+    figure = _beside_each_other(findings)
     panel = figure.subplots()
     metric = findings.study.metric
     seeds = [{run.replicate: run.scaled(metric) for run in group.runs} for group in findings.groups]
@@ -157,7 +162,7 @@ def finals(findings: Findings) -> "Figure":
 
 def differences(findings: Findings) -> "Figure":
     """Differences to the baseline: mean and interval of every group, a dot a pair of runs."""
-    figure = new_figure(_width(findings), 4.4)
+    figure = _beside_each_other(findings)
     panel = figure.subplots()
     described = quantity(findings.study.metric)
     nothing = Estimate(0, np.nan, np.nan)
@@ -206,9 +211,14 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
     return figure
 
 
-def _width(findings: Findings) -> float:
-    """Of a figure with the groups side by side, in inches: so that their names do not overlap."""
-    return max(7.2, 0.42 * len(findings.groups))
+def _beside_each_other(findings: Findings) -> "Figure":
+    """The wider the more groups there are, and higher if their names are turned."""
+    return new_figure(max(WIDTH, PER_GROUP * len(findings.groups)), 5.2 if _turned(findings) else 4.4)
+
+
+def _turned(findings: Findings) -> bool:
+    """Whether the names of the groups are too long to stand side by side."""
+    return sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
 
 
 def _dots_and_intervals(
@@ -238,7 +248,7 @@ def _dots_and_intervals(
         dots = described.unscale(np.array(list(by_seed.values())))
         panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)
     baseline = findings.baseline
-    turned = sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
+    turned = _turned(findings)
     mark = " (baseline)" if turned else "\n(baseline)"
     names = [group.shown + mark if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)

@@ -50,6 +50,11 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def with_p(p: float) -> str:
+    """``p = 0.041``, or ``p < 0.001``"""
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
+
+
 def signed(value: float) -> str:
     """``+0.25`` or ``−0.60``"""
     return f"{value:+.2f}".replace("-", "−")

@@ -69,6 +69,11 @@ class TrackedRun:
         return self.status == "FINISHED"
 
     @property
+    def ended_not_finite(self) -> bool:
+        """Whether training was ended because the loss or a gradient was not finite."""
+        return self.status == "FAILED" and "not finite" in (self.reason or "")
+
+    @property
     def config_hash(self) -> str:
         """The identifier of the run's configuration; its name is for people."""
         return self.tags.get("minibert.config_hash", self.id)

@@ -182,6 +182,8 @@ class ObjectiveConfig:
     """Weight of: was this token moved?"""
     replaced_token: float = number(0.0, at_least=0)
     """Weight of: was this token replaced?"""
+    weight: float = number(1.0, above=0, only_with=dict.fromkeys(TASKS, True))
+    """A factor on the weights of all tasks beside masked words."""
     moved: float = number(0.15, above=0, below=1, only_with={"token_order": True})
     """``token_order``: share of the ordinary tokens that change places."""
     replaced: float = number(0.15, above=0, below=1, only_with={"replaced_token": True})

@@ -56,10 +56,10 @@ class AuxiliaryTasks:
         )
         if config.replaced_token:
             labels = np.where(untouched & ~moved, replaced & (seen != original), IGNORED).astype(np.int32)
-            auxiliary["replaced_token"] = Questions(labels, config.replaced_token)
+            auxiliary["replaced_token"] = Questions(labels, config.weight * config.replaced_token)
         if config.token_order:
             labels = np.where(untouched & ~replaced, moved & (seen != original), IGNORED).astype(np.int32)
-            auxiliary["token_order"] = Questions(labels, config.token_order)
+            auxiliary["token_order"] = Questions(labels, config.weight * config.token_order)
         return replace(batch, input_ids=seen, segment_ids=segments, auxiliary=auxiliary)
 
     def _rows(self, indices, uniforms):
@@ -75,7 +75,8 @@ class AuxiliaryTasks:
         labels[:, 0] = yes
         task = "nsp" if self.config.nsp else "sop"
         lengths = self.pairs.first_lengths[indices] + self.pairs.second_lengths[seconds] + 3
-        return input_ids, lengths, segments, {task: Questions(labels, getattr(self.config, task))}
+        weight = self.config.weight * getattr(self.config, task)
+        return input_ids, lengths, segments, {task: Questions(labels, weight)}
 
     def _disturb(self, seen, untouched, piece, rounding, order, word):
         """Replace and move tokens.  Returns the ids, and which were replaced and which moved, (B, T) bool each.

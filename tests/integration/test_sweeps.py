@@ -28,7 +28,8 @@ def few_steps(experiment, small_settings, folder):
     }
     swept = [f"{key}={','.join(first)}" for key, first in values.items()]
     few = ["training.steps=4", "evaluation.documents=all"]
-    return [f"+experiment={experiment}", *small_settings, *swept, *few, f"tracking.folder={folder}"]
+    small = [word for word in small_settings if word.partition("=")[0] not in values]
+    return [f"+experiment={experiment}", *small, *swept, *few, f"tracking.folder={folder}"]
 
 
 INSTRUMENTS = {

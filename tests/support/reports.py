@@ -16,13 +16,13 @@ def copied_store(empty_database: Path, folder: Path) -> Store:
 
 def plant(store: Store, study: Mapping, key: str, runs: Iterable[tuple[str, dict, Callable]]) -> None:
     """A finished sweep of the study. ``runs``: the title of each run, its settings, and ``record(run)``, which
-    logs its results. Sweeps of one store have different keys."""
+    logs its results, and gives the reason if the run failed. Sweeps of one store have different keys."""
     sweep = open_sweep(store, study["name"], key.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": study})
     for title, settings, record in runs:
         with claim(store, f"{key}{title}".encode().hex()) as held:
             run = start_run(held, title, settings, {}, sweep.id)
-            record(run)
-            run.finish("FINISHED")
+            reason = record(run)
+            run.finish("FAILED" if reason else "FINISHED", reason)
     sweep.finish("FINISHED")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.config.data import ObjectiveConfig
+from minibert.config.data import TASKS, ObjectiveConfig
 from minibert.data import add_auxiliary_tasks
 from minibert.data.batches import Batches
 from minibert.data.masking import IGNORED, UniformMasking
@@ -11,6 +11,8 @@ from minibert.data.objectives import rotate
 from minibert.data.packing import cut_documents, pack_documents
 from minibert.data.pairs import join_documents, pair_documents
 from minibert.data.tokenizer import CLS, FIRST_ORDINARY, PAD, SEP, UNK
+from minibert.errors import MinibertError
+from minibert.running.plan import plan
 
 VOCAB, LENGTH, BATCH = 400, 32, 64
 COUNTS = np.where(np.arange(VOCAB) < FIRST_ORDINARY, 0, 1 + 2000 // (1 + np.arange(VOCAB)))
@@ -87,6 +89,21 @@ def test_a_random_second_segment_is_of_another_document_and_each_is_equally_like
 def halves(row) -> tuple[list[int], list[int]]:
     one, two = np.flatnonzero(row == SEP)
     return row[1:one].tolist(), row[one + 1 : two].tolist()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_factor_weighs_whatever_task_is_asked(task):
+    plain, weighed = batches(**{task: 0.5}).at(0), batches(**{task: 0.5}, weight=0.3).at(0)
+    assert plain.auxiliary[task].weight == 0.5 and weighed.auxiliary[task].weight == 0.15
+    np.testing.assert_array_equal(plain.input_ids, weighed.input_ids)
+    np.testing.assert_array_equal(plain.auxiliary[task].labels, weighed.auxiliary[task].labels)
+
+
+def test_a_weight_without_a_task_to_weigh_is_refused():
+    with pytest.raises(MinibertError, match=r"objective.weight=0.3: has no effect with .*objective.sop=1"):
+        plan(["objective.weight=0.3", "tracking.folder=."], multirun=False)
+    words = ["objective=sop", "objective.weight=0.3", "tracking.folder=."]
+    assert plan(words, multirun=False).jobs[0].config.objective.weight == 0.3
 
 
 def test_sentence_order_labels_say_which_rows_are_swapped():
