@@ -83,7 +83,7 @@ def _comparison(findings: Findings) -> str:
     if baseline is None:
         return f"{opening}; there is no finished baseline to compare it with."
     if best is baseline:
-        return f"{opening}: nothing does better than the baseline itself."
+        return f"{opening}{_others_are_no_better(findings)}."
     if best.difference is None or best.difference.n < 2:
         return f"{opening}, but the baseline {baseline.shown} has no two seeds to compare with it: no answer."
     if best.separated:
@@ -97,6 +97,23 @@ def _comparison(findings: Findings) -> str:
         f"the {pairing} difference is "
         f"{with_difference(best.difference, findings.study.metric)}, p = {best.adjusted_p:.2f}{adjusted}."
     )
+
+
+def _others_are_no_better(findings: Findings) -> str:
+    """What the data say of the other groups where the baseline has the best mean."""
+    others = [group for group in findings.groups if group is not findings.baseline]
+    compared = [group for group in others if group.difference is not None and group.difference.n >= 2]
+    if not compared:
+        return f"; there is no other {findings.study.label} with two results to compare it with"
+    open_ = [group.shown for group in compared if not group.separated]
+    said = ": nothing does better than the baseline itself"
+    if not open_:
+        return said
+    if len(open_) == len(compared):
+        which = "it from the other" if len(compared) == 1 else "any other from it"
+        return f"{said}, but the data do not separate {which}"
+    which = _listed(open_) if len(open_) <= MOST_NAMED else f"{len(open_)} of the others"
+    return f"{said}, but the data do not separate {which} from it"
 
 
 def _tie(findings: Findings, tied: list[Group]) -> str:

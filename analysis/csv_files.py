@@ -30,7 +30,11 @@ def write_csv(findings: Findings, folder: Path) -> None:
     _write(
         folder / "finals.csv",
         (*identity, *finals),
-        ((*identified(run), *(run.metrics.get(key, "") for key in finals)) for run in study.runs),
+        # What a run that did not finish recorded last is no result.
+        (
+            (*identified(run), *(run.metrics.get(key, "") if run.finished else "" for key in finals))
+            for run in study.runs
+        ),
     )
 
     drawn = [run for run in study.runs if metric in run.curves]

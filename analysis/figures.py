@@ -213,7 +213,12 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
 
 def _beside_each_other(findings: Findings) -> "Figure":
     """The wider the more groups there are, and higher if their names are turned."""
-    return new_figure(max(WIDTH, PER_GROUP * len(findings.groups)), 5.2 if _turned(findings) else 4.4)
+    return new_figure(_width(findings), 5.2 if _turned(findings) else 4.4)
+
+
+def _width(findings: Findings) -> float:
+    """Inches that the groups side by side need, so that their names do not overlap."""
+    return max(WIDTH, PER_GROUP * len(findings.groups))
 
 
 def _turned(findings: Findings) -> bool:

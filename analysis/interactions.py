@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from .formatting import p_value, unit, with_difference
+from .formatting import p_value, unit, with_difference, with_p
 from .grid import Grid, GridEffect
 from .quantities import quantity
 from .statistics import smallest_margin
@@ -65,7 +65,7 @@ def _main(grid: Grid, factor: str) -> str:
         parts.append(f"the {_measured(metric)} changes {', '.join(changes)}{further}")
     if open_:
         named = ", ".join(
-            f"{each.values[0]} ({with_difference(each.difference, metric)}, p {_p(each)})"
+            f"{each.values[0]} ({with_difference(each.difference, metric)}, {with_p(each.adjusted_p)})"
             for each in open_[:MOST_NAMED]
         )
         further = f" and {len(open_) - MOST_NAMED} more" if len(open_) > MOST_NAMED else ""
@@ -103,7 +103,7 @@ def _dependent(grid: Grid, pair: tuple[str, ...]) -> str:
         f"from {each.firsts[0]} to {each.values[0]} the {_measured(metric)} changes by "
         f"{with_difference(each.at[0].difference, metric)} at {each.firsts[1]} and by "
         f"{with_difference(each.at[1].difference, metric)} at {each.values[1]} (these differ by "
-        f"{with_difference(each.difference, metric)}, p {_p(each)})"
+        f"{with_difference(each.difference, metric)}, {with_p(each.adjusted_p)})"
         for each in _largest(found)
     ]
     more = f"; {len(found) - len(named)} more are in the table" if len(found) > len(named) else ""
@@ -229,8 +229,3 @@ def _measured(metric: str) -> str:
 
 def _tested(effect: GridEffect) -> bool:
     return not math.isnan(effect.adjusted_p)
-
-
-def _p(effect: GridEffect) -> str:
-    shown = p_value(effect.adjusted_p)
-    return shown if shown.startswith("<") else f"= {shown}"

@@ -71,7 +71,9 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
             row += [difference] + [p_value(group.adjusted_p)] * tested
         rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in beside)))
     note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison."
-    if findings.most_seeds < 2:
+    if findings.most_seeds == 0:
+        note = "No run has a result."
+    elif findings.most_seeds == 1:
         note = "One seed: no intervals, no claim."
     elif tested:
         note += f" p (Holm): {pairing(findings)}, adjusted for making all comparisons at once."

@@ -80,16 +80,24 @@ def chart(findings: Findings) -> dict[str, Any] | None:
 
 
 def _limits(metric: str, groups: Sequence[Sequence[TrackedRun]]) -> list[float | None]:
-    """The ends of the axis of values, which cover the means as in ``curves.png``."""
-    means, late = [], []
+    """The ends of the axis of values: they cover the means as in ``curves.png`` and, as far as three times their
+    range allows, single runs."""
+    means, late, single = [], [], []
     for runs in groups:
         steps, values = mean_curve(
             [run.curves[metric].steps for run in runs], [run.curves[metric].values for run in runs]
         )
         means.append(np.array([value.mean for value in values]))
         late.append(after_the_start(steps, means[-1]))
+        single += [after_the_start(run.curves[metric].steps, run.curves[metric].values) for run in runs]
     found = limits(np.concatenate(means), np.concatenate(late))
-    return _numbers(found or (math.nan, math.nan))
+    if found is None:
+        return [None, None]
+    low, high = found
+    of_runs, room = np.concatenate(single), high - low
+    of_runs = of_runs[np.isfinite(of_runs)]
+    least, most = of_runs.min(initial=low) - 0.05 * room, of_runs.max(initial=high) + 0.05 * room
+    return _numbers([min(low, max(least, low - room)), max(high, min(most, high + room))])
 
 
 @cache

@@ -161,7 +161,7 @@ def _missing(findings: Findings) -> str:
     total = len(missing) + len(_finished(findings))
     return (
         f'<div class="warning"><p><strong>{len(missing)} of {total} runs are missing.</strong> '
-        f"This report covers the other runs.</p><ul>{rows}</ul></div>"
+        f"{'This report covers the other runs.' * (len(missing) < total)}</p><ul>{rows}</ul></div>"
     )
 
 

@@ -40,7 +40,7 @@ class Answers:
         if not isinstance(question, Mapping):
             raise MinibertError("question: is no JSON object. Allowed: {'kind': ..., 'step': ..., 'text': ...}.")
         kind = question.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise unknown_name("kind", str(kind)[:40], KINDS)
         masked = question.get("masked", [])
         if not isinstance(masked, list):

@@ -39,7 +39,10 @@ def create_app(answers: Answers, text: str) -> Flask:
 
     @app.post("/answer")
     def answer() -> Any:
-        question = request.get_json()
+        try:
+            question = request.get_json()
+        except RecursionError:
+            raise MinibertError("question: is nested too deeply. Allowed: one JSON object.") from None
         with alone:  # one question at a time: each uses all cores
             return jsonify(answers(question))
 

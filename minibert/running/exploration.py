@@ -5,6 +5,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,7 @@ from minibert.errors import MinibertError, sentence
 from minibert.exploration import MathematicalExplorer
 from minibert.exploration.answers import Answers
 from minibert.exploration.checkpoints import Checkpoints
+from minibert.exploration.page.render import GENERATOR
 from minibert.exploration.recording import recorded_page
 from minibert.exploration.server import create_app, open_server
 from minibert.files import replacing
@@ -34,6 +36,10 @@ def as_port(given: str, key: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and int(value) <= 65535):
         raise MinibertError(f"{given}: not a port. Allowed: 0 to 65535; 0 takes any that is free.")
     return int(value)
+
+
+HEAD = 1000
+"""Bytes at the beginning of a page that hold what it was made by"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def _of_folder(given: str, note: Callable[[str], None]) -> Checkpoints:
 
 
 def _write(answers: Answers, asked: Exploration, target: Path, display: Display) -> None:
+    refuse_other_files(target)
     texts = [asked.text]
     if asked.sentences:
         texts = [line.strip() for _, line in numbered_lines(as_path(asked.sentences), "sentence")]
@@ -107,6 +114,15 @@ def _write(answers: Answers, asked: Exploration, target: Path, display: Display)
     except OSError as error:
         raise MinibertError(f"html={target}: cannot be written ({sentence(error)})") from error
     display.note(f"written to {target} ({len(content) / 1e6:.1f} MB): it needs no network")
+
+
+def refuse_other_files(target: Path) -> None:
+    """Raises :class:`MinibertError` for a path where something else than a page of the explorer is."""
+    if target.is_dir():
+        raise MinibertError(f"html={target}: is a folder. Give the name of a file in it: html={target}/page.html.")
+    with suppress(OSError):
+        if GENERATOR.encode() not in target.read_bytes()[:HEAD]:
+            raise MinibertError(f"html={target}: is there, and is no page of the explorer. Give another name.")
 
 
 def _serve(answers: Answers, asked: Exploration, display: Display) -> None:

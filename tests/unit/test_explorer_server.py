@@ -173,6 +173,7 @@ def folders(tmp_path_factory):
         file = root / "kept" / "checkpoints" / f"step_{step:07d}.safetensors"
         save_checkpoint(file, dict(model.params), {"model": asdict(model.config)})
     (root / "kept" / "tokenizer.json").write_text(TOKENIZER.to_str())
+    (root / "notes.txt").write_text("mine")
     return root
 
 
@@ -210,7 +211,8 @@ def test_a_page_is_written_of_a_folder_for_transformers_and_of_kept_checkpoints(
         (["checkpoint={folders}/kept", "port=70000"], "port=70000: not a port. Allowed: 0 to 65535"),
         (["checkpoint={folders}/kept", "sentences=a.txt"], "is for html=FILE"),
         (["checkpoint={folders}/kept", "html={folders}/page.html", "text=the union " * 9], "Allowed: at most 16"),
-        (["checkpoint={folders}/kept", "html={folders}/kept"], "cannot be written"),
+        (["checkpoint={folders}/kept", "html={folders}/kept"], "is a folder"),
+        (["checkpoint={folders}/kept", "html={folders}/notes.txt"], "is no page of the explorer"),
         (["chekpoint=x"], "did you mean 'checkpoint'"),
     ],
 )

@@ -1,5 +1,6 @@
 """A report of every partial sweep: no run, one value, runs that diverged, failed, or are missing."""
 
+import csv
 import math
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from analysis.csv_files import write_csv
 from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.findings import find
+from analysis.page.curves import chart
 from analysis.page.render import render
 from analysis.quantities import quantity
 from analysis.study import Study
@@ -206,3 +208,39 @@ def test_names_of_many_groups_have_room():
     assert figures["finals.png"].get_size_inches()[0] > 12 and len(figures["efficiency.png"].axes) == 2
     below = [panel.get_position().y0 for panel in figures["efficiency.png"].axes]
     assert below[0] > below[1]
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"0.4": (6.0, 6.11, 6.21)}, "baseline itself, but the data do not separate it from the other."),
+        ({"0.4": (6.5, 6.61, 6.71)}, "nothing does better than the baseline itself."),
+        (
+            {"0.4": (6.0, 6.11, 6.21), "0.6": (7.0, 7.11, 7.21)},
+            "baseline itself, but the data do not separate 0.40 from it.",
+        ),
+        ({"0.4": (6.5,)}, "there is no other rate with two results to compare it with."),
+    ],
+)
+def test_a_best_baseline_is_told_with_what_the_data_separate_from_it(others, said):
+    finals = {"0.15": (6.0, 6.1, 6.2)} | others
+    runs = [run(value, seed, final) for value, those in finals.items() for seed, final in enumerate(those)]
+    assert said in answer(find(study(*runs)))
+
+
+def test_a_run_that_did_not_finish_has_no_final_values(tmp_path):
+    write_csv(find(study(run("0.15", 0, 6.0), run("0.15", 1, 5.0, status="FAILED"))), tmp_path)
+    rows = list(csv.DictReader((tmp_path / "finals.csv").open(newline="")))
+    assert [row["eval/loss"] for row in rows] == ["6.0", ""]
+
+
+def test_the_curves_to_explore_show_the_single_runs_too():
+    """Means of 6.0 and 6.001 from runs that are 0.4 apart: around the means alone none would be seen."""
+    runs = [run(value, seed, 6.0 + shift + 0.2 * sign, start=6.3) for value, shift in (("0.15", 0), ("0.4", 0.001))
+            for seed, sign in enumerate((-1, 1))]  # fmt: skip
+    data = chart(find(study(*runs)))
+    low, high = data["limits"]
+    lasts = [line["y"][-1] for group in data["groups"] for line in group["runs"]]
+    assert low < min(lasts) and max(lasts) < high
+    wild = chart(find(study(*runs, run("0.4", 2, 6.0), run("0.15", 2, 900.0))))
+    assert wild["limits"][1] < 2000

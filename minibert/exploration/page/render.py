@@ -11,6 +11,8 @@ from typing import Any
 
 from minibert.exploration.checkpoints import Checkpoints
 
+GENERATOR = '<meta name="generator" content="minibert.explore">'
+"""By which a page is known to be one of the explorer's"""
 NOWHERE = "'none'"
 SCRIPTS = ("core.js", "drawing.js", "tokens.js", "attention.js", "steps.js", "heads.js", "gradients.js", "page.js")
 """In this order: each uses only those before it"""
@@ -48,7 +50,7 @@ def render(
     head = f"{guard}<title>{escape(checkpoints.name)}: explorer</title>\n<style>\n{_own('page.css')}</style>\n"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'{GENERATOR}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'{head}</head>\n<body>\n{body}<script type="application/json" id="data">{_json(data)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
