@@ -125,6 +125,8 @@ def test_the_page_is_of_this_machine_alone(client, answers):
         ({"kind": "gradient", "position": float("nan")}, "position=nan: is not there"),
         ({"kind": "gradient", "position": 3, "target": "zebra"}, "is not one token of the vocabulary"),
         ({"kind": "gradient", "position": 3, "target": [1]}, "no such id"),
+        ({"kind": ["sentence"]}, "unknown name"),
+        ({"kind": {}}, "unknown name"),
         ({"kind": "ablation"}, "heads: None was given"),
         ({"kind": "ablation", "heads": [[0, 9]]}, "heads: [0, 9] is not there"),
         ({"kind": "ablation", "heads": [[0, float("nan")]]}, "is not there"),
@@ -140,6 +142,9 @@ def test_what_is_no_question_is_one_message_too(client):
     for content in ("[]", "3", '"text"', "null"):
         response = client.post("/answer", data=content, content_type="application/json")
         assert "is no JSON object" in response.get_json()["error"]
+    for content in ("[" * 60_000, '{"a":' * 10_000):
+        response = client.post("/answer", data=content, content_type="application/json")
+        assert "is nested too deeply" in response.get_json()["error"]
     response = client.post("/answer", data="{", content_type="application/json")
     assert response.status_code == 400 and "Bad Request" in response.get_json()["error"]
     assert client.get("/nowhere").status_code == 404
