@@ -109,10 +109,9 @@ def _others_are_no_better(findings: Findings) -> str:
     said = ": nothing does better than the baseline itself"
     if not open_:
         return said
-    if len(open_) == len(compared):
-        which = "it from the other" if len(compared) == 1 else "any other from it"
-        return f"{said}, but the data do not separate {which}"
     which = _listed(open_) if len(open_) <= MOST_NAMED else f"{len(open_)} of the others"
+    if len(open_) == len(compared):
+        which = "the other" if len(compared) == 1 else "any other"
     return f"{said}, but the data do not separate {which} from it"
 
 

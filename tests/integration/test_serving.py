@@ -145,7 +145,7 @@ def test_the_mlflow_model_states_its_signature_and_example(served):
 
 def test_nothing_in_the_mlflow_model_is_pickled_and_it_needs_no_checkout(served, tmp_path):
     assert {path.suffix for path in served.rglob("*") if path.is_file()} <= {
-        "", ".yaml", ".json", ".txt", ".safetensors", ".py", ".md", ".css", ".typed",
+        "", ".yaml", ".json", ".txt", ".safetensors", ".py", ".md", ".css", ".js", ".html", ".typed",
     }  # fmt: skip
     script = f"""
 import mlflow.pyfunc

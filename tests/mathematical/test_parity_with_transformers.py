@@ -18,7 +18,7 @@ from make_references import (
     turned_in,
 )
 
-from minibert.config import ModelConfig, RopeConfig
+from minibert.config import ModelConfig, PositionConfig, RopeConfig
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.model.bert import MiniBERT
 from minibert.serving.mlflow_model import fill_mask
@@ -101,18 +101,19 @@ def test_every_loss_of_100_steps_of_adamw(family, activation, tmp_path):
     assert np.abs(losses - expected).max() < 1e-3
 
 
+CLASSIC = {"norm": "post", "position": PositionConfig("absolute")}
 MODERN = {
     "norm": "pre", "embedding_norm": True, "first_attention_norm": False, "activation": "geglu",
     "position": RopeConfig(base=160000.0),
 }  # fmt: skip
 UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": False, "head_bias": False}
 VARIANTS = {
-    "post": {"norm": "post"},
-    "post, relu, segments": {"norm": "post", "activation": "relu", "segments": 2},
-    "post, gelu_tanh, one segment": {"norm": "post", "activation": "gelu_tanh", "segments": 1},
+    "post": {**CLASSIC},
+    "post, relu, segments": {**CLASSIC, "activation": "relu", "segments": 2},
+    "post, gelu_tanh, one segment": {**CLASSIC, "activation": "gelu_tanh", "segments": 1},
     "pre": {"norm": "pre"},
     "pre, float64": {"norm": "pre", "dtype": "float64"},
-    "post, untied": {"norm": "post", "tie_word_embeddings": False},
+    "post, untied": {**CLASSIC, "tie_word_embeddings": False},
     "pre, rope": {"norm": "pre", "position": RopeConfig(base=500.0)},
     "pre, rope, embedding norm, untied, float64": {
         "norm": "pre",

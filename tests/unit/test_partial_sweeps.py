@@ -213,7 +213,7 @@ def test_names_of_many_groups_have_room():
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ({"0.4": (6.0, 6.11, 6.21)}, "baseline itself, but the data do not separate it from the other."),
+        ({"0.4": (6.0, 6.11, 6.21)}, "baseline itself, but the data do not separate the other from it."),
         ({"0.4": (6.5, 6.61, 6.71)}, "nothing does better than the baseline itself."),
         (
             {"0.4": (6.0, 6.11, 6.21), "0.6": (7.0, 7.11, 7.21)},
