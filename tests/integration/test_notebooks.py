@@ -16,8 +16,8 @@ FOLDER = CHECKOUT / "analysis" / "notebooks"
 SMALL = {
     "01_understanding_attention": {"STEPS": 4},
     "02_gradient_flow_analysis": {"STEPS": 3, "LAYERS": 2, "DEEP": 3},
-    "03_training_dynamics": {"STEPS": 4, "SEEDS": 2, "RANGE_STEPS": 8, "NOISE_SEQUENCES": 32},
-    "04_representation_analysis": {"STEPS": 4, "SEEDS": 2, "SEQUENCES": 32, "SENTENCES": 80},
+    "03_training_dynamics": {"STEPS": 4, "SEEDS": 1, "RANGE_STEPS": 8, "NOISE_SEQUENCES": 32},
+    "04_representation_analysis": {"STEPS": 4, "SEEDS": 1, "SEQUENCES": 32, "SENTENCES": 80},
     "05_advanced_techniques": {"STEPS": 8, "SEEDS": 1, "FACTORS": (1,), "POINTS": 3},
 }
 """Notebook -> what its sizes are here"""
