@@ -21,9 +21,12 @@ TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
 What was asked, what was found, and how sure it is. ± and [low, high] are 95 % intervals over seeds; differences
 are paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has
-the hypothesis that was written before, the protocol and the limits. This index is made from the pages by
+the hypothesis that was written before, the protocol and the limits. FOLDER in a command is where the data lie;
+their names alone (`ud_english_ewt`, `zorro`) download them. This index is made from the pages by
 `python -m analysis.lab_book`.
 """
+SHORT = re.compile(r"^\*\*In short\.\*\* (.+?)$(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+"""The answer in words alone, written by hand above the results"""
 ANSWER = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
 FIGURE = re.compile(r"^!\[(.+)\]\((\S+)\)$", re.MULTILINE)
 RUN = re.compile(r"^Run on (.+?) with `(.+?)`(?:.*?; ((?:a|[\d,.]+) \w+ of training in all))?", re.MULTILINE)
@@ -39,6 +42,8 @@ class Entry:
     name: str
     question: str
     answer: str = ""
+    short: str = ""
+    """The answer without numbers"""
     figure: tuple[str, str] | None = None
     """What it shows, and its file"""
     command: str = ""
@@ -72,10 +77,12 @@ def read_entry(page: Path) -> Entry:
     question = next((line[2:] for line in text.splitlines() if line.startswith("# ")), page.parent.name)
     part = text.partition(BEGIN)[2].partition(END)[0]
     answer, figure, run = (pattern.search(part) for pattern in (ANSWER, FIGURE, RUN))
+    short = SHORT.search(text)
     return Entry(
         page.parent.name,
         question,
         shortened(answer[1]) if answer else "",
+        " ".join(short[1].split()) if short else "",
         (figure[1], figure[2]) if figure else None,
         run[2] if run else "",
         run[1] if run else "",
@@ -86,7 +93,7 @@ def read_entry(page: Path) -> Entry:
 def section(entry: Entry) -> str:
     """A question of the index in Markdown."""
     page = f"{entry.name}/README.md"
-    parts = [f"## [{entry.question}]({page})", entry.answer]
+    parts = [f"## [{entry.question}]({page})", *([f"**{entry.short}**"] if entry.short else []), entry.answer]
     if entry.figure:
         about, file = entry.figure
         parts.append(f"[![{about}]({entry.name}/{file})]({page})")

@@ -45,6 +45,13 @@ def test_a_question_has_its_answer_figure_command_and_minutes(tmp_path):
     assert write_index(tmp_path).read_text(encoding="utf-8") == text
 
 
+def test_an_answer_in_words_alone_stands_before_the_numbers(tmp_path):
+    words = "**In short.** It helps.\nIn these few steps,\nat least."
+    page(tmp_path, "rates", PAGE.replace("**Question.**", f"{words}\n\n**Question.**"))
+    text = write_index(tmp_path).read_text(encoding="utf-8")
+    assert "(rates/README.md)\n\n**It helps. In these few steps, at least.**\n\nRate 0.4 is best" in text
+
+
 def test_the_research_questions_come_first(tmp_path):
     for name in ("another", "masking_sweep", "attention_evolution"):
         page(tmp_path, name, PAGE.replace("Does it help?", name))
