@@ -104,7 +104,7 @@ def default_folder(store: Store, study: Study) -> Path:
     The name of an experiment is that of its newest sweep; sweeps without one may share a name, and have folders
     of their own.
     """
-    own = f"-{short_id(study.sweep_id)}" if study.worked_out else ""
+    own = f"-{short_id(study.sweep_id)}" if study.may_share_its_name else ""
     return store.folder / "reports" / (folder_name(study.name) + own)
 
 

@@ -63,6 +63,11 @@ class Study:
     """How ``factors`` were found, in sentences"""
 
     @property
+    def may_share_its_name(self) -> bool:
+        """Whether no experiment file stands behind it, so that other sweeps may have the same name."""
+        return self.question is None and bool(self.worked_out)
+
+    @property
     def is_range_test(self) -> bool:
         return self.metric.startswith(RANGE_TEST)
 

@@ -181,8 +181,7 @@ def _protocol(findings: Findings, links: Links | None) -> str:
 
 
 def _called(study: Study) -> str:
-    """A sweep without a study may share its name with others."""
-    return short_id(study.sweep_id) if study.worked_out else study.name
+    return short_id(study.sweep_id) if study.may_share_its_name else study.name
 
 
 def _place(study: Study) -> list[str]:

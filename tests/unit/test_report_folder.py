@@ -111,10 +111,9 @@ def test_names_of_folders_differ_where_those_of_studies_do():
 def test_sweeps_of_one_name_share_a_folder_only_if_they_are_of_one_study(tmp_path):
     store = SimpleNamespace(folder=tmp_path)
     made = replace(study(), name="seed", question="Is it so?")
+    made = replace(made, worked_out="two settings vary")  # no experiment has to name its factor
     of_a_study = [default_folder(store, replace(made, sweep_id=each)) for each in ("a" * 32, "b" * 32)]
     assert of_a_study == [tmp_path / "reports" / "seed"] * 2
-    bare = [
-        replace(made, question=None, worked_out="nothing varies", sweep_id=each) for each in ("a" * 32, "b" * 32)
-    ]
+    bare = [replace(made, question=None, sweep_id=each) for each in ("a" * 32, "b" * 32)]
     folders = [default_folder(store, each) for each in bare]
     assert folders == [tmp_path / "reports" / name for name in ("seed-aaaaaaaa", "seed-bbbbbbbb")]
