@@ -72,30 +72,27 @@ def chart(findings: Findings) -> dict[str, Any] | None:
         "title": capital(described.title),
         "value": described.axis_label,
         "axes": axes,
-        "limits": _limits(metric, [those for _, _, those in drawn if those]),
+        "limits": _limits(metric, groups, runs),
         "singles": singles,
         "groups": groups,
         "references": [{"name": name, "value": value} for name, value in findings.references.items()],
     }
 
 
-def _limits(metric: str, groups: Sequence[Sequence[TrackedRun]]) -> list[float | None]:
+def _limits(metric: str, groups: Sequence[dict[str, Any]], runs: Iterable[TrackedRun]) -> list[float | None]:
     """The ends of the axis of values: they cover the means as in ``curves.png`` and, as far as three times their
     range allows, single runs."""
-    means, late, single = [], [], []
-    for runs in groups:
-        steps, values = mean_curve(
-            [run.curves[metric].steps for run in runs], [run.curves[metric].values for run in runs]
-        )
-        means.append(np.array([value.mean for value in values]))
-        late.append(after_the_start(steps, means[-1]))
-        single += [after_the_start(run.curves[metric].steps, run.curves[metric].values) for run in runs]
-    found = limits(np.concatenate(means), np.concatenate(late))
+    steps, means = (
+        [np.array(values, dtype=np.float64) for values in found]
+        for found in ([group["mean"]["x"]["step"] for group in groups], [group["mean"]["y"] for group in groups])
+    )
+    found = limits(np.concatenate(means), np.concatenate(list(map(after_the_start, steps, means))))
     if found is None:
         return [None, None]
     low, high = found
-    of_runs, room = np.concatenate(single), high - low
-    of_runs = of_runs[np.isfinite(of_runs)]
+    curves = [run.curves[metric] for run in runs]
+    of_runs = np.concatenate([after_the_start(curve.steps, curve.values) for curve in curves])
+    of_runs, room = of_runs[np.isfinite(of_runs)], high - low
     least, most = of_runs.min(initial=low) - 0.05 * room, of_runs.max(initial=high) + 0.05 * room
     return _numbers([min(low, max(least, low - room)), max(high, min(most, high + room))])
 

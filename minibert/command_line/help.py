@@ -1,9 +1,11 @@
 """What a command answers without a run: its help, the settings of a group, its version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import fill
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from minibert.command_line.arguments import command
 from minibert.command_line.doors import DOORS
@@ -66,10 +68,10 @@ def installed_version() -> str:
         return "(not installed: run from its folder)"
 
 
-def help_text(words: Sequence[str] = (), values: Callable[[], Mapping[str, Any]] = dict) -> str:
+def help_text(words: Sequence[str] = (), compose: Callable[[], Any] = dict) -> str:
     """The help of ``minibert run``, or the settings of the groups that the words name.
 
-    ``values()`` has the value that a run would have of a key, where that is another than its schema states.
+    ``compose()`` is the configuration of a run: its values are told where they are others than the schemas state.
     """
     parts = [word.partition("=")[0].lstrip("+") for word in words]
     if not parts:
@@ -81,12 +83,12 @@ def help_text(words: Sequence[str] = (), values: Callable[[], Mapping[str, Any]]
         ]
         doors = {door: command(door) for door in DOORS}
         return HELP.format(groups="\n".join(lines), **doors).strip()
-    composed = values()
+    composed = OmegaConf.create(compose())
     found = [_group_help(part, composed) for part in parts]
     return "\n\n".join(found)
 
 
-def _group_help(group: str, values: Mapping[str, Any]) -> str:
+def _group_help(group: str, composed: Any) -> str:
     place = {"position": "model.position", "optimizer/inner": "optimizer.inner"}.get(group, group)
     inside = [each for key, each in settings().items() if key == place or key.startswith(place + ".")]
     if not inside and group not in groups():
@@ -95,7 +97,7 @@ def _group_help(group: str, values: Mapping[str, Any]) -> str:
     inside = [each for each in inside if each.is_open]
     width = max((len(each.key) for each in inside), default=0) + 2
     for each in inside:
-        default = values.get(each.key, getattr(each.owner(), each.field.name))
+        default = OmegaConf.select(composed, each.key, default=getattr(each.owner(), each.field.name))
         if isinstance(default, list):
             default = f"[{','.join(map(str, default))}]"
         if default is None or isinstance(default, bool):

@@ -1,6 +1,6 @@
 """What ``minibert run`` answers without training: help, version, composed configuration, completion."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -32,7 +32,7 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
     """
     asked, flags, words = _read(arguments)
     if asked == "--help":
-        print(help_text(words, lambda: _values(words)))
+        print(help_text(words, lambda: _composed(words)))
     elif asked == "--version":
         print(f"minibert {installed_version()}")
     elif asked == "--shell-completion":
@@ -48,20 +48,11 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
     return 0
 
 
-def _values(words: Sequence[str]) -> dict[str, Any]:
-    """Key -> the value of a run with the options that the words choose, such as ``optimizer=lion``."""
+def _composed(words: Sequence[str]) -> Any:
+    """The configuration of a run with the options that the words choose, such as ``optimizer=lion``."""
     known = groups()
     chosen = [word for word in words if (parts := word.partition("="))[0] in known and parts[2] in known[parts[0]]]
-    composed: Any = OmegaConf.to_container(compose_options(chosen).config, resolve=True, throw_on_missing=False)
-
-    def values(settings: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-        if not isinstance(settings, dict):
-            yield prefix, settings
-            return
-        for key, value in settings.items():
-            yield from values(value, f"{prefix}.{key}" if prefix else str(key))
-
-    return dict(values(composed, ""))
+    return compose_options(chosen).config
 
 
 def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
