@@ -4,7 +4,6 @@ The script of the library is part of the page, so that it needs no network. What
 scripts, is the figure ``curves.png``.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from minibert.diagnostics.plotting import document
 
 from ..figure_parts import after_the_start, colours, limits
 from ..findings import Findings, Group, axis_values
@@ -46,7 +47,7 @@ def curves(findings: Findings) -> str:
         f'<ul class="legend" aria-label="{escape(findings.study.label)}: press to hide or show">{legend}</ul>\n'
         '<div class="plot"></div>\n'
         f"<figcaption>{escape(_caption(findings, data))}</figcaption>\n"
-        f'<script type="application/json">{_json(data)}</script>\n</figure>'
+        f'<script type="application/json">{document.json_data(data)}</script>\n</figure>'
     )
 
 
@@ -165,8 +166,3 @@ def _caption(findings: Findings, data: dict[str, Any]) -> str:
 
 def _numbers(values: Iterable[float] | np.ndarray) -> list[float | None]:
     return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values]
-
-
-def _json(data: dict[str, Any]) -> str:
-    """JSON that ends no element of HTML."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")

@@ -47,18 +47,6 @@ def explorer(step: int) -> MathematicalExplorer:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for word in ("--headless=new", "--no-sandbox", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield opened
-    opened.quit()
-
-
-@pytest.fixture(scope="module")
 def answers():
     return Answers(Checkpoints("a small network", STEPS, explorer))
 

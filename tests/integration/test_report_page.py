@@ -31,18 +31,6 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for word in ("--headless=new", "--no-sandbox", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield opened
-    opened.quit()
-
-
-@pytest.fixture(scope="module")
 def address(tmp_path_factory, rough_figures):
     """A page of a factor of names, one of which is markup."""
     finals = {MARKUP: (6.0, 6.1, 6.2), "0.4": (5.70, 5.81, 5.89), "10": (4.9, 5.0, 5.2)}

@@ -2,10 +2,11 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minibert.diagnostics.plotting.style import Drawing
 
@@ -86,6 +87,11 @@ def warning(what: str, reasons: Iterable[tuple[str, str]]) -> str:
     """A box with what went wrong, and why; empty without reasons."""
     rows = "".join(f"<li><code>{escape(name)}</code>: {escape(reason)}</li>" for name, reason in reasons)
     return f'<div class="warning"><p><strong>{escape(what)}</strong></p><ul>{rows}</ul></div>' if rows else ""
+
+
+def json_data(data: Any) -> str:
+    """JSON for an element of HTML, which no text in it can end. Raises :class:`ValueError` for NaN or infinity."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
 def _cell(content: str | Link, column: str) -> str:

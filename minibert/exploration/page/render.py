@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from minibert.diagnostics.plotting import document
 from minibert.exploration.checkpoints import Checkpoints
 
 GENERATOR = '<meta name="generator" content="minibert.explore">'
@@ -51,7 +51,8 @@ def render(
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'{GENERATOR}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'{head}</head>\n<body>\n{body}<script type="application/json" id="data">{_json(data)}</script>\n'
+        f"{head}</head>\n<body>\n{body}"
+        f'<script type="application/json" id="data">{document.json_data(data)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
@@ -73,8 +74,3 @@ def _script() -> str:
 @cache
 def _own(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _json(data: Any) -> str:
-    """JSON that ends no element of HTML."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
