@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
+from analysis.questions.initialisation_runs import share
 from analysis.questions.power_laws import best_size, fit_floored, fit_pure
 from analysis.questions.rank_correlations import rank_correlations
 from analysis.statistics import (
@@ -105,6 +106,13 @@ def lowest(generator: np.random.Generator, n: int) -> bool | None:
     )
 
 
+def share_of_runs(generator: np.random.Generator, n: int) -> bool | None:
+    """Of n runs that diverge with a probability which is drawn anew each time."""
+    probability = generator.uniform()
+    _, low, high = share(int(generator.binomial(n, probability)), n)
+    return low <= probability <= high
+
+
 def rank_correlation(generator: np.random.Generator, n: int) -> bool | None:
     """Of two scores that differ between settings, and half as much between runs of one."""
     covariance = [[1, CORRELATION], [CORRELATION, 1]]
@@ -138,12 +146,13 @@ TRIALS: Mapping[str, Trial] = {
     "cost up to a horizon, half censored": half_censored,
     "exponent of a power law, 5 sizes": exponent,
     "size of the lowest loss, 5 sizes": lowest,
+    "share of runs (Wilson), over all true shares": share_of_runs,
     "bootstrap over seeds": resampled,
     "bootstrap over seeds and 100 items": resampled_twice,
 }
 SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
-    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 16),
-    "floor of a power law, 5 sizes": (floor, 16),
+    "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 4),
+    "floor of a power law, 5 sizes": (floor, 4),
     "rank correlation over 9 settings": (rank_correlation, 8),
 }
 """Trial, and how many times fewer draws it has"""
