@@ -3,7 +3,7 @@ PYTHON := $(VENV)/bin/python
 
 NOTEBOOKS := $(patsubst %.py,%.ipynb,$(wildcard analysis/notebooks/*.py))
 
-.PHONY: sweep test check benchmark notebooks notebooks-build clean
+.PHONY: sweep test check docs benchmark notebooks notebooks-build clean
 
 sweep: $(VENV)/installed
 	$(PYTHON) -m minibert.run +experiment=masking_sweep
@@ -16,6 +16,12 @@ check: $(VENV)/installed-dev
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m pyright --pythonpath $(PYTHON)
+
+# The documentation as a site. A link or an anchor that leads nowhere is an error. The switch is that of Material for MkDocs for
+# its note about the next major version of MkDocs, which the extra `docs` does not allow.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
+	@echo "build/site holds the site. To read it: $(PYTHON) -m http.server --directory build/site, then http://127.0.0.1:8000"
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
 # Besides the training step: benchmark-optimizers, benchmark-positions, benchmark-diagnostics, benchmark-scaling.
@@ -50,6 +56,10 @@ $(VENV)/installed-test: pyproject.toml | $(PYTHON)
 
 $(VENV)/installed-dev: pyproject.toml | $(PYTHON)
 	$(PYTHON) -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --editable '.[docs]'
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-notebooks: pyproject.toml | $(PYTHON)
