@@ -21,6 +21,9 @@ TELLING = re.compile(r"(minibert|analysis)\.[\w.]+|\w*[a-z]_\w+|[A-Z]\w*[a-z]\w*
 """Names that can only be names of code: short ones, such as ``lion``, are those of settings as well"""
 UNLINKED = {"a", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
 
+HIDDEN = {"docs/README.md": ["navigation", "toc"], "experiments/README.md": ["toc"]}
+"""What the theme leaves out beside a page: all of it on the front page, and what would be there twice"""
+
 
 class Build:
     """The site that is being built, and the page whose text is being read."""
@@ -82,8 +85,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     Build.page = page.file.src_uri
-    if page.is_homepage:
-        page.meta["hide"] = ["navigation", "toc"]
+    if Build.page in HIDDEN:
+        page.meta["hide"] = HIDDEN[Build.page]
     # A code host reads Markdown inside of <details>; Python-Markdown does so where it is told to.
     return DETAILS.sub(r'<details markdown="1"\1>', Build.site.with_sources(Build.page, markdown))
 

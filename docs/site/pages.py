@@ -91,10 +91,10 @@ class Site:
 
         def linked(marker: re.Match) -> str:
             file = posixpath.relpath(marker[1], posixpath.dirname(page) or ".")
-            names = [name for name in re.sub(r'"[^"]*"', "", marker[2]).split()]
+            names = re.sub(r'"[^"]*"', "", marker[2]).split()
             lines = _lines(marker[1])
             functions = ", ".join(f"[`{name}`]({file}#L{lines[name]})" for name in names)
-            return f"{functions} in [{marker[1]}]({file})\n{{: .source }}\n"
+            return f"{functions} in [`{marker[1]}`]({file})\n{{: .source }}\n"
 
         return MARKER.sub(linked, text)
 
@@ -152,7 +152,7 @@ def _folder_page(path: str) -> str:
 
 def _unsearched(path: str) -> str:
     """The head of a page about a file: the search would find every word of the source before the pages."""
-    return f"---\ntitle: {path}\nsearch:\n  exclude: true\n---\n# {path}\n{{: .path }}\n"
+    return f"---\ntitle: {path}\nhide: [toc]\nsearch:\n  exclude: true\n---\n# `{path}` {{ .path }}\n"
 
 
 @cache

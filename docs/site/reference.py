@@ -4,6 +4,7 @@ A name is described once, on the first page that has it; the lists on other page
 """
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 from docstrings import as_markdown, summary
@@ -36,13 +37,20 @@ def _page(room: str, described: set[str]) -> str:
     names = {name.path: name for module in ROOMS[room] for name in public_names(module)}
     new = [name for path, name in names.items() if path not in described]
     described |= {name.path for name in new}
-    lines = [f"# {title}", "", *_about(title), "| name | what it is |", "| --- | --- |"]
-    lines += [f"| [`{name.short}`][{path}] | {summary(name.docstring)} |" for path, name in names.items()]
-    for home in dict.fromkeys(name.home for name in new):
-        lines += ["", f"## {home}", ""]
+    lines = [f"# {title}", "", *_about(title), '<div class="names" markdown="1">', ""]
+    lines += [f"* [`{name.short}`][{path}]: {summary(name.docstring)}" for path, name in names.items()]
+    lines += ["", "</div>"]
+    for home in sorted({name.home for name in new}, key=_placed(room)):
+        lines += ["", f"## {home.removeprefix(f'{title}.')} {{ .module }}", ""]
         lines += _about(home) if home != title else []
         lines += [_described(name) for name in new if name.home == home]
     return "\n".join(lines)
+
+
+def _placed(room: str) -> Callable[[str], tuple[int, str]]:
+    """The order of modules on a page: as the room lists them, and others by their names."""
+    listed = ROOMS[room]
+    return lambda home: (listed.index(home) if home in listed else len(listed), home)
 
 
 def _about(module: str) -> list[str]:
@@ -51,7 +59,7 @@ def _about(module: str) -> list[str]:
     assert isinstance(file, Path), module
     path = file.relative_to(ROOT).as_posix()
     text = as_markdown(ast.get_docstring(tree_of(module)) or "")
-    return [text, "", f"[{path}](../../{path})\n{{: .source }}", ""]
+    return [text, "", f"[`{path}`](../../{path})\n{{: .source }}", ""]
 
 
 def _described(name: Name) -> str:

@@ -36,8 +36,8 @@ LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "src")
 """What a browser fetches by itself"""
 WIDE, NARROW = 1400, 390
 LOOKED_AT = (
-    "", "running/", "mathematics/attention/", "mathematics/layer_norm/", "experiments/", "experiments/ten_minutes/",
-    "reference/diagnostics/", "glossary/", "source/minibert/model/norms.py/", "statistics/",
+    "", "running/", "mathematics/attention/", "mathematics/adafactor/", "experiments/", "statistics/",
+    "experiments/ten_minutes/", "reference/diagnostics/", "glossary/", "source/minibert/model/norms.py/",
 )  # fmt: skip
 
 
