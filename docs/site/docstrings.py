@@ -6,10 +6,11 @@ As an extension of Griffe, it gives mkdocstrings the docstrings in this form.
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import griffe
-from names import full_name
+from names import ROOT, full_name
 
 SPECIAL = re.compile(r"[\\`*_{}\[\]<>$|~^#&]")
 CODE = re.compile(r"(``.+?``|:\w+:`[^`]+`|`[^`]+`)", re.DOTALL)
@@ -28,6 +29,15 @@ class Docstrings(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
+            if obj.is_function or obj.is_class:
+                obj.docstring.value += f"\n\n{_source(obj)}"
+
+
+def _source(obj: griffe.Object) -> str:
+    """A link to the lines of an object, from a page of the reference."""
+    assert isinstance(obj.filepath, Path)
+    path = obj.filepath.relative_to(ROOT).as_posix()
+    return f"[`{path}`, line {obj.lineno}](../../{path}#L{obj.lineno})\n{{: .source .below }}"
 
 
 def as_markdown(docstring: str) -> str:

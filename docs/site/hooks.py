@@ -19,7 +19,7 @@ DETAILS = re.compile(r"^<details( open)?>", re.MULTILINE)
 FIGURE = re.compile(r'<p>(<img [^>]*?src="([^"]+)"[^>]*>)</p>')
 TELLING = re.compile(r"(minibert|analysis)\.[\w.]+|\w*[a-z]_\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*")
 """Names that can only be names of code: short ones, such as ``lion``, are those of settings as well"""
-UNLINKED = {"a", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
+UNLINKED = {"a", "autoref", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
 
 HIDDEN = {"docs/README.md": ["navigation", "toc"], "experiments/README.md": ["toc"]}
 """What the theme leaves out beside a page: all of it on the front page, and what would be there twice"""
