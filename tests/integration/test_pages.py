@@ -36,7 +36,7 @@ PARTS = {
 }
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*/*.py"))
 LONGEST_EXAMPLE = 39
-FEW = ["training.steps=4"]
+FEW = ["training.steps=4", "training.batch_size=8"]
 IN_A_CHECKOUT = ("minibert", "conf", "analysis", "docs", "experiments", "tests/support")
 RUN = [
     "model=debug", "training=debugging", *(f"{key}={value}" for key, value in SMALL.items()), "data=text",
@@ -160,7 +160,7 @@ def elsewhere(checkout: Checkout, name: str) -> str:
         env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     return done.stdout + done.stderr if done.returncode else ""
 

@@ -31,5 +31,5 @@ print(f"{tokenizer.get_vocab_size()} tokens, norm={config.norm}, position={confi
 explorer = MathematicalExplorer(model, tokenizer)
 text = "the network reads a [MASK] of text"
 print(explorer.guess_by_layer(text, top_k=3))
-print("entropy of every head (layers down, heads across), in nats:")
+print("entropy of every head (layers down, heads across); 1 is that of a head that looks everywhere alike:")
 print(explorer.explore_attention_heads(text).entropies.round(2))

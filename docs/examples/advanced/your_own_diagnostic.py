@@ -26,9 +26,9 @@ def written_share(probe):
 
 words = [
     "-m", "seed=0,1", "study.name=written_share", "hydra/launcher=basic", "model=debug", "training=debugging",
-    "training.steps=100", "training.lanes=1", "data=text", "data.path=docs/*.md", "evaluation=off",
-    "diagnostics=off", "diagnostics.quantities=[written_share]", "diagnostics.figures=[]",
-    "tracking.folder=mlruns/examples",
+    "training.steps=100", "training.batch_size=32", "model.vocab_size=256", "training.lanes=1", "data=text",
+    "data.path=docs/*.md", "evaluation=off", "diagnostics=off", "diagnostics.quantities=[written_share]",
+    "diagnostics.figures=[]", "tracking.folder=mlruns/examples",
 ]  # fmt: skip
 if main([*words, *sys.argv[1:]]) != 0:
     raise SystemExit("a run failed: its message is above")

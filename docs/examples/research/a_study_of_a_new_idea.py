@@ -14,8 +14,9 @@ words = [
     "-m", "position=rope", "model.position.fraction=1.0,0.5,0.125", f"seed=range({SEEDS})", "hydra/launcher=basic",
     "study.name=turning_pairs", f"study.question={QUESTION}", f"study.hypothesis={HYPOTHESIS}",
     "study.factor=model.position.fraction", f"study.baseline={BASELINE}", "model=debug", "training=debugging",
-    "training.steps=150", "training.lanes=1", "data=text", "data.path=docs/*.md", "evaluation=off",
-    "diagnostics=off", "diagnostics.figures=[]", f"tracking.folder={STORE}",
+    "training.steps=200", "training.batch_size=32", "model.vocab_size=256", "training.lanes=1", "data=text",
+    "data.path=docs/*.md", "evaluation=off", "diagnostics=off", "diagnostics.figures=[]",
+    f"tracking.folder={STORE}",
 ]  # fmt: skip
 if main([*words, *sys.argv[1:]]) != 0:  # it writes a report, mlruns/examples/reports/turning_pairs/index.html
     raise SystemExit("a run failed: its message is above")

@@ -8,9 +8,9 @@ from minibert.run import main
 
 words = [
     "-m", "masking.rate=0.15,0.4", "seed=range(3)", "study.name=two_rates", "hydra/launcher=basic",
-    "model=debug", "training=debugging", "training.steps=150", "data=text", "data.path=docs/*.md",
-    "training.lanes=1", "evaluation=off", "diagnostics=off", "diagnostics.figures=[]",
-    "tracking.folder=mlruns/examples",
+    "model=debug", "model.vocab_size=256", "training=debugging", "training.steps=200", "training.batch_size=32",
+    "training.lanes=1", "data=text", "data.path=docs/*.md", "evaluation=off", "diagnostics=off",
+    "diagnostics.figures=[]", "tracking.folder=mlruns/examples",
 ]  # fmt: skip
 if main([*words, *sys.argv[1:]]) != 0:  # the second time, it finds the runs and trains none of them
     raise SystemExit("a run failed: its message is above")
