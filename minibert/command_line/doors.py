@@ -12,6 +12,7 @@ DOORS = {
     "search": "search for the best values of settings",
     "evaluate": "ask a trained model what it knows",
     "explore": "follow one sentence through a network, on a page of this machine",
+    "gallery": "put a classic mistake into the code, and see how it is caught",
     "inspect": "compute diagnostics on the checkpoints of a run",
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",

@@ -18,8 +18,8 @@ from minibert.exploration.answers import Answers
 from minibert.exploration.checkpoints import Checkpoints
 from minibert.exploration.recording import recorded_page
 from minibert.exploration.server import create_app, open_server
+from minibert.mistakes.gradient_check import scatter
 from minibert.model.bert import MiniBERT
-from tests.mathematical.gradient_check import scatter
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `browser` is not installed")
 if not (shutil.which("chromium") and shutil.which("chromedriver")):

@@ -2,38 +2,17 @@
 
 import numpy as np
 import pytest
-from gradient_check import check_gradients, check_layer, scattered_parameters
-from test_model_gradients import BATCH, SAME, TOKENS, build, examples, key_biases, masks
+from test_model_gradients import SAME
 
-from minibert.config import ModelConfig
-from minibert.model.auxiliary_heads import (
-    AuxiliaryTask,
-    Measured,
-    auxiliary_head,
-    auxiliary_head_backward,
-    auxiliary_head_blocks,
-)
+from minibert.mistakes import networks
+from minibert.mistakes.gradient_check import assert_right
+from minibert.mistakes.networks import AUXILIARY, HIDDEN, build, examples, tasks
+from minibert.model.auxiliary_heads import AuxiliaryTask, Measured, auxiliary_head
 from minibert.model.ops import prediction_losses
-
-HIDDEN = 6
-NAMES = ["sop", "token_order"]
-
-
-def head_parameters():
-    return scattered_parameters(
-        auxiliary_head_blocks(ModelConfig(hidden_size=HIDDEN, heads=1, auxiliary_heads=["sop"]))
-    )
 
 
 def test_auxiliary_head():
-    params, grads = head_parameters()
-    x = np.random.default_rng(5).normal(size=(4, HIDDEN))
-
-    def backward(dlogits):
-        cache = auxiliary_head(x, "sop_head", params)[1]
-        return {"x": auxiliary_head_backward(dlogits, cache, "sop_head", params, grads), **grads}
-
-    check_layer(lambda: auxiliary_head(x, "sop_head", params)[0], backward, {"x": x, **params})
+    assert_right(networks.auxiliary_head())
 
 
 def test_there_is_a_head_for_each_name_and_none_without():
@@ -41,47 +20,23 @@ def test_there_is_a_head_for_each_name_and_none_without():
         return [group for group in model.params.groups if group.endswith("_head")]
 
     assert heads(build()) == ["mlm_head"]
-    assert heads(build(auxiliary_heads=NAMES)) == ["mlm_head", *(f"{name}_head" for name in NAMES)]
-
-
-def tasks() -> dict[str, AuxiliaryTask]:
-    """A question at [CLS] of each row, and some at tokens: a position may have both, or be predicted as well."""
-    sop, order = np.full((2, BATCH, TOKENS), -100)
-    sop[:, 0] = [1, 0, 1]
-    order[0, 2:5], order[1, 0], order[2, 1:3] = [1, 0, 0], 0, [0, 1]
-    return {"sop": AuxiliaryTask(sop, 0.7, 3), "token_order": AuxiliaryTask(order, 2.5, 6)}
+    assert heads(build(auxiliary_heads=AUXILIARY)) == ["mlm_head", *(f"{name}_head" for name in AUXILIARY)]
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("recompute", [False, True], ids=["caches kept", "computed again"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_loss_and_gradients_with_auxiliary_tasks(norm, recompute, dropout):
-    model = build(norm=norm, auxiliary_heads=NAMES, dropout=dropout, attention_dropout=dropout)
-
-    def run():
-        return model.loss_and_gradients(
-            **examples(), auxiliary=tasks(), masks=masks() if dropout else None, checkpoint_activations=recompute
-        )
-
-    check_gradients(lambda: run()[0], model.params, run()[1], zero=key_biases(model))
+    assert_right(networks.loss_with_tasks(norm, recompute, dropout))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AUXILIARY)
 def test_a_task_alone_without_masked_words(name):
-    model = build(auxiliary_heads=NAMES)
-    batch = examples()
-    batch["labels"] = np.full((BATCH, TOKENS), -100)
-    only = {name: tasks()[name]}
-
-    def run():
-        return model.loss_and_gradients(**batch, auxiliary=only)
-
-    unread = [key for key in model.params if "_head." in key and not key.startswith(f"{name}_head")]
-    check_gradients(lambda: run()[0], model.params, run()[1], zero=key_biases(model) + unread)
+    assert_right(networks.loss_of_task(name))
 
 
 def test_the_loss_is_the_weighted_sum_of_what_the_heads_say_of_all_positions():
-    model, batch, asked = build(auxiliary_heads=NAMES), examples(), tasks()
+    model, batch, asked = build(auxiliary_heads=AUXILIARY), examples(), tasks()
     loss, _ = model.loss_and_gradients(**batch, auxiliary=asked)
     labels = batch.pop("labels")
     logits, cache = model.forward(**batch)
@@ -96,7 +51,7 @@ def test_the_loss_is_the_weighted_sum_of_what_the_heads_say_of_all_positions():
 
 
 def test_what_is_measured_is_each_tasks_own_loss_and_right_answers():
-    model, batch = build(auxiliary_heads=NAMES), examples()
+    model, batch = build(auxiliary_heads=AUXILIARY), examples()
     measured = Measured()
     loss, _ = model.loss_and_gradients(**batch, auxiliary=tasks(), measured=measured)
     assert loss == pytest.approx(measured["mlm"][0] + 0.7 * measured["sop"][0] + 2.5 * measured["token_order"][0])
@@ -115,7 +70,7 @@ def test_measuring_changes_nothing():
 
 
 def test_parts_of_a_batch_sum_to_the_whole():
-    model, batch, asked = build(auxiliary_heads=NAMES), examples(), tasks()
+    model, batch, asked = build(auxiliary_heads=AUXILIARY), examples(), tasks()
     whole_measured, measured = Measured(), Measured()
     whole, grads = model.loss_and_gradients(**batch, auxiliary=asked, measured=whole_measured)
     total, parts = 0.0, None

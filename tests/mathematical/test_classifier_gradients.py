@@ -2,38 +2,31 @@
 
 import numpy as np
 import pytest
-from gradient_check import check_gradients, check_layer, scatter, scattered_parameters
-from test_model_gradients import BATCH, SAME, TOKENS, build, examples, key_biases, masks
+from test_model_gradients import SAME
 
 from minibert.errors import MinibertError
-from minibert.model.auxiliary_heads import Measured
-from minibert.model.classifier import (
-    HEAD,
-    SentenceClassifier,
-    classification_head,
-    classification_head_backward,
-    classification_head_blocks,
+from minibert.mistakes import networks
+from minibert.mistakes.gradient_check import assert_right, scattered_parameters
+from minibert.mistakes.networks import (
+    BATCH,
+    HIDDEN,
+    LABELS,
+    LENGTHS,
+    TOKENS,
+    build,
+    classifier,
+    loss_of,
+    sentences,
 )
+from minibert.model.auxiliary_heads import Measured
+from minibert.model.classifier import HEAD, SentenceClassifier, classification_head, classification_head_blocks
 from minibert.model.ops import prediction_losses
 from minibert.model.passes import IGNORED
-
-HIDDEN, LABELS = 6, ["bad", "good", "middling"]
-LENGTHS = np.array([2, 1, 4])
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 def test_classification_head(dropout):
-    """Sentences of different lengths, so that each has a factor of its own in the gradient."""
-    params, grads = scattered_parameters(classification_head_blocks(HIDDEN, len(LABELS)))
-    x = np.random.default_rng(5).normal(size=(LENGTHS.sum(), HIDDEN))
-
-    def forward():
-        return classification_head(x, LENGTHS, params, masks() if dropout else None, dropout)
-
-    def backward(dlogits):
-        return {"x": classification_head_backward(dlogits, forward()[1], params, grads), **grads}
-
-    check_layer(lambda: forward()[0], backward, {"x": x, **params})
+    assert_right(networks.classification_head(dropout))
 
 
 def test_the_head_reads_the_mean_of_each_sentence():
@@ -44,35 +37,15 @@ def test_the_head_reads_the_mean_of_each_sentence():
     np.testing.assert_allclose(classification_head(x, LENGTHS, params)[0], expected, rtol=1e-12)
 
 
-def classifier(pooling="mean", labels=LABELS, **fields) -> SentenceClassifier:
-    model = SentenceClassifier(build(**fields), labels, pooling=pooling)
-    scatter(model.params)
-    return model
-
-
-def sentences() -> dict[str, np.ndarray]:
-    """Those of :func:`examples`, one of them padded, with the class of each at its first position."""
-    batch = examples()
-    batch["labels"] = np.full((BATCH, TOKENS), IGNORED)
-    batch["labels"][:, 0] = [2, 0, 2]
-    del batch["segment_ids"]
-    return batch
-
-
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("recompute", [False, True], ids=["caches kept", "computed again"])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_loss_and_gradients(norm, pooling, recompute, dropout):
     model = classifier(pooling, norm=norm, dropout=dropout, attention_dropout=dropout)
-
-    def run():
-        return model.loss_and_gradients(
-            **sentences(), masks=masks() if dropout else None, checkpoint_activations=recompute
-        )
-
+    problem = loss_of(model, sentences(), dropout > 0, checkpoint_activations=recompute)
     unread = [name for name in model.params if name.startswith("mlm_head")]
-    check_gradients(lambda: run()[0], model.params, run()[1], zero=key_biases(model) + unread)
+    assert_right(problem._replace(zero=[*problem.zero, *unread]))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])

@@ -8,23 +8,12 @@ import math
 
 import numpy as np
 import pytest
-from gradient_check import scatter
 
-from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
-from minibert.model.bert import MiniBERT
+from minibert.config import PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
+from minibert.mistakes.outputs import INPUT_IDS, PADDING, PAIRS, PREDICTED, SCORED, SEGMENT_IDS
+from minibert.mistakes.outputs import textbook_network as build
 from minibert.model.norms import layer_norm, rms_norm
 from minibert.model.ops import activation, softmax
-
-INPUT_IDS = np.array([[7, 2, 2, 5], [1, 0, 7, 8]])
-SEGMENT_IDS = np.array([[0, 0, 1, 1], [0, 1, 1, 1]])
-PADDING = np.array([[True, True, True, False], [True, True, True, True]])
-PAIRS = np.array(
-    [
-        [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]],
-        [[0, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 0], [1, 0, 1, 1]],
-    ],
-    bool,
-)
 
 
 def add(x, y):
@@ -213,18 +202,6 @@ def loop_model(input_ids, segment_ids, may_look, params, config):
     return np.array(logits)
 
 
-def build(norm="pre", activation_name="gelu", **fields) -> MiniBERT:
-    """Epsilon is large enough to show whether it stands inside the root."""
-    settings = {
-        "vocab_size": 16, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 5, "max_length": 6,
-        "segments": 2, "norm": norm, "norm_epsilon": 0.05, "activation": activation_name, "dtype": "float64",
-        "position": PositionConfig(),
-    }  # fmt: skip
-    model = MiniBERT(ModelConfig(**settings | fields))
-    scatter(model.params)
-    return model
-
-
 @pytest.mark.parametrize("activation_name", ["relu", "gelu", "gelu_tanh"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_logits_equal_the_textbook_formulas(norm, activation_name):
@@ -248,12 +225,11 @@ def test_logits_equal_the_textbook_formulas(norm, activation_name):
 def test_logits_of_every_position_scheme_equal_the_textbook_formulas(position):
     model = build(position=position, hidden_size=8)
     logits, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS)
-    predicted = np.array([[False, False, True, True], [True, False, True, False]])
-    trimmed, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS, predicted=predicted)
+    trimmed, _ = model.forward(INPUT_IDS, PAIRS, SEGMENT_IDS, predicted=PREDICTED)
     for b in range(2):
         expected = loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config)
         np.testing.assert_allclose(logits[b], expected, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(trimmed, logits[predicted], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trimmed, logits[PREDICTED], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -291,9 +267,8 @@ def test_masked_positions_take_no_part_in_the_softmax(mask):
 def test_scored_predictions_equal_the_textbook_formulas_and_so_does_the_loss():
     """Sequence 0 predicts position 2, sequence 1 positions 0 and 3: the last layer computes two rows of each."""
     model = build()
-    labels = np.array([[-100, -100, 0, -100], [5, -100, -100, 11]])
-    logits, targets = model.score(INPUT_IDS, labels, PAIRS, SEGMENT_IDS)
-    loss, _ = model.loss_and_gradients(INPUT_IDS, labels, PAIRS, SEGMENT_IDS)
+    logits, targets = model.score(INPUT_IDS, SCORED, PAIRS, SEGMENT_IDS)
+    loss, _ = model.loss_and_gradients(INPUT_IDS, SCORED, PAIRS, SEGMENT_IDS)
     everything = [loop_model(INPUT_IDS[b], SEGMENT_IDS[b], PAIRS[b], model.params, model.config) for b in range(2)]
     expected = [everything[0][2], everything[1][0], everything[1][3]]
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-12)

@@ -1,21 +1,27 @@
 """The whole network: every parameter's gradient of the loss, and what holds between ways to compute it."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from gradient_check import check_gradients, check_layer, scatter
 
-from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
-from minibert.model.bert import MiniBERT
-from minibert.model.dropout import DropoutMasks
+from minibert.config import PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
+from minibert.mistakes import networks
+from minibert.mistakes.gradient_check import Problem, assert_right, of_layer
+from minibert.mistakes.networks import (
+    BATCH,
+    TOKENS,
+    VOCABULARY,
+    build,
+    examples,
+    key_biases,
+    loss_of,
+    masks,
+    sampled,
+)
 from minibert.model.ops import cross_entropy
 from minibert.model.parameters import Gradients
-from minibert.model.passes import Inputs, Selection, Targets
 from minibert.model.words import WordSample
 from minibert.model.workspace import NEW_ARRAYS, Workspace
 
-VOCABULARY, BATCH, TOKENS = 17, 3, 6
 SAME = {"rtol": 1e-11, "atol": 1e-13}
 """The same sum in another order, in float64."""
 SCHEMES = [
@@ -47,65 +53,11 @@ def scheme_name(position) -> str:
     return position.name
 
 
-def build(**fields) -> MiniBERT:
-    """A two-layer network in float64 with all parameters away from their initial values."""
-    settings = {
-        "vocab_size": VOCABULARY, "hidden_size": 6, "layers": 2, "heads": 2, "feed_forward_size": 8,
-        "max_length": 8, "segments": 2, "norm_epsilon": 1e-3, "dropout": 0.0, "attention_dropout": 0.0,
-        "dtype": "float64",
-        "position": PositionConfig(),
-    }  # fmt: skip
-    model = MiniBERT(ModelConfig(**settings | fields))
-    scatter(model.params)
-    return model
-
-
-def examples(tokens=TOKENS) -> dict[str, np.ndarray]:
-    """Three sequences of one, three and no predictions: repeated ids, and padding at the end of the second.
-
-    The second has more predictions than the first, so that what is scored are not the first rows computed.
-    """
-    random = np.random.default_rng(2)
-    input_ids = random.integers(0, VOCABULARY, (BATCH, tokens))
-    input_ids[:2, : min(tokens, 3)] = 4
-    labels = np.full((BATCH, tokens), -100)
-    labels[0, min(3, tokens - 1)] = 9
-    labels[1, :3] = random.integers(0, VOCABULARY, labels[1, :3].shape)
-    attention_mask = np.ones((BATCH, tokens), bool)
-    attention_mask[1, 4:] = False
-    segment_ids = (np.arange(tokens) >= tokens // 2).astype(int) * np.array([[1], [0], [1]])
-    return {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask, "segment_ids": segment_ids}
-
-
-def masks(step=1, first_sequence=0) -> DropoutMasks:
-    return DropoutMasks(seed=11, step=step, first_sequence=first_sequence)
-
-
-def key_biases(model) -> list[str]:
-    """The parameters whose gradient is zero: softmax takes off what a key bias adds to all scores of a query.
-
-    Where keys turn with their positions, or are normalised, it adds another number to each.
-    """
-    varied = model.config.position.name == "rope" or model.config.qk_norm
-    return [name for name in model.params if name.endswith("key.bias") and not varied]
-
-
-def check_loss(model, batch, dropout=False):
-    """The gradients of ``loss_and_gradients`` against the slope of its loss, every parameter by itself."""
-
-    def run():
-        return model.loss_and_gradients(**batch, masks=masks() if dropout else None)
-
-    _, grads = run()
-    check_gradients(lambda: run()[0], model.params, grads, zero=key_biases(model))
-
-
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_loss_and_gradients(norm, activation, dropout):
-    model = build(norm=norm, activation=activation, dropout=dropout, attention_dropout=dropout)
-    check_loss(model, examples(), dropout > 0)
+    assert_right(networks.loss(norm, activation, dropout))
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -118,47 +70,31 @@ def test_forward_and_backward(norm):
     def run():
         return model.forward(batch["input_ids"], pairs, batch["segment_ids"])
 
-    check_layer(
-        lambda: run()[0], lambda dlogits: model.backward(dlogits, run()[1]), model.params, zero=key_biases(model)
-    )
+    def backward(dlogits):
+        return model.backward(dlogits, run()[1])
+
+    assert_right(of_layer(lambda: run()[0], backward, model.params, key_biases(model)))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("position", SCHEMES, ids=scheme_name)
 def test_loss_and_gradients_of_every_position_scheme(position, dropout):
-    """Two layers share the table of ``relative_bias``."""
-    model = build(position=position, hidden_size=8, dropout=dropout, attention_dropout=dropout)
-    check_loss(model, examples(), dropout > 0)
+    assert_right(networks.loss_of_position(position, dropout))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("fields", PARTS, ids=str)
 def test_loss_and_gradients_of_other_parts(fields, dropout):
-    model, batch = build(**fields, dropout=dropout, attention_dropout=dropout), examples()
-    if not model.config.segments:
-        del batch["segment_ids"]
-    check_loss(model, batch, dropout > 0)
+    assert_right(networks.loss_of_parts(fields, dropout))
 
 
 OUTPUTS = [{}, {"tie_word_embeddings": False}, {"decoder_bias": False}]
 """What a sample of words may be scored with"""
 
 
-def sampled(model) -> tuple[WordSample, Callable]:
-    """Every second word and the labels of the examples, and the loss and gradients over them."""
-    batch, vocabulary = examples(), model.config.vocab_size
-    predicted = batch["labels"][batch["labels"] >= 0]
-    ids = np.union1d(np.arange(1, vocabulary, 2), predicted)
-    words = WordSample(ids, np.where(np.isin(ids, predicted), 0, np.linspace(0.3, 2, len(ids))))
-    inputs = Inputs(batch["input_ids"], batch["attention_mask"], batch["segment_ids"])
-    return words, lambda words=words: model.gradient_pass(inputs, Targets(batch["labels"]), Selection(words=words))
-
-
 @pytest.mark.parametrize("fields", OUTPUTS, ids=str)
 def test_loss_and_gradients_over_a_sample_of_words(fields):
-    model = build(**fields)
-    _, run = sampled(model)
-    check_gradients(lambda: run()[0], model.params, run()[1], zero=key_biases(model))
+    assert_right(networks.sampled_loss(fields))
 
 
 @pytest.mark.parametrize("fields", OUTPUTS, ids=str)
@@ -184,20 +120,20 @@ def test_a_sample_of_all_words_is_the_whole_vocabulary():
 
 def test_one_layer_network():
     """Its only layer is also the last: embeddings get their gradient straight from the trimmed layer."""
-    check_loss(build(layers=1), examples())
+    assert_right(loss_of(build(layers=1), examples()))
 
 
 def test_one_predicted_token():
     batch = examples()
     batch["labels"][:] = -100
     batch["labels"][1, 2] = 3
-    check_loss(build(), batch)
+    assert_right(loss_of(build(), batch))
 
 
 def test_every_token_predicted():
     batch = examples()
     batch["labels"] = np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, TOKENS))
-    check_loss(build(), batch)
+    assert_right(loss_of(build(), batch))
 
 
 def test_sequences_of_one_token():
@@ -209,7 +145,7 @@ def test_sequences_of_one_token():
 
     unused = [name for name in model.params if ".query." in name or ".key." in name]
     # Both segments are there, and all tokens stand at position 0.
-    check_gradients(lambda: run()[0], model.params, run()[1], zero=unused)
+    assert_right(Problem(lambda: run()[0], model.params, run()[1], unused))
 
 
 def test_positions_that_may_look_nowhere():
@@ -217,7 +153,7 @@ def test_positions_that_may_look_nowhere():
     batch = examples()
     batch["attention_mask"] = np.ones((BATCH, TOKENS, TOKENS), bool)
     batch["attention_mask"][1, 1] = batch["attention_mask"][0] = False
-    check_loss(build(), batch)
+    assert_right(loss_of(build(), batch))
 
 
 def test_no_prediction_gives_loss_zero_and_zero_gradients():

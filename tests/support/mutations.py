@@ -1,38 +1,27 @@
-"""Mistakes put into the source of a function, to see that a test turns red."""
+"""Mistakes put into the code, to see that a test turns red."""
 
-import inspect
-import sys
-import textwrap
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import PurePosixPath
+
+from minibert.mistakes.injection import injected
+from minibert.mistakes.mistake import Mistake
+
+HOLDERS = ("minibert.", "test_")
+"""How the names of the modules begin in which a changed function takes the place of the original"""
 
 
-def inject(monkeypatch, target: str, replacements: dict[str, str], room: str = "model") -> None:
-    """Put the changed function in the place of the original: in its class, or in every module that holds it.
+def named_test(mistake: Mistake) -> Callable:
+    """The test that must catch a mistake. Its file has to be beside that of the caller, where pytest finds it."""
+    return getattr(import_module(PurePosixPath(mistake.test_file).stem), mistake.test_name)
 
-    ``target`` is module:function or module:Class.method, inside this room of minibert.
-    """
-    module_name, _, path = target.partition(":")
-    module = import_module(f"minibert.{room}.{module_name}")
-    *classes, name = path.split(".")
-    owner = getattr(module, classes[0]) if classes else module
-    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
-    for old, new in replacements.items():
-        assert source.count(old) == 1, f"{target} holds {source.count(old)} times, not once: {old}"
-        source = source.replace(old, new)
-    changed: dict = {}
-    exec(compile(source, f"<mutation of {target}>", "exec"), vars(module), changed)
-    if classes:
-        monkeypatch.setattr(owner, name, changed[name])
-        return
-    original = getattr(owner, name)
-    for holder in [held for key, held in sys.modules.items() if key.startswith(("minibert.", "test_"))]:
-        for attribute, value in list(vars(holder).items()):
-            if value is original:
-                monkeypatch.setattr(holder, attribute, changed[name])
-            elif isinstance(value, dict) and not attribute.startswith("__"):
-                for key in [key for key, item in value.items() if item is original]:
-                    monkeypatch.setitem(value, key, changed[name])
+
+def assert_caught(mistake: Mistake, check: Callable, **arguments) -> None:
+    """Red with the mistake, green without it."""
+    with injected(mistake.where, mistake.changes, HOLDERS):
+        found = failure(check, **arguments)
+    assert found, f"{mistake.test}{arguments} passes although {mistake.said}"
+    assert failure(check, **arguments) is None
 
 
 def failure(check: Callable, **arguments) -> str | None:

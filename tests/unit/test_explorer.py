@@ -18,6 +18,9 @@ from minibert.errors import MinibertError
 from minibert.exploration import MathematicalExplorer, figures
 from minibert.exploration.ablation import without_heads
 from minibert.exploration.guesses import early_exits
+from minibert.mistakes.catalogue import MISTAKES
+from minibert.mistakes.entries import EXPLORER
+from minibert.mistakes.gradient_check import scatter, slope_along
 from minibert.model.attention import attention
 from minibert.model.bert import MiniBERT
 from minibert.model.encoder import final_norm, layer
@@ -25,8 +28,7 @@ from minibert.model.feed_forward import feed_forward
 from minibert.model.heads import mlm_head
 from minibert.model.norms import norm
 from minibert.model.ops import cross_entropy, softmax
-from tests.mathematical.gradient_check import scatter, slope_along
-from tests.support.mutations import failure, inject
+from tests.support.mutations import assert_caught
 
 TEXT = "the people [MASK] the union of states"
 WORDS = "the people keep the union of states and every nation works in peace "
@@ -390,54 +392,6 @@ def test_scores_that_are_not_finite_are_one_clear_message():
             ask(TEXT)
 
 
-MUTATIONS = {
-    "an early exit without the final norm": (
-        "guesses:early_exits",
-        {"final_norm(states, model.params, model.config)[0]": "states"},
-        test_an_early_exit_is_the_head_on_the_states_of_a_layer,
-    ),
-    "another head's rows are zero": (
-        "ablation:_output_rows",
-        {"[number * size : (number + 1) * size]": "[layer * size : (layer + 1) * size]"},
-        test_an_ablated_head_is_a_head_whose_output_is_zero,
-    ),
-    "the divergence the other way round": (
-        "ablation:_divergences",
-        {"np.exp(before), before - after": "np.exp(after), after - before"},
-        test_an_ablated_head_is_a_head_whose_output_is_zero,
-    ),
-    "the gradient of another position": (
-        "gradient_flow:flow",
-        {"dx[position] = dhead[0]": "dx[0] = dhead[0]"},
-        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
-    ),
-    "a gradient without the way past the branch": (
-        "gradient_flow:_back_through",
-        {"dx = dbranch + dy": "dx = dbranch"},
-        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
-    ),
-    "an attribution with the wrong sign": (
-        "gradient_flow:flow",
-        {"attributions = -np.einsum": "attributions = np.einsum"},
-        test_the_gradient_flow_is_the_slope_of_the_loss_and_the_gradient_of_the_parameters,
-    ),
-    "scores that are not divided": (
-        "attention_steps:attention_steps",
-        {"products *= products.dtype.type(size**-0.5)": "pass"},
-        test_the_steps_of_attention_are_their_formulas,
-    ),
-    "a block without what came in": (
-        "forward_pass:_block",
-        {"total = states + steps[-1].array": "total = steps[-1].array"},
-        test_every_step_leads_to_the_states_and_scores_of_the_network,
-    ),
-}
-"""Mistake -> where, how, and the test that must catch it"""
-
-
-@pytest.mark.parametrize("mistake", MUTATIONS)
-def test_a_mistake_in_the_explorer_is_caught(monkeypatch, mistake):
-    target, replacements, check = MUTATIONS[mistake]
-    assert failure(check, variant=explorer()) is None
-    inject(monkeypatch, target, replacements, room="exploration")
-    assert failure(check, variant=explorer()) is not None
+@pytest.mark.parametrize("name", [name for name, each in MISTAKES.items() if each.test.startswith(EXPLORER)])
+def test_a_mistake_in_the_explorer_is_caught(name):
+    assert_caught(MISTAKES[name], globals()[MISTAKES[name].test_name], variant=explorer())

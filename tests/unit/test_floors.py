@@ -20,6 +20,7 @@ FLOORS = (
     ("minibert.running",),
     ("analysis",),
     ("minibert",),
+    ("minibert.mistakes",),
     ("minibert.exploration",),
     ("minibert.serving", "minibert.evaluation", "minibert.diagnostics"),
     ("minibert.training",),

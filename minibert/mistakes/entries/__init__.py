@@ -1,0 +1,12 @@
+"""The mistakes, a file for each corner of the code. Tests are named by their files, from here."""
+
+LAYERS = "mathematical/test_layer_gradients.py::"
+LOOPS = "mathematical/test_forward_against_loops.py::"
+NETWORKS = "mathematical/test_model_gradients.py::"
+AUXILIARY = "mathematical/test_auxiliary_gradients.py::"
+CLASSIFIER = "mathematical/test_classifier_gradients.py::"
+AVERAGING = "unit/test_averaging.py::"
+OPTIMIZERS = "unit/test_optimizers.py::"
+TRANSFORMS = "unit/test_transforms.py::"
+ORTHOGONAL = "unit/test_orthogonalisation.py::"
+EXPLORER = "unit/test_explorer.py::"
