@@ -44,8 +44,7 @@ def caption(mistake: Mistake, trial: Trial) -> str:
     others = len(trial.caught) - 1
     also = f" and {others} more" if others else ""
     if isinstance(trial, GradientTrial):
-        what = "With the right code, every entry of a gradient equals the slope of the loss: points on the "
-        "diagonal"
+        what = "With the right code, each entry of a gradient is the slope of the loss: points on the diagonal"
         where = f"With the mistake, those of {name}{also} leave it, and the check is red"
         beyond = f"relative error {error:.2g} along a random direction, where {allowed(trial):.0e} is allowed"
     else:

@@ -19,11 +19,15 @@ from minibert.errors import MinibertError, sentence
 from minibert.files import replacing
 from minibert.mistakes.catalogue import MISTAKES, PARTS, choose, derivation
 from minibert.mistakes.figures import draw
+from minibert.mistakes.gradient_check import Comparison
 from minibert.mistakes.injection import difference
 from minibert.mistakes.mistake import Mistake
 from minibert.mistakes.trial import GradientTrial, Trial, allowed, try_out
 
 MARK = '<meta name="generator" content="minibert.gallery">'
+WRONG = "WRONG"
+MOST_ROWS = 14
+"""Arrays in the table of a trial"""
 HEAD = 1000
 """Bytes at the beginning of a page that hold what it was made by"""
 
@@ -97,23 +101,34 @@ def _list(console: Console) -> None:
 
 
 def rows(trial: Trial) -> tuple[list[str], list[list[str]]]:
-    """The numbers of a trial as a table: the heads of its columns, and its rows."""
-    if not isinstance(trial, GradientTrial):
+    """The numbers of a trial as a table: the heads of its columns, and its rows, the wrong ones first."""
+    if isinstance(trial, GradientTrial):
+        heads = ["array", "right: error", "wrong: gradient", "wrong: slope", "wrong: error", ""]
+        lines = [_row(right, wrong) for right, wrong in zip(trial.right, trial.wrong, strict=True)]
+    else:
         heads = ["output", "entries", "largest difference / largest entry", ""]
-        found = trial.errors.items()
-        return heads, [
-            [name, f"{trial.right[name].size:,}", f"{error:.2g}", "wrong" if name in trial.caught else "same"]
-            for name, (_, error) in found
+        lines = [
+            [name, f"{trial.right[name].size:,}", _error(wrong), WRONG if name in trial.caught else "same"]
+            for name, (_, wrong) in trial.errors.items()
         ]
-    heads = ["array", "right: error", "wrong: gradient", "wrong: slope", "wrong: error", ""]
-    lines = []
-    for right, wrong in zip(trial.right, trial.wrong, strict=True):
-        verdict = "right" if wrong.right else "WRONG"
-        shown = "both 0" if math.isnan(wrong.error) else f"{wrong.error:.2g}"
-        lines.append(
-            [right.name, f"{right.error:.1e}", f"{wrong.analytical:.6g}", f"{wrong.numerical:.6g}", shown, verdict]
-        )
+    lines.sort(key=lambda line: line[-1] != WRONG)
+    left = len(lines) - MOST_ROWS
+    if left > 1:
+        wrong = sum(line[-1] == WRONG for line in lines[MOST_ROWS:])
+        rest = [f"and {left} more", *[""] * (len(heads) - 2), f"{wrong} wrong" if wrong else lines[-1][-1]]
+        lines = [*lines[:MOST_ROWS], rest]
     return heads, lines
+
+
+def _row(right: Comparison, wrong: Comparison) -> list[str]:
+    slope = "0, in theory" if wrong.zero else f"{wrong.numerical:.6g}"
+    shown = "both are 0" if math.isnan(wrong.error) else _error(wrong.error)
+    verdict = "right" if wrong.right else WRONG
+    return [right.name, _error(right.error), f"{wrong.analytical:.6g}", slope, shown, verdict]
+
+
+def _error(error: float) -> str:
+    return f"{error:.2g}" if error == 0 or error >= 0.01 else f"{error:.0e}"
 
 
 def _show(mistake: Mistake, trial: Trial, folder: Path, console: Console) -> list[str]:

@@ -106,8 +106,8 @@ MISTAKES = [
         ATTENTION, layers.attention, ALL_ROWS,
         seen=(
             Sighting(
-                "diffusers", 2026, "keys and values were transposed twice on the way back: with as many heads as "
-                "positions in a test, shapes agree and the numbers are those of other tokens",
+                "diffusers", 2026, "keys and values were transposed twice on the way back; in a test with as many "
+                "positions as heads, all shapes agree",
                 "https://github.com/huggingface/diffusers/pull/14341",
             ),
             Sighting(
@@ -163,7 +163,8 @@ MISTAKES = [
         PROJECTIONS, {"np.add(dx, dquery_more, out=dx)": "dx"}, PARTS, layers.attention, GATED,
     ),
     Mistake(
-        "gate.input_path_of_rows_forgotten", "the same in a layer of some rows",
+        "gate.input_path_of_rows_forgotten", "in a layer of some rows, the gradient through the gate does not "
+        "reach the input",
         "It is another branch of the code than that for all rows.",
         PROJECTIONS, {"dquery_input += dquery_more": "pass"}, PARTS, layers.attention, GATED | {"rows": ROWS},
     ),

@@ -173,7 +173,8 @@ MISTAKES = [
         f"{CLASSIFIER}test_classification_head", networks.classification_head, {"dropout": 0.0},
     ),
     Mistake(
-        "classifier.divided_by_mean_length", "it is divided by the mean length of all sentences",
+        "classifier.divided_by_mean_length", "the gradient of a sentence's mean is divided by the mean length of "
+        "all",
         "In a batch of sentences of one length, that is right.",
         "model.classifier:classification_head_backward",
         {"cache.lengths[:, None]": "cache.lengths.mean(keepdims=True)[:, None]"},

@@ -143,7 +143,8 @@ MISTAKES = [
         TABLES, layers.embeddings, {"norm": "post", "segments": 0, "rate": 0.0},
     ),
     Mistake(
-        "embedding.norm_of_pre_norm_left_out", "the same in a pre-norm network, where the norm is an option",
+        "embedding.norm_of_pre_norm_left_out", "in a pre-norm network, where the norm on the embeddings is an "
+        "option, its backward pass is left out",
         "Without the option, there is nothing to leave out.",
         EMBEDDINGS, {"if cache.norm is not None:": "if False:"}, OTHER_PARTS, networks.loss_of_parts, EMBEDDED,
     ),

@@ -88,7 +88,7 @@ MISTAKES = [
         seen=(
             Sighting(
                 "AiDotNet.Tensors", 2026, "of four gated kernels, one gated the right half and three the other; "
-                "a review found it before the merge",
+                "a review of the change pointed at it",
                 "https://github.com/ooples/AiDotNet.Tensors/pull/46",
             ),
         ),
