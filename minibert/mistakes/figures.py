@@ -20,20 +20,19 @@ RIGHT, WRONG = COLOURS[0], COLOURS[1]
 
 
 def draw(mistake: Mistake, trial: Trial) -> Drawing:
-    """Left, points: on the diagonal where the numbers are right. Right, the error of every array."""
+    """Left, points: on the line where the numbers are right. Right, the error of every array."""
     rows = _rows(trial)
     figure = new_figure(8.4, max(2.9, 0.2 * len(rows) + 1.2))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     if isinstance(trial, GradientTrial):
-        _scatter(left, _slope_first(trial.right_points), _slope_first(trial.wrong_points))
+        _scatter(left, _slope_first(trial.right_points), _slope_first(trial.wrong_points), line=1)
         finish(left, "slope of the loss (central differences)", "gradient", "entries of the wrong gradients")
     else:
-        right_points = {name: np.stack([trial.right[name].ravel()] * 2, axis=1) for name in trial.caught}
-        wrong_points = {
-            name: np.stack([trial.right[name].ravel(), trial.wrong[name].ravel()], axis=1) for name in trial.caught
-        }
-        _scatter(left, right_points, wrong_points)
-        finish(left, "right code", "wrong code", "entries of what is computed")
+        names = trial.caught[:MOST_ROWS]
+        off = {name: np.stack([trial.right[name], trial.wrong[name] - trial.right[name]]) for name in names}
+        pairs = {name: both.reshape(2, -1).T for name, both in off.items()}
+        _scatter(left, {name: pair * (1, 0) for name, pair in pairs.items()}, pairs, line=0)
+        finish(left, "what the right code computes", "difference from it", "entries of what is computed")
     _errors(right, rows, trial)
     return Drawing(figure, caption(mistake, trial))
 
@@ -48,13 +47,14 @@ def caption(mistake: Mistake, trial: Trial) -> str:
         where = f"With the mistake, those of {name}{also} leave it, and the check is red"
         beyond = f"relative error {error:.2g} along a random direction, where {allowed(trial):.0e} is allowed"
     else:
-        what = "With the right code, what is computed equals what the test expects: points on the diagonal"
+        what = "With the right code, what is computed is what the test expects: points on the line at 0"
         where = f"With the mistake, entries of {name}{also} leave it, and the test is red"
         beyond = f"largest difference {error:.2g} of the largest entry"
     return f"{what}. {where}: {beyond}."
 
 
-def _scatter(panel: "Axes", right: Mapping[str, np.ndarray], wrong: Mapping[str, np.ndarray]) -> None:
+def _scatter(panel: "Axes", right: Mapping[str, np.ndarray], wrong: Mapping[str, np.ndarray], line: float) -> None:
+    """Points (n, 2) of every array, and the line of this slope that right ones lie on."""
     for colour, marker, label, arrays in (
         (RIGHT, "o", "right code", right),
         (WRONG, "x", "with the mistake", wrong),
@@ -63,7 +63,7 @@ def _scatter(panel: "Axes", right: Mapping[str, np.ndarray], wrong: Mapping[str,
         panel.scatter(
             drawn[:, 0], drawn[:, 1], s=14, marker=marker, color=colour, label=label, linewidths=1, alpha=0.8
         )
-    panel.axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
+    panel.axline((0, 0), slope=line, color="0.6", linewidth=1, zorder=0)
     panel.legend(fontsize=8, frameon=False)
 
 
@@ -77,7 +77,7 @@ def _errors(panel: "Axes", rows: list[str], trial: Trial) -> None:
     panel.set_xlim(LEAST / 3, 30)
     panel.set_yticks(places, [as_label(name) for name in rows], fontsize=8)
     panel.set_ylim(len(rows) - 0.5, -0.5)
-    what = "relative error" if isinstance(trial, GradientTrial) else "largest difference / largest entry"
+    what = "relative error" if isinstance(trial, GradientTrial) else "relative difference"
     finish(panel, f"{what} (dashed: allowed)", "")
 
 

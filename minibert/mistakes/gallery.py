@@ -158,12 +158,23 @@ def _show(mistake: Mistake, trial: Trial, folder: Path, console: Console) -> lis
     return [
         f'<h2 id="{escape(mistake.name)}">{escape(mistake.name)}</h2>',
         f"<p>{escape(sentence(mistake.said[0].upper() + mistake.said[1:]))} {escape(sentence(mistake.why))}</p>",
-        f"<pre><code>{escape(changed)}</code></pre>",
+        f'<div class="scroll plain" tabindex="0"><pre><code>{_coloured(changed)}</code></pre></div>',
         document.figure(f"figure-{mistake.name}", picture),
         document.table(heads, lines),
         f'<p class="answer">{escape(_verdict(mistake, trial))}</p>',
         "<ul>" + "".join(f"<li>{escape(fact)}</li>" for fact in facts) + "</ul>",
     ]
+
+
+def _coloured(changed: str) -> str:
+    """Lines of right code as deleted, of wrong code as inserted, each on a ground of its colour."""
+    marks = {"-": ("del", "0, 158, 115"), "+": ("ins", "213, 94, 0")}
+    shown = []
+    for line in changed.splitlines():
+        tag, colour = marks.get(line[:1], ("span", ""))
+        style = f' style="text-decoration: none; background: rgba({colour}, 0.2)"' if colour else ""
+        shown.append(f"<{tag}{style}>{escape(line)}</{tag}>")
+    return "\n".join(shown)
 
 
 def _verdict(mistake: Mistake, trial: Trial) -> str:
