@@ -21,6 +21,7 @@ from minibert.running.plan import Plan
 from minibert.running.progress import Display
 from minibert.running.sweep_commands import size_as_text
 from minibert.tracking.addresses import local_path
+from minibert.tracking.consumption import seconds_taken
 from minibert.tracking.lookup import short_id
 from minibert.tracking.overview import recorded_runs
 from minibert.tracking.processes import is_alive
@@ -120,9 +121,10 @@ def costs(recorded: Sequence[RunRow]) -> dict[tuple, Cost]:
     found = {}
     for size, runs in of_size.items():
         newest = sorted(runs, key=lambda run: run.started)[-MOST_MEASURED:]
+        besides = [each for run in runs if (each := _besides(run)) is not None]
         found[size] = Cost(
             seconds_per_step=median(run.metrics["seconds"] / run.step for run in runs),
-            seconds_besides=median(_besides(run) for run in runs),
+            seconds_besides=median(besides or [0.0]),
             bytes=median(_bytes(run) for run in newest),
             runs=len(runs),
         )
@@ -165,8 +167,9 @@ def _size(parameters: Mapping[str, str]) -> tuple:
     return tuple(parameters.get(key) for key in SIZE)
 
 
-def _besides(run: RunRow) -> float:
-    return max((run.ended or 0) - run.started - run.metrics["seconds"], 0)
+def _besides(run: RunRow) -> float | None:
+    taken = seconds_taken(run.tags, run.started, run.ended)
+    return None if taken is None else max(taken - run.metrics["seconds"], 0)
 
 
 def _bytes(run: RunRow) -> float:

@@ -267,7 +267,7 @@ def _results(finished: dict) -> Table:
             short_id(child.id),
             "" if loss is None else f"{loss:.3f}",
             "" if accuracy is None else f"{accuracy:.1%}",
-            seconds_as_text((child.ended or child.started) - child.started),
+            "" if child.seconds is None else seconds_as_text(child.seconds),
         )
     found = [losses(child.metrics) for child in shown.values()]
     baselines = {beside(each["unigram"], each["bigram"]) for each in found}

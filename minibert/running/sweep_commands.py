@@ -30,7 +30,7 @@ from minibert.tracking.sweeps import Child, children, member_tag
 from minibert.tracking.tables import look_at_store
 from minibert.tracking.thinning import Thinning, plan_thinning, read_keep
 
-WHERE = ("tracking.folder", "tracking.uri", "tracking.experiment")
+WHERE = ("tracking", "tracking.folder", "tracking.uri", "tracking.experiment")
 """Words of a recorded command that are of the place where the store was then"""
 NAMED = "id of the sweep, its first characters, its name, or last; sweep= may be left out"
 LONGEST = 100
@@ -154,6 +154,8 @@ def resume_sweep(asked: SweepWords, run: Door, search: Door) -> int:
         if Path(command.folder).is_dir():
             os.chdir(command.folder)
         code = run(words) or code
+        if code > 128:  # a signal ended it, and the others are not to begin
+            return code
     if not given:
         console.print(f"All {len(done)} runs of sweep {short_id(sweep.id)} have finished: nothing is left to do.")
     return code
@@ -268,7 +270,7 @@ def _cells(child: Child | None) -> tuple[str, ...]:
     if child is None:
         return "", "never started", "", "", ""
     loss = losses(child.metrics)["loss"]
-    seconds = f"{child.ended - child.started:.0f}" if child.ended else ""
+    seconds = "" if child.seconds is None else f"{child.seconds:.0f}"
     return (
         short_id(child.id),
         child.status.lower(),

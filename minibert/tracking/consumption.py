@@ -1,6 +1,7 @@
-"""What a run took of the machine: the time of its processors and, where it can be read, their energy.
+"""What a run took: time, the time of its processors and, where it can be read, their energy.
 
-Only a process that ends by itself, or is asked to, records this: what kill -9 ends is not counted.
+Only a process that ends by itself, or is asked to, records this. Of one that kill -9 ended, the next start adds
+the time until the last point that it recorded, and nothing else.
 """
 
 import resource
@@ -9,6 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+SECONDS = "minibert.seconds"
+"""From begin to end of each start of a run, added up: without the time from an interruption to the next start"""
+BEGAN = "minibert.began"
+"""When the present start began, in seconds since 1970; :data:`COUNTED` when it has recorded its end"""
+COUNTED = "counted"
 PROCESSOR_SECONDS = "minibert.processor_seconds"
 JOULES = "minibert.processor_joules"
 POWERCAP = Path("/sys/class/powercap")
@@ -18,23 +24,48 @@ MOST_WATTS = 500
 """Of one processor. A counter begins again at its largest value: what may have run for longer is not recorded."""
 
 
+def begun() -> dict[str, str]:
+    """The tag of a run that is taken up now."""
+    return {BEGAN: repr(time.time())}
+
+
 @contextmanager
-def consumption(before: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def consumption(before: Mapping[str, str], last_point: float = 0.0) -> Iterator[dict[str, str]]:
     """Tags that say what was used since this context began, filled at its end.
 
-    ``before`` are the tags of the run when it was taken up: what it had used then is added. The time is that of
-    all threads of this process and of its children that have ended; the energy is that of whole processors,
-    whatever else they did.
+    ``before`` are the tags of the run when it was taken up: what it had used then is added. ``last_point``: when
+    its last point was recorded then, in seconds since 1970. The processor time is that of all threads of this
+    process and of its children that have ended; the energy is that of whole processors, whatever else they did.
     """
     used: dict[str, str] = {}
     began, seconds, energy = time.monotonic(), _seconds(), _energy()
+    lost = 0.0 if _is_counted(before) else max(last_point - _number(before, BEGAN), 0.0)
     try:
         yield used
     finally:
-        used[PROCESSOR_SECONDS] = f"{_earlier(before, PROCESSOR_SECONDS) + _seconds() - seconds:.1f}"
-        spent = [_since(start, zone, time.monotonic() - began) for zone, start in energy.items()]
+        took = time.monotonic() - began
+        used[SECONDS] = f"{_number(before, SECONDS) + lost + took:.1f}"
+        used[BEGAN] = COUNTED
+        used[PROCESSOR_SECONDS] = f"{_number(before, PROCESSOR_SECONDS) + _seconds() - seconds:.1f}"
+        spent = [_since(start, zone, took) for zone, start in energy.items()]
         if spent and None not in spent:
-            used[JOULES] = f"{_earlier(before, JOULES) + sum(filter(None, spent)):.0f}"
+            used[JOULES] = f"{_number(before, JOULES) + sum(filter(None, spent)):.0f}"
+
+
+def seconds_taken(tags: Mapping[str, str], started: float, ended: float | None) -> float | None:
+    """The time that a run took, without the time between its interruptions and what followed.
+
+    None for a run that has not ended, or whose last process could not record its end. Of a run of an early
+    version, which recorded begin and end alone, it is the time between these.
+    """
+    if ended is None or not _is_counted(tags):
+        return None
+    return _number(tags, SECONDS) if SECONDS in tags else ended - started
+
+
+def _is_counted(tags: Mapping[str, str]) -> bool:
+    """Whether all starts of a run recorded their end; so too where the run is of an early version."""
+    return tags.get(BEGAN, COUNTED) == COUNTED
 
 
 def _seconds() -> float:
@@ -57,9 +88,9 @@ def _since(start: int, zone: Path, seconds: float) -> float | None:
     return (now - start + largest * (now < start)) / 1e6
 
 
-def _earlier(before: Mapping[str, str], tag: str) -> float:
+def _number(tags: Mapping[str, str], tag: str) -> float:
     try:
-        return float(before.get(tag, 0))
+        return float(tags.get(tag, 0))
     except ValueError:
         return 0.0
 

@@ -75,12 +75,14 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     run = Run(
         store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
     )
-    run.changes = changes
+    run.changes, run.before = changes, dict(earlier.data.tags)
+    last = earlier.data.to_proto().metrics
+    run.last_point = max((metric.timestamp for metric in last), default=0) / 1000
     for folder in filter(None, (run.folder, run.artifact_folder(""))):
         clear_unfinished(folder)
     if store.journaled is not None:
         run.fetch_state(elsewhere)
-    run.recover({metric.key: metric.step for metric in earlier.data.to_proto().metrics})
+    run.recover({metric.key: metric.step for metric in last})
     return run
 
 
@@ -100,6 +102,10 @@ class Run(Record):
         self._lease = lease
         self.changes: Mapping[str, tuple[str, str]] = {}
         """Of a continued run: what is another now, of what its bits depend on: tag -> (before, now)"""
+        self.before: Mapping[str, str] = {}
+        """Of a continued run: its tags before it was taken up"""
+        self.last_point = 0.0
+        """Of a continued run: when the last value of any metric was recorded then, in seconds since 1970"""
         self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from minibert.locks import wait_for
+from minibert.tracking.consumption import seconds_taken
 from minibert.tracking.history import Command, add_to_plan, read_commands
 from minibert.tracking.lookup import find_run_id
 from minibert.tracking.processes import process_tags
@@ -52,6 +53,11 @@ class Child:
     def config_hash(self) -> str:
         """The hash that identifies the run."""
         return self.tags.get("minibert.config_hash", self.id)
+
+    @property
+    def seconds(self) -> float | None:
+        """See :func:`minibert.tracking.consumption.seconds_taken`."""
+        return seconds_taken(self.tags, self.started, self.ended)
 
 
 class Sweep(Record):

@@ -3,7 +3,16 @@
 import pytest
 
 from minibert.tracking import consumption as measured
-from minibert.tracking.consumption import JOULES, PROCESSOR_SECONDS, consumption
+from minibert.tracking.consumption import (
+    BEGAN,
+    COUNTED,
+    JOULES,
+    PROCESSOR_SECONDS,
+    SECONDS,
+    begun,
+    consumption,
+    seconds_taken,
+)
 
 
 @pytest.fixture
@@ -54,4 +63,27 @@ def test_energy_that_cannot_be_told_is_not_recorded(counter, tmp_path, monkeypat
         monkeypatch.setattr(measured, "MOST_WATTS", 1e12)
     with consumption({}) as used:
         sum(range(10**5))
-    assert set(used) == {PROCESSOR_SECONDS}
+    assert set(used) == {SECONDS, BEGAN, PROCESSOR_SECONDS}
+
+
+@pytest.mark.parametrize(
+    ("before", "last_point", "least"),
+    [
+        ({}, 0.0, 0.0),
+        ({SECONDS: "100.5", BEGAN: COUNTED}, 5000.0, 100.5),  # its last process has recorded its end
+        ({BEGAN: "1000.0"}, 1060.0, 60.0),  # it was killed a minute after it began
+        ({SECONDS: "100.5", BEGAN: "1000.0"}, 1060.0, 160.5),
+        ({SECONDS: "100.5", BEGAN: "1000.0"}, 400.0, 100.5),  # killed before it recorded anything
+    ],
+)
+def test_the_time_between_the_starts_of_a_run_is_not_counted(before, last_point, least):
+    with consumption(before, last_point) as used:
+        pass
+    assert least <= float(used[SECONDS]) < least + 60 and used[BEGAN] == COUNTED
+
+
+def test_the_time_of_a_run_is_told_where_it_is_known():
+    assert seconds_taken({SECONDS: "30.0", BEGAN: COUNTED}, 0.0, 90_000.0) == 30.0
+    assert seconds_taken({}, 100.0, 160.0) == 60.0  # of an early version
+    assert seconds_taken({SECONDS: "30.0", BEGAN: COUNTED}, 0.0, None) is None  # it is being trained
+    assert seconds_taken({SECONDS: "30.0", **begun()}, 0.0, 90_000.0) is None  # its last process was killed

@@ -1,5 +1,7 @@
 """The plan of ``--dry-run``: what is found, what continues, and what the rest would take."""
 
+from dataclasses import replace
+
 import pytest
 
 from minibert.config import config_hash
@@ -8,6 +10,7 @@ from minibert.run import main
 from minibert.running.forecast import Cost, Expected, costs, summary
 from minibert.running.plan import plan
 from minibert.tracking import claim, start_run
+from minibert.tracking.consumption import BEGAN, COUNTED, SECONDS
 from minibert.tracking.processes import process_tags
 from minibert.tracking.tables import RunRow
 from tests.support.reports import copied_store
@@ -26,6 +29,15 @@ def test_the_cost_of_a_run_is_the_median_of_those_of_its_size_and_lanes():
     assert (one.seconds_per_step, one.seconds_besides, one.runs) == (2.0, 10.0, 3)
     assert one.seconds(50) == 110.0
     assert (two.seconds_per_step, two.runs) == (0.5, 1)
+
+
+def test_the_time_between_an_interruption_and_the_next_start_is_no_cost():
+    resumed = replace(row(100.0, besides=86_400.0), tags={SECONDS: "104.0", BEGAN: COUNTED})
+    lost = replace(row(100.0, besides=86_400.0), tags={SECONDS: "50.0", BEGAN: "7.0"})
+    (cost,) = costs([resumed, lost]).values()
+    assert (cost.seconds_besides, cost.runs) == (4.0, 2)
+    (cost,) = costs([lost]).values()
+    assert (cost.seconds_per_step, cost.seconds_besides) == (1.0, 0.0)
 
 
 def test_only_what_is_left_to_train_is_counted():

@@ -13,6 +13,7 @@ from minibert.errors import MinibertError
 from minibert.running import sweep_commands
 from minibert.tracking import claim, open_sweep, start_run
 from minibert.tracking.abandoned import reap
+from minibert.tracking.consumption import BEGAN, COUNTED, SECONDS
 from minibert.tracking.history import new_command
 from minibert.tracking.overview import sweeps_of
 from minibert.tracking.processes import PROCESS, STARTED, is_alive, process_tags
@@ -87,12 +88,13 @@ def test_the_list_does_without_mlflow(store):
 
 def test_one_sweep_is_shown_with_reasons_missing_runs_and_its_commands(store, capsys):
     sweep = sweep_of(store)
-    run_of(store, sweep, HASHES[0])
+    run_of(store, sweep, HASHES[0], tags=process_tags() | {SECONDS: "90.0", BEGAN: COUNTED})
     run_of(store, sweep, HASHES[1], "FAILED", "poisoned batch")
     code, out, _ = call(capsys, "show", "rates", f"tracking.folder={store.folder}")
     assert code == 0
     for expected in ("5.500", "poisoned batch", "seed 2", "never started", "seed=0,1,2 tracking.folder=/old"):
         assert expected in out
+    assert " 90 " in next(line for line in out.splitlines() if "seed 0" in line)
     code, _, err = call(capsys, "show", "nope", f"tracking.folder={store.folder}")
     assert code == 2 and "no such sweep" in err
 
