@@ -33,7 +33,7 @@ from minibert.running.progress import Display
 from minibert.serving.mlflow_model import log_served_model
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.claims import Claim, claim
-from minibert.tracking.consumption import consumption
+from minibert.tracking.consumption import begun, consumption
 from minibert.tracking.finished import look_up_finished
 from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_run
@@ -48,6 +48,7 @@ from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
 from minibert.tracking.system_metrics import system_metrics
+from minibert.training.lanes import without_warnings
 from minibert.training.observers import Checkpoints, Ended, TrainingLog
 from minibert.training.trainer import NotFinite
 
@@ -148,14 +149,14 @@ def _record(
 ) -> Outcome:
     """Start or continue the run in the store, train it, and close it with its status."""
     tags = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
-    tags |= process_tags()
+    tags |= process_tags() | begun()
     tags |= {f"choice.{group}": option for group, option in choices.items() if "/" not in group}
     tags[LANES] = str(config.training.lanes)
     parameters = asdict(config)
     del parameters["tracking"], parameters["study"]
     run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
     _tell_changes(run)
-    with consumption(claimed.store.client.get_run(run.id).data.tags if run.continued else {}) as used:
+    with consumption(run.before, run.last_point) as used:
         status, reason = _attempt(run, config, data, display, judge)
     describe(display.error, lambda: run.set_tags(used))
     untold = _close(run, status, reason, display)
@@ -227,6 +228,7 @@ def describe(tell: Callable[[str], object], describe: Callable[[], None]) -> Non
         tell(str(error))
 
 
+@without_warnings()
 def _train(run: Run, config: Config, data: PreparedData, display: Display, judge: Judge | None) -> None:
     """Train from the start, or from the last checkpoint, with evaluation, diagnostics and display."""
     chosen = choose(config.diagnostics.quantities, config.diagnostics.modules)

@@ -26,6 +26,7 @@ from minibert.tracking.provenance import LANES, changed, continuations, environm
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
+from minibert.training.lanes import without_warnings
 from minibert.training.observers import Ended, TrainingLog
 from minibert.training.trainer import NotFinite, Trainer
 
@@ -153,6 +154,7 @@ def differences(recorded: Recorded, data: PreparedData) -> list[str]:
     return explained(changed(recorded.tags, now), ("on record", "now")) + told
 
 
+@without_warnings()
 def train_again(recorded: Recorded, last: int, data: PreparedData, display: Display) -> tuple[Comparison, Metrics]:
     """Train up to the step ``last``, or to the first checkpoint that differs, and compare with the record."""
     config, again = recorded.saved.config, Rehearsal()

@@ -24,6 +24,14 @@ from minibert.model.workspace import Workspace
 from minibert.training.pieces import pieces
 
 
+def without_warnings() -> np.errstate:
+    """A context, or a decorator, in which NumPy does not warn of numbers that are not finite.
+
+    Training looks for them itself, and says where the first one arose.
+    """
+    return np.errstate(over="ignore", divide="ignore", invalid="ignore")
+
+
 class Lanes:
     """Threads that compute loss and gradients of a batch together, and then update the parameters together.
 
@@ -40,7 +48,7 @@ class Lanes:
 
     def __enter__(self):
         self._limits = threadpool_limits(1, user_api="blas")
-        self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="lane")
+        self._threads = ThreadPoolExecutor(self.count, "lane", lambda: without_warnings().__enter__())
         return self
 
     def __exit__(self, *exception):

@@ -19,7 +19,7 @@ from minibert.model.passes import Pass, Selection
 from minibert.model.saved import copy_into, load_checkpoint
 from minibert.training.checkpoints import save_checkpoint
 from minibert.training.hooks import DiagnosticHooks
-from minibert.training.lanes import Lanes
+from minibert.training.lanes import Lanes, without_warnings
 from minibert.training.optimizers import Optimizer, build_chain
 from minibert.training.progress import Meters, Progress, RangeTestStop, restored_progress, saved_progress
 from minibert.training.schedules import build_schedule
@@ -142,6 +142,7 @@ class Trainer:
         finally:
             self.model.params = self.params
 
+    @without_warnings()
     def step(self) -> Step:
         """One optimizer step on the next batch."""
         started = time.perf_counter()
@@ -200,6 +201,7 @@ class Trainer:
         self.hooks.end_range_test(last_update, self._rate(last_update))
         return Step(loss, norm, self._rate(self.progress.step), norms)
 
+    @without_warnings()
     def examine(self) -> None:
         """Run the diagnostics that are due at the step that training stands at, without an update."""
         if not self.hooks.needs(self.progress.step):

@@ -124,6 +124,7 @@ def test_on_other_data_nothing_is_trained(original, capsys):
     assert "the data are not those of the run" in told and f"data (corpus): {'f' * 64} on record" in told
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_run_that_failed_fails_again_at_the_same_step(exploded, capsys):
     code, told = exploded.reproduce(capsys)
     assert code == 0, told

@@ -149,6 +149,7 @@ def test_an_update_of_nothing_has_no_line_and_a_tag_says_so():
     assert "last update is not among" in draw_coarse_slices(record)["coarse_slices"].caption
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("top", [1e3, 1e12])
 def test_a_range_test_that_diverges_has_both_at_its_own_end(top):
     """At the larger rate the losses are no numbers any more: they are kept, and no metric is made of them."""
