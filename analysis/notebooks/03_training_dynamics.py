@@ -60,7 +60,8 @@ warnings.filterwarnings("ignore", "IProgress not found")
 
 def train(*words):
     """The command `python -m minibert.run`. What it prints is shown only if it fails."""
-    command = [sys.executable, "-m", "minibert.run", *words, f"tracking.folder={STORE}"]
+    words = (*words, f"tracking.folder={STORE}", "tracking.report=false")
+    command = [sys.executable, "-m", "minibert.run", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
 

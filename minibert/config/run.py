@@ -22,6 +22,10 @@ from minibert.config.optimizers import (
 from minibert.config.training import ScheduleConfig, TrainingConfig
 
 LARGEST_SEED = 2**63 - 1
+NO_ADDRESS = (
+    "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or of a "
+    "database; null is the SQLite store under tracking.folder."
+)
 
 
 @dataclass
@@ -45,15 +49,14 @@ class TrackingConfig:
     offline: bool = False
     """Begin although the server does not answer and was never reached with this ``folder``."""
     progress: bool = True
+    report: bool = True
+    """A sweep ends with its report; ``minibert report`` makes it at any time."""
 
     def problems(self, config: "Config") -> Iterator[str]:
         if not self.folder.strip():
             yield "tracking.folder=: an empty name. Allowed: a folder; a dot is the current one."
         if self.uri is not None and not self.uri.strip():
-            yield (
-                "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or "
-                "of a database; null is the SQLite store under tracking.folder."
-            )
+            yield NO_ADDRESS
 
 
 @dataclass

@@ -75,7 +75,7 @@ def plan(overrides: list[str], multirun: bool) -> Plan:
             "python -m minibert.run --multirun " + shlex.join(overrides)
         )
     if not sweeping:
-        _refuse_idle_launcher(fixed)
+        _refuse_words_of_sweeps(fixed)
     names = [str(word) for word in fixed]
     if math.prod(len(word.values) for word in swept) > MOST_RUNS:
         given = " ".join(word.given for word in swept)
@@ -158,9 +158,10 @@ def _refuse_twice(words: list[Word]) -> None:
             raise MinibertError(f"{first.given} and {word.given}: {word.key} is given twice. Allowed: once.")
 
 
-def _refuse_idle_launcher(words: list[Word]) -> None:
+def _refuse_words_of_sweeps(words: list[Word]) -> None:
     for word in words:
-        if word.key.startswith("hydra") and word.key != "hydra.sweeper.params":
+        launcher = word.key.startswith("hydra") and word.key != "hydra.sweeper.params"
+        if launcher or word.key == "tracking.report":
             raise MinibertError(f"{word.given}: has no effect on a single run. Allowed: with --multirun.")
 
 

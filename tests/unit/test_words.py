@@ -167,6 +167,7 @@ def test_a_near_miss_leads_to_the_setting(key, meant):
 def test_words_are_refused_that_would_be_read_as_something_else():
     assert "one launcher starts all runs" in refusal("hydra.launcher.processes=1,2", "seed=0,1", multirun=True)
     assert "no effect on a single run" in refusal("hydra/launcher=basic")
+    assert "no effect on a single run" in refusal("tracking.report=false")
     message = refusal("hydra.launcher.processs=2", "seed=0,1", multirun=True)
     assert "did you mean 'hydra.launcher.processes'" in message and "_target_" not in message
     message = refusal("hydra/launcher=basic", "hydra.launcher.processes=2", "seed=0,1", multirun=True)
