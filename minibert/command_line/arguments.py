@@ -12,6 +12,8 @@ from textwrap import wrap
 from typing import Any, TypeVar
 
 from minibert.command_line.words import no_value, plain
+from minibert.config import register, shipped_options, stated_values
+from minibert.config.run import NO_ADDRESS
 from minibert.errors import MinibertError, unknown_name
 
 Schema = TypeVar("Schema")
@@ -55,6 +57,23 @@ class StoreWords:
     uri: str | None = argument("address of the MLflow store, if it is not in that folder", "URI", None)
     experiment: str | None = argument("MLflow experiment in the store", "NAME", "minibert")
 
+    def __post_init__(self) -> None:
+        if self.uri is not None and not self.uri.strip():
+            raise MinibertError(NO_ADDRESS)
+
+    @classmethod
+    def stated(cls, given: str, option: str) -> dict[str, str]:
+        """What an option of the group states, as ``tracking=server`` does for ``minibert run``.
+
+        Raises :class:`MinibertError` for an unknown option.
+        """
+        options = shipped_options("tracking")
+        if option not in options:
+            raise unknown_name(given, option, options)
+        register()
+        found = stated_values(options[option])
+        return {each.name: found[each.name] for each in fields(cls) if each.name in found}
+
 
 def read_arguments(
     schema: type[Schema], words: Sequence[str], older: Mapping[str, str] | None = None, bare: str | None = None
@@ -69,6 +88,8 @@ def read_arguments(
     """
     require_text(words)
     known, older, rest = arguments_of(schema), older or {}, iter(words)
+    defaults = {each.name: each.default for each in fields(schema)}  # pyright: ignore[reportArgumentType]
+    groups = {name: default for name, default in defaults.items() if isinstance(default, StoreWords)}
     given: dict[str, Any] = {}
     for text in rest:
         key, sign, value = text.partition("=")
@@ -77,6 +98,9 @@ def read_arguments(
         elif not sign and bare and not key.startswith("-"):
             key, sign, value = bare, "=", text
         key = older.get(key, key)
+        if key in groups and value:
+            given[key] = groups[key].stated(text, value)
+            continue
         if key not in known:
             raise unknown_name(text, key, known)
         if not sign or not value:
@@ -147,7 +171,7 @@ def _filled(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
         start = f"{each.name}."
         if is_dataclass(each.default) and not isinstance(each.default, type):
             own = {key.removeprefix(start): value for key, value in given.items() if key.startswith(start)}
-            values[each.name] = replace(each.default, **own)
+            values[each.name] = replace(each.default, **(given.get(each.name, {}) | own))
         elif each.name in given:
             values[each.name] = given[each.name]
     return schema(**values)

@@ -15,10 +15,14 @@ from minibert.command_line.completion import completions
 from minibert.command_line.help import help_text
 from minibert.command_line.settings import groups
 from minibert.command_line.words import names, read
-from minibert.config import VARIANTS
+from minibert.config import ROOT, VARIANTS
 from minibert.errors import MinibertError
 from minibert.run import main
+from minibert.running.evaluation import Evaluation
+from minibert.running.exploration import Exploration
 from minibert.running.inspection import Inspection
+from minibert.running.reproduction import Reproduction
+from minibert.running.sweep_commands import ListWords, SweepWords
 from minibert.serving.export import Export
 
 
@@ -166,6 +170,25 @@ def test_one_word_names_the_store_at_every_door_and_the_older_ones_mean_the_same
     asked = read_arguments(schema, [required, *words], older)
     assert asked == read_arguments(schema, [required, *keys, *target], older)
     assert asked.tracking == StoreWords("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [Inspection, Export, Evaluation, Exploration, Reproduction, ListWords, SweepWords, ReportWords],
+)
+def test_every_reading_command_takes_the_option_of_the_store_as_run_does(schema):
+    words = ["sweep=last"] if schema is SweepWords else ["run=last"] * (schema not in (ListWords, ReportWords))
+    words += ["folder=new"] * (schema is Export)
+    there = read_arguments(schema, [*words, "tracking=server", "tracking.uri=http://h:1"]).tracking
+    assert (there.uri, there.folder) == ("http://h:1", None)
+    here = read_arguments(schema, [*words, "tracking=local"]).tracking
+    assert (here.uri, here.folder) == (None, str(ROOT / "mlruns"))
+    for word, said in (
+        ("server", "tracking.uri=: missing"),
+        ("serve", r"tracking=serve: unknown name .*'server'"),
+    ):
+        with pytest.raises(MinibertError, match=said):
+            read_arguments(schema, [*words, f"tracking={word}"])
 
 
 def test_a_word_without_a_sign_is_the_study_of_a_report_and_null_is_no_folder():
