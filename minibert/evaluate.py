@@ -28,12 +28,16 @@ NOTE = (
     "minimal_pairs, semantics, facts, composition, zero_shot (the last four), downstream, word_learning,\n"
     "full (the default), or a list of them;\n"
     "evaluation.probing.max_sentences=500 and other settings of an instrument. The exit code is 0 if all that\n"
-    "have their data answered, 1 if an instrument failed, and 2 for an error."
+    "have their data answered, 1 if an instrument failed, or one that these words name has no data, and 2 for an\n"
+    "error."
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Evaluate what the command line names. Returns the exit code: 1 if an instrument failed, 2 for an error."""
+    """Evaluate what the command line names.
+
+    Returns the exit code: 1 if an instrument failed, or one asked by name has no data; 2 for an error.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if asks_for_help(arguments, lambda: door_help(command("evaluate"), SUMMARY, Evaluation, EXAMPLES, NOTE)):
         return 0

@@ -13,7 +13,7 @@ from minibert.errors import MinibertError, Unavailable
 from minibert.evaluation import results
 from minibert.evaluation.catalogue import NAMES, instrument
 from minibert.evaluation.instruments import Conclusion, Findings, Subject
-from minibert.evaluation.page import PAGE, Part, page
+from minibert.evaluation.page import PAGE, Part, page, when
 from minibert.evaluation.results import Place, Result
 
 _logger = logging.getLogger(__name__)
@@ -50,16 +50,17 @@ def ask(
 ) -> Outcome:
     """Ask the instruments about the model at each step, and write ``evaluation.html`` with all that is kept.
 
-    ``asked``: name -> settings. ``subject(step)`` gives the model of a step, ``about`` what the page says of the
-    run. What was found before, with the same settings, of the same model, is not computed again. An instrument
-    without data is skipped, one that fails is left out, both with the reason, and the others go on.
+    ``asked``: name -> settings. ``subject(step)`` gives the model of a step, ``about`` what the page says of it
+    (:func:`minibert.evaluation.page.page`). What was found before, with the same settings, of the same model, is
+    not computed again. An instrument without data is skipped, one that fails is left out, both with the reason,
+    and the others go on.
     """
     outcome, steps = Outcome(), list(steps)
     for name, settings in asked.items():
         try:
             content = _content(vars(settings))
             seconds = sum(
-                _measure(name, settings, content, step, subject, place, announce, outcome) for step in steps
+                _measure(name, settings, content, step, subject, place, about, announce, outcome) for step in steps
             )
             if seconds:
                 outcome.seconds[name] = seconds
@@ -86,6 +87,7 @@ def _measure(
     step: int,
     subject: Callable[[int], Subject],
     place: Place,
+    about: Mapping[str, str],
     announce: Callable[[str], None],
     outcome: Outcome,
 ) -> float:
@@ -97,25 +99,36 @@ def _measure(
     plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
     plain["quick"] = model.quick
     wanted = Result(name, step, plain, model.key, 0.0, Findings(""), content)
+    named = f"{name.replace('_', ' ')}{when(about, step)}"
     before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
         return 0.0
     if before is not None and before.key == wanted.key and model.quick and not before.asked.get("quick"):
         announce(
-            f"{name.replace('_', ' ')} at step {step}: the answer that is kept was asked without quick=true, and "
-            "stays. Leave quick=true out to ask anew."
+            f"{named}: the answer that is kept was asked without quick=true, and stays. Leave quick=true out to "
+            "ask anew."
         )
         return 0.0
-    announce(f"{name.replace('_', ' ')} at step {step}")
+    announce(named)
     started = time.perf_counter()
     findings = instrument(name).measure(model, settings)
     seconds = time.perf_counter() - started
+    if findings.missing:
+        outcome.partial[name] = findings.missing
+    if before is not None and _is_fuller(before, replace(wanted, findings=findings)):
+        announce(f"{named}: the answer that is kept has more of the data, and stays.")
+        outcome.summaries[name] = before.findings.summary
+        return seconds
     place.log_results(findings.metrics, step)  # before the file, whose presence says that all is done
     results.write(place, replace(wanted, seconds=seconds, findings=findings))
     outcome.summaries[name] = findings.summary
-    if findings.missing:
-        outcome.partial[name] = findings.missing
     return seconds
+
+
+def _is_fuller(before: Result, new: Result) -> bool:
+    """Whether an answer to the same question has data that a new one could not have."""
+    same = before.key == new.key and before.asked == new.asked
+    return same and len(before.findings.missing) < len(new.findings.missing)
 
 
 def _content(settings: Mapping[str, object]) -> str:
@@ -148,8 +161,8 @@ def write_page(
             by_step = results.read(place, name, announce)
             own = {step: each for step, each in by_step.items() if each.key == keys[step]}
             if strange := sorted(by_step.keys() - own.keys()):
-                steps = ", ".join(map(str, strange))
-                announce(f"{name}: what is kept of step {steps} is of another model or version, and is not shown")
+                which = f" of step {', '.join(map(str, strange))}" if when(about, 0) else ""
+                announce(f"{name}: what is kept{which} is of another model or version, and is not shown")
             part = _part(name, own, place) if own else None
             _remove_other_figures(name, part, place)
             parts += [part] if part else []

@@ -39,7 +39,8 @@ class Part:
 def page(
     about: Mapping[str, str], parts: Iterable[Part], skipped: Mapping[str, str], failed: Mapping[str, str]
 ) -> str:
-    """The page. ``about`` has ``name`` and ``what`` (one line below it); the others are named beside the parts."""
+    """The page. ``about`` has ``name`` and ``what`` (one line below it), and an empty ``steps`` for a model whose
+    step is not known. ``skipped`` and ``failed`` are named beside the parts."""
     parts = list(parts)
     body = (
         "<h1>What the model knows</h1>",
@@ -48,7 +49,7 @@ def page(
         document.warning("Not everything could be asked.", failed.items()),
         document.warning("Left out:", skipped.items()),
         *_overview(parts),
-        *map(_part, parts),
+        *(_part(part, about) for part in parts),
     )
     return document.page(f"What {about['name']} knows", body)
 
@@ -80,17 +81,17 @@ def _is_quick(part: Part) -> bool:
     return bool(part.last.asked.get("quick"))
 
 
-def _part(part: Part) -> str:
+def _part(part: Part, about: Mapping[str, str]) -> str:
     findings, conclusion, asked = part.last.findings, part.conclusion, part.asked
     notes = [*findings.notes, *conclusion.notes]
     limits = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    steps = f"at step {part.last.step:,}"
+    steps = when(about, f"{part.last.step:,}")
     if len(part.results.by_step) > 1:
         steps += f", the last of {len(part.results.by_step)} checkpoints"
     return "\n".join(
         (
             f'<h2 id="{asked.name}">{escape(part.title)}</h2>',
-            f'<p class="soft">{escape(asked.question)} Measured {steps}{_settings(part.last)}.</p>',
+            f'<p class="soft">{escape(asked.question)} Measured{steps}{_settings(part.last)}.</p>',
             f'<p class="answer">{escape(findings.summary)}</p>',
             *(document.figure(f"{asked.name}-{name}", shown) for name, shown in part.pictures.items()),
             *map(table_section, (*findings.tables, *conclusion.tables)),
@@ -98,6 +99,11 @@ def _part(part: Part) -> str:
             f'<p class="soft">{escape("; ".join(asked.sources))}.</p>' if asked.sources else "",
         )
     )
+
+
+def when(about: Mapping[str, str], step: int | str) -> str:
+    """`` at step 64``; empty for a model of which no step is known."""
+    return f" at step {step}" if about.get("steps", True) else ""
 
 
 def _settings(result: Result) -> str:

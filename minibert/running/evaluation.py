@@ -88,6 +88,19 @@ def settings_of(words: Sequence[str]) -> EvaluationConfig:
     return found
 
 
+def asked_by_name(words: Sequence[str]) -> set[str]:
+    """The instruments that the words name: as an option, as one of a list, or by a setting.
+
+    >>> sorted(asked_by_name(["evaluation=[facts,zero_shot]", "evaluation.probing.max_sentences=9"]))
+    ['facts', 'probing']
+    """
+    named: set[str] = set()
+    for word in words:
+        key, _, value = word.partition("=")
+        named |= {*value.strip("[]").split(",")} if key == "evaluation" else {key.split(".")[1]}
+    return {name.strip() for name in named} & {*INSTRUMENTS}
+
+
 def _refuse_idle(words: Sequence[str], settings: EvaluationConfig) -> None:
     """Refuse a word that changes nothing here."""
     for word in words:
@@ -102,7 +115,7 @@ def _refuse_idle(words: Sequence[str], settings: EvaluationConfig) -> None:
 
 
 def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
-    """Ask what the words say. Returns whether every instrument that has data answered.
+    """Ask what the words say. Returns whether every instrument answered that has data or is asked by name.
 
     Raises :class:`MinibertError` if there is no such run, sweep or folder, or no instrument has data.
     """
@@ -112,15 +125,15 @@ def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
         raise MinibertError(
             f"{both}: what is to be evaluated? Give one of run=RUN_ID, sweep=SWEEP_ID, checkpoint=FOLDER."
         )
-    settings = settings_of(words)
+    settings, by_name = settings_of(words), asked_by_name(words)
     if asked.checkpoint:
-        return _evaluate_folder(asked, settings, display)
+        return every_one_answered(_evaluate_folder(asked, settings, display), by_name)
     store = open_named_store(asked.tracking)
     ids = _runs(store, asked)
     outcomes = []
     for run_id in ids:
         try:
-            outcomes.append(_evaluate_run(store, run_id, asked, settings, display))
+            outcomes.append(every_one_answered(_evaluate_run(store, run_id, asked, settings, display), by_name))
         except MinibertError as error:
             if len(ids) == 1:
                 raise
@@ -129,6 +142,10 @@ def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
     if asked.sweep:
         show_runs(store, _sweep_id(store, asked), ids, display)
     return all(outcomes)
+
+
+def every_one_answered(outcome: Outcome, by_name: Container[str]) -> bool:
+    return not outcome.failed and not any(name in by_name for name in outcome.skipped)
 
 
 def _sweep_id(store: Store, asked: Evaluation) -> str:
@@ -149,7 +166,7 @@ def _runs(store: Store, asked: Evaluation) -> list[str]:
 
 def _evaluate_run(
     store: Store, run_id: str, asked: Evaluation, settings: EvaluationConfig, display: Display
-) -> bool:
+) -> Outcome:
     record = Amendment(store, run_id)
     saved = saved_run(store, run_id)
     of_training = {key: getattr(saved.config.evaluation, key) for key in OF_TRAINING}
@@ -159,7 +176,7 @@ def _evaluate_run(
     outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)
     tell(outcome, display)
     display.note(f"added to run {short_id(run_id)}: {saved.folder / PAGE}")
-    return not outcome.failed
+    return outcome
 
 
 def evaluate_trained(run: Record, config: Config, data: PreparedData, display: Display) -> None:
@@ -277,7 +294,7 @@ def model_key(model: MiniBERT, tokenizer_hash: str) -> str:
     return found.hexdigest()
 
 
-def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Display) -> bool:
+def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Display) -> Outcome:
     """The model of a folder. What is found goes to ``evaluations/`` in the folder of the store."""
     if asked.steps != "last" or settings.steps != "last":
         raise MinibertError("steps: a folder holds one checkpoint. Leave steps= out.")
@@ -299,12 +316,13 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
     about = {
         "name": source.resolve().name,
         "what": f"The model in {source}. Its own training text is not known here.",
+        "steps": "",
     }
     with display.stage("asking what the model knows"):
         outcome = ask(enabled(settings), [0], lambda step: subject, place, about, display.note)
     tell(outcome, display)
     display.note(f"written to {place.folder / PAGE}")
-    return not outcome.failed
+    return outcome
 
 
 def tell(outcome: Outcome, display: Display) -> None:

@@ -8,11 +8,13 @@ import pytest
 from support.subjects import tiny_network
 from tokenizers import Tokenizer
 
+from minibert.command_line.arguments import StoreWords
 from minibert.data.annotated.conllu import read_conllu
 from minibert.data.tokenizer import train_tokenizer
 from minibert.errors import MinibertError
+from minibert.evaluation.asking import Outcome
 from minibert.evaluation.intrinsic.parts_of_speech import loss_by_part_of_speech
-from minibert.running.evaluation import Evaluation, evaluate
+from minibert.running.evaluation import Evaluation, asked_by_name, evaluate, every_one_answered
 from minibert.running.folders import load_folder
 from minibert.running.progress import Display
 
@@ -105,3 +107,35 @@ def test_words_are_masked_with_the_mask_of_the_tokenizer(tmp_path, tokenizer):
     moved, _ = loss_by_part_of_speech(other, lambda ask: ask(other), renumbered(tokenizer, move), sentences)
     assert [band.loss for band in moved] == pytest.approx([band.loss for band in own], rel=1e-5)
     assert np.ptp([band.loss for band in own]) > 0
+
+
+def test_a_folder_stands_at_no_step_and_what_is_asked_by_name_and_has_no_data_is_told_by_the_exit_code(
+    tmp_path, tokenizer, capsys
+):
+    saved(tmp_path / "model", tokenizer)
+    (tmp_path / "pairs.tsv").write_text("good\tbad\n" + "the cat is here\tthe cat are here\n" * 8)
+    pairs = f"evaluation.minimal_pairs.data=[{tmp_path}/pairs.tsv]"
+    asked = Evaluation(checkpoint=str(tmp_path / "model"), tracking=StoreWords(folder=str(tmp_path / "store")))
+    assert evaluate(asked, ["evaluation=minimal_pairs", pairs], Display())
+    assert not evaluate(
+        asked, ["evaluation=[minimal_pairs,word_learning]", pairs], Display()
+    )  # a folder has no text
+    printed = capsys.readouterr()
+    assert "word_learning is left out" in printed.err and "step 0" not in printed.out + printed.err
+    (page,) = (tmp_path / "store" / "evaluations").glob("*/evaluation.html")
+    assert "step 0" not in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "answered"),
+    [
+        (["evaluation=full"], True),
+        (["evaluation=zero_shot", "evaluation.quick=true"], True),
+        (["evaluation=facts"], False),
+        (["evaluation=[composition, facts]"], False),
+        (["evaluation=full", "evaluation.facts.data=[templates]"], False),
+    ],
+)
+def test_an_instrument_without_data_is_a_failure_only_where_it_is_named(words, answered):
+    assert every_one_answered(Outcome(skipped={"facts": "no gensim"}), asked_by_name(words)) is answered
+    assert not every_one_answered(Outcome(failed={"probing": "line 3"}), asked_by_name(words))

@@ -135,6 +135,49 @@ def test_an_answer_without_some_of_its_data_is_asked_again(asked, tmp_path):
     assert asking.ask({"facts": FactsConfig()}, [4], subject, place, ABOUT).kept == ["facts"]
 
 
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("before", [[], ["blimp is not here."]])
+def test_an_answer_never_takes_the_place_of_a_fuller_one_to_the_same_question(asked, tmp_path, quick, before):
+    place, own = Place(tmp_path / "results"), tmp_path / "own.tsv"
+    own.write_text("pairs")
+    settings = {"facts": FactsConfig(data=[str(own), "templates"])}
+
+    def ask(told=None):
+        model = lambda step: subject(step, quick=quick)  # noqa: E731
+        return asking.ask(settings, [4], model, place, ABOUT, (told if told is not None else []).append)
+
+    asked.missing = before
+    ask()
+    own.unlink()  # its disk is gone, or there is no network now
+    asked.missing, told = [*before, f"{own} is not there."], []
+    outcome = ask(told)
+    assert outcome.partial == {"facts": asked.missing} and outcome.summaries == {"facts": "facts is 4."}
+    assert told[-1] == "facts at step 4: the answer that is kept has more of the data, and stays."
+    assert results.read(place, "facts")[4].findings.missing == before
+    settings["facts"] = FactsConfig(data=["templates", str(own)])
+    ask()
+    assert results.read(place, "facts")[4].findings.missing == asked.missing, "another question"
+
+
+def test_a_model_of_which_no_step_is_known_stands_at_none(asked, tmp_path):
+    place, told, about = Place(tmp_path), [], {**ABOUT, "steps": ""}
+    asking.ask({"facts": FactsConfig()}, [0], subject, place, about, told.append)
+    asking.ask(
+        {"facts": FactsConfig(data=["else"])},
+        [0],
+        lambda step: subject(step, quick=True),
+        place,
+        about,
+        told.append,
+    )
+    asking.ask(
+        {"semantics": SemanticsConfig()}, [0], lambda step: subject(step, "other"), place, about, told.append
+    )
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "What of semantics? Measured, with " in page and told[0] == "facts"
+    assert "step 0" not in page + " ".join(told) and any("is of another model" in each for each in told)
+
+
 def test_an_edited_file_is_read_again(asked, tmp_path):
     place, data = Place(tmp_path / "results"), tmp_path / "own"
     data.mkdir()
