@@ -1,11 +1,13 @@
 """Files that are either whole or as they were before, whatever ends the process that writes them."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,6 +29,27 @@ def short_name(name: str) -> str:
         return name
     mark = f"-{hashlib.sha256(content).hexdigest()[:8]}"
     return content[: LONGEST_PART - len(mark)].decode(errors="ignore") + mark
+
+
+class DuplicateKeyError(ValueError):
+    """An object of a JSON text has one key twice."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a JSON text holds. Python takes the last of several values of one key; here that is an error.
+
+    Raises :class:`DuplicateKeyError`, :class:`ValueError` for what is no JSON, and :class:`RecursionError` for
+    what is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateKeyError(f"the key {max(names, key=names.count)!a:.40} more than once in an object")
+    return found
 
 
 def may_write(path: Path) -> bool:

@@ -4,13 +4,13 @@ They decide how a vocab.txt splits a text: whether case and accents are kept, wh
 word, and which added tokens are split off first.
 """
 
-import json
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from minibert.errors import MinibertError
+from minibert.files import read_json
 
 BERTS = (
     "BertTokenizer", "ConvBertTokenizer", "DPRContextEncoderTokenizer", "DPRQuestionEncoderTokenizer",
@@ -127,7 +127,7 @@ def _is_bert(name) -> bool:
 
 def _read_json(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

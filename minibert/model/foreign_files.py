@@ -1,12 +1,12 @@
 """The files of a folder of ``transformers``, read with ``json`` and ``safetensors``: nothing is ever unpickled."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
 from minibert.errors import MinibertError, listed, sentence
+from minibert.files import read_json
 from minibert.model.foreign import Family
 
 DTYPES = {
@@ -37,7 +37,7 @@ def read_settings(folder: Path) -> dict:
     """What config.json holds. Raises :class:`MinibertError` where it is no JSON object."""
     path = folder / "config.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MinibertError(
             f"{path}: {error.strerror}. Give a folder as transformers' save_pretrained writes it."
@@ -62,7 +62,7 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
             + "Save the model with transformers' save_pretrained, which writes safetensors."
         )
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = sorted(set(read_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
         outside = [shard for shard in shards if Path(shard).name != shard]
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise MinibertError(f"{index}: no index of safetensors files ({error!r}).") from error

@@ -92,7 +92,9 @@ def test_words_and_contexts_are_read_and_words_of_one_letter_left_out(tmp_path):
     assert read_word_contexts(file) == {"dog": ["the", "a"], "no": []}
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "{", '{"dog": [{"text": "the"}]}', '{"dog": 3}', '["dog"]'])
+@pytest.mark.parametrize(
+    "content", ["[1, 2]", "{", '{"dog": [{"text": "the"}]}', '{"dog": 3}', '["dog"]', '{"dog": [], "dog": []}']
+)
 def test_another_file_is_refused(tmp_path, content):
     (tmp_path / "other.json").write_text(content)
     with pytest.raises(MinibertError, match="is no file of words and contexts"):

@@ -128,10 +128,13 @@ def test_settings_that_cannot_be_honoured_are_one_message(tmp_path, settings, co
         load_tokenizer(tmp_path)
 
 
-def test_settings_that_are_nested_too_deeply_are_one_message(tmp_path):
+def test_settings_that_are_nested_too_deeply_or_given_twice_are_one_message(tmp_path):
     write(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("[" * 100_000)
     with pytest.raises(MinibertError, match=r"tokenizer_config\.json: cannot be read as JSON"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true, "do_lower_case": false}')
+    with pytest.raises(MinibertError, match=r"tokenizer_config\.json: .*the key 'do_lower_case' more than once"):
         load_tokenizer(tmp_path)
 
 

@@ -190,6 +190,12 @@ def test_one_field_in_two_spellings_is_one(tmp_path):
         ),
         ("a.jsonl", '{"sentence_good": "x", "sentence_bad"', "line 1: no JSON object"),
         ("a.jsonl", "[1, 2]\n", "line 1: no JSON object"),
+        (
+            "a.jsonl",
+            '{"sentence_good": "x", "sentence_bad": "y", "sentence_good": "z"}',
+            "line 1: the key 'sentence_good' more than once",
+        ),
+        ("a.tsv", "good\tbad\tgood\nx\ty\tz\n", "line 1: the column good twice in the heading"),
         ("a.jsonl", '{"sentence_good": 5, "sentence_bad": "y"}', "line 1: the sentence 5"),
         ("a.jsonl", '{"sentence_good": " ", "sentence_bad": "y"}', "line 1: the sentence ' '"),
         ("a.txt", "one\ntwo\nthree\n", "line 3: an odd number of lines"),

@@ -433,6 +433,13 @@ def test_broken_files_are_named(folder, name, content):
         MiniBERT.from_pretrained(folder)
 
 
+def test_a_setting_given_twice_is_refused(folder):
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace("{", '{"hidden_size": 8, ', 1))
+    with pytest.raises(MinibertError, match=r"config\.json: .*the key 'hidden_size' more than once"):
+        MiniBERT.from_pretrained(folder)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(MinibertError, match="nowhere"):
         MiniBERT.from_pretrained(tmp_path / "nowhere")

@@ -89,6 +89,17 @@ class TestConllu:
             ("2\told", "2\t", "line 4: an empty word"),
             ("\n\n\n", "\n", "line 12: word 1 where word 7 of a sentence is due. Allowed: .* a blank line after"),
             ("Degree=Pos", "Degree", "line 4: a feature without a value"),
+            (
+                "Degree=Pos",
+                "Degree=Pos|Degree=Cmp",
+                "line 4: the feature Degree 2 times. Allowed: each",
+            ),
+            ("\t6\tnsubj", "\t2\tnsubj", "line 5: the heads go in a circle, 'man' → 'old' → 'man'. Allowed"),
+            (
+                "\t0\troot\t_\tNote",
+                "\t4\troot\t_\tNote",
+                "line 10: the heads go in a circle, 'see' → 'does' → 'see'",
+            ),
             ("1\t#", "1-2\t#", "line 13: a sentence without a word"),
         ],
     )

@@ -5,6 +5,7 @@ https://universaldependencies.org/format.html
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
 
     Raises :class:`MinibertError` for a path without such a file, for a file that cannot be read or has no
     sentence, and for a line that is not in this format, by its number: other columns, a word out of order, a
-    part of speech outside of the 17 universal ones, a head that is no word of its sentence.
+    part of speech outside of the 17 universal ones, a feature given twice, a head that is no word of its sentence,
+    words that depend on each other in a circle.
     """
     path = as_path(path)
     inside = (file for file in files_in(path) if file.suffix == ".conllu" and file.parent == path)
@@ -91,6 +93,7 @@ def _sentence(file: Path, begin: int, lines: list[tuple[int, str]]) -> Annotated
         raise bad_line(file, begin, "a sentence without a word", "at least one word, numbered 1")
     for place, (number, row) in enumerate(rows, start=1):
         _check_word(file, number, row, place, len(rows))
+    _check_circles(file, rows)
     words = [row for _, row in rows]
     return AnnotatedSentence(
         words=tuple(row["form"] for row in words),
@@ -100,6 +103,22 @@ def _sentence(file: Path, begin: int, lines: list[tuple[int, str]]) -> Annotated
         relations=tuple(row["deprel"].partition(":")[0] for row in words),
         line=begin,
     )
+
+
+def _check_circles(file: Path, rows: list[tuple[int, conllu.Token]]) -> None:
+    """Raises :class:`MinibertError` for words that depend on each other in a circle, and so on no root."""
+    leads: set[int] = {0}
+    for _, row in rows:
+        path, word = [], row["id"]
+        while word not in leads and word not in path:
+            path.append(word)
+            word = rows[word - 1][1]["head"]
+        if word in path:
+            circle = [rows[each - 1] for each in (*path[path.index(word) :], word)]
+            forms = " → ".join(repr(each["form"]) for _, each in circle)
+            allowed = "heads that lead from every word to a root, whose head is 0"
+            raise bad_line(file, circle[0][0], f"the heads go in a circle, {forms}", allowed)
+        leads.update(path)
 
 
 def _rows(file: Path, lines: list[tuple[int, str]]) -> list[tuple[int, conllu.Token]]:
@@ -115,11 +134,17 @@ def _rows(file: Path, lines: list[tuple[int, str]]) -> list[tuple[int, conllu.To
 
 
 def _check_columns(file: Path, number: int, line: str) -> None:
-    columns = line.count("\t") + 1
-    if columns != COLUMNS:
+    columns = line.split("\t")
+    if len(columns) != COLUMNS:
         raise MinibertError(
-            f"{file}, line {number}: has {columns} columns. "
+            f"{file}, line {number}: has {len(columns)} columns. "
             f"Allowed: {COLUMNS} with tabs between them, and a blank line after each sentence (CoNLL-U)."
+        )
+    features = Counter(part.partition("=")[0] for part in columns[READ.index("feats")].split("|"))
+    feature, times = features.most_common(1)[0]
+    if times > 1:
+        raise bad_line(
+            file, number, f"the feature {feature} {times} times", "each feature once, such as Number=Sing"
         )
 
 

@@ -82,6 +82,8 @@ def read_table(
     number, first = lines[0]
     heading = [name.strip().lower() for name in first.split("\t")]
     if set(columns) <= set(heading):
+        if repeated := [name for name in heading if name and heading.count(name) > 1]:
+            raise bad_line(file, number, f"the column {repeated[0]} twice in the heading", "each column once")
         lines = lines[1:]
     elif bare and not set(columns) & set(heading):
         heading = list(columns)

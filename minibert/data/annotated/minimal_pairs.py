@@ -12,7 +12,6 @@ format         a file holds                                           from
 =============  =====================================================  =========================================
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 from minibert.data.annotated.lines import as_path, bad_line, files_in, is_text, numbered_lines, read_table
 from minibert.errors import MinibertError
+from minibert.files import DuplicateKeyError, read_json
 
 
 class MinimalPair(NamedTuple):
@@ -54,10 +54,11 @@ def _read_json_lines(file: Path) -> list[MinimalPair]:
     pairs = []
     for number, line in numbered_lines(file, "pair"):
         try:
-            entry = json.loads(line)
+            entry = read_json(line)
             good, bad = entry["sentence_good"], entry["sentence_bad"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else "no JSON object"
+            reason = str(error) if isinstance(error, DuplicateKeyError) else reason
             raise bad_line(
                 file, number, reason, 'a JSON object with "sentence_good" and "sentence_bad"'
             ) from error

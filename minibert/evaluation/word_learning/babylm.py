@@ -18,7 +18,7 @@ from tokenizers import Encoding, Tokenizer
 from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 from minibert.evaluation.whole_words import masked_losses, padded
-from minibert.files import replacing
+from minibert.files import read_json, replacing
 from minibert.model.bert import MiniBERT
 
 CHECKPOINT = re.compile(r"chck_(\d+)M")
@@ -43,7 +43,7 @@ def read_word_contexts(path: str | Path) -> dict[str, list[str]]:
     """
     path = Path(path).expanduser()
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = read_json(path.read_text(encoding="utf-8-sig"))
         found = {word: [str(entry["context"]) for entry in entries[word]] for word in entries if len(word) > 1}
     except OSError as error:
         raise MinibertError(
@@ -51,7 +51,8 @@ def read_word_contexts(path: str | Path) -> dict[str, list[str]]:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise MinibertError(
-            f'{path}: is no file of words and contexts. Allowed: {{"word": [{{"context": "text before it"}}]}}.'
+            f"{path}: is no file of words and contexts ({error}). "
+            'Allowed: {"word": [{"context": "text before it"}]}.'
         ) from error
     return found
 
