@@ -56,6 +56,25 @@ def watch(follow_parent: bool = False, also: Iterable[int] = ()) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
+@contextmanager
+def watching() -> Iterator[None]:
+    """Within this context this process watches (:func:`watch`). Afterwards all is as before.
+
+    So a notebook that calls a command has its own Ctrl-C back, and a request to end that command ends no other.
+    """
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    hook, blocked, before = sys.unraisablehook, signal.pthread_sigmask(signal.SIG_BLOCK, ()), _State.reason
+    watch()
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:  # it was not installed by Python, and cannot be put back by it
+                signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        sys.unraisablehook, _State.reason = hook, before
+
+
 def reason() -> str | None:
     """Why this process should end, or None."""
     if _State.reason is None and _orphaned():

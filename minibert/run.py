@@ -24,12 +24,12 @@ from minibert.running.sweep import run_sweep
 from minibert.tracking import Store
 
 
+@interruption.watching()
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for. Returns the exit code: 0 when everything asked for is finished."""
     arguments = sys.argv[1:] if arguments is None else arguments
     flags = [word for word in arguments if word.startswith("-")]
     overrides = [word for word in arguments if not word.startswith("-")]
-    interruption.watch()
     display = Display()
     try:
         require_text(arguments)

@@ -19,12 +19,12 @@ from minibert.running.search.reading import read_search
 from minibert.running.search.running import run_search
 
 
+@interruption.watching()
 def main(arguments: list[str] | None = None) -> int:
     """Search for what the command line asks. Returns the exit code: 1 if no trial finished, 2 for an error."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if asks_for_help(arguments, lambda: search_help(command("search"))):
         return 0
-    interruption.watch()
     display = Display()
     try:
         return run_search(read_search(arguments), display)

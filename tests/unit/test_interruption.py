@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 
 from minibert import interruption
-from minibert.interruption import Interrupted, deferred, held_back_from_children, shielded, watch
+from minibert.interruption import Interrupted, deferred, held_back_from_children, shielded, watch, watching
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
@@ -140,3 +141,31 @@ def test_a_child_that_is_not_yet_watching_is_reached_by_no_signal(clock):
     with held_back_from_children():
         assert set(interruption.SIGNALS) <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert not set(interruption.SIGNALS) & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("ends", ["returns", "is interrupted", "fails"])
+def test_a_command_that_a_program_calls_gives_its_signals_back(clock, ends):
+    def own(number, frame):
+        raise KeyboardInterrupt
+
+    hook, blocked = sys.unraisablehook, signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for number in interruption.SIGNALS:
+        signal.signal(number, own)
+    with nullcontext() if ends == "returns" else pytest.raises((Interrupted, ValueError)), watching():
+        if ends == "is interrupted":
+            signal.raise_signal(INT)
+        if ends == "fails":
+            raise ValueError
+        assert interruption.reason() is None
+    assert [signal.getsignal(number) for number in interruption.SIGNALS] == [own, own]
+    assert (sys.unraisablehook, signal.pthread_sigmask(signal.SIG_BLOCK, ())) == (hook, blocked)
+    assert interruption.reason() is None  # the next command of a notebook begins
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+
+
+@pytest.mark.parametrize("called", ["run", "search"])
+def test_commands_that_train_leave_the_signals_of_their_caller_alone(clock, called, capsys):
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    assert import_module(f"minibert.{called}").main(["no such word"]) == 2
+    assert before == {number: signal.getsignal(number) for number in interruption.SIGNALS}
