@@ -12,6 +12,7 @@ from .quantities import AXES, quantity
 from .statistics import Difference, mean_interval, seeds_to_settle, smallest_margin
 from .tables import cost_in_words
 from .tracked_runs import BELOW_BIGRAM
+from .varying import one_seed
 
 MOST_NAMED = 5
 
@@ -21,8 +22,7 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
 
     Where the study has a question of its own, ``examination`` has the answer to it.
     """
-    told = [_answer(findings, examination), without_result(findings)]
-    return " ".join(sentence for sentence in told if sentence)
+    return " ".join(filter(None, [_answer(findings, examination), without_result(findings)]))
 
 
 def _answer(findings: Findings, examination: Examination | None) -> str:
@@ -36,7 +36,7 @@ def _answer(findings: Findings, examination: Examination | None) -> str:
     if findings.most_seeds == 1:
         shown = "curves show" if findings.has_curves else "table shows"
         once = f"the {shown} what happened once, and this report claims nothing"
-        return f"There is one seed at every {label}: {once}."
+        return f"{one_seed(not findings.study.missing)} at every {label}: {once}."
     return examination.answer if examination else _comparison(findings)
 
 

@@ -189,6 +189,7 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
     swept = json.loads(parameters.get("sweep.keys", "[]"))
     chosen = one_per_configuration(members)
     recorded = [recorded_settings(child.parameters, child.tags) for child in chosen]
+    planned = _planned(store, sweep.info.run_id, members)
     stated_factor = stated("factor")
     if stated_factor is None:
         factors, tuned = tuple(varying(recorded, swept)), None
@@ -198,7 +199,8 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
     worked_out = ""
     if stated_factor is None:
         check_replicates(name, factors, metric, runs)
-        worked_out = explanation(recorded, factors, _most_replicates(runs))
+        all_begun = planned.keys() <= {child.config_hash for child in members}
+        worked_out = explanation(recorded, factors, _most_replicates(runs), all_begun)
     else:
         check(name, stated_factor, tuned, metric, swept, runs)
     first = {key: parameters[FIRST + key] for key in factors if FIRST + key in parameters}
@@ -220,7 +222,7 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
         target=None if (target := stated("target")) is None else float(target),
         command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],
-        planned=_planned(store, sweep.info.run_id, members),
+        planned=planned,
         runs=tuple(sorted(runs, key=lambda run: (*map(numerically, run.parts), run.seed or 0, run.name))),
         tags=tags,
         factors=factors if worked_out else (),

@@ -26,10 +26,13 @@ def varying(recorded: Sequence[Settings], swept: Sequence[str]) -> list[str]:
     return found
 
 
-def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int) -> str:
-    """What :func:`varying` found, in sentences. ``seeds``: the most runs that differ in seeds alone."""
+def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int, all_begun: bool = True) -> str:
+    """What :func:`varying` found, in sentences.
+
+    ``seeds``: the most runs that differ in seeds alone. ``all_begun``: whether every planned run is recorded.
+    """
     varied = varied_settings(recorded)
-    replicates = "Runs that differ in their seeds alone are replicates" if seeds > 1 else "There is one seed"
+    replicates = "Runs that differ in their seeds alone are replicates" if seeds > 1 else one_seed(all_begun)
     if not found:
         return f"Worked out from the recorded configurations: nothing but seeds varies. {replicates}."
     following = sorted(key for key in varied if key not in found)
@@ -39,6 +42,10 @@ def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int) 
     named = listed({key: varied[key] for key in found})
     verb = "vary" if len(found) > 1 else "varies"
     return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}.{fixed}"
+
+
+def one_seed(all_begun: bool) -> str:
+    return "There is one seed" if all_begun else "So far there is one seed"
 
 
 def _undetermined(recorded: Sequence[Settings], varied: Mapping, found: Sequence[str]) -> set[str]:

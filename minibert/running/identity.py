@@ -8,6 +8,7 @@ Settings count as they are composed, so that an edited experiment file, or anoth
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -15,20 +16,23 @@ from omegaconf import OmegaConf
 from minibert.command_line.settings import filled_keys, groups, is_seed
 from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.running.composition import compose_all, without_hydra
+from minibert.running.naming import seeds_name
 from minibert.running.plan import Plan
 
 BETWEEN = " x "
 LONGEST_NAME = 200
-UNNAMED = "multirun"
-"""The name of a sweep without a study over seeds alone"""
 NOT_COMPUTED = ("tracking.", "study.", "data.cache", *ASKED_AFTERWARDS)
 """Settings that change no result, as :func:`minibert.config.config_hash` has it"""
 
 
-def sweep_name(study: str | None, keys: Collection[str]) -> str:
-    """The name of the study or, without one, what is swept over: ``masking.rate x optimizer``."""
-    varied = BETWEEN.join(key for key in keys if not is_seed(key))
-    return study or varied[:LONGEST_NAME] or UNNAMED
+def sweep_name(planned: Plan) -> str:
+    """The name of the study or, without one, what is swept over: ``masking.rate x optimizer``.
+
+    A sweep over seeds alone is called by what it trains: ``sotu · base · muon · seeds``.
+    """
+    first = planned.jobs[0]
+    varied = BETWEEN.join(key for key in planned.keys if not is_seed(key))
+    return first.config.study.name or varied[:LONGEST_NAME] or seeds_name(first.config, first.choices)
 
 
 def sweep_hash(planned: Plan, name: str, corpora: Collection[str]) -> str:
@@ -59,8 +63,14 @@ def first_values(planned: Plan) -> dict[str, str]:
 def _composed(planned: Plan) -> Iterator[tuple[str, Any]]:
     """The settings of one run as they are composed. Interpolations stay, so that no swept value is in others."""
     swept = min((job.overrides for job in planned.jobs), default=()) if planned.sweep else ()
-    composed = without_hydra(compose_all([*planned.fixed, *swept])).config
-    return _flat(OmegaConf.to_container(composed, resolve=False), "")
+    words = [word for word in (*planned.fixed, *swept) if not _key(word).startswith("tracking.")]
+    return iter(_settings(tuple(words)))
+
+
+@lru_cache
+def _settings(words: tuple[str, ...]) -> list[tuple[str, Any]]:
+    composed = without_hydra(compose_all(words)).config
+    return list(_flat(OmegaConf.to_container(composed, resolve=False), ""))
 
 
 def _flat(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:

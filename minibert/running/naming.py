@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from minibert.command_line.settings import is_seed
 from minibert.config import OVERLAYS, Config
 from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.randomness import derive_seeds
@@ -41,7 +42,15 @@ def run_name(config: Config, choices: Mapping[str, str], keys: list[str]) -> str
     """
     given = [config.tracking.run_name] if config.tracking.run_name else []
     given += [_label(key) + " " + _short(choices.get(key) or _value_at(config, key)) for key in keys]
-    return _fitted(given or _description(config, choices))
+    return _fitted(given or [*_description(config, choices), *_seeds(config)])
+
+
+def seeds_name(config: Config, choices: Mapping[str, str]) -> str:
+    """``sotu · base · muon · steps 100 · seeds``: the name of a sweep over nothing but seeds.
+
+    ``config`` and ``choices`` are those of any of its runs.
+    """
+    return _fitted([*_description(config, choices), "seeds"])
 
 
 def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
@@ -50,16 +59,22 @@ def _description(config: Config, choices: Mapping[str, str]) -> list[str]:
     for group, option in choices.items():
         if group not in (*ALWAYS_SHOWN, *CHANGE_NO_RESULT) and default_choices.get(group) != option:
             shown.append(f"{_label(group)} {option}")
-    expected = defaults | {f"seeds.{stream}": seed for stream, seed in derive_seeds(config.seed).items()}
-    values = _flat(asdict(config))
+    expected, values = dict(defaults), _flat(asdict(config))
     for key, source in FOLLOWS.items():
         if key in values and (expected.get(key) is None or source.startswith("optimizer.")):
             expected[key] = values.get(source)
     for key, value in values.items():
-        shown_anyway = key == "seed" or key.rpartition(".")[2] == "name"
+        shown_anyway = is_seed(key) or key.rpartition(".")[2] == "name"
         if not shown_anyway and not key.startswith(NOT_SHOWN) and expected.get(key) != value:
             shown.append(f"{_label(key)} {_short(value)}")
-    return [*map(str, shown), f"seed {config.seed}"]
+    return list(map(str, shown))
+
+
+def _seeds(config: Config) -> list[str]:
+    """``init 7``, of each stream whose seed is not the one that follows from the seed, and ``seed 0``."""
+    derived = derive_seeds(config.seed)
+    given = [f"{stream} {seed}" for stream, seed in asdict(config.seeds).items() if seed != derived[stream]]
+    return [*given, f"seed {config.seed}"]
 
 
 @lru_cache

@@ -8,7 +8,7 @@ from minibert.running.plan import plan
 
 def identity(*words, text="text"):
     planned = plan(["model=debug", *words], multirun=True)
-    name = sweep_name(planned.jobs[0].config.study.name, planned.keys)
+    name = sweep_name(planned)
     return name, sweep_hash(planned, name, [text])
 
 
@@ -18,9 +18,19 @@ OPTIONS = identity("optimizer=adamw,lion", "optimizer.beta1=0.8")
 
 def test_a_sweep_without_a_study_is_called_by_what_it_sweeps_over():
     assert RATES[0] == "masking.rate"
-    assert sweep_name(None, ["masking.rate", "seed", "optimizer"]) == "masking.rate x optimizer"
-    assert sweep_name(None, ["seed", "seeds.data"]) == "multirun"
-    assert sweep_name("mine", ["masking.rate"]) == "mine"
+    assert identity("masking.rate=0.15,0.4", "seed=0,1", "optimizer=adamw,lion")[0] == "masking.rate x optimizer"
+    assert identity("masking.rate=0.15,0.4", "study.name=mine")[0] == "mine"
+
+
+def test_a_sweep_over_seeds_alone_is_called_by_what_it_trains():
+    seeds = identity("training.steps=7", "optimizer=adamw", "seed=0,1,2")
+    assert seeds[0] == "sotu · debug · adamw · steps 7 · seeds"
+    assert identity("training.steps=7", "optimizer=adamw", "seed=5") == seeds
+    assert identity("seeds.init=1,2", "seeds.data=3,4")[0] == "sotu · debug · muon · seeds"
+    assert (
+        identity("seed=0,1", "data=text", "data.path=a", "tracking.run_name=x")[0]
+        == "text · debug · muon · path a · seeds"
+    )
 
 
 @pytest.mark.parametrize(

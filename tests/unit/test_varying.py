@@ -1,6 +1,7 @@
 """What varies in a sweep that names no factor, and what is compared with what."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -138,6 +139,16 @@ def test_the_best_combination_is_named_and_not_called_a_finding():
     said = " ".join(details(findings, examination))
     assert "masking.rate at optimizer lion: Worse than the baseline 0.15: 0.40 (+0.100" in said
     assert "claims nothing" in answer(find(study(seeds=1)), None)
+
+
+def test_one_seed_is_so_far_the_only_one_while_others_are_planned():
+    alone, more = study(seeds=1), replace(study(seeds=1), planned={"later": "seed 1"})
+    assert answer(find(alone), None).startswith("There is one seed at every ")
+    assert answer(find(more), None).startswith("So far there is one seed at every ")
+    assert "So far there is one seed." in explanation(
+        grid((0,)), ["masking.rate", "optimizer"], 1, all_begun=False
+    )
+    assert "There is one seed." in explanation(grid((0,)), ["masking.rate", "optimizer"], 1)
 
 
 def test_a_combination_that_diverged_does_not_hide_the_others():
