@@ -35,6 +35,10 @@ from .tables import Table, costs, results, tuning
 PLACES = ("tracking.", "data.cache=", "hydra.launcher.")
 """Words that say where things are kept, and how many runs are trained at once: no run depends on them."""
 ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
+MARKUP = re.compile(r"[\\`*<$~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#>+-](?=\s|#)", re.MULTILINE)
+"""Characters of a text that Markdown may take for its own, where it may"""
+ENTITIES = {"<": "&lt;", "&": "&amp;", "$": "&#36;", "~": "&#126;"}
+"""What not every reader of Markdown lets a backslash escape, on a code host and on a site"""
 FIGURES = {
     "curves.png": "Learning curves",
     "lr_range.png": "Loss against learning rate",
@@ -99,8 +103,8 @@ def entry(evidence: Evidence, figures: Iterable[str]) -> str:
 def opening(findings: Findings) -> str:
     """The head of an entry: the question and, if one was stated, the hypothesis."""
     study = findings.study
-    hypothesis = f"\n**Hypothesis.** {study.hypothesis}\n" if study.hypothesis else ""
-    return f"# {study.question or study.name}\n{hypothesis}"
+    hypothesis = f"\n**Hypothesis.** {plain(study.hypothesis)}\n" if study.hypothesis else ""
+    return f"# {plain(' '.join((study.question or study.name).split()))}\n{hypothesis}"
 
 
 def _results(evidence: Evidence, figures: list[str]) -> str:
@@ -110,15 +114,15 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
     kernel = f" on {environment['kernel.name']} kernels" if "kernel.name" in environment else ""
     took = f"; {trained} of training in all" if (trained := duration(study)) else ""
     parts = [
-        f"**{answer(findings, examination)}**",
-        *details(findings, examination),
+        f"**{plain(answer(findings, examination))}**",
+        *map(plain, details(findings, examination)),
         *_examination(examination),
         markdown(results(findings)),
         *(markdown(table) for table in [tuning(findings)] if table),
         *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
         *(markdown(costs(findings, found)) for found in findings.efficiencies),
-        *(f"Missing: {name} ({why})." for name, why in study.missing.items()),
-        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with `{portable(study.command)}`, commit "
+        *(f"Missing: {plain(f'{name} ({why})')}." for name, why in study.missing.items()),
+        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with {code(portable(study.command))}, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
         f"Python {environment.get('version.python', 'unknown')}, "
         f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
@@ -126,6 +130,22 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         f"{took}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it as it is: names and reasons come from data.
+
+    >>> plain("the rate of <b>*bold*</b> is 0.4 [0.3, 0.5], of part_of_speech 0.2")
+    'the rate of &lt;b>\\\\*bold\\\\*&lt;/b> is 0.4 [0.3, 0.5], of part_of_speech 0.2'
+    """
+    return MARKUP.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), text)
+
+
+def code(text: str) -> str:
+    """A text as a span of code in Markdown, whatever grave accents it holds."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"
 
 
 def portable(command: str) -> str:
@@ -143,10 +163,10 @@ def _examination(examination: Examination | None) -> list[str]:
     if examination is None:
         return []
     figures = [
-        f"![{beginning(drawing.caption)}]({name})\n\n{drawing.caption}"
+        f"![{plain(beginning(drawing.caption))}]({name})\n\n{plain(drawing.caption)}"
         for name, drawing in examination.figures.items()
     ]
-    limits = "\n".join(f"* {limit}" for limit in examination.limits)
+    limits = "\n".join(f"* {plain(limit)}" for limit in examination.limits)
     return [*map(markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
 
 
@@ -163,10 +183,11 @@ def markdown(table: Table) -> str:
     """The table with its title above and its note below."""
 
     def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(plain(" ".join(cell.split())).replace("|", "\\|") for cell in cells) + " |"
 
     rule = line(("---", *("---:" for _ in table.columns[1:])))
-    return "\n".join([f"{table.title}:", "", line(table.columns), rule, *map(line, table.rows), "", table.note])
+    rows = [line(table.columns), rule, *map(line, table.rows)]
+    return "\n".join([f"{plain(table.title)}:", "", *rows, "", plain(table.note)])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,6 +17,7 @@ import shutil
 import numpy as np
 import pytest
 
+from analysis.answers import answer
 from analysis.evidence import Evidence
 from analysis.findings import find
 from analysis.lab_book import BEGIN, END, write_lab_book
@@ -209,6 +210,15 @@ def test_a_sweep_over_seeds_alone_is_described(store):
     report = write_report(store, own.id)
     assert report.answer.startswith("After 100 steps, the held-out loss (mean, 95 % interval) is 6.100 ± 0.248")
     assert "nothing but seeds varies" in report.evidence.findings.study.worked_out
+
+
+def test_a_sweep_over_seeds_of_which_one_has_run_says_that_more_are_planned(store):
+    stated = {"study": {"name": None}, "sweep": {"keys": ["seed"], "first": {}}}
+    own = track(store, "growing", {("0.15", 0): 6.0}, never=[("0.15", 1), ("0.15", 2)], stated=stated)
+    sweep = store.client.get_run(own.id)
+    found = load_study(store, sweep.info.run_id)
+    assert "So far there is one seed." in found.worked_out
+    assert answer(find(found)).startswith("So far there is one seed at every ")
 
 
 def test_one_seed_gets_curves_and_claims_nothing(single):
@@ -414,6 +424,22 @@ def test_the_lab_book_takes_the_results_between_its_markers_and_keeps_the_rest(s
     assert "| 0.40 | 3 | 5.800 ± 0.237 | −0.300 [−0.325, −0.275] |" in text
     assert "commit `0123abc`" in text
     assert "![Learning curves](curves.png)" in text and (tmp_path / "curves.png").exists()
+
+
+def test_names_from_data_stay_text_in_the_entry_for_a_lab_book(store, tmp_path):
+    study = {"name": "marked", **STUDY, "question": "Is <b>it</b> *so*?\n# Or not", "label": "[a](b) | $x$"}
+    sweep = track(store, "marked", FINALS, failed=[("0.80", 0)], stated={"study": study})
+    command = "python -m minibert.run 'study.question=a `b` c'"
+    sweep.set_tags({"minibert.command": command})
+    text = (write_report(store, "marked").path.parent / "entry.md").read_text(encoding="utf-8")
+    assert text.startswith(
+        "# Is &lt;b>it&lt;/b> \\*so\\*? # Or not\n\n**Hypothesis.** More is better &lt;up to a point>.\n"
+    )
+    assert "<" not in text and "[a\\](b) | &#36;x&#36;s with several seeds" in text
+    assert f"with `` {command} ``, commit" in text
+    lines = text.splitlines()
+    heading = next(number for number, line in enumerate(lines) if line.startswith("| [a"))
+    assert len({line.replace("\\|", "").count("|") for line in lines[heading : heading + 4]}) == 1
 
 
 def test_a_lab_book_does_not_replace_a_figure_that_it_does_not_show(store, sweep, tmp_path):
