@@ -26,7 +26,21 @@ Run = tuple[int, list[str]]
 """One run of a sweep: its number and its words"""
 Tell = Callable[[str, Death], None]
 """Hears of (the words of a run, the death of its process)"""
-_on_death: ContextVar[Tell] = ContextVar("on_death", default=lambda run, death: None)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a sweep asks for, beside the words that Hydra splits into its runs."""
+
+    keys: Sequence[str]
+    """What is swept over: these words name a run"""
+    places: Sequence[int]
+    """Of the runs that are to be trained, among all that the words ask for: no launcher composes the others"""
+    tell: Tell
+    """``death.job`` is a place among ``places``"""
+
+
+_launch: ContextVar[Launch | None] = ContextVar("launch", default=None)
 
 
 class SweepLauncher(Launcher):
@@ -38,10 +52,9 @@ class SweepLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train all runs. Raises :class:`MinibertError` for what a run raised, when all have ended."""
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        names = _names(job_overrides)
-        tell = _on_death.get()
-        runs = list(enumerate(map(list, job_overrides), initial_job_idx))
-        failures = self.train(runs, lambda death: tell(names[death.job], death))
+        asked, runs = _launch.get(), list(enumerate(map(list, job_overrides), initial_job_idx))
+        names = _names(job_overrides, asked.keys if asked else None)
+        failures = self.train(runs, lambda death: asked.tell(names[death.job], death) if asked else None)
         if failures:
             raise MinibertError("\n".join(f"{names[job]}: {why}" for job, why in sorted(failures.items())))
         return [JobReturn(overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
@@ -94,16 +107,27 @@ class CoresLauncher(SweepLauncher):
 
 
 @contextmanager
-def telling_of_deaths(tell: Tell) -> Iterator[None]:
-    """Within this context, ``tell`` gets the run and the death of every process that a launcher lost."""
-    token = _on_death.set(tell)
+def launching(asked: Launch) -> Iterator[None]:
+    """Within this context, sweepers and launchers do what is asked for."""
+    token = _launch.set(asked)
     try:
         yield
     finally:
-        _on_death.reset(token)
+        _launch.reset(token)
 
 
-def _names(runs: Sequence[Sequence[str]]) -> list[str]:
-    """The words by which each of these runs differs from the others; of a single one, all its words."""
-    shared = set(runs[0]).intersection(*runs[1:]) if len(runs) > 1 else ()
-    return [" ".join(word for word in filter_overrides(words) if word not in shared) for words in runs]
+def launched(batch: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """The runs that are to be trained, of all runs of a sweep."""
+    asked = _launch.get()
+    return batch if asked is None else [batch[place] for place in asked.places]
+
+
+def _names(runs: Sequence[Sequence[str]], keys: Sequence[str] | None) -> list[str]:
+    """The words of each run that are swept over; where it is not known which are, all its words."""
+    return [
+        " ".join(word for word in filter_overrides(words) if keys is None or _key(word) in keys) for words in runs
+    ]
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 
@@ -73,9 +74,14 @@ def _register(plugin: type[Plugin]) -> None:
 
 
 def chosen_launcher(words: Sequence[str]) -> tuple[str, DictConfig]:
-    """The launcher that the words of a sweep choose: its name and its settings."""
+    """The launcher that the words of a sweep choose: its name and its settings, which are not to be changed."""
     choosing = [word for word in words if word.startswith("hydra") or word.lstrip("+").startswith(OVERLAYS)]
-    hydra = compose_all(choosing).hydra
+    return _launcher(tuple(choosing))
+
+
+@lru_cache
+def _launcher(words: tuple[str, ...]) -> tuple[str, DictConfig]:
+    hydra = compose_all(words).hydra
     return hydra.runtime.choices["hydra/launcher"], hydra.launcher
 
 

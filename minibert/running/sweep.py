@@ -7,12 +7,13 @@ from dataclasses import asdict
 from minibert import interruption
 from minibert.config import config_hash
 from minibert.errors import MinibertError
+from minibert.evaluation.catalogue import enabled
 from minibert.interruption import Interrupted
 from minibert.running.capacity import fit
 from minibert.running.evaluation import complete
 from minibert.running.identity import first_values, sweep_hash, sweep_name
 from minibert.running.launcher_checks import check_launcher
-from minibert.running.launchers import telling_of_deaths
+from minibert.running.launchers import Launch, launching
 from minibert.running.launching import call_hydra
 from minibert.running.life import describe, job, prepare
 from minibert.running.naming import run_name
@@ -41,7 +42,7 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     """Train all runs of a plan under one parent run, then report on them. Returns the exit code."""
     first = planned.jobs[0].config
     tracking, study = first.tracking, first.study
-    called = sweep_name(study.name, planned.keys)
+    called = sweep_name(planned)
     check_launcher(planned)
     display.start(f"{called}: {len(planned.jobs)} runs")
     hashes, corpora = _hashes(planned, display)
@@ -67,8 +68,10 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         display.note(f"These runs join sweep {short_id(sweep.id)}, which has {others} others.")
     status, reason = Status.FAILED, "the sweep's own process failed"
     try:
-        if tracking.rerun or _join_finished(sweep, names):
-            _launch(planned, sweep, hashes, display)
+        remaining = {*names} if tracking.rerun else _join_finished(sweep, names)
+        if remaining:
+            remaining |= _to_be_asked(sweep, dict(zip(hashes, planned.jobs, strict=True)))
+            _launch(planned, sweep, hashes, remaining, display)
         send_all(store)
         sweep.plan(names)  # commands on other machines may have written theirs meanwhile
         status, reason = _verdict(sweep, sweep.planned)
@@ -91,6 +94,9 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     if any(each.left for each in send_all(store)):
         display.note(f"The report can be made when the server has all runs: {SYNC} tracking.folder={store.folder}")
         return int(asked == Status.FAILED)
+    if not tracking.report:
+        display.note(f"No report, as asked; `{_report_command(sweep, called)}` makes it.")
+        return int(asked == Status.FAILED)
     reported = _report(sweep, called, report, display)
     return int(asked == Status.FAILED or not reported)
 
@@ -108,8 +114,11 @@ def _hashes(planned: Plan, display: Display) -> tuple[list[str], Collection[str]
     return hashes, corpora.values()
 
 
-def _launch(planned: Plan, sweep: Sweep, hashes: Sequence[str], display: Display) -> None:
+def _launch(
+    planned: Plan, sweep: Sweep, hashes: Sequence[str], remaining: Collection[str], display: Display
+) -> None:
     """Let Hydra's launcher train the remaining runs. The store records how they end, also if a process dies."""
+    places = [place for place, key in enumerate(hashes) if key in remaining]
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null", PLANNED]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
     told, _, text = fit(planned)
@@ -121,13 +130,14 @@ def _launch(planned: Plan, sweep: Sweep, hashes: Sequence[str], display: Display
 
     def tell(run: str, death: Death) -> None:
         if death.final:
-            given_up[hashes[death.job]] = death.how
+            given_up[hashes[places[death.job]]] = death.how
         what = "is given up" if death.final else "is started again"
         display.error(f"A worker process was {death.how}. Its run, {run}, {what}.")
 
     try:
         live = planned.jobs[0].config.tracking.progress
-        with interruption.deferred(), display.sweep(sweep, {*hashes}, live), telling_of_deaths(tell):
+        asked = Launch(planned.keys, places, tell)
+        with interruption.deferred(), display.sweep(sweep, {*hashes}, live), launching(asked):
             call_hydra(job, ["--multirun", *words])
     except MinibertError as error:
         failure = error
@@ -157,14 +167,18 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> boo
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
-        again = shlex.join(["python", "-m", "minibert.report", study if " " not in study else short_id(sweep.id)])
-        display.note(f"The runs are recorded. `{again}` tries again.")
+        display.note(f"The runs are recorded. `{_report_command(sweep, study)}` tries again.")
         return False
     return True
 
 
-def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
-    """Add the runs that finished before, in any sweep, to this one. Returns how many remain."""
+def _report_command(sweep: Sweep, study: str) -> str:
+    named = study if " " not in study else short_id(sweep.id)
+    return shlex.join(["python", "-m", "minibert.report", named])
+
+
+def _join_finished(sweep: Sweep, names: dict[str, str]) -> set[str]:
+    """Add the runs that finished before, in any sweep, to this one. Returns the hashes of those that remain."""
     members = {child.config_hash: child for child in sweep.children() if child.status == Status.FINISHED}
     # A grown sweep may name its runs by more keys than before.
     renamed = {child.id: names[key] for key, child in members.items() if names.get(key, child.name) != child.name}
@@ -172,7 +186,17 @@ def _join_finished(sweep: Sweep, names: dict[str, str]) -> int:
     wanted = {run_hash: name for run_hash, name in names.items() if run_hash not in members}
     found = find_all_finished(sweep.store, wanted)
     sweep.join({found[run_hash]: name for run_hash, name in wanted.items() if run_hash in found})
-    return len(wanted) - len(found)
+    return wanted.keys() - found.keys()
+
+
+def _to_be_asked(sweep: Sweep, jobs: Mapping[str, Job]) -> set[str]:
+    """The runs that finished and lack an answer: where others are trained, workers ask them at the same time."""
+    return {
+        key
+        for key, child in sweep.newest().items()
+        if key in jobs and child.status == Status.FINISHED
+        if not rooms_of(child.metrics).issuperset(enabled(jobs[key].config.evaluation))
+    }
 
 
 def _complete(sweep: Sweep, jobs: Mapping[str, Job], display: Display) -> None:

@@ -1,10 +1,34 @@
 """Fixtures of the tests that need other processes."""
 
 import shutil
+from importlib import import_module
 
 import pytest
 
 from tests.support.tracking_server import TrackingServer
+
+SERVED = "minibert.serving.mlflow_model"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_models(tmp_path_factory):
+    """Models carry one file of code: to store all of the package for each run would take a third of its time."""
+    package = tmp_path_factory.mktemp("code") / "minibert"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{SERVED}.PACKAGE", package)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_models(small_models):
+    """Models carry all code, as those of a user do."""
+    from minibert.config import PACKAGE
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module(SERVED), "PACKAGE", PACKAGE)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def sweep(settings, empty_database):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(door, settings, empty_database, tmp_path_factory):
+def undisturbed(door, settings, empty_database, tmp_path_factory, rough_figures):
     """The store of the sweep that nobody disturbs. It is trained in this process, which then has imported all."""
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copy(empty_database, folder)

@@ -34,18 +34,7 @@ def settings(small_settings):
 
 
 @pytest.fixture(scope="module")
-def small_models(tmp_path_factory):
-    """Models carry one file of code: to send all of the package for each run would take most of the time."""
-    package = tmp_path_factory.mktemp("code") / "minibert"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minibert.serving.mlflow_model.PACKAGE", package)
-        yield
-
-
-@pytest.fixture(scope="module")
-def undisturbed(door, settings, empty_database, tmp_path_factory, small_models):
+def undisturbed(door, settings, empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copy(empty_database, folder)
     assert door(*settings, f"tracking.folder={folder}").returncode == 0

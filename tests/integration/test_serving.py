@@ -33,6 +33,8 @@ from minibert.training.checkpoints import save_checkpoint
 
 TEXTS = ["The river runs to the sea.", "Sailors [MASK] near the [MASK] and the sea"]
 
+pytestmark = pytest.mark.usefixtures("whole_models")
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,16 +101,32 @@ class Copy:
         self.until(lambda: look() >= before + seconds)
 
 
+_ends: list[Connection] = []
+"""The ends of the pipes to workers that their sweep has"""
+
+
 class _Worker(multiprocessing.get_context("fork").Process):
     def start(self) -> None:
         _close_connections()
         super().start()
 
+    def run(self) -> None:
+        """A new process has none of these; a worker that has its own never hears that its sweep is gone."""
+        for end in _ends:
+            end.close()
+        super().run()
+
+
+def _pipe() -> tuple[Connection, Connection]:
+    ours, theirs = multiprocessing.Pipe()
+    _ends.append(ours)
+    return ours, theirs
+
 
 @contextmanager
 def workers_as_copies() -> Iterator[None]:
     """Within this context, the processes of :class:`minibert.running.workers.Workers` are copies of this one."""
-    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=_Worker)
+    context = SimpleNamespace(Pipe=_pipe, Process=_Worker)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multiprocessing, "get_context", lambda _: context)
         # It reads the store in a thread: a copy that is made meanwhile might have a lock that nobody releases.
