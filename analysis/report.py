@@ -108,8 +108,11 @@ def default_folder(store: Store, study: Study) -> Path:
     return store.folder / "reports" / (folder_name(study.name) + own)
 
 
-def print_result(result: ReportResult) -> None:
-    """The table, the answer and where the report is, to the terminal."""
+def print_result(result: ReportResult, reasons: bool = True) -> None:
+    """The table, the answer and where the report is, to the terminal.
+
+    ``reasons``: why a run has no result; a sweep that has just ended has told it.
+    """
     console = open_console()
     if result.table.rows:
         print_table(console, rich_table(result.table))
@@ -119,7 +122,7 @@ def print_result(result: ReportResult) -> None:
     for table in examination.tables if examination else ():
         print_table(console, rich_table(table))
     for name, why in result.missing.items():
-        console.print(f"missing: {name} ({why})")
+        console.print(f"missing: {name} ({why if reasons else why.partition(':')[0]})")
     if worked_out := result.evidence.findings.study.worked_out:
         console.print(f"\n{worked_out}", soft_wrap=False)
     console.print()

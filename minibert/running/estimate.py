@@ -78,9 +78,9 @@ def _running(child) -> str:
 
 
 def ended_line(child) -> str:
-    """One line about a run of a sweep that has ended."""
+    """One line about a run of a sweep that has ended, with the first sentence of the reason if there is one."""
     found = losses(child.metrics)
     text = f"{child.name}: {child.status.lower()}"
     if found["loss"] is not None:
         text += f", held-out loss {found['loss']:.3f}{beside(found['unigram'], found['bigram'])}"
-    return text + (f" ({child.reason})" if child.reason else "")
+    return text + (f" ({child.reason.partition('. ')[0].rstrip('.')})" if child.reason else "")

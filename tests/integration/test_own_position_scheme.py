@@ -39,6 +39,13 @@ class StepConfig(PositionConfig):
         if self.positions < model.max_length:
             yield f"model.position.positions={self.positions}: fewer than model.max_length={model.max_length}."
 """
+BOTH = """
+import sys
+from minibert.run import main
+assert main([*sys.argv[1:], "model.position.positions=8"]) == 2
+sys.exit(main(sys.argv[1:]))
+"""
+"""A setting that is refused, and then a training, in one process of the copy"""
 LINE = """# @package model.position
 defaults: [step_schema@_here_]
 """
@@ -55,22 +62,18 @@ def test_a_position_scheme_is_one_file_one_schema_and_one_line(tmp_path, books, 
     store.mkdir()
     shutil.copy(empty_database, store)
 
-    def run(*words: str) -> subprocess.CompletedProcess:
-        few = ("training.steps=3", "diagnostics=off", "diagnostics.figures=[]")
-        words = (*small_settings, *few, f"tracking.folder={store}", *words)
-        return subprocess.run(
-            [sys.executable, "-m", "minibert.run", *words],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    refused = run("position=step", "model.position.positions=8")
-    assert "model.position.positions=8: fewer than model.max_length=64" in refused.stderr
-    trained = run("position=step")
-    assert trained.returncode == 0, trained.stderr
+    few = ("training.steps=3", "diagnostics=off", "diagnostics.figures=[]", "position=step")
+    words = [*small_settings, *few, f"tracking.folder={store}"]
+    ended = subprocess.run(
+        [sys.executable, "-c", BOTH, *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "model.position.positions=8: fewer than model.max_length=64" in ended.stderr
     assert "embeddings.step.weight" in _tensors(store)
 
 

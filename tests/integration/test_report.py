@@ -282,6 +282,10 @@ def test_the_table_and_the_answer_reach_the_terminal(report, capsys):
     missing = "missing: masking 0.80 · seed 1"
     for expected in ("−0.300 [−0.325, −0.275]", "± and [low, high]", missing, str(report.path)):
         assert expected in printed, expected
+    assert "missing: masking 0.80 · seed 0 (failed: poisoned batch)" in printed
+    print_result(report, reasons=False)
+    printed = capsys.readouterr().out
+    assert "missing: masking 0.80 · seed 0 (failed)" in printed and "poisoned" not in printed
 
 
 def test_the_command_line_writes_where_it_is_told(store, sweep, tmp_path, capsys):

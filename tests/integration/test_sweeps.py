@@ -102,11 +102,13 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
     assert second.stdout[second.stdout.index("┏") :] == table
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     door, small_settings, empty_database, tmp_path
 ):
     shutil.copy(empty_database, tmp_path)
     words = ["optimizer.learning_rate=1e12,1e-3", "training.steps=6", "hydra/launcher=basic", "diagnostics=off"]
+    words.append("tracking.report=false")
     result = door("--multirun", *small_settings, *words, f"tracking.folder={tmp_path}")
     assert result.returncode == 1
     by_name = {run.info.run_name: run for run in runs(tmp_path, "run")}
@@ -125,8 +127,10 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     (parent,) = runs(tmp_path, "sweep")
     assert parent.info.status == "FAILED"
     assert "learning rate 1e+12" in parent.data.tags["minibert.reason"]
-    assert "not finite" in result.stdout
+    assert result.stdout.count("The first array that is not finite is") == 1
     assert "1 of 2 runs finished" in result.stdout
+    assert "`python -m minibert.report optimizer.learning_rate` makes it" in result.stdout
+    assert not (tmp_path / "reports").exists()
 
 
 def test_the_record_of_a_run_is_complete(door, small_settings, empty_database, tmp_path):
