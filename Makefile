@@ -20,7 +20,7 @@ check: $(VENV)/installed-dev
 # The documentation as a site. A link or an anchor that leads nowhere is an error. The switch is that of Material for MkDocs for
 # its note about the next major version of MkDocs, which the extra `docs` does not allow.
 docs: $(VENV)/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 	@echo "build/site holds the site. To read it: $(PYTHON) -m http.server --directory build/site, then http://127.0.0.1:8000"
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
