@@ -38,6 +38,13 @@ def as_text(given: str, key: str, value: str) -> str:
     return plain(value)
 
 
+def as_switch(given: str, key: str, value: str) -> bool:
+    """A truth value."""
+    if value.lower() not in ("true", "false"):
+        raise MinibertError(f"{given}: not a truth value. Allowed: {key}=true, {key}=false.")
+    return value.lower() == "true"
+
+
 def argument(meaning: str, shown: str, default: Any = MISSING, read: Reader = as_text) -> Any:
     """A field of a door's dataclass. ``shown`` stands for its value in the help.
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-from minibert.command_line.arguments import StoreWords, argument
+from minibert.command_line.arguments import StoreWords, argument, as_switch
 from minibert.config import Config, EvaluationConfig
 from minibert.config.evaluation import INSTRUMENTS
 from minibert.data.annotated.lines import as_path
@@ -40,12 +40,6 @@ DEFAULT = "evaluation=full"
 OF_TRAINING = ("every", "sequences", "batch_size", "documents", "rate", "rates", "mask_seed")
 """Settings of the group ``evaluation`` that only training reads"""
 TARGETS = ("run", "sweep", "checkpoint")
-
-
-def as_switch(given: str, key: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise MinibertError(f"{given}: not a truth value. Allowed: {key}=true, {key}=false.")
-    return value.lower() == "true"
 
 
 def as_lanes(given: str, key: str, value: str) -> int:

@@ -1,16 +1,12 @@
 """What the explorer is opened on, and how: as a page on this machine, or written to a file."""
 
-import logging
-import os
-import sys
-import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from minibert.command_line.arguments import StoreWords, argument
+from minibert.command_line.arguments import StoreWords, argument, as_switch
 from minibert.data.annotated.lines import as_path, numbered_lines
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError, sentence
@@ -19,25 +15,16 @@ from minibert.exploration.answers import Answers
 from minibert.exploration.checkpoints import Checkpoints
 from minibert.exploration.page.render import GENERATOR
 from minibert.exploration.recording import recorded_page
-from minibert.exploration.server import create_app, open_server
+from minibert.exploration.server import create_app
 from minibert.files import replacing
 from minibert.model.factory import load_model
-from minibert.running.evaluation import as_switch
 from minibert.running.folders import load_folder
+from minibert.running.local_pages import as_port, serve
 from minibert.running.progress import Display
 from minibert.serving.loading import checkpoints_in, load_saved, saved_run
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 
 FIRST = "the [MASK] of the union"
-
-
-def as_port(given: str, key: str, value: str) -> int:
-    """The number of a port."""
-    if not (value.isascii() and value.isdecimal() and int(value) <= 65535):
-        raise MinibertError(f"{given}: not a port. Allowed: 0 to 65535; 0 takes any that is free.")
-    return int(value)
-
-
 HEAD = 1000
 """Bytes at the beginning of a page that hold what it was made by"""
 
@@ -76,7 +63,7 @@ def explore(asked: Exploration, display: Display) -> None:
     if asked.html:
         _write(answers, asked, as_path(asked.html), display)
     else:
-        _serve(answers, asked, display)
+        serve(create_app(answers, asked.text), answers.checkpoints.name, asked.port, asked.browser, display)
 
 
 def _of_run(asked: Exploration) -> Checkpoints:
@@ -123,25 +110,3 @@ def refuse_other_files(target: Path) -> None:
     with suppress(OSError):
         if GENERATOR.encode() not in target.read_bytes()[:HEAD]:
             raise MinibertError(f"html={target}: is there, and is no page of the explorer. Give another name.")
-
-
-def _serve(answers: Answers, asked: Exploration, display: Display) -> None:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every question helps nobody
-    server = open_server(create_app(answers, asked.text), asked.port)
-    address = f"http://{server.host}:{server.port}/"
-    display.console.print(f"{answers.checkpoints.name}: {address} (Ctrl-C ends it)")
-    if asked.browser and _has_screen():
-        webbrowser.open(address)
-    try:
-        server.serve_forever()
-    finally:
-        server.server_close()
-
-
-def _has_screen() -> bool:
-    """Whether a browser would open a window of its own: one of the terminal would take the terminal."""
-    if not sys.stdout.isatty():
-        return False
-    return sys.platform in ("darwin", "win32") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )

@@ -17,7 +17,8 @@ from minibert.exploration import MathematicalExplorer
 from minibert.exploration.answers import Answers
 from minibert.exploration.checkpoints import Checkpoints
 from minibert.exploration.recording import recorded_page
-from minibert.exploration.server import create_app, open_server
+from minibert.exploration.server import create_app
+from minibert.loopback import open_server
 from minibert.mistakes.gradient_check import scatter
 from minibert.model.bert import MiniBERT
 

@@ -22,8 +22,9 @@ from minibert.errors import MinibertError
 from minibert.exploration import MathematicalExplorer
 from minibert.exploration.answers import KINDS, Answers
 from minibert.exploration.checkpoints import Checkpoints
-from minibert.exploration.server import LOOPBACK, MOST_BYTES, create_app, open_server
+from minibert.exploration.server import create_app
 from minibert.explore import OLDER, main
+from minibert.loopback import LOOPBACK, MOST_BYTES, open_server
 from minibert.model.bert import MiniBERT
 from minibert.running.exploration import Exploration
 from minibert.training.checkpoints import save_checkpoint

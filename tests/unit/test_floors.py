@@ -21,14 +21,21 @@ FLOORS = (
     ("analysis",),
     ("minibert",),
     ("minibert.mistakes",),
-    ("minibert.exploration",),
+    ("minibert.exploration", "minibert.watching"),
     ("minibert.serving", "minibert.evaluation", "minibert.diagnostics"),
     ("minibert.training",),
     ("minibert.model", "minibert.data"),
     ("minibert.tracking",),
     ("minibert.command_line",),
     ("minibert.config",),
-    ("minibert.errors", "minibert.randomness", "minibert.interruption", "minibert.files", "minibert.locks"),
+    (
+        "minibert.errors",
+        "minibert.randomness",
+        "minibert.interruption",
+        "minibert.files",
+        "minibert.locks",
+        "minibert.loopback",
+    ),
 )
 """From the doors down to the ground. Rooms of one floor may use each other as long as no circle closes.
 ``minibert`` alone is the package itself, which offers its public names."""

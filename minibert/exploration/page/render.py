@@ -1,7 +1,5 @@
 """The page as one text, which contains its styles, its scripts and, exported, its answers."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -10,6 +8,7 @@ from typing import Any
 
 from minibert.diagnostics.plotting import document
 from minibert.exploration.checkpoints import Checkpoints
+from minibert.loopback import policy
 
 GENERATOR = '<meta name="generator" content="minibert.explore">'
 """By which a page is known to be one of the explorer's"""
@@ -42,32 +41,23 @@ def render(
         "answers": recorded,
     }
     body = _own("page.html").replace("{name}", escape(checkpoints.name)).replace("{about}", escape(about))
-    script = _script()
-    # Nothing is loaded: an exported page says so itself, since no server does.
-    guard = (
-        "" if recorded is None else f'<meta http-equiv="Content-Security-Policy" content="{policy(NOWHERE)}">\n'
-    )
+    guard = ""
+    if recorded is not None:  # nothing is loaded: an exported page says so itself, since no server does
+        allowed = policy(script(), NOWHERE)
+        guard = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
     head = f"{guard}<title>{escape(checkpoints.name)}: explorer</title>\n<style>\n{_own('page.css')}</style>\n"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'{GENERATOR}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"{head}</head>\n<body>\n{body}"
         f'<script type="application/json" id="data">{document.json_data(data)}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
-    )
-
-
-def policy(connect: str) -> str:
-    """A Content-Security-Policy under which the page runs its own script, and loads nothing from elsewhere."""
-    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"<script>{script()}</script>\n</body>\n</html>\n"
     )
 
 
 @cache
-def _script() -> str:
+def script() -> str:
+    """The script of the page."""
     return '"use strict";\n(() => {\n' + "\n".join(map(_own, SCRIPTS)) + "})();\n"
 
 
