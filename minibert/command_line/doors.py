@@ -13,6 +13,7 @@ DOORS = {
     "evaluate": "ask a trained model what it knows",
     "explore": "follow one sentence through a network, on a page of this machine",
     "gallery": "put a classic mistake into the code, and see how it is caught",
+    "watch": "watch a run or a sweep while it trains",
     "inspect": "compute diagnostics on the checkpoints of a run",
     "reproduce": "train a recorded run again, and say whether it is equal to the bit",
     "export": "write a run as a folder that `transformers` reads",

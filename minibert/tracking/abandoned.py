@@ -51,7 +51,7 @@ def reap(store: Store) -> list[Running]:
             if is_sweep and members in alive:
                 why, gone = "a run of it is being trained", False
             else:
-                why, gone = _judge(tags, free)
+                why, gone = judge_process(tags, free)
             if gone:
                 Record(store, run.info.run_id, "", continued=True).finish(Status.KILLED, why)
             else:
@@ -78,8 +78,11 @@ def _locked(store: Store, config_hash: str | None) -> Iterator[bool | None]:
         lock.release()
 
 
-def _judge(tags: Mapping[str, str], free: bool | None) -> tuple[str, bool]:
-    """(the reason, whether the process is gone). ``free``: whether nobody holds the lock of the run."""
+def judge_process(tags: Mapping[str, str], free: bool | None = None) -> tuple[str, bool]:
+    """(the reason, whether the process is gone) of a record that is not closed.
+
+    ``free``: whether nobody holds the lock of the run; None if nobody looked.
+    """
     named = "process {2} on {0}".format(*tags.get(PROCESS, "an unknown host:?").rpartition(":"))
     if free is False:
         return "it is being trained", False

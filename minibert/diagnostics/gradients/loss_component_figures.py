@@ -30,6 +30,16 @@ def plot_loss_components(components: Sequence[LossComponents], steps: Sequence[i
             f"plot_loss_components: {len(components)} components and {len(steps)} steps were given. "
             "Allowed: as many of one as of the other, and at least one."
         )
+    figure = new_figure(max(8.0, 4 + 0.28 * len(steps)), 6.5)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    stack_loss_components(top, bottom, components, steps)
+    handles, labels = top.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def stack_loss_components(top, bottom, components: Sequence[LossComponents], steps: Sequence[int]) -> None:
+    """Draw what :func:`plot_loss_components` shows into two panels, one above the other."""
     groups = in_depth_order(components[0].first_order)
     colours = group_colours(groups)
     parts = {group: np.array([each.first_order[group] for each in components]) for group in groups}
@@ -41,9 +51,6 @@ def plot_loss_components(components: Sequence[LossComponents], steps: Sequence[i
     styles["curvature"] = {"facecolor": "0.9", "edgecolor": "0.45", "hatch": "////", "linewidth": 0}
     styles["curvature"]["label"] = "curvature, all groups"
     styles["remainder"] = {"color": "black", "label": "remainder"}
-
-    figure = new_figure(max(8.0, 4 + 0.28 * len(steps)), 6.5)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     places = np.arange(len(steps))
     _stack(top, places, parts | others, styles)
     top.plot(
@@ -64,9 +71,6 @@ def plot_loss_components(components: Sequence[LossComponents], steps: Sequence[i
     finish(bottom, "optimizer step", "share of first order")
     shown = places[:: 1 + (len(places) - 1) // MOST_TICKS]
     bottom.set_xticks(shown, [f"{steps[place]:,}" for place in shown], rotation=45 if len(shown) > 8 else 0)
-    handles, labels = top.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
-    return figure
 
 
 @drawing("gradients")

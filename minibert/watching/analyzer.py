@@ -1,0 +1,129 @@
+"""What the record of a run says of its training, also while the run trains."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minibert.command_line.arguments import StoreWords
+from minibert.diagnostics.health.detect import detect_training_issues
+from minibert.diagnostics.health.issues import SEVERITIES, Finding, Health
+from minibert.errors import MinibertError
+from minibert.tracking.live import LiveRecord, find_to_read, open_to_read
+from minibert.watching.losses import plot_losses
+from minibert.watching.updates import update_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+AT_THE_END = ("loss_plateau", "small_updates")
+"""Issues that only the whole of a run can have: one that has just begun has not left the unigram level either"""
+
+
+class TrainingAnalyzer:
+    """What the record of a run says of its training. Every method reads what is recorded by now, and only reads.
+
+    ``run`` is the id of a run, its first characters, its name, or ``last``, in the store at ``uri`` or in
+    ``folder``, by default that of this checkout. It may also be anything with such an id, as
+    :func:`minibert.load_run` and the runs of ``analysis`` have it; a record with ``history(metric)`` and
+    ``metric_names(prefix)``; or a mapping metric -> (steps, values).
+
+    >>> analyzer = TrainingAnalyzer("last")                                              # doctest: +SKIP
+    >>> analyzer.analyze_parameter_updates().round(4)                                    # doctest: +SKIP
+
+    Raises :class:`MinibertError` if there is no such run, or if the store cannot be read.
+    """
+
+    def __init__(self, run: Any, uri: str | None = None, folder: Path | str | None = None):
+        self.record = as_record(run, uri, folder)
+
+    def plot_loss_components(self) -> "Figure":
+        """The loss by its parts, against optimizer steps, as far as the run records them.
+
+        Above, in nats per predicted token: the training loss (all parts together, means since the last point), the
+        held-out loss, and what counting words reaches on the held-out text: the unigram entropy, a bigram model.
+
+        Below it, for an objective of several tasks: weight · loss of each task. They add up to the training loss.
+
+        At the bottom, where the diagnostic ``loss_components`` was taken (``diagnostics=standard``): the change of
+        the loss by one step as a sum over the parts of the network
+        (:func:`minibert.diagnostics.compute_loss_components`).
+
+        Raises :class:`MinibertError` where no loss is recorded yet.
+        """
+        return plot_losses(self._now(), _parameters(self.record))
+
+    def analyze_parameter_updates(self, parameters: bool = False) -> "DataFrame":
+        """The ratio ‖Δθ‖ / ‖θ‖ of update and weights: a row a part of the network, a column a measured step.
+
+        The part that learns fastest, by the last ratio, stands first; ``global`` is the whole network. With
+        ``parameters``, the rows are single weights, gains and biases. While a parameter is zero it has no ratio
+        (NaN). About 1e-3 is often called healthy (Karpathy, notes for CS231n, 2015), for plain gradient descent.
+        The table is empty if ``parameter_updates`` was not taken (``diagnostics=off``).
+        """
+        return update_table(self._now(), parameters)
+
+    def detect_training_issues(self) -> Health:
+        """What :func:`minibert.diagnostics.detect_training_issues` finds in what is recorded by now.
+
+        While the run trains, an issue that only the whole run can have (:data:`AT_THE_END`) is a note.
+        """
+        return detect_so_far(self._now())
+
+    def _now(self) -> Any:
+        if isinstance(self.record, LiveRecord):
+            self.record.look()
+        return self.record
+
+
+class MappedRecord:
+    """A mapping metric -> (steps, values) as a record."""
+
+    def __init__(self, histories: Mapping[str, tuple]):
+        self._histories = histories
+
+    def history(self, metric: str) -> tuple[list[int], list[float]]:
+        steps, values = self._histories.get(metric, ((), ()))
+        return list(steps), list(values)
+
+    def metric_names(self, prefix: str = "") -> list[str]:
+        return sorted(name for name in self._histories if name.startswith(prefix))
+
+
+def as_record(run: Any, uri: str | None = None, folder: Path | str | None = None) -> Any:
+    """What :class:`TrainingAnalyzer` takes, as a record. Raises :class:`MinibertError` for anything else."""
+    if isinstance(run, Mapping):
+        return MappedRecord(run)
+    if hasattr(run, "history") and hasattr(run, "metric_names"):
+        return run
+    word = run if isinstance(run, str) else getattr(run, "id", None)
+    if not isinstance(word, str):
+        raise MinibertError(
+            f"run: a {type(run).__name__} was given. Allowed: the id of a run, its first characters, its name, "
+            "last, something with an id, a record with history(metric) and metric_names(prefix), or a mapping "
+            "metric -> (steps, values)."
+        )
+    store = open_to_read(StoreWords(None if folder is None else str(folder), uri, None))
+    return LiveRecord(store, find_to_read(store, word))
+
+
+def detect_so_far(record: Any) -> Health:
+    """The health of a run by what is recorded by now; see :meth:`TrainingAnalyzer.detect_training_issues`."""
+    health = detect_training_issues(record)
+    if not getattr(record, "is_running", False):
+        return health
+    findings = [_so_far(each) if each.issue in AT_THE_END else each for each in health.findings]
+    findings.sort(key=lambda each: SEVERITIES.index(each.severity))
+    return replace(health, findings=findings)
+
+
+def _so_far(finding: Finding) -> Finding:
+    return replace(finding, severity="note", evidence=f"So far: {finding.evidence}")
+
+
+def _parameters(record: Any) -> Mapping[str, str]:
+    """The recorded settings of a run; none of a record without them."""
+    if isinstance(record, LiveRecord):
+        return record.about.parameters
+    return dict(record.entity().data.params) if hasattr(record, "entity") else {}
