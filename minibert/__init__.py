@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from minibert.model.bert import MiniBERT
     from minibert.model.factory import create_model, load_model
     from minibert.serving.loading import load_run
+    from minibert.serving.model_factory import ModelFactory
     from minibert.watching import TrainingAnalyzer
 
 __all__ = [
-    "MathematicalExplorer", "MiniBERT", "MinibertError", "ModelConfig", "TrainingAnalyzer",
+    "MathematicalExplorer", "MiniBERT", "MinibertError", "ModelConfig", "ModelFactory", "TrainingAnalyzer",
     "create_model", "create_tokenizer", "load_model", "load_run",
 ]  # fmt: skip
 
 _HOMES = {
     "MathematicalExplorer": "exploration", "MiniBERT": "model.bert", "MinibertError": "errors",
     "ModelConfig": "config", "create_model": "model.factory", "create_tokenizer": "data.tokenizer",
-    "load_model": "model.factory", "load_run": "serving.loading",
+    "load_model": "model.factory", "load_run": "serving.loading", "ModelFactory": "serving.model_factory",
     "TrainingAnalyzer": "watching",
 }  # fmt: skip
 
