@@ -16,7 +16,7 @@ from rich.live import Live
 
 from minibert.command_line.arguments import StoreWords, argument, as_switch
 from minibert.command_line.terminal import print_table
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, Refused
 from minibert.running.local_pages import as_port, serve
 from minibert.running.progress import PLAIN_SECONDS, Display
 from minibert.running.watch_sweep import Seen as SweepSeen
@@ -25,7 +25,7 @@ from minibert.running.watch_view import ending, finding_line, summary, view
 from minibert.tracking.live import LiveRecord, find_to_read, newest_run, open_to_read
 from minibert.tracking.lookup import short_id
 from minibert.tracking.status import Status
-from minibert.tracking.store import Store
+from minibert.tracking.store import Store, find_place
 from minibert.watching.server import create_app
 from minibert.watching.state import State, look, pause_after
 
@@ -83,10 +83,14 @@ def watch(asked: Watching, display: Display) -> int:
         raise MinibertError(
             f"page=true and {other}: do not go together. Allowed: page=true with run=RUN_ID alone."
         )
+    began = time.time()
+    if asked.run == NEXT and not asked.once:
+        display.note("waiting for a run to begin")
+        _await_store(asked)
     store = open_to_read(asked.tracking)
     if asked.sweep is not None:
         return _watch_sweep(open_view(store, asked.sweep), asked, display)
-    record = LiveRecord(store, _find(store, asked, display))
+    record = LiveRecord(store, _find(store, asked, began))
     if asked.page:
         name = f"run {short_id(record.id)}"
         serve(create_app(record, asked.every), name, asked.port, asked.browser, display)
@@ -94,12 +98,17 @@ def watch(asked: Watching, display: Display) -> int:
     return _watch_run(record, asked, display)
 
 
-def _find(store: Store, asked: Watching, display: Display) -> str:
-    """The id of the run. Of ``next``, it waits for one."""
+def _await_store(asked: Watching) -> None:
+    """Return when there is a database: the first run of a checkout makes it."""
+    database = find_place(asked.tracking.uri, asked.tracking.folder).database
+    while database is not None and not database.exists():
+        time.sleep(asked.every)
+
+
+def _find(store: Store, asked: Watching, began: float) -> str:
+    """The id of the run. ``next`` waits for one that began after ``began``."""
     if asked.run != NEXT:
         return find_to_read(store, str(asked.run))
-    began = time.time()
-    display.note("waiting for a run to begin")
     while (found := newest_run(store)) is None or found[1] < began:
         if asked.once:
             raise MinibertError(
@@ -171,7 +180,7 @@ def _watch_sweep(sweep: SweepView, asked: Watching, display: Display) -> int:
 def _follow(read: Callable[[], Seen], tell: Callable[[Seen], None], asked: Watching, display: Display) -> Seen:
     """Look until the end, or once, and tell what each look finds. Returns the last.
 
-    A store that is away for a while is asked again; at the first look, that is an error.
+    A store that is away for a while is asked again; at the first look, that is an error. So is a run that is gone.
     """
     seen, away = None, False
     while True:
@@ -179,7 +188,7 @@ def _follow(read: Callable[[], Seen], tell: Callable[[Seen], None], asked: Watch
         try:
             seen = read()
         except MinibertError as error:
-            if seen is None or asked.once:
+            if seen is None or asked.once or isinstance(error, Refused):
                 raise
             if not away:
                 display.note(f"the store could not be read; trying again: {error}")

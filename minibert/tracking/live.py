@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from minibert.command_line.arguments import StoreWords
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, Refused
 from minibert.tracking.lookup import FEWEST, LAST, find_run_id
 from minibert.tracking.retries import at_once
 from minibert.tracking.status import Status
@@ -75,7 +75,10 @@ class LiveRecord:
         return self.about.status == Status.RUNNING
 
     def look(self) -> None:
-        """Read what is new. Raises :class:`MinibertError` if the store cannot be read, or has no such run."""
+        """Read what is new.
+
+        Raises :class:`Refused` if the store has no such run any more, :class:`MinibertError` if it cannot be read.
+        """
         with store_errors(self.store.uri, f"read run {self.id}"):
             if not self._direct:
                 with at_once():
@@ -105,7 +108,7 @@ class LiveRecord:
     def _read(self, connection: sqlite3.Connection) -> None:
         found = connection.execute(RUN, (self.id,)).fetchone()
         if found is None:
-            raise MinibertError(f"run={self.id}: no such run in {self.store.uri}.")
+            raise self._gone()
         name, status, start, end, experiment = found
         texts = [dict(connection.execute(TEXTS.format(table), (self.id,))) for table in ("params", "tags")]
         self.about = About(name, status, (start or 0) / 1000, end / 1000 if end else None, str(experiment), *texts)
@@ -116,6 +119,8 @@ class LiveRecord:
 
     def _ask(self) -> None:
         run = self.store.client.get_run(self.id)
+        if run.info.lifecycle_stage != "active":
+            raise self._gone()
         info, ended = run.info, run.info.end_time
         self.about = About(
             info.run_name,
@@ -127,6 +132,9 @@ class LiveRecord:
             dict(run.data.tags),
         )
         self._newest = {last.key: (last.step, last.timestamp) for last in run.data.to_proto().metrics}
+
+    def _gone(self) -> Refused:
+        return Refused(f"run={self.id}: no such run in {self.store.uri}. It may have been deleted.")
 
     def _fetch(self, metric: str) -> None:
         with store_errors(self.store.uri, f"read {metric}"), at_once():

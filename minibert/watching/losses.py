@@ -84,6 +84,8 @@ def plot_losses(record: MetricRecord, parameters: Mapping[str, str]) -> "Figure"
         _draw_parts(panels.pop(0), parts)
     if steps:
         stack_loss_components(panels[0], panels[1], changes, steps)
+        panels[0].sharex(panels[1])
+        panels[0].tick_params(labelbottom=False)
         panels[0].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
     return figure
 

@@ -1,26 +1,35 @@
 """What a run that trains tells of itself, in numbers: read from its record, and from nothing else."""
 
 import math
+import re
+import shlex
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow.entities import Metric
 
+import minibert
 from minibert import TrainingAnalyzer
-from minibert.command_line.arguments import StoreWords
+from minibert.command_line.arguments import StoreWords, read_arguments
 from minibert.diagnostics import detect_training_issues
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, Refused
+from minibert.running.watching import Watching
 from minibert.tracking.live import LiveRecord, find_to_read, newest_run, open_to_read
 from minibert.tracking.records import Record
 from minibert.tracking.tables import reading
+from minibert.watch import FLAGS
 from minibert.watching.losses import loss_changes, objective_parts
 from minibert.watching.state import ABANDONED, look, present_speed, thinned
 from tests.support.live_runs import add_points, add_progress, training
 from tests.support.records import MemoryRecord
 from tests.support.reports import copied_store
+
+PAGE = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -152,7 +161,7 @@ def test_what_is_no_run_is_one_message(store, tmp_path):
     with pytest.raises(MinibertError, match=r"is no run of minibert: it has no setting training\.steps"):
         look(record)
     store.client.delete_run(other)
-    with pytest.raises(MinibertError, match="no such run"):
+    with pytest.raises(Refused, match="no such run"):
         record.look()
 
 
@@ -288,3 +297,22 @@ def test_a_curve_is_thinned_to_means_that_keep_its_last_step():
     steps, values = thinned((list(range(1, 1001)), [float(step) for step in range(1, 1001)]), 100)
     assert len(steps) == 100 and steps[-1] == 1000 and values[0] == 5.5
     assert thinned(([1], [2.0]), 100) == ([1], [2.0])
+
+
+def test_the_examples_and_commands_of_the_page_are_taken_as_they_are_written(store, monkeypatch, capsys):
+    with training(store, "documented") as run:
+        add_progress(run, 60)
+        add_points(run, "update_ratio/layer_0", [1e-3, 2e-3])
+        add_points(run, "eval/loss", [math.nan])
+    analyzer = partial(TrainingAnalyzer, folder=store.folder)
+    monkeypatch.setattr(minibert, "TrainingAnalyzer", analyzer, raising=False)
+    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    exec(compile(block, "docs/watch.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "layer_0    0.002" in printed and "problem: eval/loss is nan" in printed
+    commands = re.findall(r"^python -m minibert\.watch (.+)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        words = [FLAGS.get(word, word) for word in shlex.split(command, comments=True)]
+        asked = read_arguments(Watching, words)
+        assert "last" in (asked.run, asked.sweep)

@@ -20,6 +20,8 @@ const table = (place, head, rows) =>
 
 const named = (part) => (part === "global" ? "whole network" : part.replaceAll("_", " "));
 
+const ratio = (value) => (value === null || value === undefined ? "–" : value.toExponential(1).replace("-", "−"));
+
 const facts = () => {
   const last = (curve) => shown(curve.values.at(-1));
   const found = {
@@ -36,7 +38,7 @@ const facts = () => {
 
 const findings = () => {
   const told = state.findings.map((each) => `${each.severity}: ${each.evidence} Likely cause: ${each.cause} Try: ${each.advice}`);
-  if (!told.length && state.training.values.length) told.push("nothing is wrong in what is recorded.");
+  if (!told.length && state.training.values.length) told.push("Nothing is wrong in what is recorded.");
   const list = byId("findings"), before = [...list.children].map((item) => item.textContent);
   if (told.join("\n") === before.join("\n")) return;
   list.replaceChildren(...told.map((text, place) => {
@@ -65,7 +67,7 @@ const show = () => {
   const lines = state.updates.map(({ part, steps, values }) => ({ name: named(part), steps, values }));
   chart(byId("updates"), { label: "Ratio of update and weights, by part of the network", unit: "", logSteps, logValues: true, lines });
   const fastest = [...lines].sort((one, other) => (other.values.at(-1) ?? 0) - (one.values.at(-1) ?? 0));
-  table(byId("ratios"), ["part, the fastest first", "first", "last", "at step"], fastest.map((line) => [line.name, shown(line.values[0]), shown(line.values.at(-1)), whole(line.steps.at(-1) ?? 0)]));
+  table(byId("ratios"), ["part, the fastest first", "first", "last", "at step"], fastest.map((line) => [line.name, ratio(line.values[0]), ratio(line.values.at(-1)), whole(line.steps.at(-1) ?? 0)]));
   byId("pause").hidden = state.ended;
   document.title = state.ended ? `${state.name}: ${state.phase}` : `${state.name}: step ${whole(state.step)}`;
   document.body.dataset.shown = `${state.phase} ${state.step}`;
@@ -84,9 +86,10 @@ const again = () => {
 const look = async () => {
   try {
     const answer = await (await fetch("state")).json();
+    if (paused) return;  // it was asked before the reader wished for a pause
     if (answer.error === undefined) state = answer;
     complain(answer.error ?? "");
-    if (!paused) show();
+    show();
   } catch {
     complain("The view does not answer any more. Start it again and reload this page. The run is left as it is.");
   }
