@@ -55,7 +55,7 @@ def ending(state: State) -> str:
     line = f"run {short_id(state.id)} {state.status.lower()} at step {max(state.step, 0):,} of {state.steps:,}"
     if state.held_out[1]:
         line += f": held-out loss {state.held_out[1][-1]:.3f}{_levels(state)}"
-    return f"{line}. {state.why}" if state.why else line
+    return f"{line} ({state.why})" if state.why else line
 
 
 def view(state: State) -> RenderableType:

@@ -101,9 +101,8 @@ def test_a_finished_run_is_told_with_its_end_and_a_broken_one_with_its_reason(st
         found = door(f"run={run.id}", *words, module="minibert.watch")
         assert found.returncode == code
         line = found.stdout.splitlines()[-1]
-        assert line.startswith(f"run {run.id[:8]} {status.lower()} at step 300 of 1,000") and line.endswith(
-            reason or ")"
-        )
+        assert line.startswith(f"run {run.id[:8]} {status.lower()} at step 300 of 1,000")
+        assert line.endswith(f"({reason})" if reason else "bigram 5.200)")
 
 
 def test_a_run_whose_process_is_gone_is_told_as_abandoned(store, door):
