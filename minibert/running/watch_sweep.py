@@ -63,14 +63,17 @@ class SweepView:
     def table(self, seen: Seen) -> Table:
         """A row a run."""
         name = f"{self.record.about.name}, sweep {short_id(self.record.id)}: {seen.status.lower()}"
-        table = Table(title=f"{name}. {self.estimate.summary(seen.runs).partition(';')[0]}", title_justify="left")
+        more = f", {len(seen.runs) - MOST_ROWS} runs are not shown" if len(seen.runs) > MOST_ROWS else ""
+        far = self.estimate.summary(seen.runs).partition(";")[0]
+        if seen.has_ended:
+            finished = sum(run.status == Status.FINISHED for run in seen.runs)
+            far = f"{finished} of {self.estimate.planned} runs finished"
+        table = Table(title=name, title_justify="left", caption=far + more, caption_justify="left")
         for column in ("run", "id", "state", "step", "training loss", "held-out loss", "left"):
             table.add_column(column, justify="left" if column in ("run", "id", "state") else "right")
         shown = sorted(seen.runs, key=lambda run: (run.status != Status.RUNNING, -(run.ended or run.started)))
         for run in shown[:MOST_ROWS]:
             table.add_row(*_cells(run))
-        if len(shown) > MOST_ROWS:
-            table.caption = f"and {len(shown) - MOST_ROWS} more"
         return table
 
 
@@ -96,10 +99,11 @@ def _cells(run: Child) -> tuple[str, ...]:
     steps = run.parameters.get("training.steps", "?")
     training, held_out = run.metrics.get("train/loss"), losses(run.metrics)["loss"]
     gone = run.status == Status.RUNNING and _is_gone(run.tags)
+    done = run.status == Status.RUNNING and str(run.step) == steps
     return (
         run.name,
         short_id(run.id),
-        ABANDONED.lower() if gone else run.status.lower(),
+        ABANDONED.lower() if gone else "finishing" if done else run.status.lower(),
         f"{max(run.step, 0)}/{steps}",
         "" if training is None else f"{training:.3f}",
         "" if held_out is None else f"{held_out:.3f}",

@@ -165,7 +165,7 @@ def _watch_sweep(sweep: SweepView, asked: Watching, display: Display) -> int:
             told_at = [-math.inf]
 
             def tell(found: SweepSeen) -> None:
-                if not found.has_ended and time.monotonic() - told_at[0] >= PLAIN_SECONDS:
+                if not (found.has_ended or asked.once) and time.monotonic() - told_at[0] >= PLAIN_SECONDS:
                     told_at[0] = time.monotonic()
                     display.console.print(sweep.summary(found))
 
