@@ -92,7 +92,10 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
     assert first.returncode == 0, first.stdout + first.stderr
     children = runs(tmp_path, "run")
     assert len(children) == 2
-    assert (tmp_path / "reports" / "masking_sweep" / "index.html").exists()
+    report = tmp_path / "reports" / "masking_sweep"
+    assert (report / "index.html").exists()
+    drawn = {kind: {path.stem for path in report.glob(f"*.{kind}")} for kind in ("png", "svg")}
+    assert drawn["png"] == drawn["svg"] and "<path" in (report / "finals.svg").read_text()
     assert "mlflow ui --backend-store-uri" in first.stdout
 
     second = door(*words)

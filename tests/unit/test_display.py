@@ -16,6 +16,8 @@ from minibert.running.estimate import Estimate
 from minibert.running.progress import HINT, Display
 from minibert.tracking.pages import describe_sweep, escaped, open_command, page
 from minibert.tracking.results import Result
+from minibert.tracking.status import Status
+from minibert.tracking.sweeps import Child
 
 ODD = ["[/x]", "/tmp/[old]/b", "[bold]", "[red]a[/red]", ":smile: [link=x]", "a\\[b]"]
 
@@ -23,7 +25,7 @@ ODD = ["[/x]", "/tmp/[old]/b", "[bold]", "[red]a[/red]", ":smile: [link=x]", "a\
 def child(name, status="FINISHED", loss=6.0, **others):
     values = {
         "id": f"{abs(hash(name)):032x}"[:32],
-        "config_hash": f"hash of {name}",
+        "tags": {"minibert.config_hash": f"hash of {name}"},
         "reason": None,
         "step": 20,
         "started": 0.0,
@@ -31,9 +33,8 @@ def child(name, status="FINISHED", loss=6.0, **others):
     }
     metrics = {"eval/loss": loss, "baseline/unigram_entropy": 6.1, "baseline/bigram_cross_entropy": 4.0}
     parameters = {"training.steps": "20"}
-    return SimpleNamespace(
-        **{**values, "name": name, "status": status, "metrics": metrics, "parameters": parameters, **others}
-    )
+    values |= {"name": name, "status": Status(status), "metrics": metrics, "parameters": parameters}
+    return Child(**(values | others))
 
 
 @dataclass
