@@ -184,8 +184,7 @@ def _verdict(mistake: Mistake, trial: Trial) -> str:
     if isinstance(trial, GradientTrial):
         return f"caught: {len(trial.caught)} of {count} gradients are wrong by more than {allowed(trial):.0e}"
     return (
-        f"caught: {len(trial.caught)} of {count} outputs differ. No gradient check sees this mistake; the test "
-        "below compares the outputs with what is right"
+        f"caught: {len(trial.caught)} of {count} outputs differ; the test below compares them with what is right"
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from minibert.mistakes.gradient_check import Problem
 
 Outputs = Mapping[str, np.ndarray]
-"""Name -> what the code computes, where no gradient tells right from wrong: a wrong forward pass can have a right
-gradient. The test knows what is right; here the right code stands beside the wrong."""
+"""Name -> what the code computes, where a gradient need not tell right from wrong: a wrong forward pass may have a
+right gradient. The test knows what is right; here the right code stands beside the wrong."""
 
 
 class Sighting(NamedTuple):

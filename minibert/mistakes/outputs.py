@@ -1,7 +1,7 @@
-"""What the code computes, for mistakes that no gradient check sees.
+"""What the code computes, for mistakes in a forward pass, in sums and in optimizers.
 
-A wrong forward pass with a gradient of its own is consistent: the check is green. Tests compare it with textbook
-formulas, with another way to the same numbers, or with a trajectory worked out by hand.
+Many a wrong forward pass agrees with its gradient, and the gradient check is green. Tests compare what is computed
+with textbook formulas, with another way to the same numbers, or with a trajectory worked out by hand.
 """
 
 from collections.abc import Mapping

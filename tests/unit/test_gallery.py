@@ -93,7 +93,7 @@ def test_a_mistake_that_changes_nothing_is_told_and_ends_with_one(gallery, monke
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_what_is_computed_shows_a_mistake_that_no_gradient_shows(name):
+def test_what_is_computed_shows_a_mistake_in_it(name):
     mistake = MISTAKES[name]
     first, second = (mistake.check(**mistake.arguments) for _ in range(2))
     assert not isinstance(first, Problem)

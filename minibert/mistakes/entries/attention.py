@@ -51,8 +51,8 @@ MISTAKES = [
     Mistake(
         "attention.mask_after_softmax", "the mask is multiplied onto the weights after the softmax",
         "Nothing flows from masked positions, as wanted. But their scores stand in the denominator, so the other "
-        "weights sum to less than 1, by an amount that depends on padding. Forward and backward pass agree with "
-        "each other: no gradient check can see it.",
+        "weights sum to less than 1, by an amount that depends on padding. Under automatic "
+        "differentiation its gradient is right, and no gradient check sees it.",
         "model.attention:attention",
         {
             "weights = softmax(scores, bias)": "weights = softmax(scores)",
@@ -87,8 +87,8 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        "attention.query_unscaled", "1/√K is missing from the queries' gradient, and in the keys'",
-        "Where the scale is folded into the queries, it belongs to one of the two gradients in another way.",
+        "attention.query_unscaled", "1/√K is missing from the queries' gradient alone",
+        "Much code scales the queries beforehand, and then the two gradients take the factor at different places.",
         BACKWARD, {"np.matmul(dscores, key": "np.matmul(dscores * head_size**0.5, key"},
         ATTENTION, layers.attention, ALL_ROWS,
     ),

@@ -143,7 +143,7 @@ MISTAKES = [
     Mistake(
         "rms_norm.centred", "the mean is taken off, as layer norm does",
         "The names are alike, the mean of activations is often near 0, and the text that comes out is fluent. "
-        "Forward and backward pass agree with each other, so that no gradient check can see it.",
+        "Under automatic differentiation its gradient is right, and no gradient check sees it.",
         ROOT, {"mean_square = ": "x = x - x.mean(axis=-1, keepdims=True); mean_square = "},
         f"{LOOPS}test_logits_of_other_parts_equal_the_textbook_formulas", outputs.logits_of_parts,
         {"fields": {"norm_kind": "rms_norm"}},

@@ -32,8 +32,8 @@ MISTAKES = [
     Mistake(
         "adamw.epsilon_in_corrections", "epsilon is added before the second moment is corrected",
         "It is there to keep a quotient finite, and 1e-8 beside a gradient seems to be nothing, wherever it "
-        "stands. Before the correction it is 1/√(1 - β₂ᵗ) times as large: 32 times in the first step at β₂ = "
-        "0.999, where gradients of rare words are no larger.",
+        "stands. Before the correction it weighs 1/√(1 - β₂ᵗ) times as much, 32 times in the first step at β₂ = "
+        "0.999, and gradients of rare words are small.",
         FUSED, {"epsilon * correction2**0.5": "epsilon"}, TOGETHER, outputs.adamw,
         {"settings": {"optimizer": AdamWConfig(epsilon=0.1)}, "dtype": "float64"},
         seen=(

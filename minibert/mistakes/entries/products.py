@@ -14,12 +14,12 @@ MISTAKES = [
         LINEAR, {"column_sums(dy)": "column_sums(dy) / len(dy)"}, f"{LAYERS}test_linear", layers.linear,
         seen=(
             Sighting(
-                "notes on training networks", 2025, "a page on backpropagation took the mean for one bias; a "
+                "notes (kvfrans)", 2025, "a page on backpropagation took the mean for one bias; a "
                 "reader found it by comparing with automatic differentiation",
                 "https://github.com/kvfrans/notes/issues/5",
             ),
             Sighting(
-                "a course's homework", 2015, "a reader asks for the mean where the sum is right",
+                "cs231n (dengfy)", 2015, "a reader asks for the mean where the sum is right",
                 "https://github.com/dengfy/cs231n/issues/1",
             ),
             Sighting(
@@ -76,8 +76,8 @@ MISTAKES = [
     ),
     Mistake(
         "feed_forward.activation_on_value", "the activation is on the value, not on the gate",
-        "The unit is symmetric but for this: a network that is trained so learns as well, and its gradients are "
-        "right. Only weights that come from elsewhere, or go there, show it.",
+        "The unit is symmetric but for this: a network that is trained so learns as well. Under automatic "
+        "differentiation its gradient is right, too; only weights that come from elsewhere show it.",
         "model.feed_forward:feed_forward",
         {
             "= activation(pre_gate, GATED": "= activation(inner, GATED",
