@@ -113,23 +113,10 @@ def empty_database(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def rough_figures():
-    """Figures are drawn once, small and without a layout, for modules that ask only whether they are there.
+    """Figures are written roughly, for modules that ask only whether they are there."""
+    from tests.support.figures import written_roughly
 
-    An SVG is the same drawing once more, so it is left empty.
-    """
-    from matplotlib.figure import Figure
-
-    write = Figure.savefig
-
-    def savefig(figure: Figure, target, **options) -> None:
-        figure.set_layout_engine("none")
-        if str(target).endswith(".svg"):
-            Path(target).write_text("<svg/>")
-        else:
-            write(figure, target, **options | {"dpi": 20})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", savefig)
+    with written_roughly():
         yield
 
 

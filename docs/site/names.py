@@ -40,6 +40,11 @@ ROOMS = {
         "minibert.exploration.forward_pass", "minibert.exploration.guesses", "minibert.exploration.gradient_flow",
         "minibert.exploration.layers", "minibert.exploration.ablation", "minibert.exploration.figures",
     ),
+    "watching": ("minibert.watching",),
+    "mistakes": (
+        "minibert.mistakes.gradient_check", "minibert.mistakes.catalogue", "minibert.mistakes.mistake",
+        "minibert.mistakes.trial",
+    ),
     "serving": ("minibert.serving.loading", "minibert.serving.export"),
     "tracking": ("minibert.tracking", "minibert.tracking.records", "minibert.tracking.tables"),
     "analysis": ("analysis.runs", "analysis.statistics"),

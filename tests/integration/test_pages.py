@@ -23,7 +23,8 @@ from minibert.tracking import open_store
 from tests.support import sentiment
 from tests.support.copies import Copy
 from tests.support.page_rules import SKIPPED, SMALL
-from tests.support.page_runs import Checkout, NotDone, Reader, commands_of, of_the_package, with_small_sizes, write
+from tests.support.page_runs import Checkout, NotDone, Reader, commands_of, of_the_package, write
+from tests.support.page_sizes import with_small_sizes
 from tests.support.pages import ROOT, Part, changed, languages, pages, parts_of
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in pages().items()}
@@ -37,7 +38,7 @@ PARTS = {
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*/*.py"))
 LONGEST_EXAMPLE = 39
 FEW = ["training.steps=4", "training.batch_size=8"]
-IN_A_CHECKOUT = ("minibert", "conf", "analysis", "docs", "experiments", "tests/support")
+IN_A_CHECKOUT = ("minibert", "conf", "analysis", "docs", "experiments", "tests")
 RUN = [
     "model=debug", "training=debugging", *(f"{key}={value}" for key, value in SMALL.items()), "data=text",
     "data.path=books/*.txt", "evaluation.intrinsic.enabled=false", "diagnostics.figures=[]",

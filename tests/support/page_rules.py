@@ -83,6 +83,7 @@ STEPS = {"typed": 512, "untyped": 4}
 
 ADDED = {
     "minibert.evaluate": ["quick=true", "lanes=1"],
+    "minibert.reproduce": ["steps=4"],
     "minibert.search": ["search.trials=1", "search.startup=1", "search.workers=1"],
 }
 """Program -> words that are added behind those typed"""
@@ -90,7 +91,6 @@ ADDED_WITHOUT = {
     ("minibert.inspect", "steps="): ["steps=last"],
     ("minibert.inspect", "quantities="): ["diagnostics=light"],
     ("minibert.inspect", "figures="): ["figures=[health]"],
-    ("minibert.reproduce", "steps="): ["steps=8"],
     ("analysis.lab_book", "lab_book="): ["lab_book=experiments"],
 }
 """Program and beginning of a word -> words that are added where no word begins so"""

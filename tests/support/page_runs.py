@@ -25,26 +25,18 @@ from urllib.request import urlopen
 from minibert.errors import MinibertError
 from tests.support.copies import Copy
 from tests.support.page_rules import (
-    ADDED,
-    ADDED_WITHOUT,
-    COMPOSED,
-    EVALUATED,
     INSTEAD,
     LOOKED_AT,
     PLACEHOLDERS,
     SERVED,
     SHELL,
     SKIPPED,
-    SMALL,
-    STEPS,
-    UNTYPED,
 )
+from tests.support.page_sizes import with_small_sizes
 from tests.support.pages import Part, changed
 
 OF_THE_PACKAGE = ("minibert", "conf", "analysis")
 """Folders whose files are read when the package is imported"""
-TRAINING_FLAGS = {"-m", "--multirun", "--dry-run"}
-REPORTS = ("minibert.report", "analysis.report", "analysis.lab_book")
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/")
 ENDS_OF_COMMAND, ENDS_OF_WORDS = ("&&", ";", "||", "&"), ("|", ">", ">>", "<", "2>", "2>&1")
 LONGEST = 3000
@@ -164,13 +156,15 @@ class Reader:
     def _door(self, module: str, words: list[str]) -> None:
         """Give a command of the package in this process, unless a page before has given the same."""
         module, main, words = _entered(module, words)
+        typed = self._known_as(module, words)
+        if typed in self.before:
+            return
         own = {Path(part.file).stem for part in self.parts if part.file.startswith("conf/experiment/")}
         prepared = with_small_sizes(module, words, own)
-        if prepared is None:
+        self.done.append(typed)
+        if prepared is None or self._known_as(module, prepared) in self.before:
             return
-        text = shlex.join([module, *prepared])
-        if text in self.before:
-            return
+        self.done.append(self._known_as(module, prepared))
         if module == "minibert.export":  # it writes to a new folder
             for word in prepared:
                 if word.startswith("folder=") and not Path(word[7:]).is_absolute():
@@ -178,8 +172,12 @@ class Reader:
         serves = module in SERVED and SERVED[module](prepared)
         code = self._served(main, prepared) if serves else main(prepared)
         if code:
-            raise NotDone(f"exit code {code} of: {text}")
-        self.done.append(text)
+            raise NotDone(f"exit code {code} of: {shlex.join([module, *prepared])}")
+
+    def _known_as(self, module: str, words: Sequence[str]) -> str:
+        """What a command is remembered as. At the top of a page, the run and the sweep with an id are the last."""
+        text = shlex.join([module, *words]).replace(" evaluation=full", "")
+        return text.replace(self.checkout.run, "last").replace(self.checkout.sweep, "last")
 
     def _served(self, main: Callable, words: list[str]) -> int:
         """Open the page that a command serves, then end it by Ctrl-C. Returns 0 if both could be done."""
@@ -224,89 +222,6 @@ def commands_of(text: str) -> list[list[str]]:
         else:
             found[-1].append(word)
     return [words for words in found if words]
-
-
-def with_small_sizes(module: str, words: list[str], own: set[str]) -> list[str] | None:
-    """The words of a command with small sizes behind them. None: it is composed, and that is all.
-
-    ``own`` are the experiments that the page writes. Raises :class:`MinibertError` for words that are not
-    allowed.
-    """
-    if {"--help", "-h"} & {*words}:
-        return words
-    if module == "minibert.run":
-        return _of_run(words, own)
-    if module == "minibert.search":
-        return _of_search(words)
-    if module in REPORTS:
-        shipped = {path.stem for path in Path("conf/experiment").glob("*.yaml")} - own
-        words = ["masking_sweep" if word in shipped else word for word in words]
-    words = [*words, *ADDED.get(module, [])]
-    if module == "minibert.evaluate":
-        asked = next((word for word in words if word.startswith("evaluation=")), "evaluation=full")
-        words += EVALUATED.get(asked, [])
-    for (program, beginning), added in ADDED_WITHOUT.items():
-        if program == module and not any(word.startswith(beginning) for word in words):
-            words += added
-    return words
-
-
-def _of_run(words: list[str], own: set[str]) -> list[str] | None:
-    from minibert.command_line.words import read
-    from minibert.running.plan import plan
-
-    flags = [word for word in words if word.startswith("-")]
-    if _is_shipped(words, own):
-        return None
-    if {*flags} - TRAINING_FLAGS:
-        return words
-    typed = [word for word in words if not word.startswith("-")]
-    planned = plan(typed, bool({"-m", "--multirun"} & {*flags}))
-    mine = {f"+experiment={name}" for name in own}
-    if "--dry-run" not in flags and any(word.startswith(tuple(COMPOSED)) and word not in mine for word in typed):
-        return None
-    config = planned.jobs[0].config
-    swept = []
-    for place, word in enumerate(read(text, sweeping=True) for text in planned.sweep):
-        values = sorted(
-            word.values, key=lambda value: word.key == config.study.factor and value != _baseline(config)
-        )
-        swept.append(word.at(",".join(values[: 1 if place else 2])))
-    if planned.sweep or {*flags} - {"--dry-run"}:
-        swept.append("hydra/launcher=basic")
-    kept = [word for word in typed if word.lstrip("+").split("=")[0] not in planned.keys]
-    most = STEPS["typed" if any(word.startswith("training.steps=") for word in typed) else "untyped"]
-    sizes = {"training.steps": min(config.training.steps, most), **SMALL}
-    added = [f"{key}={value}" for key, value in sizes.items() if key not in planned.keys]
-    quick = ["evaluation.quick=true"] if any(word.startswith("evaluation=") for word in typed) else []
-    return [*flags, *kept, *swept, *added, *quick, *_untyped(typed)]
-
-
-def _is_shipped(words: list[str], own: set[str]) -> bool:
-    """Whether an experiment that is shipped is all that a command asks for: other tests compose and train it."""
-    name = words[0].removeprefix("+experiment=") if len(words) == 1 else ""
-    return name not in own and Path("conf/experiment", f"{name}.yaml").is_file()
-
-
-def _baseline(config) -> str:
-    return str(config.study.baseline)
-
-
-def _of_search(words: list[str]) -> list[str]:
-    from minibert.running.search.reading import read_search
-
-    searched = read_search(words).search.parameters
-    added = [f"{key}={value}" for key, value in {"training.steps": 4, **SMALL}.items() if key not in searched]
-    return [*words, *ADDED["minibert.search"], *added, *_untyped(words)]
-
-
-def _untyped(typed: Sequence[str]) -> list[str]:
-    return [
-        word
-        for beginning, added in UNTYPED.items()
-        if not any(given.lstrip("+").startswith(beginning) for given in typed)
-        for word in added
-    ]
 
 
 def _entered(module: str, words: list[str]) -> tuple[str, Callable[[list[str]], int], list[str]]:
@@ -360,11 +275,13 @@ def _told(part: Part, error: BaseException, printed: str) -> str:
 
 
 def main() -> int:
+    from tests.support.figures import written_roughly
     from tests.support.pages import pages, parts_of
 
     name, run, sweep = sys.argv[1:]
     parts = parts_of(name, pages()[name].read_text(encoding="utf-8"))
-    failures = Reader(Checkout(Path.cwd(), run, sweep), parts, changed_before=True).work()
+    with written_roughly():
+        failures = Reader(Checkout(Path.cwd(), run, sweep), parts, changed_before=True).work()
     print("\n\n".join(failures))
     return int(bool(failures))
 

@@ -7,7 +7,7 @@ from analysis.statistics import paired_difference, seeds_to_settle
 from minibert.run import main
 
 words = [
-    "-m", "masking.rate=0.15,0.4", "seed=range(3)", "study.name=two_rates", "hydra/launcher=basic",
+    "-m", "masking.rate=0.15,0.4", "seed=range(4)", "study.name=two_rates", "hydra/launcher=basic",
     "model=debug", "model.vocab_size=256", "training=debugging", "training.steps=200", "training.batch_size=32",
     "training.lanes=1", "data=text", "data.path=docs/*.md", "evaluation=off", "diagnostics=off",
     "diagnostics.figures=[]", "tracking.folder=mlruns/examples",
