@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from minibert.errors import MinibertError
-from minibert.running import launching, life
+from minibert.running import launchers, launching, life, sweeper
 from minibert.running.launching import call_hydra
 from minibert.running.naming import run_name
 
@@ -78,3 +78,18 @@ def test_a_sweep_of_one_run_can_be_named_within_hydra(monkeypatch, tmp_path):
     words = ["--multirun", "hydra/launcher=basic", "model=tiny", "seed=4", f"tracking.folder={tmp_path}"]
     assert call_hydra(life.job, words) == 0
     assert names == ["sotu · tiny · muon · seed 4"]
+
+
+def test_only_the_runs_that_are_asked_for_are_composed(monkeypatch, tmp_path):
+    """Their places are those among all runs that the words ask for."""
+    trained = []
+    monkeypatch.setattr(
+        life, "train", lambda config, *_: trained.append(config.seed) or life.Outcome("id", life.Status.FINISHED)
+    )
+    monkeypatch.setattr(life.interruption, "watch", lambda follow_parent: None)
+    words = ["--multirun", "hydra/launcher=basic", "model=tiny", "seed=4,5,6,7", f"tracking.folder={tmp_path}"]
+    with launchers.launching(launchers.Launch(["seed"], [1, 3], lambda run, death: None)):
+        assert call_hydra(life.job, [*words, sweeper.PLANNED]) == 0
+    assert trained == [5, 7]
+    runs = [["model=tiny", "seed=5"]]
+    assert (launchers._names(runs, ["seed"]), launchers._names(runs, None)) == (["seed=5"], ["model=tiny seed=5"])

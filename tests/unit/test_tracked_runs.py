@@ -310,7 +310,7 @@ def test_two_commands_that_grow_a_sweep_at_once_lose_nothing_of_each_other(store
 def test_a_run_takes_the_name_that_the_last_command_gives_it(store, held):
     sweep = open_sweep(store, "renamed", "5eed" * 16, {HASH: "rate 1"}, {}, {})
     start_run(held, "rate 1", {}, {}, parent=sweep.id).finish("FINISHED")
-    assert _join_finished(sweep, {HASH: "rate 1 · seed 0"}) == 0
+    assert _join_finished(sweep, {HASH: "rate 1 · seed 0"}) == set()
     assert [child.name for child in sweep.children()] == ["rate 1 · seed 0"]
 
 
@@ -348,13 +348,13 @@ def test_a_run_that_finished_elsewhere_joins_a_sweep_and_stays_where_it_was(stor
 def test_runs_that_print_alike_are_told_apart_by_their_configuration(store, held):
     planned = {HASH: "learning rate 0.00123457", OTHER_HASH: "learning rate 0.00123457"}
     sweep = open_sweep(store, "alike", "5eed" * 16, planned, {}, {})
-    assert _join_finished(sweep, planned) == 2
+    assert _join_finished(sweep, planned) == {HASH, OTHER_HASH}
     start_run(held, planned[HASH], {}, {}, parent=sweep.id).finish("FINISHED")
-    assert _join_finished(sweep, planned) == 1
+    assert _join_finished(sweep, planned) == {OTHER_HASH}
     assert _verdict(sweep, planned)[0] == "FAILED"
     with claim(store, OTHER_HASH) as other:
         start_run(other, planned[OTHER_HASH], {}, {}, parent=sweep.id).finish("FINISHED")
-    assert _join_finished(sweep, planned) == 0
+    assert _join_finished(sweep, planned) == set()
     assert _verdict(sweep, planned) == ("FINISHED", None)
 
 
@@ -362,7 +362,7 @@ def test_a_run_counts_for_its_sweep_under_whatever_name_it_was_recorded(store, h
     planned = {HASH: "mytest · seed 0"}
     sweep = open_sweep(store, "renamed", "5eed" * 16, planned, {}, {})
     start_run(held, "mytest", {}, {}, parent=sweep.id).finish("FINISHED")
-    assert _join_finished(sweep, planned) == 0
+    assert _join_finished(sweep, planned) == set()
     assert _verdict(sweep, planned) == ("FINISHED", None)
 
 
