@@ -111,13 +111,13 @@ def test_the_page_says_what_run_it_is_of_and_how_it_ended():
     record = Record(
         **{
             "eval/loss": ([0, 2000], [7.0, 5.25]),
-            "baseline/unigram_cross_entropy": ([0], [6.5]),
+            "baseline/unigram_entropy": ([0], [6.5]),
             "baseline/bigram_cross_entropy": ([0], [5.5]),
         }
     )
     text = drawn(sound, record=record)[0].files["figures/index.html"]
     assert "Held-out loss 5.250 nats per predicted token after 2,000 steps" in text
-    assert "beside 6.500 by a unigram model and 5.500 by a bigram model" in text
+    assert "beside 6.500 (unigram entropy) and 5.500 (loss of a bigram model) of the same text" in text
     assert re.search(r"started \d\d January 2027", text) and Record.id in text
     assert "<dt>learning rate</dt><dd>0.001</dd>" in text and "<dt>seed</dt><dd>7</dd>" in text
     assert "<h3>Sound one</h3>" in text and "prefers-color-scheme: dark" in text

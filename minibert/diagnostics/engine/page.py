@@ -117,7 +117,7 @@ def _about(record) -> About:
 
 
 def _summary(record) -> str:
-    """The last held-out loss, beside those of a unigram and a bigram model."""
+    """The last held-out loss, beside the two baselines that a run tells at its end."""
     steps, losses = record.history("eval/loss")
     if not losses:
         return "No held-out loss is recorded."
@@ -125,10 +125,10 @@ def _summary(record) -> str:
     if not math.isfinite(loss):
         return f"The held-out loss is {loss} {done}."
     levels = []
-    for metric, model in (("unigram_cross_entropy", "unigram"), ("bigram_cross_entropy", "bigram")):
+    for metric, told in (("unigram_entropy", "unigram entropy"), ("bigram_cross_entropy", "loss of a bigram model")):
         values = record.history(f"baseline/{metric}")[1]
         if values:
-            levels.append(f"{values[-1]:.3f} by a {model} model")
+            levels.append(f"{values[-1]:.3f} ({told})")
     beside = f", beside {' and '.join(levels)} of the same text" if levels else ""
     return f"Held-out loss {loss:.3f} nats per predicted token {done}{beside}."
 
