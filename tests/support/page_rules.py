@@ -34,6 +34,7 @@ SKIPPED = {
     "jupytext --to ipynb --execute": "tests/integration/test_notebooks.py runs every notebook",
     "python -m minibert.report notebook_optimizers": "needs the store of a notebook",
     "python -m minibert.run +experiment=NAME_best": "is the result of a search, copied by its user",
+    "python -m http.server": "serves until it is ended; it is of Python",
     "mlflow ui": "serves until it is ended; it is MLflow's own",
     "mlflow models serve": "serves until it is ended; tests/integration/test_serving.py asks the model",
     "curl localhost:5001": "asks the server above",

@@ -176,7 +176,7 @@ class Reader:
 
     def _known_as(self, module: str, words: Sequence[str]) -> str:
         """What a command is remembered as. At the top of a page, the run and the sweep with an id are the last."""
-        text = shlex.join([module, *words]).replace(" evaluation=full", "")
+        text = shlex.join([module, *sorted({*words} - {"evaluation=full"})])
         return text.replace(self.checkout.run, "last").replace(self.checkout.sweep, "last")
 
     def _served(self, main: Callable, words: list[str]) -> int:
