@@ -28,7 +28,7 @@
 # from.
 
 # %% tags=["parameters"]
-STEPS = 250
+STEPS = 200
 SEEDS = 3
 RANGE_STEPS = 160
 NOISE_SEQUENCES = 256
