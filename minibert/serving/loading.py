@@ -1,6 +1,7 @@
 """A recorded run as a model."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import find_run_id
+from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_existing_store, store_errors
 
 
@@ -75,6 +77,8 @@ class SavedRun:
     """Step -> file, in order of steps"""
     tokenizer_hash: str | None = None
     """SHA-256 of its tokenizer.json, as the store has it"""
+    is_running: bool = False
+    """As the store has it: nothing tells a store of a kill -9"""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -110,11 +114,12 @@ def saved_run(store: Store, run_id: str) -> SavedRun:
     if not checkpoints:
         raise MinibertError(f"Run {run_id} has kept no checkpoint: there is none in {folder / 'checkpoints'}.")
     with store_errors(store.uri, f"read run {run_id}"):
-        tokenizer_hash = store.client.get_run(run_id).data.tags.get("tokenizer.hash")
+        run = store.client.get_run(run_id)
+    tokenizer_hash, is_running = run.data.tags.get("tokenizer.hash"), run.info.status == Status.RUNNING
     config = _read_config(folder / "config.yaml")
     if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
         config.data.cache = str(store.folder / "cache")
-    return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash)
+    return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash, is_running)
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:
@@ -131,8 +136,17 @@ def load_run(
     ``run_id`` may be the first characters of the id, a name, or ``last``. ``uri`` is the address of the MLflow
     store, ``folder`` that of a local one; the default is the store of this checkout. Raises
     :class:`MinibertError` if there is no such run, or no checkpoint of that step.
+
+    Of a run that is still being trained, the last checkpoint is the newest so far: a warning says so.
     """
-    return load_saved(find_run(run_id, uri, folder), step)
+    saved = find_run(run_id, uri, folder)
+    if saved.is_running and step is None:
+        warnings.warn(
+            f"run {saved.id}: it is still being trained, or was ended by force. This is its newest checkpoint, of "
+            f"step {max(saved.checkpoints):,} of {saved.config.training.steps:,}. step= takes one that stays.",
+            stacklevel=2,
+        )
+    return load_saved(saved, step)
 
 
 def load_saved(saved: SavedRun, step: int | None = None) -> LoadedRun:

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -264,6 +265,20 @@ def test_a_run_is_loaded_by_the_first_characters_of_its_id_or_as_the_last(tracke
     with pytest.raises(MinibertError, match="2 runs are called so") as error:
         load_run("a run", uri=uri)
     assert first[:8] in str(error.value) and last[:8] in str(error.value)
+
+
+def test_of_a_run_that_trains_the_newest_checkpoint_is_taken_with_a_warning(tracked):
+    (run_id, _), uri = tracked
+    client = open_store(uri, None, "serving").client
+    client.update_run(run_id, status="RUNNING")
+    try:
+        with pytest.warns(UserWarning, match="still being trained, .* newest checkpoint, of step 8 of") as told:
+            assert load_run(run_id, uri=uri).step == 8
+        assert len(told) == 1 and told[0].filename == __file__
+        with warnings.catch_warnings(action="error"):
+            load_run(run_id, 0, uri)
+    finally:
+        client.update_run(run_id, status="FINISHED")
 
 
 def test_an_exported_run_is_read_back(tracked, tmp_path, capsys):
