@@ -103,6 +103,7 @@ def test_contexts_are_the_same_every_time(tokenizer, held_out, continues):
 def test_an_untrained_network_knows_no_word_better_than_chance(subject):
     found = INSTRUMENT.measure(subject, WordLearningConfig())
     json.dumps(found.values, allow_nan=False)
+    assert found.summary.endswith("of them are below the surprisal of their frequency.")
     for row in found.values["words"]:
         assert row["surprisal"] == pytest.approx(row["pieces"] * np.log(VOCABULARY), abs=0.3 * row["pieces"])
         assert row["baselines"]["chance"] == pytest.approx(row["pieces"] * np.log(VOCABULARY))

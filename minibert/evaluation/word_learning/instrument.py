@@ -97,7 +97,7 @@ def _findings(rows: list[dict], notes: list[str], has_unigram: bool) -> Findings
     mean = float(np.mean([row["surprisal"] for row in rows]))
     means = {name: float(np.mean([row["baselines"][name] for row in rows])) for name in rows[0]["baselines"]}
     known = [row for row in rows if row["surprisal"] < row["baselines"]["unigram" if has_unigram else "chance"]]
-    baseline = "the surprisal of its frequency" if has_unigram else "random chance"
+    baseline = "the surprisal of their frequency" if has_unigram else "random chance"
     summary = (
         f"The {len(rows)} words take {mean:.2f} nats ({mean / np.log(2):.2f} bits) on average in their contexts ("
         f"{', '.join(f'{value:.2f} by {name}' for name, value in means.items())}); {len(known)} of them are below "
