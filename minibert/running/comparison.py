@@ -1,7 +1,6 @@
 """A second training beside the record of the first: parameters and metrics, compared to the bit."""
 
 import math
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ from minibert.tracking.refusals import as_number
 
 TIMES = ("seconds", "train/tokens_per_second")
 """Metrics that measure time: the only ones that two runs of one configuration do not share"""
-LARGEST = sys.float_info.max
-"""SQL has no infinity: MLflow stores the largest float64 in its place."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +121,6 @@ def compare_metrics(record: Record, again: Rehearsal) -> Metrics:
 
 
 def _same(recorded: float, now: float) -> bool:
-    if math.isinf(now):
-        return recorded in (now, math.copysign(LARGEST, now))
     return recorded == now or (math.isnan(recorded) and math.isnan(now))
 
 

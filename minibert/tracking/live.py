@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from minibert.command_line.arguments import StoreWords
 from minibert.errors import MinibertError, Refused
+from minibert.tracking.infinities import restored
 from minibert.tracking.lookup import FEWEST, LAST, find_run_id
 from minibert.tracking.retries import at_once
 from minibert.tracking.status import Status
@@ -35,8 +36,6 @@ OF_KIND = (
     "WHERE r.lifecycle_stage = 'active' AND (? = '' OR r.experiment_id = ?) AND {} "
     "ORDER BY r.start_time DESC LIMIT 2"
 )
-LARGEST = 1e308
-"""SQL has no infinity: MLflow stores the largest float64 in its place"""
 
 
 @dataclass
@@ -113,7 +112,7 @@ class LiveRecord:
         texts = [dict(connection.execute(TEXTS.format(table), (self.id,))) for table in ("params", "tags")]
         self.about = About(name, status, (start or 0) / 1000, end / 1000 if end else None, str(experiment), *texts)
         for row, key, step, value, is_nan, time in connection.execute(NEW, (self.id, self._row)):
-            number = math.nan if is_nan else _restored(value)
+            number = math.nan if is_nan else restored(value)
             self._points.setdefault(key, {})[step] = (number, time / 1000)
             self._row = row
 
@@ -140,7 +139,7 @@ class LiveRecord:
         with store_errors(self.store.uri, f"read {metric}"), at_once():
             points = self.store.client.get_metric_history(self.id, metric)
         ordered = sorted(points, key=lambda each: (each.step, each.timestamp))
-        self._points[metric] = {each.step: (_restored(each.value), each.timestamp / 1000) for each in ordered}
+        self._points[metric] = {each.step: (restored(each.value), each.timestamp / 1000) for each in ordered}
         self._fetched[metric] = self._newest[metric]
 
 
@@ -201,8 +200,3 @@ def _search(store: Store, kind: str, condition: str, given: Sequence[str]) -> li
             return None
         experiment = store.experiment_id
         return connection.execute(OF_KIND.format(condition), (kind, experiment, experiment, *given)).fetchall()
-
-
-def _restored(value: float) -> float:
-    """A value, an infinity as such."""
-    return math.copysign(math.inf, value) if abs(value) > LARGEST else value

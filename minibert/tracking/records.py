@@ -12,6 +12,7 @@ import numpy as np
 
 from minibert.errors import MinibertError
 from minibert.tracking.artifacts import Artifacts
+from minibert.tracking.infinities import restored
 from minibert.tracking.provenance import before_continuation, changed
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number
 from minibert.tracking.sending import send
@@ -140,11 +141,13 @@ class Record:
         self._artifacts.remove(path)
 
     def history(self, metric: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a metric, in order of steps. Of several values at one step, the newest."""
+        """Steps and values of a metric, in order of steps. Of several values at one step, the newest. An infinity,
+        for which MLflow stores the largest float64, is one again."""
         with store_errors(self.store.uri, f"read {metric}"):
             points = self.store.client.get_metric_history(self.id, metric)
         newest = {
-            point.step: point.value for point in sorted(points, key=lambda each: (each.step, each.timestamp))
+            point.step: restored(point.value)
+            for point in sorted(points, key=lambda each: (each.step, each.timestamp))
         }
         return list(newest), list(newest.values())
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from minibert.diagnostics import detect_training_issues
 from minibert.errors import MinibertError
 from minibert.running.progress import Display
 from minibert.running.sweep import _close_abandoned, _is_continued_elsewhere, _join_finished, _report, _verdict
@@ -102,6 +103,16 @@ def test_values_that_are_no_numbers_are_recorded_too(store, held):
     run.finish("FINISHED")
     first, second, third = (value for _, value in history(store, run, "train/loss"))
     assert math.isnan(first) and second > 1e308 and third < -1e308
+    assert run.history("train/loss")[1][1:] == [math.inf, -math.inf]
+
+
+def test_an_infinite_loss_is_found_in_a_stored_record(store, held):
+    run = start_run(held, "a run", {}, {})
+    for step, value in enumerate([6.0, math.inf]):
+        run.log({"train/loss": value}, step)
+    run.finish("FINISHED")
+    (found,) = detect_training_issues(run).findings
+    assert found.issue == "divergence" and found.evidence == "train/loss is inf at step 1."
 
 
 def test_points_are_sent_a_thousand_at_a_time(faulty):
