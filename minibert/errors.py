@@ -26,6 +26,16 @@ def sentence(text: object) -> str:
     return str(text).rstrip(" .\n") + "."
 
 
+def shown(given: object) -> str:
+    """A value as a message shows it: its type and its beginning.
+
+    >>> shown("ten")
+    "str 'ten'"
+    """
+    text = f"{given!a}"
+    return f"{type(given).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A hint `` (did you mean 'x'?)`` with the allowed name most similar to ``given``; empty if none is similar.
 

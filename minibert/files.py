@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from minibert.errors import MinibertError, shown
+
 UNFINISHED = ".unfinished"
 """Suffix of a folder that holds a file that is still being written"""
 
@@ -50,6 +52,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise DuplicateKeyError(f"the key {max(names, key=names.count)!a:.40} more than once in an object")
     return found
+
+
+def given_path(given: Any, name: str, allowed: str) -> Path:
+    """A path that a function was given as ``name``, with ``~`` read. Raises :class:`MinibertError` for others."""
+    try:
+        path = Path(given).expanduser()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: a ~user that this machine does not know
+        reason = f" ({error})" if isinstance(error, RuntimeError) else ""
+        raise MinibertError(f"{name}: {shown(given)} was given{reason}. Allowed: {allowed}.") from error
+    if "\0" in str(path) or not str(given):
+        raise MinibertError(f"{name}: {shown(given)} was given. Allowed: {allowed}.")
+    return path
 
 
 def may_write(path: Path) -> bool:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from minibert.config.fields import choice, number, setting
 from minibert.config.positions import POSITIONS, PositionConfig, RopeConfig
 
+LARGEST_VOCABULARY = 2_000_000
+"""Tokens of the largest vocabulary that a network, or the training of a tokenizer, is asked for"""
+
 
 @dataclass
 class ModelConfig:
     """Shape and function of the network. ``vocab_size`` is also what the tokenizer is trained to."""
 
     name: str = "base"
-    vocab_size: int = number(8192, at_least=16, at_most=2_000_000)
+    vocab_size: int = number(8192, at_least=16, at_most=LARGEST_VOCABULARY)
     hidden_size: int = number(192, at_least=1, at_most=65_536)
     layers: int = number(3, at_least=1, at_most=1000)
     heads: int = number(4, at_least=1, at_most=65_536)

@@ -4,11 +4,13 @@ Words are cut greedily into the longest pieces of a learned vocabulary; ``##`` m
 word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used by Devlin et al., "BERT", 2019.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,11 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
 
 from minibert.config import DataConfig
+from minibert.config.model import LARGEST_VOCABULARY
 from minibert.data.corpora import load_corpus, split_documents
 from minibert.data.foreign_tokenizers import apply_settings, read_settings, require_bert
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, shown
+from minibert.files import given_path
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -97,17 +101,21 @@ def create_tokenizer(vocab_size: int = 8192, vocab_path=None) -> Tokenizer:
     """The tokenizer of ``vocab_path`` (:func:`load_tokenizer`), which has its own size. Without a path, a
     tokenizer of ``vocab_size`` tokens, trained on the default corpus as in a run.
 
-    Raises :class:`MinibertError` if the path holds no tokenizer, or the size leaves no room for ordinary tokens.
+    Raises :class:`MinibertError` if the path holds no tokenizer, and for a size that leaves no room for ordinary
+    tokens or is above that of any network.
     """
     if vocab_path is not None:
         return load_tokenizer(vocab_path)
     smallest = FIRST_ORDINARY + 2
-    if vocab_size < smallest:
-        raise MinibertError(f"vocab_size={vocab_size}: out of range. Allowed: at least {smallest}.")
+    allowed = f"Allowed: a whole number, at least {smallest} and at most {LARGEST_VOCABULARY}"
+    if not isinstance(vocab_size, Integral) or isinstance(vocab_size, bool):
+        raise MinibertError(f"vocab_size: {shown(vocab_size)} was given. {allowed}.")
+    if not smallest <= vocab_size <= LARGEST_VOCABULARY:
+        raise MinibertError(f"vocab_size={vocab_size}: out of range. {allowed}.")
     config = DataConfig(name="sotu")
     train, _ = split_documents(load_corpus(config), config.evaluation_fraction)
     texts = [document.text for document in train]
-    return train_tokenizer(texts, vocab_size, config.lowercase, config.strip_accents, config.longest_word)
+    return train_tokenizer(texts, int(vocab_size), config.lowercase, config.strip_accents, config.longest_word)
 
 
 def load_tokenizer(path) -> Tokenizer:
@@ -116,11 +124,12 @@ def load_tokenizer(path) -> Tokenizer:
     Settings in the files of ``transformers`` beside it are applied (:mod:`minibert.data.foreign_tokenizers`),
     except padding and truncation: texts are neither padded nor cut.
 
-    Raises :class:`MinibertError` if there is neither file, or if one of BERT's special tokens is missing.
+    Raises :class:`MinibertError` if there is neither file, if one of BERT's special tokens is missing, and for a
+    vocab.txt that has one token twice.
     """
-    given = Path(path).expanduser()
-    candidates = [given / "tokenizer.json", given / "vocab.txt"] if given.is_dir() else [given]
-    path = next((candidate for candidate in candidates if candidate.exists()), None)
+    given = given_path(path, "vocab_path", "the path of a tokenizer.json, a vocab.txt, or a folder with either")
+    candidates = [given / "tokenizer.json", given / "vocab.txt"] if os.path.isdir(given) else [given]
+    path = next((candidate for candidate in candidates if os.path.exists(candidate)), None)
     if path is None:
         raise MinibertError(f"{given}: has neither tokenizer.json nor vocab.txt, so no text can be encoded.")
     try:
@@ -241,7 +250,13 @@ def _around_vocabulary(path: Path, settings: dict) -> Tokenizer:
     """BERT's pipeline around a vocab.txt, a token a line."""
     require_bert(settings, path)
     tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    vocabulary = {token: index for index, token in enumerate(tokens)}
+    vocabulary: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        if vocabulary.setdefault(token, index) != index:
+            raise MinibertError(
+                f"{path}: line {index + 1} has the token {token!a} of line {vocabulary[token] + 1} again. "
+                "Allowed: every token once."
+            )
     _require_special_tokens(path, vocabulary)
     # Without a setting of their own, accents are stripped if the text is lower-cased.
     return _empty_tokenizer(vocabulary, lowercase=True, strip_accents=None)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from minibert.data.annotated.lines import is_text
 from minibert.data.tokenizer import load_tokenizer
 from minibert.diagnostics.attention.measures import network_and_tokenizer
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, shown
 from minibert.model.bert import MiniBERT
 
 Row = TypeVar("Row")
@@ -127,12 +127,6 @@ def named(given: Any, name: str, is_one: Callable[[Any], bool]) -> dict[str, Any
 
 def is_list(given: Any) -> bool:
     return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
-
-
-def shown(given: Any) -> str:
-    """A value as a message shows it."""
-    text = f"{given!a}"
-    return f"{type(given).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
 
 
 def _listed(given: Any, name: str, allowed: str) -> list:

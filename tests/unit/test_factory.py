@@ -195,3 +195,29 @@ def test_a_tokenizer_without_a_path_is_trained_on_the_default_corpus(monkeypatch
     assert tokenizer.encode("The nation").tokens[0] == "[CLS]"
     with pytest.raises(MinibertError, match="vocab_size=5: out of range"):
         create_tokenizer(vocab_size=5)
+
+
+@pytest.mark.parametrize("size", ["100", None, 100.5, True, [300]], ids=repr)
+def test_a_size_that_is_no_whole_number_is_refused(size):
+    with pytest.raises(MinibertError, match=r"vocab_size: .* was given. Allowed: a whole number, at least 7"):
+        create_tokenizer(vocab_size=size)
+
+
+@pytest.mark.parametrize("size", [10**9, 2_000_001, -1])
+def test_a_size_that_no_network_has_is_refused(size):
+    with pytest.raises(MinibertError, match=f"vocab_size={size}: out of range.*at most 2000000"):
+        create_tokenizer(vocab_size=size)
+
+
+@pytest.mark.parametrize("path", [5, b"vocab.txt", ["vocab.txt"], "", "a\0b", "~nobody_of_this_name/vocab.txt"])
+def test_a_vocabulary_whose_path_is_none_is_refused(path):
+    with pytest.raises(MinibertError, match=r"vocab_path: .* was given.*Allowed: the path of a tokenizer"):
+        create_tokenizer(vocab_path=path)
+
+
+@pytest.mark.parametrize(("words", "line"), [("sea sky sea", 8), ("[CLS]", 6), ("sea ##a  x ", 10)])
+def test_a_vocabulary_with_a_word_twice_is_refused_with_its_line(tmp_path, words, line):
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words.split(" ")]
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
+    with pytest.raises(MinibertError, match=f"line {line} has the token .* again"):
+        create_tokenizer(vocab_path=tmp_path)
