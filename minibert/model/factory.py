@@ -7,6 +7,7 @@ import numpy as np
 
 from minibert.config import ModelConfig, restore, shipped_options, stated_values
 from minibert.errors import MinibertError, sentence, unknown_name
+from minibert.files import given_path
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint, require_parameters
 
@@ -33,10 +34,10 @@ def load_model(checkpoint_path) -> MiniBERT:
 
     It is also how a served model comes back. The file says itself which network its parameters are of.
 
-    Raises :class:`MinibertError` when there is no such file, when it is broken or not one of minibert's, when it
-    was written by a version that knows other settings, or when its tensors are not those of its network.
+    Raises :class:`MinibertError` when there is no such file, when it is broken or no checkpoint of minibert, when
+    it was written by a version that knows other settings, or when its tensors are not those of its network.
     """
-    path = Path(checkpoint_path).expanduser()
+    path = given_path(checkpoint_path, "checkpoint_path", "the path of a .safetensors file that a run kept")
     return build_recorded(*load_checkpoint(path), path)
 
 

@@ -1,6 +1,7 @@
 """Checkpoint files, read back: tensors by name and JSON data, never code."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
@@ -11,13 +12,18 @@ from safetensors import SafetensorError, safe_open
 from minibert.config import ModelConfig
 from minibert.errors import MinibertError, listed
 
+LENGTH_BYTES = 8
+"""Of a .safetensors file, before its header"""
+
 
 def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """The tensors and the JSON data of a checkpoint.
 
-    Raises :class:`MinibertError` when the file is missing, cut short, damaged or not minibert's. Files of versions
-    that wrote no checksum are read as they are.
+    Raises :class:`MinibertError` when the file is missing, a folder, cut short, damaged or not minibert's. Files
+    of versions that wrote no checksum are read as they are.
     """
+    if os.path.isdir(path):
+        raise MinibertError(f"{path} is a folder: give the .safetensors file in it.")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -34,10 +40,26 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise MinibertError(f"There is no checkpoint at {path}.") from error
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else error
-        raise MinibertError(
-            f"The checkpoint {path} is broken, or not one of minibert's ({reason}). "
-            "Delete it to start the run again instead of resuming it."
-        ) from error
+        if _is_another(path):
+            words = f"{path} is no checkpoint ({reason}). Allowed: a .safetensors file that a run kept."
+        else:
+            words = f"The checkpoint {path} is broken, or not one of minibert's ({reason})."
+        raise MinibertError(words) from error
+
+
+def _is_another(path: Path) -> bool:
+    """Whether a file is of another kind: no regular file, or one that begins as no .safetensors file does.
+
+    Such a file has the length of its header in the first eight bytes, and then the header, a JSON object.
+    """
+    if not os.path.isfile(path):
+        return True
+    try:
+        with path.open("rb") as file:
+            begins = file.read(LENGTH_BYTES + 1)
+    except OSError:
+        return False
+    return begins[LENGTH_BYTES:] not in (b"", b"{")
 
 
 def checksum(tensors: Mapping[str, np.ndarray], text: str) -> str:

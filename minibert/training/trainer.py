@@ -266,7 +266,10 @@ class Trainer:
 
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`."""
-        tensors, about = load_checkpoint(path)
+        try:
+            tensors, about = load_checkpoint(path)
+        except MinibertError as error:
+            raise MinibertError(f"{error} Delete it to start the run again instead of resuming it.") from error
         try:
             progress, meters, range_test = restored_progress(about["progress"])
         except (KeyError, TypeError) as error:

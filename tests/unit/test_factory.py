@@ -130,7 +130,12 @@ def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
     with pytest.raises(MinibertError, match="There is no checkpoint at"):
         load_model(path)
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(MinibertError, match="broken, or not one of minibert's"):
+    with pytest.raises(
+        MinibertError, match=r"step_3\.safetensors is no checkpoint \(.*Allowed: a \.safetensors file"
+    ):
+        load_model(path)
+    path.write_bytes(b"")
+    with pytest.raises(MinibertError, match=r"broken, or not one of minibert's \([^)]*\)\.$"):
         load_model(path)
     save_checkpoint(path, dict(model.params.items()), {"progress": {}})
     with pytest.raises(MinibertError, match="does not say which network"):
@@ -145,6 +150,28 @@ def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
     words = r"embeddings\.segment\.weight is missing.*has shape \(16, 24\), not \(16, 25\)"
     with pytest.raises(MinibertError, match=words):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (".", r"^\. is a folder: give the \.safetensors file in it\.$"),
+        (CONF, "is a folder: give the"),
+        ("/dev/null", "/dev/null is no checkpoint"),
+        (CONF / "model" / "tiny.yaml", r"tiny\.yaml is no checkpoint"),
+        (minibert.__file__, r"__init__\.py is no checkpoint"),
+        *(
+            (given, r"checkpoint_path: .* was given.*Allowed: the path of a \.safetensors file")
+            for given in ("", None, 5, b"x", ["a"], "a\0b", "~nobody_of_this_name/x")
+        ),
+        ("x" * 5000, "is no checkpoint"),
+    ],
+    ids=lambda value: f"{value!a:.30}",
+)
+def test_what_is_no_checkpoint_is_named_and_never_to_be_deleted(path, said):
+    with pytest.raises(MinibertError, match=said) as error:
+        load_model(path)
+    assert "elete" not in str(error.value)
 
 
 # Gates added to a network

@@ -13,6 +13,7 @@ from minibert.data.packing import pack_documents
 from minibert.data.tokenizer import FIRST_ORDINARY
 from minibert.data.training_batches import OneBatch
 from minibert.data.word_sampling import WordSampler, drawing_probabilities
+from minibert.errors import MinibertError
 from minibert.randomness import generator
 
 VOCABULARY, SIZE = 400, 60
@@ -160,3 +161,10 @@ def test_a_batch_without_predictions_trains():
     batches.at = lambda step: nothing
     with small_trainer(small_config(small_model(), 2), batches) as trainer:
         assert trainer.step().loss == 0
+
+
+def test_a_state_that_cannot_be_read_may_be_deleted_to_start_again(tmp_path):
+    (tmp_path / "resume.safetensors").write_bytes(b"no state of a run")
+    told = pytest.raises(MinibertError, match=r"is no checkpoint .*Delete it to start the run again")
+    with small_trainer(small_config(small_model(), 12), sampled_batches(15)) as trainer, told:
+        trainer.resume(tmp_path / "resume.safetensors")
