@@ -61,8 +61,9 @@ def choose(names: Iterable[str]) -> list[Mistake]:
         elif name in PARTS:
             found |= {each.name: each for each in MISTAKES.values() if each.part == name}
         else:
+            meant = nearest(name.lower(), [*MISTAKES, *PARTS])
             raise MinibertError(
-                f"{name}: unknown mistake{nearest(name, [*MISTAKES, *PARTS])}. Allowed: a name of the list that "
+                f"{name}: unknown mistake{meant}. Allowed: a name of the list that "
                 f"the gallery prints when none is given, or one of its parts: {', '.join(PARTS)}."
             )
     return list(found.values())

@@ -49,9 +49,14 @@ class Gallery:
 
 
 def gather(words: Sequence[str]) -> list[str]:
-    """The words of a command line, with those that are names alone as one word ``names=[...]`` at the end."""
+    """The words of a command line, with those that are names alone as one word ``names=[...]`` at the end.
+
+    Raises :class:`MinibertError` for a name without a letter, which would otherwise stand for all.
+    """
     alone = [word for place, word in enumerate(words) if _is_name(word, words[place - 1] if place else "")]
     others = [word for place, word in enumerate(words) if not _is_name(word, words[place - 1] if place else "")]
+    if not all(word.strip() for word in alone):
+        raise MinibertError(f"'': is no name. Name a mistake, or parts: {', '.join(PARTS)}.")
     return [*others, f"names=[{','.join(alone)}]"] if alone else others
 
 

@@ -72,6 +72,10 @@ def test_what_cannot_be_shown_is_one_message(gallery, door, tmp_path):
     for words, said in (
         (["layer_norm.gain_outsid"], "unknown mistake (did you mean 'layer_norm.gain_outside'?). Allowed: a name"),
         (["softmx"], "did you mean 'softmax'?"),
+        (["LAYER_NORM"], "did you mean 'layer_norm'?"),
+        (["Rope.Wrong_Sign"], "did you mean 'rope."),
+        ([""], "'': is no name"),
+        (["softmax", " "], "'': is no name"),
         (["folders=x"], "did you mean 'folder'?"),
         ([f"html={other}"], "shows nothing. Name a mistake, or parts: layer_norm, "),
         (["softmax", f"html={other}"], "is there, and is no page of the gallery"),
