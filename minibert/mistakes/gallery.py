@@ -1,6 +1,7 @@
 """The gallery: a list of all mistakes, and one of them shown with its check."""
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,11 +26,13 @@ from minibert.mistakes.mistake import Mistake
 from minibert.mistakes.trial import GradientTrial, Trial, allowed, try_out
 
 MARK = '<meta name="generator" content="minibert.gallery">'
+SOFTWARE = "minibert.gallery"
+"""What a picture of the gallery says it was made by"""
 WRONG = "WRONG"
 MOST_ROWS = 14
 """Arrays in the table of a trial"""
 HEAD = 1000
-"""Bytes at the beginning of a page that hold what it was made by"""
+"""Bytes at the beginning of a page or a picture that hold what it was made by"""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,15 @@ def visit(asked: Gallery, console: Console) -> bool:
         _list(console)
         return True
     target = None if asked.html is None else Path(asked.html).expanduser()
-    if target is not None:
-        _refuse_other_files(target)
     folder = ROOT / "mlruns" / "gallery" if asked.folder is None else Path(asked.folder).expanduser()
+    if target is not None:
+        _refuse_other_files(target, "html", "page", MARK)
+    if asked.folder is not None:  # the folder of this checkout is the gallery's own
+        for mistake in chosen:
+            _refuse_other_files(_figure(folder, mistake), "folder", "picture", SOFTWARE)
+    if target is not None:
+        _refuse_unwritable(target, "html")
+    _refuse_unwritable(_figure(folder, chosen[0]), "folder")
     caught, body = True, [f"<h1>{escape('The gallery of wrong gradients')}</h1>"]
     for mistake in chosen:
         trial = try_out(mistake)
@@ -151,8 +160,8 @@ def _show(mistake: Mistake, trial: Trial, folder: Path, console: Console) -> lis
         table.add_row(*line)
     print_table(console, table)
     drawn = draw(mistake, trial)
-    picture = document.picture(mistake.name, drawn)
-    path = folder / f"{mistake.name}.png"
+    picture = document.picture(mistake.name, drawn, SOFTWARE)
+    path = _figure(folder, mistake)
     _write(path, picture.png, "folder")
     console.print(f"\n{_verdict(mistake, trial)}", style="green" if trial.caught else "red")
     facts = _facts(mistake)
@@ -203,12 +212,36 @@ def _facts(mistake: Mistake) -> list[str]:
     ]
 
 
-def _refuse_other_files(target: Path) -> None:
-    """Raises :class:`MinibertError` for a path where something else than a page of the gallery is."""
-    if target.is_dir():
-        raise MinibertError(f"html={target}: is a folder. Give the name of a file in it: html={target}/page.html.")
-    if target.exists() and MARK.encode() not in target.read_bytes()[:HEAD]:
-        raise MinibertError(f"html={target}: is there, and is no page of the gallery. Give another name.")
+def _figure(folder: Path, mistake: Mistake) -> Path:
+    return folder / f"{mistake.name}.png"
+
+
+def _refuse_other_files(target: Path, key: str, kind: str, mark: str) -> None:
+    """Raises :class:`MinibertError` for a path where something else than a page or picture of the gallery is."""
+    try:
+        if target.is_dir():
+            advice = f"the name of a file in it: html={target}/page.html" if key == "html" else "another folder"
+            raise MinibertError(f"{key}={target}: is a folder. Give {advice}.")
+        if not target.exists():
+            return
+        if target.is_file():
+            with target.open("rb") as opened:
+                if mark.encode() in opened.read(HEAD):
+                    return
+    except OSError as error:
+        raise MinibertError(f"{key}={target}: cannot be read ({sentence(error)}) Give another name.") from error
+    other = "name" if key == "html" else "folder"
+    raise MinibertError(f"{key}={target}: is there, and is no {kind} of the gallery. Give another {other}.")
+
+
+def _refuse_unwritable(path: Path, key: str) -> None:
+    """Make the folder of a file, and raise :class:`MinibertError` if nothing can be written there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MinibertError(f"{key}={path}: cannot be written ({sentence(error)})") from error
 
 
 def _write(path: Path, content: bytes, key: str) -> None:

@@ -1,6 +1,7 @@
 """The gallery of wrong gradients: what the command shows, and the page that is made of the same list."""
 
 import inspect
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -87,6 +88,44 @@ def test_what_cannot_be_shown_is_one_message(gallery, door, tmp_path):
     assert other.read_text() == "mine"
     blocked = door("linear.bias_forgotten", f"folder={other}/figures", module="minibert.gallery")
     assert blocked.returncode == 2 and f"folder={other}/figures" in blocked.stderr
+
+
+def test_a_file_of_another_is_refused_before_the_work_and_stays(door, tmp_path, monkeypatch):
+    def work(_):
+        raise AssertionError("the work is done")
+
+    monkeypatch.setattr("minibert.mistakes.gallery.try_out", work)
+    foreign, taken, pipe, plain = (tmp_path / name for name in ("foreign", "taken", "pipe", "plain.png"))
+    for folder in (foreign, taken, pipe):
+        folder.mkdir()
+    plain.write_bytes(b"mine")
+    (foreign / "softmax.without_weights.png").write_bytes(b"\x89PNG mine")
+    (taken / "softmax.without_weights.png").mkdir()
+    os.mkfifo(pipe / "softmax.without_weights.png")
+    for words, said in (
+        ([f"folder={foreign}"], "is there, and is no picture of the gallery. Give another folder."),
+        ([f"folder={pipe}"], "is there, and is no picture of the gallery. Give another folder."),
+        ([f"folder={taken}"], "is a folder. Give another folder."),
+        ([f"folder={plain}"], "cannot be written"),
+        ([f"folder={plain}/below"], "cannot be written"),
+        (["--html", f"{pipe}/softmax.without_weights.png"], "is there, and is no page of the gallery"),
+        (["html=/dev/null"], "is there, and is no page of the gallery"),
+        ([f"html={plain}/page.html"], "cannot be written"),
+        ([f"html={tmp_path}/{'n' * 300}.html"], "cannot be read"),
+    ):
+        found = door("softmax", *words, module="minibert.gallery")
+        assert (found.returncode, found.stderr.count("\n")) == (2, 1) and said in found.stderr, (words, found)
+    assert plain.read_bytes() == b"mine"
+    assert (foreign / "softmax.without_weights.png").read_bytes() == b"\x89PNG mine"
+
+
+def test_its_own_picture_is_drawn_anew(gallery, tmp_path):
+    path = tmp_path / f"{GAIN}.png"
+    assert gallery(GAIN).returncode == 0
+    drawn = path.read_bytes()
+    path.write_bytes(drawn[:500])
+    assert gallery(GAIN).returncode == 0
+    assert path.read_bytes() == drawn
 
 
 def test_a_mistake_that_changes_nothing_is_told_and_ends_with_one(gallery, monkeypatch):

@@ -30,10 +30,11 @@ class Picture(NamedTuple):
     """Its width"""
 
 
-def picture(title: str, drawn: Drawing) -> Picture:
-    """A drawing as PNG."""
+def picture(title: str, drawn: Drawing, software: str | None = None) -> Picture:
+    """A drawing as PNG; its beginning names the software that made it, Matplotlib if not given."""
     png = io.BytesIO()
-    drawn.figure.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+    metadata = {} if software is None else {"Software": software}
+    drawn.figure.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata=metadata)
     width = float(drawn.figure.get_size_inches()[0])
     return Picture(title, drawn.caption, png.getvalue(), width)
 
