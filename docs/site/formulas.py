@@ -6,12 +6,17 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from latex2mathml.converter import convert
+from tex import BadTex, check
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 """How the extension Arithmatex marks inline formulas and those of their own line"""
 MATHML = "http://www.w3.org/1998/Math/MathML"
 LIMITS = {"msub": "munder", "msubsup": "munderover"}
 """Where the bounds of a sum belong: the converter puts them beside it within brackets"""
+CHILDREN = {
+    "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3
+}  # fmt: skip
+"""Elements of MathML that need exactly so many children"""
 THIN = "0.17em"
 """The space around the name of a function"""
 ElementTree.register_namespace("", MATHML)
@@ -24,19 +29,25 @@ class BadFormula(Exception):
 def with_formulas(content: str) -> str:
     """The HTML of a page with MathML for all its formulas.
 
-    Raises :class:`BadFormula` for a formula that the converter does not know.
+    Raises :class:`BadFormula` for a formula that cannot be shown as it is meant.
     """
     return FORMULA.sub(lambda found: _shown(html.unescape(found[2]).strip(), found[1] == "div"), content)
 
 
 def _shown(tex: str, of_its_own_line: bool) -> str:
     try:
+        check(tex)
         root = ElementTree.fromstring(convert(tex, display="block" if of_its_own_line else "inline"))
+    except BadTex as error:
+        raise BadFormula(f"{tex}: {error}.") from error
     except Exception as error:  # the converter raises many kinds
         raise BadFormula(f"{tex}: {type(error).__name__} {error}") from error
     for element in list(root.iter()):
-        if (element.text or "").startswith("\\"):
+        kind = _kind(element)
+        if "\\" in (element.text or ""):
             raise BadFormula(f"{tex}: {element.text} is not known.")
+        if len(element) != CHILDREN.get(kind, len(element)):
+            raise BadFormula(f"{tex}: {kind} needs {CHILDREN[kind]} parts, and has {len(element)}.")
         _set(element)
     mathml = ElementTree.tostring(root, encoding="unicode")
     return f'<div class="formula">{mathml}</div>' if of_its_own_line else f'<span class="formula">{mathml}</span>'

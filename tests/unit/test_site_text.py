@@ -66,11 +66,55 @@ def test_a_function_stands_apart_and_a_prime_stays_large(site):
     assert '<mrow><mi>f</mi><mo lspace="0" rspace="0">′</mo></mrow>' in shown
 
 
-@pytest.mark.parametrize("tex", [r"\unheardof{x}", r"\left( x"])
-def test_a_formula_that_cannot_be_set_is_an_error(site, tex):
+@pytest.mark.parametrize(
+    ("tex", "said"),
+    [
+        (r"\unheardof{x}", r"\unheardof is not known"),
+        (r"\mathopp{x}", r"\mathopp is not known"),
+        (r"\mathbfx{x}", r"\mathbfx is not known"),
+        (r"\href{https://example.org}{x}", r"\href is not known"),
+        (r"\newcommand{\a}{b} \a", r"\newcommand is not known"),
+        (r"\color{red} x", r"\color is not known"),
+        (r"\left( x", r"\left has no end"),
+        (r"\left( {x \right)}", r"\right ends what has not begun"),
+        (r"x \right)", r"\right ends what has not begun"),
+        ("{a", "{ has no end"),
+        (r"\frac{a}{b", "{ has no end"),
+        ("a}", "} ends what has not begun"),
+        (r"\text{a", "{ has no end"),
+        (r"\begin{nope} a \end{nope}", r"\begin{nope} is not known"),
+        (r"\begin{aligned*} a \end{aligned*}", r"\begin{aligned*} is not known"),
+        (r"\begin{matrix} a", r"\begin{matrix} has no end"),
+        (r"\begin{matrix} a \end{cases}", r"\end{cases} ends what has not begun"),
+        (r"\frac{a}", r"\frac lacks an argument"),
+        (r"{\frac{a}} b", r"\frac lacks an argument"),
+        (r"\begin{matrix} \frac{a} & b \end{matrix}", r"\frac lacks an argument"),
+        (r"\sqrt", r"\sqrt lacks an argument"),
+        (r"(\sqrt[3 x)", "[ has no end"),
+        (r"{\hat} x", r"\hat lacks an argument"),
+        ("x_", "_ lacks an argument"),
+        ("{x^} y", "^ lacks an argument"),
+        ("a & b", "& stands outside of a matrix"),
+        ("a % b", "% is no sign of a formula"),
+    ],
+)
+def test_a_formula_that_cannot_be_set_is_an_error(site, tex, said):
     formulas = site("formulas")
-    with pytest.raises(formulas.BadFormula):
-        formulas.with_formulas(formula(tex))
+    with pytest.raises(formulas.BadFormula) as raised:
+        formulas.with_formulas(formula(tex.replace("&", "&amp;")))
+    assert str(raised.value).startswith(f"{tex}: ") and said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\left\lbrace {}_i x^{-\frac12}_\mathrm{a} \right. \% \{ \text{of all, } \hat\theta \}",
+        r"\begin{cases} \sqrt[3]{x} & x \ge 0 \\ \operatorname{erf} x & \text{else} \end{cases}",
+        r"\max_{i \in S} \big( \log p_i' \big) \qquad \sum_{i=1}^n \lVert x \rVert^2 \, \ldots",
+    ],
+)
+def test_a_formula_that_is_right_is_set(site, tex):
+    assert "</math>" in site("formulas").with_formulas(formula(tex.replace("&", "&amp;")))
 
 
 def test_a_folder_in_the_navigation_is_its_pages_in_the_order_of_its_readme(site, tmp_path):
