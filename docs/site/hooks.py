@@ -2,8 +2,10 @@
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from formulas import BadFormula, with_formulas
+from links import dead_links
 from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.treeprocessors import Treeprocessor
@@ -12,7 +14,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from names import ROOT, full_name
-from navigation import expanded
+from navigation import NoPages, expanded
 from pages import LINE, Site
 
 DETAILS = re.compile(r"^<details( open)?>", re.MULTILINE)
@@ -69,7 +71,10 @@ def _link_name(code: Any) -> None:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     Build.site = Site()
-    config.nav = expanded(config.nav or [], ROOT, [*Build.site.reference], Build.site.pages)
+    try:
+        config.nav = expanded(config.nav or [], ROOT, [*Build.site.reference], Build.site.pages)
+    except NoPages as error:
+        raise PluginError(f"mkdocs.yml: nav: {error}") from error
     config.markdown_extensions.append(Links())  # type: ignore[arg-type]
     return config
 
@@ -91,7 +96,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return DETAILS.sub(r'<details markdown="1"\1>', Build.site.with_sources(Build.page, markdown))
 
 
-def on_page_content(html: str, page: Page, **_: Any) -> str:
+def on_page_content(html: str, page: Page, files: Files, **_: Any) -> str:
     if page.file.src_uri.removesuffix(".md") in Build.site.sources:
         lines = range(1, (page.markdown or "").count("\n"))
         page.present_anchor_ids = {*(page.present_anchor_ids or ()), *(f"{LINE}{line}" for line in lines)}
@@ -100,4 +105,11 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
         html = with_formulas(html)
     except BadFormula as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
+    if dead := dead_links(html, page.url, _addresses(files)):
+        raise PluginError(f"{page.file.src_uri}: leads nowhere: {', '.join(dead)}")
     return FIGURE.sub(r'<p class="figure"><a href="\2">\1</a></p>', html)
+
+
+def _addresses(files: Files) -> set[str]:
+    """Where a browser finds the files of the site: pages by their folder or their file."""
+    return {address for file in files for address in (unquote(file.url).removeprefix("./"), file.dest_uri)}

@@ -10,11 +10,16 @@ LINK = re.compile(r"\]\(([^)#\s]+\.md)(?:#[^)\s]*)?\)")
 HEADING = re.compile(r"^## (.+)$")
 
 
+class NoPages(Exception):
+    """A folder of the navigation that has no pages."""
+
+
 def expanded(entries: Sequence[Any], root: Path, written: Sequence[str], pages: Sequence[str]) -> list[Any]:
     """The entries with every folder, such as ``docs/mathematics/``, replaced by its pages.
 
     Where the README has two headings or more with at least two pages below each, these are sections. Pages that it
-    does not link to come last: those of ``pages``, and those that are made while the site is built.
+    does not link to come last: those of ``pages``, and those that are made while the site is built. Raises
+    :class:`NoPages` for a folder that is missing or has none.
     """
     result = []
     for entry in entries:
@@ -46,7 +51,10 @@ def _folder(folder: str, root: Path, pages: Sequence[str]) -> list[Any]:
     entries: list[Any] = [f"{folder}README.md"] if readme.exists() else []
     for heading, members in groups.items():
         entries += members if heading is None else [{heading: members}]
-    return entries + [page for page in inside if page not in placed]
+    entries += [page for page in inside if page not in placed]
+    if not entries:
+        raise NoPages(f"{folder} {'has no pages' if (root / folder).is_dir() else 'is not there'}.")
+    return entries
 
 
 def _without_single_pages(groups: dict[str | None, list[str]]) -> dict[str | None, list[str]]:

@@ -130,3 +130,28 @@ def test_headings_with_pages_below_are_sections(site, tmp_path):
     (tmp_path / "README.md").write_text("## A\n[a](a.md) [b](b.md)\n## B\n[c](c.md) [d](d.md)")
     found = site("navigation")._folder("", tmp_path, ["a.md", "b.md", "c.md", "d.md"])
     assert found == ["README.md", {"A": ["a.md", "b.md"]}, {"B": ["c.md", "d.md"]}]
+
+
+@pytest.mark.parametrize("nav", [["gone/"], [{"A": [{"B": "gone/"}]}], ["empty/"]])
+def test_a_folder_in_the_navigation_without_pages_is_an_error(site, tmp_path, nav):
+    (tmp_path / "empty").mkdir()
+    navigation = site("navigation")
+    with pytest.raises(navigation.NoPages, match=r"^(gone/ is not there|empty/ has no pages)\.$"):
+        navigation.expanded(nav, tmp_path, [], ["other.md"])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<a href="nope2.md">', '<img src="nope3.png">', '<a href="../two.md">', '<source src="../three">',
+        '<a href="../../two/">', '<a href="/two/">', '<a href="../gone/#x">',
+    ],
+)  # fmt: skip
+def test_a_link_of_html_that_leads_nowhere_is_told(site, link):
+    known = {"", "index.html", "one/", "two/", "two/a b.png"}
+    right = (
+        '<a href="#x"></a><a href="../two/?a#b"></a><a href=".."></a><a href="./"></a><img src="../two/a%20b.png">'
+        '<a href="https://example.org/x.md"></a><a href="mailto:a@example.org"></a><a name="x"></a>'
+        '<code>&lt;a href="nope.md"&gt;</code>'
+    )
+    assert site("links").dead_links(f"{right}{link}</a>", "one/", known) == [link]
