@@ -156,7 +156,7 @@ def _record(
     del parameters["tracking"], parameters["study"]
     run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
     _tell_changes(run)
-    with consumption(run.before, run.last_point) as used:
+    with consumption(run.before) as used:
         status, reason = _attempt(run, config, data, display, judge)
     describe(display.error, lambda: run.set_tags(used))
     untold = _close(run, status, reason, display)

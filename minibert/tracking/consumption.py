@@ -4,6 +4,7 @@ Only a process that ends by itself, or is asked to, records this. Of one that ki
 the time until the last point that it recorded, and nothing else.
 """
 
+import math
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -29,22 +30,32 @@ def begun() -> dict[str, str]:
     return {BEGAN: repr(time.time())}
 
 
+def lost_time(before: Mapping[str, str], last_point: float) -> dict[str, str]:
+    """The tag that adds the time of a start that could not record its end; empty if there is none to add.
+
+    To be recorded together with :func:`begun`, which overwrites when that start began: the next may be killed too.
+    ``before`` are the tags of the run when it is taken up, ``last_point`` is when its last point was recorded, in
+    seconds since 1970.
+    """
+    lost = 0.0 if _is_counted(before) else last_point - _number(before, BEGAN, last_point)
+    return {SECONDS: f"{_number(before, SECONDS) + lost:.1f}"} if lost > 0 else {}
+
+
 @contextmanager
-def consumption(before: Mapping[str, str], last_point: float = 0.0) -> Iterator[dict[str, str]]:
+def consumption(before: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Tags that say what was used since this context began, filled at its end.
 
-    ``before`` are the tags of the run when it was taken up: what it had used then is added. ``last_point``: when
-    its last point was recorded then, in seconds since 1970. The processor time is that of all threads of this
-    process and of its children that have ended; the energy is that of whole processors, whatever else they did.
+    ``before`` are the tags of the run when it was taken up: what it had used then is added. The processor time is
+    that of all threads of this process and of its children that have ended; the energy is that of whole
+    processors, whatever else they did.
     """
     used: dict[str, str] = {}
     began, seconds, energy = time.monotonic(), _seconds(), _energy()
-    lost = 0.0 if _is_counted(before) else max(last_point - _number(before, BEGAN), 0.0)
     try:
         yield used
     finally:
         took = time.monotonic() - began
-        used[SECONDS] = f"{_number(before, SECONDS) + lost + took:.1f}"
+        used[SECONDS] = f"{_number(before, SECONDS) + took:.1f}"
         used[BEGAN] = COUNTED
         used[PROCESSOR_SECONDS] = f"{_number(before, PROCESSOR_SECONDS) + _seconds() - seconds:.1f}"
         spent = [_since(start, zone, took) for zone, start in energy.items()]
@@ -88,11 +99,12 @@ def _since(start: int, zone: Path, seconds: float) -> float | None:
     return (now - start + largest * (now < start)) / 1e6
 
 
-def _number(tags: Mapping[str, str], tag: str) -> float:
+def _number(tags: Mapping[str, str], tag: str, unknown: float = 0.0) -> float:
     try:
-        return float(tags.get(tag, 0))
+        number = float(tags.get(tag, unknown))
     except ValueError:
-        return 0.0
+        return unknown
+    return number if math.isfinite(number) else unknown
 
 
 def _read(path: Path) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 from minibert.errors import MinibertError
 from minibert.files import clear_unfinished, replacing
 from minibert.tracking.claims import Claim, find_unfinished
+from minibert.tracking.consumption import lost_time
 from minibert.tracking.explanations import explain
 from minibert.tracking.journal import JOURNAL, Journal
 from minibert.tracking.leases import Lease
@@ -60,13 +61,15 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     store, lease = claim.store, claim.lease
     earlier = find_unfinished(store, claim.config_hash)
     tags = {**tags, **(lease.take() if lease else {})}
-    changes, elsewhere = {}, False
+    changes, lost, elsewhere = {}, {}, False
     if earlier is not None and store.journaled is not None:
         elsewhere = store.journaled.adopt(earlier)
     if earlier is None:
         entity = create(store, name, parameters, tags)
     else:
-        changes = reopen(store, earlier, parameters, tags)
+        recorded = [metric.timestamp for metric in earlier.data.to_proto().metrics]
+        lost = lost_time(earlier.data.tags, max(recorded, default=0) / 1000)
+        changes = reopen(store, earlier, parameters, tags | lost)
     if lease is not None:
         lease.hold((earlier or entity).info.run_id, created=earlier is None)
     if earlier is None:
@@ -75,9 +78,8 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     run = Run(
         store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
     )
-    run.changes, run.before = changes, dict(earlier.data.tags)
+    run.changes, run.before = changes, dict(earlier.data.tags) | lost
     last = earlier.data.to_proto().metrics
-    run.last_point = max((metric.timestamp for metric in last), default=0) / 1000
     for folder in filter(None, (run.folder, run.artifact_folder(""))):
         clear_unfinished(folder)
     if store.journaled is not None:
@@ -103,9 +105,7 @@ class Run(Record):
         self.changes: Mapping[str, tuple[str, str]] = {}
         """Of a continued run: what is another now, of what its bits depend on: tag -> (before, now)"""
         self.before: Mapping[str, str] = {}
-        """Of a continued run: its tags before it was taken up"""
-        self.last_point = 0.0
-        """Of a continued run: when the last value of any metric was recorded then, in seconds since 1970"""
+        """Of a continued run: its tags before it was taken up, with the time that was lost by a kill -9"""
         self.folder = store.work / id
         self.folder.mkdir(parents=True, exist_ok=True)
         self._points: list[Point] = []

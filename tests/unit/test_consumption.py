@@ -11,8 +11,12 @@ from minibert.tracking.consumption import (
     SECONDS,
     begun,
     consumption,
+    lost_time,
     seconds_taken,
 )
+from tests.support.live_runs import BEGAN as LIVE
+from tests.support.live_runs import add_points, training
+from tests.support.reports import copied_store
 
 
 @pytest.fixture
@@ -74,12 +78,26 @@ def test_energy_that_cannot_be_told_is_not_recorded(counter, tmp_path, monkeypat
         ({BEGAN: "1000.0"}, 1060.0, 60.0),  # it was killed a minute after it began
         ({SECONDS: "100.5", BEGAN: "1000.0"}, 1060.0, 160.5),
         ({SECONDS: "100.5", BEGAN: "1000.0"}, 400.0, 100.5),  # killed before it recorded anything
+        ({SECONDS: "100.5", BEGAN: "abc"}, 1060.0, 100.5),  # damaged
+        ({SECONDS: "nan", BEGAN: "inf"}, 1060.0, 0.0),
     ],
 )
 def test_the_time_between_the_starts_of_a_run_is_not_counted(before, last_point, least):
-    with consumption(before, last_point) as used:
+    with consumption(before | lost_time(before, last_point)) as used:
         pass
     assert least <= float(used[SECONDS]) < least + 60 and used[BEGAN] == COUNTED
+
+
+@pytest.mark.parametrize("kills", [1, 2, 3])
+def test_kills_one_after_the_other_lose_no_time(empty_database, tmp_path, kills):
+    store = copied_store(empty_database, tmp_path)
+    for kill in range(kills):
+        with training(store, "a run") as run:  # each records for 50 s, the next begins 950 s later
+            run.set_tags({BEGAN: repr(LIVE + 1000 * kill)})
+            add_points(run, "train/loss", [5.0], every=10 * (kill + 1), seconds=1000 * kill + 50)
+    with training(store, "a run") as run:
+        tags = store.client.get_run(run.id).data.tags
+        assert tags[SECONDS] == run.before[SECONDS] == f"{50 * kills:.1f}"
 
 
 def test_the_time_of_a_run_is_told_where_it_is_known():
