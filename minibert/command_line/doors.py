@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from minibert.errors import nearest
@@ -22,6 +23,9 @@ DOORS = {
 }
 """Name of a door, which is also that of its module in ``minibert`` -> what it does"""
 
+READER_GONE = 128 + signal.SIGPIPE
+"""Exit code of every command whose reader, such as `head`, went away: as a shell gives it"""
+
 
 def main() -> None:
     """The command ``minibert``: a door and its words, or the words of ``minibert run``."""
@@ -30,7 +34,7 @@ def main() -> None:
     if first in DOORS:
         enter(f"minibert.{first}", words[1:])
     elif words in (["--help"], ["-h"]):
-        print(overview())
+        sys.exit(_told(lambda: print(overview())))
     elif first.isidentifier():
         print(f"{first}: unknown command{nearest(first, DOORS)}. Allowed: {', '.join(DOORS)}.", file=sys.stderr)
         sys.exit(2)
@@ -64,16 +68,47 @@ def enter(module: str, *words: list[str]) -> None:
     run = import_module(module).main
     interruption.watch()
     try:
-        code = run(*words)
-        sys.stdout.flush()
+        code = _told(run, *words)
     except interruption.Interrupted as error:
         print(f"ended by {error}", file=sys.stderr)
         code = interruption.exit_code()
-    except BrokenPipeError:  # a reader such as `head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        code = 128 + signal.SIGPIPE
     _leave_on_signal()
     sys.exit(code)
+
+
+def _told(act: Callable[..., int | None], *words: list[str]) -> int:
+    """What ``act`` returns as exit code, if the standard output takes all that it prints; 2 if it does not."""
+    if sys.stdout is None:
+        print("standard output: is closed. Allowed: a terminal, a file, a pipe, or >/dev/null.", file=sys.stderr)
+        return 2
+    try:
+        code = act(*words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has read enough
+        give_up_output()
+        return READER_GONE
+    except OSError as error:
+        if not _is_stuck():
+            raise
+        give_up_output()
+        why = str(error.strerror or error)
+        print(f"standard output: cannot be written: {why}. Give it another file, or a pipe.", file=sys.stderr)
+        return 2
+    return code or 0
+
+
+def give_up_output() -> None:
+    """Let the standard output lead nowhere: Python writes what is left of it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_stuck() -> bool:
+    """Whether the standard output takes nothing more, and no other file caused an error: it is tried."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
 
 
 def _leave_on_signal() -> None:

@@ -1,10 +1,27 @@
 """Texts and tables for a terminal, a pipe or a log, with all their words."""
 
+from typing import NoReturn
+
 from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
+
+from minibert.command_line.doors import READER_GONE, give_up_output
+
+
+class _Console(Console):
+    """Without markup: square brackets and colons are printed as they are."""
+
+    def __init__(self, **options):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """End the command as every other way of printing does, and not with 1, which may mean a failed run."""
+        self.quiet = True
+        give_up_output()
+        raise SystemExit(READER_GONE)
 
 
 def open_console(stderr: bool = False, quiet: bool = False) -> Console:
@@ -12,7 +29,7 @@ def open_console(stderr: bool = False, quiet: bool = False) -> Console:
 
     Lines are not broken, so that paths and commands can be copied.
     """
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return _Console(stderr=stderr, quiet=quiet, soft_wrap=True)
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -27,12 +44,9 @@ def print_table(console: Console, table: Table) -> None:
     room = console.width if console.is_terminal else natural
     width = natural if natural <= room else _narrow(console, table, natural, room)
     # A console prints nothing wider than itself.
-    wide = Console(
+    wide = _Console(
         file=console.file,
         width=width,
-        markup=False,
-        emoji=False,
-        highlight=False,
         force_terminal=console.is_terminal,
         color_system=console.color_system,  # pyright: ignore[reportArgumentType]
     )

@@ -55,7 +55,10 @@ def test_nothing_that_takes_time_is_imported_before_the_door_watches():
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("words", [["run", "--help"], ["inspect", "--help"], ["run", "--help", "model"]])
+READ_BY_NOBODY = [["run", "--help"], ["inspect", "--help"], ["gallery"], ["--help"]]
+
+
+@pytest.mark.parametrize("words", READ_BY_NOBODY)
 def test_a_reader_that_stops_reading_ends_the_command_without_a_traceback(words):
     reading, writing = os.pipe()
     os.close(reading)
@@ -65,6 +68,35 @@ def test_a_reader_that_stops_reading_ends_the_command_without_a_traceback(words)
     os.close(writing)
     assert result.stderr == ""
     assert result.returncode == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("words", [["run", "--help"], ["gallery"], ["--help"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_full_standard_output_is_one_line(words):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "minibert", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300
+        )
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("standard output: cannot be written")
+
+
+def test_a_closed_standard_output_is_one_line_of_every_command(handlers, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    for module in ("minibert.gallery", "minibert.watch", "minibert.sweeps"):
+        with pytest.raises(SystemExit) as ended:
+            door.enter(module)
+        error = capsys.readouterr().err
+        assert ended.value.code == 2 and len(error.splitlines()) == 1 and "standard output: is closed" in error
+
+
+def test_an_error_of_another_file_stays_what_it_is(handlers, monkeypatch):
+    def run():
+        raise OSError(28, "No space left on device", "checkpoint")
+
+    monkeypatch.setattr(door, "import_module", lambda name: SimpleNamespace(main=run))
+    with pytest.raises(OSError, match="checkpoint"):
+        door.enter("minibert.run")
 
 
 @pytest.mark.parametrize("called", door.DOORS)
