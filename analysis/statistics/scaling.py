@@ -52,7 +52,7 @@ class Parametric:
 
     @property
     def size_exponent(self) -> float:
-        """The exponent of the compute C in the best size: N ∝ C^(β / (α + β)), where C is in proportion to N · D."""
+        """The exponent of the compute C in the best size: N ∝ C^(β / (α + β)), where C ∝ N · D."""
         return self.beta.value / (self.alpha.value + self.beta.value)
 
 

@@ -125,7 +125,10 @@ def _summary(record) -> str:
     if not math.isfinite(loss):
         return f"The held-out loss is {loss} {done}."
     levels = []
-    for metric, told in (("unigram_entropy", "unigram entropy"), ("bigram_cross_entropy", "loss of a bigram model")):
+    for metric, told in (
+        ("unigram_entropy", "unigram entropy"),
+        ("bigram_cross_entropy", "loss of a bigram model"),
+    ):
         values = record.history(f"baseline/{metric}")[1]
         if values:
             levels.append(f"{values[-1]:.3f} ({told})")
