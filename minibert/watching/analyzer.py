@@ -67,7 +67,8 @@ class TrainingAnalyzer:
     def detect_training_issues(self) -> Health:
         """What :func:`minibert.diagnostics.detect_training_issues` finds in what is recorded by now.
 
-        While the run trains, an issue that only the whole run can have (:data:`AT_THE_END`) is a note.
+        While the run trains, an issue that only the whole run can have (:data:`AT_THE_END`) is a note,
+        with the steps that are to come.
         """
         return detect_so_far(self._now())
 
@@ -113,13 +114,22 @@ def detect_so_far(record: Any) -> Health:
     health = detect_training_issues(record)
     if not getattr(record, "is_running", False):
         return health
-    findings = [_so_far(each) if each.issue in AT_THE_END else each for each in health.findings]
+    findings = [_so_far(each, record) if each.issue in AT_THE_END else each for each in health.findings]
     findings.sort(key=lambda each: SEVERITIES.index(each.severity))
     return replace(health, findings=findings)
 
 
-def _so_far(finding: Finding) -> Finding:
-    return replace(finding, severity="note", evidence=f"So far: {finding.evidence}")
+def _so_far(finding: Finding, record: Any) -> Finding:
+    """A note that tells what is still to come, before what to try if the run ends so."""
+    steps = _parameters(record).get("training.steps", "")
+    left = int(steps) - finding.step if steps.isdecimal() else 0
+    wait = f"waiting, for {left:,} of {int(steps):,} steps are to come" if left > 0 else "waiting for its end"
+    return replace(
+        finding,
+        severity="note",
+        evidence=f"So far: {finding.evidence}",
+        advice=f"{wait}. If it ends so: {finding.advice}",
+    )
 
 
 def _parameters(record: Any) -> Mapping[str, str]:

@@ -215,6 +215,7 @@ def test_an_issue_of_the_whole_run_is_a_note_until_the_run_has_ended(store):
             "loss_plateau": "note", "small_updates": "note",
         }  # fmt: skip
         assert found["loss_plateau"].evidence.startswith("So far: eval/loss ends at 6.050")
+        assert found["loss_plateau"].advice.startswith("waiting, for 1,400 of 2,000 steps are to come. If it ")
         add_points(run, "train/loss", [math.nan], first=61)
         assert analyzer.detect_training_issues().findings[0].issue == "divergence"  # every call reads anew
         run.finish("FAILED")
