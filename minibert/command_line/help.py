@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from minibert.command_line.arguments import command
 from minibert.command_line.doors import DOORS
-from minibert.command_line.settings import groups, settings, unknown_key
+from minibert.command_line.settings import groups, settings, settings_with, unknown_key
+from minibert.config import VARIANTS
 
 HELP = """\
 minibert trains small BERTs on a CPU and records what happens.
@@ -48,6 +49,8 @@ Afterwards:
   {report} SWEEP                     the report of a sweep
   {sweeps} list                      all sweeps; also show, resume, reap, relocate, prune
 """
+PLACES = {"position": "model.position", "optimizer/inner": "optimizer.inner"}
+"""Group -> where its settings stand, if not under its own name"""
 
 
 def asks_for_help(arguments: Sequence[str], text: Callable[[], str]) -> bool:
@@ -73,7 +76,7 @@ def help_text(words: Sequence[str] = (), compose: Callable[[], Any] = dict) -> s
 
     ``compose()`` is the configuration of a run: its values are told where they are others than the schemas state.
     """
-    parts = [word.partition("=")[0].lstrip("+") for word in words]
+    parts = [word.lstrip("+").partition("=") for word in words]
     if not parts:
         width = max(map(len, groups())) + 2
         further = " " * (width + 2)
@@ -84,17 +87,58 @@ def help_text(words: Sequence[str] = (), compose: Callable[[], Any] = dict) -> s
         doors = {door: command(door) for door in DOORS}
         return HELP.format(groups="\n".join(lines), **doors).strip()
     composed = OmegaConf.create(compose())
-    found = [_group_help(part, composed) for part in parts]
+    found = [_group_help(group, option, composed) for group, _, option in parts]
     return "\n\n".join(found)
 
 
-def _group_help(group: str, composed: Any) -> str:
-    place = {"position": "model.position", "optimizer/inner": "optimizer.inner"}.get(group, group)
+def _options(group: str) -> list[str]:
+    """The options whose fields differ, of a group or of the group within it."""
+    if group == "optimizer/inner":
+        return [option for option in VARIANTS["optimizer"] if option != "lookahead"]
+    return list(VARIANTS.get(group, {}))
+
+
+def _holders(key: str, group: str) -> list[str]:
+    """The options of a group that have a setting."""
+    outer = {"optimizer": "lookahead"} if group == "optimizer/inner" else {}
+    return [option for option in _options(group) if key in settings_with({**outer, group: option})]
+
+
+def _is_held(key: str, group: str, option: str) -> bool:
+    """Whether an option has a setting, or lets an option within it have it."""
+    inner = "optimizer.inner.name" if group == "optimizer" and key.startswith("optimizer.inner.") else key
+    return option in _holders(inner, group)
+
+
+def _goes_with(key: str) -> str:
+    """The options that a setting goes with, where others of its group do not have it."""
+    places = {PLACES.get(group, group): group for group in (*VARIANTS, "optimizer/inner")}
+    inside = [place for place in places if key.startswith(f"{place}.")]
+    if not inside:
+        return ""
+    group = places[max(inside, key=len)]
+    holders = _holders(key, group)
+    needed = ["optimizer=lookahead"] if group == "optimizer/inner" else []
+    if 0 < len(holders) < len(_options(group)):
+        needed.append(f"{group}={' or '.join(holders)}")
+    return f"; goes with {' and '.join(needed)}" if needed else ""
+
+
+def _group_help(group: str, option: str, composed: Any) -> str:
+    """The settings of a group: with an option of it, those that the option has; else also what goes with which."""
+    place = PLACES.get(group, group)
     inside = [each for key, each in settings().items() if key == place or key.startswith(place + ".")]
     if not inside and group not in groups():
         raise unknown_key(f"--help {group}", group)
     lines = [f"{group}=" + " | ".join(groups()[group])] if group in groups() else []
     inside = [each for each in inside if each.is_open]
+    if option in groups().get(group, []):
+        name = OmegaConf.select(composed, f"{place}.name", default=option)  # an option may be of another's schema
+        option = name if name in _options(group) else ""
+    else:
+        option = ""
+    if option:
+        inside = [each for each in inside if _is_held(each.key, group, option)]
     width = max((len(each.key) for each in inside), default=0) + 2
     for each in inside:
         default = OmegaConf.select(composed, each.key, default=getattr(each.owner(), each.field.name))
@@ -102,5 +146,6 @@ def _group_help(group: str, composed: Any) -> str:
             default = f"[{','.join(map(str, default))}]"
         if default is None or isinstance(default, bool):
             default = {None: "null", True: "true", False: "false"}[default]
-        lines.append(f"  {each.key:<{width}}{each.describe()}; by default {default}")
+        needed = "" if option else _goes_with(each.key)
+        lines.append(f"  {each.key:<{width}}{each.describe()}{needed}; by default {default}")
     return "\n".join(lines)

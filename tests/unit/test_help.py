@@ -50,6 +50,24 @@ def test_help_on_a_group_lists_its_settings_with_what_they_take(capsys):
     assert code == 2 and "did you mean 'schedule'" in error
 
 
+def test_help_tells_which_option_a_setting_goes_with_and_leaves_out_what_the_named_option_lacks(capsys):
+    _, text, _ = answer(capsys, "--help", "position")
+    (line,) = [line for line in text.splitlines() if "model.position.distance" in line]
+    assert "; goes with position=relative; by default" in line
+    _, text, _ = answer(capsys, "--help", "position=relative")
+    assert "model.position.distance" in text and "goes with" not in text
+    _, text, _ = answer(capsys, "--help", "position=rope")
+    assert "model.position.base" in text and "model.position.distance" not in text and "buckets" not in text
+    _, text, _ = answer(capsys, "--help", "optimizer")
+    (line,) = [line for line in text.splitlines() if "optimizer.inner.momentum" in line]
+    assert "; goes with optimizer=lookahead and optimizer/inner=sgd or muon; by default" in line
+    _, text, _ = answer(capsys, "--help", "optimizer=lookahead")
+    assert "optimizer.inner.beta1" in text and "optimizer.nesterov" not in text
+    _, text, _ = answer(capsys, "--help", "optimizer=lookahead", "optimizer/inner=lion")
+    text = text.split("\n\n")[1]
+    assert "optimizer.inner.beta1" in text and "nesterov" not in text
+
+
 def test_help_on_a_group_tells_the_values_of_a_run_with_the_options_that_are_named(capsys):
     for words, expected in (
         (
