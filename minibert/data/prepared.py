@@ -181,7 +181,8 @@ def _build(
     if moved:
         report(
             f"{_repeating(len(moved))} training documents by more than data.largest_overlap="
-            f"{config.largest_overlap}. Training takes: {_listed(moved)}"
+            f"{config.largest_overlap}, and {'was' if len(moved) == 1 else 'were'} moved to the training text: "
+            f"{_listed(moved)}"
         )
     report("measuring the baselines")
     train_counts = baselines.unigram_counts(train, vocab_size)

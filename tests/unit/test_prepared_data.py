@@ -223,6 +223,16 @@ def test_progress_is_reported_when_something_is_computed_only(config):
     assert second == []
 
 
+def test_a_held_out_document_that_repeats_training_is_said_to_move_to_it(config, books):
+    for number in range(0, 8, 2):  # four pairs share their text, but for the first word
+        (books / f"{number:02}.txt").write_text("and " + (books / f"{number + 1:02}.txt").read_text())
+    messages = []
+    prepare(config, report=messages.append)
+    (told,) = [message for message in messages if "moved" in message]
+    assert told.startswith("1 held-out document repeats training documents by more than data.largest_overlap=0.05")
+    assert told.endswith(f", and was moved to the training text: {books / '06.txt'}")
+
+
 def test_too_little_text_for_a_sequence_is_refused_and_leaves_no_cache(config, tmp_path):
     with pytest.raises(MinibertError, match=r"too little text, the evaluation split .*training.sequence_length"):
         prepare(config, sequence_length=1000)
