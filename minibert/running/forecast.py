@@ -93,7 +93,7 @@ def summary(expected: Sequence[Expected], processes: int = 1) -> list[str]:
     """How many runs are to be trained, and what that takes if so many are trained at once."""
     left = [each for each in expected if each.is_trained]
     known = [each for each in left if each.cost is not None]
-    sentences = [f"{len(expected)} runs, {len(left)} of them to be trained."]
+    sentences = [f"{_runs(len(expected))}, {len(left)} of them to be trained."]
     if not left:
         return sentences
     if not known:
@@ -108,8 +108,13 @@ def summary(expected: Sequence[Expected], processes: int = 1) -> list[str]:
         f"from {earlier} earlier {'run' if earlier == 1 else 'runs'} of the same size and lanes."
     )
     if unknown := len(left) - len(known):
-        sentences.append(f"{unknown} runs are of sizes that the store does not know, and are not in this.")
+        sizes = "a size" if unknown == 1 else "sizes"
+        sentences.append(f"{_runs(unknown)} of {sizes} that the store does not know: not in this.")
     return sentences
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def costs(recorded: Sequence[RunRow]) -> dict[tuple, Cost]:

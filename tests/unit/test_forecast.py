@@ -51,7 +51,7 @@ def test_only_what_is_left_to_train_is_counted():
     first, second, third = summary(plan)
     assert first == "4 runs, 3 of them to be trained."
     assert second.startswith("About 0:05:20, one run after the other, and 2.0 MB of disk, from 3 earlier runs")
-    assert third.startswith("1 runs are of sizes that the store does not know")
+    assert third.startswith("1 run of a size that the store does not know")
     assert "no estimate" in summary(plan[3:])[1]
     assert len(summary(plan[:1])) == 1
 
@@ -90,5 +90,5 @@ def test_the_plan_names_what_is_found_and_what_continues_and_writes_nothing(
 
 def test_a_plan_needs_no_store_and_makes_none(words, tmp_path, capsys):
     assert main(["--dry-run", *words]) == 0
-    assert "1 runs, 1 of them to be trained." in capsys.readouterr().out
+    assert "1 run, 1 of them to be trained." in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
