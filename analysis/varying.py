@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from minibert.running.naming import FOLLOWS
+
 from .assumptions import listed, varied_settings
 
 MOST_NAMED = 4
@@ -35,7 +37,7 @@ def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int, 
     replicates = "Runs that differ in their seeds alone are replicates" if seeds > 1 else one_seed(all_begun)
     if not found:
         return f"Worked out from the recorded configurations: nothing but seeds varies. {replicates}."
-    following = sorted(key for key in varied if key not in found)
+    following = sorted(key for key in varied if key not in found and not _is_derived(recorded, key))
     more = f" and {len(following) - MOST_NAMED} more" if len(following) > MOST_NAMED else ""
     along = f" {', '.join(following[:MOST_NAMED])}{more} vary along with that." if following else ""
     fixed = " Each is compared with the others held fixed, and as an average over them." if len(found) > 1 else ""
@@ -54,6 +56,12 @@ def _undetermined(recorded: Sequence[Settings], varied: Mapping, found: Sequence
     for settings in recorded:
         at_one_place.setdefault(tuple(settings.get(key) for key in found), []).append(settings)
     return {key for runs in at_one_place.values() for key in varied_settings(runs) if key in varied} - set(found)
+
+
+def _is_derived(recorded: Sequence[Settings], key: str) -> bool:
+    """Whether every run took the value of the setting that this one follows where it is not given."""
+    source = FOLLOWS.get(key)
+    return source is not None and all(settings.get(key) == settings.get(source) for settings in recorded)
 
 
 def _rank(key: str) -> int:
