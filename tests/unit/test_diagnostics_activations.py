@@ -371,4 +371,5 @@ def test_figures_are_drawn_of_what_is_recorded(recorded):
     assert all(draw(Record()) == {} for draw in drawings)
     drawn = {name: drawing for draw in drawings for name, drawing in draw(record).items()}
     assert set(drawn) == {"deviation", "range", "units", "unit_activity"}
+    assert "with dropout if the run has it" in drawn["deviation"].caption
     assert [panel.get_title() for panel in drawn["deviation"].figure.axes][8] == "hidden state after the layer"

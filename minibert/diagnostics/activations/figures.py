@@ -35,7 +35,10 @@ UNITS = {
 def plot_activation_sizes(record) -> dict[str, Drawing]:
     """``deviation`` and ``range``: a panel for each kind of activation, a line for each layer."""
     drawn = {}
-    note = f"In batches of training, with dropout; the last layer at the positions that are read. {AT_START}"
+    note = (
+        "In batches of training, with dropout if the run has it; the last layer at the positions that are read. "
+        f"{AT_START}"
+    )
     deviations = by_kind(read(record, "activation_deviation"))
     if deviations:
         figure = _panels_by_kind([deviations], "deviation", True)
