@@ -31,7 +31,7 @@ class Outcome:
     """Without data: the reason"""
     failed: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, str] = field(default_factory=dict)
-    """What was found, of those that were computed"""
+    """What was found or is kept, at the last step"""
     partial: dict[str, list[str]] = field(default_factory=dict)
     """Instrument -> the data that it answered without, with the reasons"""
 
@@ -102,12 +102,14 @@ def _measure(
     named = f"{name.replace('_', ' ')}{when(about, step)}"
     before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
+        outcome.summaries[name] = before.findings.summary
         return 0.0
     if before is not None and before.key == wanted.key and model.quick and not before.asked.get("quick"):
         announce(
             f"{named}: the answer that is kept was asked without quick=true, and stays. Leave quick=true out to "
             "ask anew."
         )
+        outcome.summaries[name] = before.findings.summary
         return 0.0
     announce(named)
     started = time.perf_counter()

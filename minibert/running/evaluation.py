@@ -320,14 +320,14 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
 
 
 def tell(outcome: Outcome, display: Display) -> None:
-    """The time of each instrument, and why others were left out.
+    """The time of each instrument, what it found, and why others were left out.
 
     Raises :class:`MinibertError` if none of those asked for has data.
     """
     for name, seconds in outcome.seconds.items():
         display.console.print(f"{name} ({seconds:.1f} s): {outcome.summaries[name]}", markup=False)
-    if outcome.kept:
-        display.note(f"found as they were: {', '.join(outcome.kept)}")
+    for name in outcome.kept:
+        display.console.print(f"{name} (found as it was): {outcome.summaries[name]}", markup=False)
     _tell_troubles(outcome, display)
     if outcome.skipped and not (outcome.answered or outcome.failed):
         raise MinibertError("none of the instruments asked for has its data; see above.")

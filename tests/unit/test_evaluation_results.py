@@ -17,7 +17,8 @@ from minibert.evaluation import asking, results
 from minibert.evaluation.catalogue import NAMES, enabled, instrument
 from minibert.evaluation.instruments import Conclusion, Findings, Instrument, Table
 from minibert.files import UNFINISHED
-from minibert.running.evaluation import FolderPlace
+from minibert.running.evaluation import FolderPlace, tell
+from minibert.running.progress import Display
 
 ABOUT = {"name": "a <model>", "what": "A model & its run."}
 
@@ -103,12 +104,16 @@ def test_what_is_found_is_kept_and_shown(asked, tmp_path):
     assert (tmp_path / "evaluation/facts/fall.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_path):
+def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_path, capsys):
     place = Place(tmp_path)
     asking.ask(SETTINGS, [4], subject, place, ABOUT)
     del asked.calls[:]
     outcome = asking.ask(SETTINGS, [4], subject, place, ABOUT)
     assert asked.calls == [] and outcome.kept == ["semantics", "facts"]
+    tell(outcome, Display())
+    assert "semantics (found as it was): semantics is 4." in capsys.readouterr().out
+    outcome = asking.ask(SETTINGS, [4], lambda step: subject(step, quick=True), place, ABOUT)
+    assert asked.calls == [] and outcome.summaries["facts"] == "facts is 4.", "the full answer stays"
     asking.ask(SETTINGS, [4], lambda step: subject(step, "other"), place, ABOUT)
     assert len(asked.calls) == 2
     changed = {"semantics": replace(SETTINGS["semantics"], contexts=3)}
