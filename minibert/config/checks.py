@@ -2,15 +2,27 @@
 
 import math
 from dataclasses import fields, is_dataclass
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
 
 from minibert.config.model import ModelConfig
 from minibert.config.run import Config
-from minibert.errors import MinibertError, nearest
+from minibert.errors import MinibertError, nearest, shown
 
 LARGEST = 1e12
 """Of numbers that have no upper bound of their own"""
 SMALLEST = 1e-37
 """Of numbers above zero: float32 begins at 1.2e-38"""
+KINDS: dict[Any, tuple[Any, str]] = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    bool: ((bool, np.bool_), "True or False"),
+    str: (str, "a text"),
+}
+"""Type of a field -> what its values are, and how a message says so"""
 
 
 def validate(config: Config | ModelConfig, prefix: str = "") -> None:
@@ -30,8 +42,16 @@ def field_problems(config, prefix: str):
         "at_most": (lambda value, bound: value <= bound, "at most"),
         "below": (lambda value, bound: value < bound, "below"),
     }
+    types = get_type_hints(type(config))
     for item in fields(config):
         value, key = getattr(config, item.name), prefix + item.name
+        choices = item.metadata.get("choices")
+        limits = [name for name in comparisons if name in item.metadata]
+        allowed = " and ".join(f"{comparisons[name][1]} {item.metadata[name]}" for name in limits)
+        if kind := _other_kind(value, types[item.name]):
+            named = choices or filter(None, (kind, allowed))
+            yield f"{key}: {shown(value)} was given. Allowed: {', '.join(named)}."
+            continue
         if is_dataclass(value):
             yield from field_problems(value, key + ".")
             continue
@@ -39,14 +59,26 @@ def field_problems(config, prefix: str):
             continue
         if isinstance(value, float | int) and not isinstance(value, bool):
             yield from _number_problems(key, value, item.metadata)
-        choices = item.metadata.get("choices")
         if choices and value not in choices:
             yield f"{key}={value}: not allowed{nearest(str(value), choices)}. Allowed: {', '.join(choices)}."
-        limits = [name for name in comparisons if name in item.metadata]
         # A comparison with NaN is false, so NaN is refused wherever there is a bound.
         if not all(comparisons[name][0](value, item.metadata[name]) for name in limits):
-            allowed = " and ".join(f"{comparisons[name][1]} {item.metadata[name]}" for name in limits)
             yield f"{key}={value}: out of range. Allowed: {allowed}."
+
+
+def _other_kind(value: Any, kind: Any) -> str:
+    """What a field of this type holds, where the value is something else; empty where it is not, and for lists."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value is None and type(None) in kinds:
+        return ""
+    kind = kinds[0]
+    if is_dataclass(kind):
+        return "" if isinstance(value, kind) else f"a {kind.__name__}"
+    if kind not in KINDS:
+        return ""
+    accepted, words = KINDS[kind]
+    is_other = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
+    return words if is_other else ""
 
 
 def _number_problems(key: str, value: float, bounds):

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from minibert.config import ModelConfig, validate
+from minibert.errors import MinibertError, shown
 from minibert.model.attention import attention_bias
 from minibert.model.auxiliary_heads import AuxiliaryTask, auxiliary_head_blocks, auxiliary_losses
 from minibert.model.caches import ForwardCache, RecomputedLayer
@@ -45,6 +47,10 @@ class MiniBERT:
 
     def __init__(self, config: ModelConfig, seed: int = 0, log_frequencies: np.ndarray | None = None):
         """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
+        if not isinstance(config, ModelConfig):
+            raise MinibertError(f"config: {shown(config)} was given. Allowed: a ModelConfig.")
+        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+            raise MinibertError(f"seed: {shown(seed)} was given. Allowed: a whole number, at least 0.")
         validate(config, "model.")
         refuse_what_does_not_fit(config)
         self.config = config

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minibert.config import ModelConfig, restore, shipped_options, stated_values
-from minibert.errors import MinibertError, sentence, unknown_name
+from minibert.errors import MinibertError, sentence, shown, unknown_name
 from minibert.files import given_path
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint, require_parameters
@@ -23,8 +23,13 @@ def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
     if isinstance(config_or_name, ModelConfig):
         return MiniBERT(config_or_name, seed)
     files = shipped_options("model")
+    if not isinstance(config_or_name, str):
+        names = ", ".join(sorted(files))
+        raise MinibertError(
+            f"model: {shown(config_or_name)} was given. Allowed: a ModelConfig, or one of {names}."
+        )
     if config_or_name not in files:
-        raise unknown_name("model", str(config_or_name), files)
+        raise unknown_name("model", config_or_name, files)
     file = files[config_or_name]
     return MiniBERT(restore(stated_values(file), ModelConfig, str(file)), seed)
 

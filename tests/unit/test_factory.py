@@ -51,6 +51,49 @@ def test_unknown_names_are_refused_with_the_known_ones(name):
         create_model(name)
 
 
+@pytest.mark.parametrize("given", [["debug"], {"layers": 2}, None, 5, ModelConfig], ids=repr)
+def test_what_is_neither_a_name_nor_a_configuration_is_refused(given):
+    with pytest.raises(
+        MinibertError, match=r"^model: .* was given\. Allowed: a ModelConfig, or one of base, debug"
+    ):
+        create_model(given)
+    with pytest.raises(MinibertError, match=r"^config: .* was given\. Allowed: a ModelConfig"):
+        minibert.MiniBERT(given)
+
+
+@pytest.mark.parametrize("seed", [-1, "a", float("nan"), None, 1.5, True, [1]], ids=repr)
+def test_a_seed_that_is_no_whole_number_is_refused(seed):
+    for given in ("debug", settings()):
+        with pytest.raises(MinibertError, match=r"^seed: .* was given\. Allowed: a whole number, at least 0"):
+            create_model(given, seed)
+    assert create_model(settings(), np.int64(3)).params.vector.size  # a whole number of NumPy is one
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"layers": "2"},
+            r"model\.layers: str '2' was given\. Allowed: a whole number, at least 1 and at most 1000",
+        ),
+        ({"layers": 2.5}, r"model\.layers: float 2\.5 was given\. Allowed: a whole number"),
+        ({"vocab_size": None, "heads": True}, r"model\.vocab_size: None.*\nmodel\.heads: bool True"),
+        ({"dropout": "0"}, r"model\.dropout: str '0' was given\. Allowed: a number, at least 0 and below 1"),
+        ({"norm_epsilon": [1]}, r"model\.norm_epsilon: list \[1\] was given\. Allowed: a number, above 0"),
+        ({"norm": None}, r"model\.norm: NoneType None was given\. Allowed: pre, post"),
+        ({"norm": ["pre"]}, r"model\.norm: list \['pre'\] was given\. Allowed: pre, post"),
+        ({"qk_norm": "no"}, r"model\.qk_norm: str 'no' was given\. Allowed: True or False"),
+        ({"position": None}, r"model\.position: NoneType None was given\. Allowed: a PositionConfig"),
+        ({"position": "rope"}, r"model\.position: str 'rope' was given\. Allowed: a PositionConfig"),
+        ({"position": RopeConfig(base="x")}, r"model\.position\.base: str 'x' was given\. Allowed: a number"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_values_of_another_type_are_refused_with_what_is_allowed(fields, said):
+    with pytest.raises(MinibertError, match=said):
+        minibert.MiniBERT(settings(**fields))
+
+
 def test_rungs_of_the_ladder_grow_from_a_fifth_of_a_million_to_twenty_million_parameters():
     """Each about twice the one before; all sizes grow together, heads of 32 and an inner size of four widths."""
     assert {path.stem for path in (CONF / "model" / "ladder").glob("[!_]*.yaml")} == set(RUNGS)
