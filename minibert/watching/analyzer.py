@@ -1,14 +1,15 @@
 """What the record of a run says of its training, also while the run trains."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.command_line.arguments import StoreWords
 from minibert.diagnostics.health.detect import detect_training_issues
 from minibert.diagnostics.health.issues import SEVERITIES, Finding, Health
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, shown
 from minibert.tracking.live import LiveRecord, find_to_read, open_to_read
 from minibert.watching.losses import plot_losses
 from minibert.watching.updates import update_table
@@ -79,14 +80,18 @@ class TrainingAnalyzer:
 
 
 class MappedRecord:
-    """A mapping metric -> (steps, values) as a record."""
+    """A mapping metric -> (steps, values) as a record. It may grow, and is read anew each time.
 
-    def __init__(self, histories: Mapping[str, tuple]):
+    Raises :class:`MinibertError` for a mapping of anything else.
+    """
+
+    def __init__(self, histories: Mapping[str, Any]):
+        for name, given in histories.items():
+            _steps_and_values(name, given)
         self._histories = histories
 
     def history(self, metric: str) -> tuple[list[int], list[float]]:
-        steps, values = self._histories.get(metric, ((), ()))
-        return list(steps), list(values)
+        return _steps_and_values(metric, self._histories.get(metric, ((), ())))
 
     def metric_names(self, prefix: str = "") -> list[str]:
         return sorted(name for name in self._histories if name.startswith(prefix))
@@ -107,6 +112,39 @@ def as_record(run: Any, uri: str | None = None, folder: Path | str | None = None
         )
     store = open_to_read(StoreWords(None if folder is None else str(folder), uri, None))
     return LiveRecord(store, find_to_read(store, word))
+
+
+def _steps_and_values(name: Any, given: Any) -> tuple[list[int], list[float]]:
+    """Steps and values of a metric in a mapping. A list of tuples is refused: it would be points (step, value)."""
+    series = [list(each) for each in given if _is_series(each)] if isinstance(given, tuple | list) else []
+    if not isinstance(name, str):
+        problem = f"the name {shown(name)} was given"
+    elif len(series) != 2 or len(given) != 2:
+        problem = f"{shown(given)} was given"
+    elif isinstance(given, list) and any(isinstance(each, tuple) for each in given):
+        problem = "a list of tuples was given, as if of points"
+    elif len(series[0]) != len(series[1]):
+        problem = f"{len(series[0])} steps and {len(series[1])} values were given"
+    elif other := [step for step in series[0] if not isinstance(step, Integral) or isinstance(step, bool)]:
+        problem = f"the step {shown(other[0])} was given"
+    elif other := [value for value in series[1] if not isinstance(value, Real)]:
+        problem = f"the value {shown(other[0])} was given"
+    else:
+        return series[0], series[1]
+    raise MinibertError(
+        f"run[{name!a}]: {problem}. Allowed: a mapping of the name of a metric to (steps, values), whole numbers "
+        "and numbers of equal lengths, such as {'train/loss': ([10, 20], [5.0, 4.5])}."
+    )
+
+
+def _is_series(given: Any) -> bool:
+    """Whether this is a list, a tuple, an array or a series, which has an order and can be read again."""
+    return (
+        isinstance(given, Iterable)
+        and hasattr(given, "__len__")
+        and hasattr(given, "__getitem__")
+        and not (isinstance(given, str | bytes | Mapping))
+    )
 
 
 def detect_so_far(record: Any) -> Health:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 from mlflow.entities import Metric
 
@@ -240,6 +241,62 @@ def test_the_update_table_has_a_row_a_part_a_column_a_step_and_the_fastest_part_
     parameters = analyzer.analyze_parameter_updates(parameters=True)
     assert list(parameters.index) == ["layers.0.attention.query.weight"]
     assert TrainingAnalyzer({}).analyze_parameter_updates().empty
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1, 2, 3], r"list \[1, 2, 3\] was given"),
+        (5, "int 5 was given"),
+        (None, "NoneType None was given"),
+        ("ab", "str 'ab' was given"),
+        (pandas.Series([2.0, 1.0], index=[1, 2]), "Series .* was given"),
+        ({1: 2.0, 2: 1.0}, "dict .* was given"),
+        ([(1, 2.0), (2, 1.0)], "a list of tuples was given"),
+        ([(1, 2), (2, 1)], "a list of tuples was given"),
+        ([(1, 2.0), (2, 1.0), (3, 0.5)], "list .* was given"),
+        (([1, 2], [2.0]), "2 steps and 1 values were given"),
+        (([], [2.0]), "0 steps and 1 values were given"),
+        (([1, 2], ["2", "1"]), "the value str '2' was given"),
+        (([1], [None]), "the value NoneType None was given"),
+        ((["1"], [2.0]), "the step str '1' was given"),
+        (([1.5], [2.0]), r"the step float 1\.5 was given"),
+        (("12", "34"), r"tuple \('12', '34'\) was given"),
+        (({1, 2}, {2.0, 1.0}), "tuple .* was given"),
+        (np.ones((2, 2)), "ndarray .* was given"),
+        (([1], np.ones((1, 1))), "the value ndarray .* was given"),
+    ],
+    ids=lambda value: f"{value!r:.30}",
+)
+def test_a_mapping_of_other_things_is_refused_where_it_is_given(given, said):
+    allowed = r"Allowed: a mapping of the name of a metric to \(steps, values\).* of equal lengths"
+    with pytest.raises(MinibertError, match=rf"(?s)^run\['train/loss'\]: .*{said}.*{allowed}"):
+        TrainingAnalyzer({"eval/loss": ([1], [2.0]), "train/loss": given})
+
+
+@pytest.mark.parametrize("name", [5, None, ("train/loss",)])
+def test_a_metric_whose_name_is_no_text_is_refused(name):
+    with pytest.raises(
+        MinibertError, match=r"^run\[.*the name .* was given\. Allowed: a mapping of the name of a metric"
+    ):
+        TrainingAnalyzer({name: ([1], [2.0])})
+
+
+def test_a_mapping_of_lists_arrays_or_series_is_a_record_that_may_grow():
+    growing = ([1, 2], [2.0, math.nan])
+    record = TrainingAnalyzer(
+        {
+            "a": growing,
+            "b": [[1, 2], [2.0, 1.0]],
+            "c": (np.arange(2), np.ones(2, np.float32)),
+            "d": (pandas.Series([1, 2], index=[5, 6]), pandas.Series([2, 1])),
+            "e": (range(2), (2, 1)),
+        }
+    ).record
+    assert record.history("b") == record.history("d") == ([1, 2], [2.0, 1.0])
+    assert record.history("c") == ([0, 1], [1.0, 1.0]) and record.history("none") == ([], [])
+    growing[0].append(3), growing[1].append(0.5)
+    assert record.history("a")[0] == [1, 2, 3]
 
 
 def several_parts() -> MemoryRecord:
