@@ -23,6 +23,9 @@ METRICS = (
 ROOMS = ("gradient_norm", "memory", "baseline", "data")
 """Rooms of metrics of every run, one a part of the network, of memory or of the text."""
 
+CHANGE_NO_RUN = ("tracking.", "study.", "data.cache.")
+"""Beginnings of the keys, and of groups, that say where a run is recorded and what its sweep is for"""
+
 
 def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> None:
     """Refuse a word that changes nothing in any of the runs. Raises :class:`MinibertError`."""
@@ -33,6 +36,11 @@ def refuse_idle_settings(words: Iterable[Word], configs: Sequence[Config]) -> No
             raise MinibertError(
                 f"{word.given}: runs that differ in this alone are one run, because instruments are asked after "
                 "training. Allowed: one value. `python -m minibert.evaluate sweep=last` asks the runs again."
+            )
+        if word.swept and len(word.values) > 1 and f"{word.key}.".startswith(CHANGE_NO_RUN):
+            raise MinibertError(
+                f"{word.given}: runs that differ in this alone are one run, because it changes nothing that they "
+                "compute. Allowed: one value for the whole sweep."
             )
         reasons = [_idle(word.key, config) for config in configs]
         if all(reasons):

@@ -49,6 +49,17 @@ def test_a_setting_that_acts_in_a_run_of_the_sweep_composes(words):
     assert plan(words, multirun=True).jobs
 
 
+@pytest.mark.parametrize(
+    "swept",
+    ["tracking.report=false,true", "tracking.offline=false,true", "tracking.rerun=true,false",
+     "study.target=1.0,2.0", "data.cache=a,b"],
+)  # fmt: skip
+def test_a_setting_that_changes_no_run_is_not_swept(swept):
+    message = refusal(swept, "seed=0,1")
+    assert message.startswith(swept) and "Allowed: one value for the whole sweep" in message
+    assert len(plan([swept.partition(",")[0], "seed=0,1"], multirun=True).jobs) == 2
+
+
 STUDY = ["study.name=rates", "study.factor=masking.rate", "masking.rate=0.15,0.4"]
 
 
