@@ -17,6 +17,7 @@ from minibert.data.prepared import PreparedData
 from minibert.errors import MinibertError
 from minibert.evaluation.asking import Outcome, ask
 from minibert.evaluation.catalogue import enabled
+from minibert.evaluation.given_data import refuse_absent
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
@@ -120,6 +121,7 @@ def evaluate(asked: Evaluation, words: Sequence[str], display: Display) -> bool:
             f"{both}: what is to be evaluated? Give one of run=RUN_ID, sweep=SWEEP_ID, checkpoint=FOLDER."
         )
     settings, by_name = settings_of(words), asked_by_name(words)
+    refuse_absent(settings)
     if asked.checkpoint:
         return every_one_answered(_evaluate_folder(asked, settings, display), by_name)
     store = open_named_store(asked.tracking)
