@@ -72,7 +72,7 @@ def _other_kind(value: Any, kind: Any) -> str:
     if value is None and type(None) in kinds:
         return ""
     kind = kinds[0]
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return "" if isinstance(value, kind) else f"a {kind.__name__}"
     if kind not in KINDS:
         return ""
