@@ -31,6 +31,8 @@ from minibert.watching.state import State, look, pause_after
 
 NEXT = "next"
 """The word for the first run that begins from now on"""
+PORT = 8766
+"""Of the page"""
 LEAST_SECONDS, MOST_SECONDS = 0.1, 3600.0
 
 
@@ -62,9 +64,11 @@ class Watching:
     page: bool = argument("show the run on a page of this machine", "false", False, as_switch)
     once: bool = argument("look once, print, and end; the flag --once means the same", "false", False, as_switch)
     every: float = argument("seconds between two looks; more where a look takes long", "2", 2.0, as_seconds)
-    port: int = argument("for page=true: port on this machine; 0 takes any that is free", "8766", 8766, as_port)
-    browser: bool = argument(
-        "for page=true: open it in a browser, where there is a screen", "true", True, as_switch
+    port: int | None = argument(
+        "for page=true: port on this machine; 0 takes any that is free", f"{PORT}", None, as_port
+    )
+    browser: bool | None = argument(
+        "for page=true: open it in a browser, where there is a screen", "true", None, as_switch
     )
     tracking: StoreWords = StoreWords(experiment=None)
 
@@ -83,6 +87,11 @@ def watch(asked: Watching, display: Display) -> int:
         raise MinibertError(
             f"page=true and {other}: do not go together. Allowed: page=true with run=RUN_ID alone."
         )
+    for key, value in (("port", asked.port), ("browser", asked.browser)):
+        if not asked.page and value is not None:
+            raise MinibertError(
+                f"{key}={f'{value}'.lower()}: has no effect without a page. Allowed: with page=true."
+            )
     began = time.time()
     if asked.run == NEXT and not asked.once:
         display.note("waiting for a run to begin")
@@ -93,7 +102,8 @@ def watch(asked: Watching, display: Display) -> int:
     record = LiveRecord(store, _find(store, asked, began))
     if asked.page:
         name = f"run {short_id(record.id)}"
-        serve(create_app(record, asked.every), name, asked.port, asked.browser, display)
+        port = PORT if asked.port is None else asked.port
+        serve(create_app(record, asked.every), name, port, asked.browser is not False, display)
         return 0
     return _watch_run(record, asked, display)
 

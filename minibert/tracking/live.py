@@ -9,6 +9,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from minibert.command_line.arguments import StoreWords
@@ -158,7 +159,11 @@ def open_to_read(words: StoreWords) -> Store:
 
 
 def find_to_read(store: Store, word: str, kind: str = "run") -> str:
-    """The id that ``word`` stands for, as :func:`minibert.tracking.lookup.find_run_id` finds it."""
+    """The id that ``word`` stands for, as :func:`minibert.tracking.lookup.find_run_id` finds it.
+
+    Where there is no such run, it is the id of the sweep called so, and the other way round: what it is, the
+    reader of the record tells, as for a whole id.
+    """
     word = word.strip()
     if re.fullmatch("[0-9a-f]{32}", word.lower()):
         return word.lower()
@@ -176,7 +181,14 @@ def find_to_read(store: Store, word: str, kind: str = "run") -> str:
         if found:
             break
     experiments = [store.experiment_id] if store.experiment_id else None
-    return find_run_id(store.client, word, kind, kind, experiments)
+    try:
+        return find_run_id(store.client, word, kind, kind, experiments)
+    except MinibertError:
+        other = "run" if kind == "sweep" else "sweep"
+        if word != LAST:
+            with suppress(MinibertError):
+                return find_run_id(store.client, word, other, other, experiments)
+        raise
 
 
 def newest_run(store: Store) -> tuple[str, float] | None:

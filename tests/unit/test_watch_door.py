@@ -126,6 +126,9 @@ def test_a_run_whose_process_is_gone_is_told_as_abandoned(store, door):
         (["run=last", "page=true", "--once"], "do not go together"),
         (["run=last", "page=yes"], "not a truth value"),
         (["run=last", "port=99999", "page=true"], "not a port"),
+        (["run=last", "port=12"], "port=12: has no effect without a page. Allowed: with page=true"),
+        (["sweep=last", "browser=false"], "browser=false: has no effect"),
+        (["run=next", "port=0", "page=false"], "port=0: has no effect"),
         (["rnu=last"], "did you mean 'run'"),
         (["run=last", "tracking.experiment=other"], "tracking.experiment: unknown name 'other'"),
     ],
@@ -163,6 +166,15 @@ def test_a_sweep_is_a_table_of_its_runs(store, door):
     run = LiveRecord(open_to_read(StoreWords(str(store.folder), None, None)), sweep.children()[0].id)
     wrong = door(f"sweep={run.id}", *words, module="minibert.watch")
     assert wrong.returncode == 2 and f"is a run: watch it by run={run.id}" in wrong.stderr
+    for word, said in (
+        (f"sweep={run.id[:8]}", f"is a run: watch it by run={run.id}"),
+        ("sweep=two", "is a run: watch it by run="),
+        (f"run={sweep.id[:8]}", f"is a sweep. Watch it by sweep={sweep.id}"),
+        ("run=masking", f"is a sweep. Watch it by sweep={sweep.id}"),
+        ("run=0000000f", "no such run"),
+    ):
+        wrong = door(word, *words, module="minibert.watch")
+        assert wrong.returncode == 2 and said in wrong.stderr
     sweep.finish("FAILED", "a run failed")
     assert door("sweep=masking", *words, module="minibert.watch").returncode == 1
 
