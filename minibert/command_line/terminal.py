@@ -1,21 +1,34 @@
 """Texts and tables for a terminal, a pipe or a log, with all their words."""
 
+import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from minibert.command_line.doors import READER_GONE, give_up_output
 
+COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, less the tab and the end of a line"""
+
 
 class _Console(Console):
-    """Without markup: square brackets and colons are printed as they are."""
+    """Without markup: square brackets and colons are printed as they are.
+
+    What a terminal would take for a command, such as an escape sequence in a recorded text, is left out.
+    """
 
     def __init__(self, **options):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else COMMANDS.sub("", text), style, control)
 
     def on_broken_pipe(self) -> NoReturn:
         """End the command as every other way of printing does, and not with 1, which may mean a failed run."""

@@ -15,7 +15,7 @@ from minibert.tracking.results import losses
 from minibert.tracking.retries import at_once
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store
-from minibert.tracking.sweeps import Child, children
+from minibert.tracking.sweeps import Child, children, planned_runs
 from minibert.watching.state import ABANDONED
 
 MOST_ROWS = 40
@@ -85,7 +85,7 @@ def open_view(store: Store, word: str) -> SweepView:
         is_run = tags.get("minibert.kind") == "run"
         what = f"a run: watch it by run={record.id}" if is_run else "no sweep of minibert"
         raise MinibertError(f"sweep={word}: is {what}.")
-    planned = int(tags.get("minibert.planned", 0))
+    planned = planned_runs(tags)
     own = replace(store, experiment_id=record.about.experiment_id)
     return SweepView(record, own, tags["minibert.sweep_hash"], Estimate(planned, record.about.started))
 

@@ -111,7 +111,9 @@ class LiveRecord:
             raise self._gone()
         name, status, start, end, experiment = found
         texts = [dict(connection.execute(TEXTS.format(table), (self.id,))) for table in ("params", "tags")]
-        self.about = About(name, status, (start or 0) / 1000, end / 1000 if end else None, str(experiment), *texts)
+        self.about = About(
+            name or "", Status(status), (start or 0) / 1000, end / 1000 if end else None, str(experiment), *texts
+        )
         for row, key, step, value, is_nan, time in connection.execute(NEW, (self.id, self._row)):
             number = math.nan if is_nan else restored(value)
             self._points.setdefault(key, {})[step] = (number, time / 1000)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
-from minibert.tracking.sweeps import MEMBER, children, member_tag, search
+from minibert.tracking.sweeps import MEMBER, children, member_tag, planned_runs, search
 from minibert.tracking.tables import OF_EXPERIMENT, RunRow, read_runs, reading, without_collection
 
 SWEEPS = (
@@ -44,7 +44,7 @@ class Standing:
     @property
     def planned(self) -> int:
         """How many runs its commands asked for; a sweep of an early version did not record it."""
-        return max(int(self.tags.get("minibert.planned", 0)), len(self.runs))
+        return max(planned_runs(self.tags), len(self.runs))
 
     def count(self, *statuses: Status) -> int:
         return sum(status in statuses for status in self.runs.values())

@@ -35,9 +35,11 @@ def is_alive(tags: Mapping[str, str]) -> bool | None:
         started = psutil.Process(int(number)).create_time()
     except psutil.Error:
         return False
-    if STARTED not in tags:
+    try:
+        apart = abs(started - float(tags[STARTED]))
+    except (KeyError, ValueError):
         return None
-    return abs(started - float(tags[STARTED])) < SAME_SECONDS
+    return apart < SAME_SECONDS
 
 
 def system() -> str:

@@ -17,6 +17,13 @@ class Status(StrEnum):
     FOUND = "FOUND"
     """It had finished before, so it was not trained again. Never in the store"""
 
+    UNKNOWN = "UNKNOWN"
+    """A damaged record has none of these words. Never in the store"""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Status":
+        return cls.UNKNOWN
+
     @property
     def is_end(self) -> bool:
         """Whether a record can be closed with it."""

@@ -60,6 +60,12 @@ class Child:
         return seconds_taken(self.tags, self.started, self.ended)
 
 
+def planned_runs(tags: Mapping[str, str]) -> int:
+    """How many runs the commands of a sweep asked for; 0 where its record does not tell."""
+    told = tags.get("minibert.planned", "")
+    return int(told) if told.isdecimal() else 0
+
+
 class Sweep(Record):
     """An open sweep."""
 

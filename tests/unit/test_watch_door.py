@@ -5,9 +5,11 @@ import json
 import math
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,42 @@ def test_words_that_watch_nothing_are_one_message(store, capsys, words, said):
     assert main([*words, f"tracking.folder={store.folder}"]) == 2
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("start", ["abc", "nan", ""])
+def test_a_damaged_time_of_a_process_is_no_traceback(store, door, start):
+    run = whole_run(store)
+    run.set_tags({"minibert.process_started": start})
+    assert door("run=last", "--once", f"tracking.folder={store.folder}", module="minibert.watch").stderr == ""
+
+
+@pytest.mark.parametrize("status", [None, "", "LOST"])
+def test_a_damaged_status_is_told_as_unknown(store, door, status):
+    sweep = planted_sweep(store)
+    with closing(sqlite3.connect(store.database)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE runs SET status = ? WHERE name = 'one'", (status,))
+    words = ("--once", f"tracking.folder={store.folder}")
+    found = door("run=one", *words, module="minibert.watch")
+    assert (found.returncode, found.stderr) == (1, "") and "unknown at step" in found.stdout
+    assert "unknown" in door(f"sweep={sweep.id}", *words, module="minibert.watch").stdout
+
+
+@pytest.mark.parametrize("planned", ["x", "-3", "1.5", ""])
+def test_a_damaged_number_of_planned_runs_is_no_traceback(store, door, planned):
+    sweep = planted_sweep(store)
+    sweep.set_tags({"minibert.planned": planned})
+    words = (f"tracking.folder={store.folder}",)
+    assert "1 of 0 runs done" in door("sweep=last", "--once", *words, module="minibert.watch").stdout
+    assert "1 of 3" in door("list", *words, module="minibert.sweeps").stdout
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r"])
+def test_a_recorded_text_gives_the_terminal_no_command(store, door, sequence):
+    run = whole_run(store)
+    run.finish("FAILED", f"no {sequence}memory")
+    shown = door("run=last", f"tracking.folder={store.folder}", module="minibert.watch").stdout
+    assert "memory" in shown and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
 
 
 def planted_sweep(store):
