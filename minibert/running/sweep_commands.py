@@ -15,7 +15,7 @@ from minibert.command_line.arguments import StoreWords, argument
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
 from minibert.running.estimate import seconds_as_text
-from minibert.tracking.abandoned import reap
+from minibert.tracking.abandoned import reap, standing
 from minibert.tracking.addresses import given_folder
 from minibert.tracking.history import HASH_DIGITS, read_commands, read_plan
 from minibert.tracking.journal import begun_for
@@ -82,7 +82,8 @@ class PruneWords:
 def list_sweeps(asked: ListWords) -> int:
     """Print all sweeps of the store, the newest first. Returns the exit code."""
     console = open_console()
-    found = sweeps_of(_look(asked.tracking))
+    store = _look(asked.tracking)
+    found = sweeps_of(store)
     if not found:
         console.print("No sweep yet.")
         return 0
@@ -91,7 +92,7 @@ def list_sweeps(asked: ListWords) -> int:
     table = _table(None, "sweep", "id", "status", "finished", *counts, "started", "took", "command")
     for sweep in found:
         table.add_row(
-            *(sweep.name, short_id(sweep.id), sweep.status.lower()),
+            *(sweep.name, short_id(sweep.id), _standing(store, sweep).lower()),
             f"{sweep.count(Status.FINISHED)} of {sweep.planned}",
             *(str(sweep.count(status)) for status in counted),
             datetime.fromtimestamp(sweep.started).strftime("%Y-%m-%d %H:%M"),
@@ -109,7 +110,7 @@ def show_sweep(asked: SweepWords) -> int:
     record = open_sweep_record(store, sweep.id)
     planned, commands = read_plan(record), read_commands(record)
     newest = {child.config_hash: child for child in sorted(members, key=lambda child: child.started)}
-    title = f"{sweep.name}, sweep {short_id(sweep.id)}: {sweep.status.lower()}"
+    title = f"{sweep.name}, sweep {short_id(sweep.id)}: {standing(sweep.status, sweep.tags, members).lower()}"
     table = _table(title, "run", "id", "status", "loss", "seconds", "why")
     names = {key: child.name for key, child in newest.items()} | planned
     for key, name in sorted(names.items(), key=_by_name):
@@ -258,6 +259,16 @@ def _find(store: Store, word: str) -> tuple[Standing, list[Child]]:
     raise MinibertError(f"sweep={word}: no such sweep in experiment {store.experiment_id} of {store.uri}.")
 
 
+def _standing(store: Store, sweep: Standing) -> str:
+    """The runs of a sweep are read only where its own process is gone."""
+    is_open = standing(sweep.status, sweep.tags) == sweep.status
+    return (
+        sweep.status
+        if is_open
+        else standing(sweep.status, sweep.tags, children(store, sweep.tags.get("minibert.sweep_hash", "")))
+    )
+
+
 def _moved(given: Iterable[str], words: StoreWords) -> list[str]:
     """The words of a command, for the store as it is named now."""
     kept = [word for word in given if word.lstrip("+").partition("=")[0] not in WHERE]
@@ -273,7 +284,7 @@ def _cells(child: Child | None) -> tuple[str, ...]:
     seconds = "" if child.seconds is None else f"{child.seconds:.0f}"
     return (
         short_id(child.id),
-        child.status.lower(),
+        standing(child.status, child.tags).lower(),
         "" if loss is None else f"{loss:.3f}",
         seconds,
         child.reason or "",

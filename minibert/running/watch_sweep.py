@@ -8,7 +8,7 @@ from rich.table import Table
 
 from minibert.errors import MinibertError
 from minibert.running.estimate import Estimate, seconds_as_text
-from minibert.tracking.abandoned import judge_process
+from minibert.tracking.abandoned import ABANDONED, standing
 from minibert.tracking.live import LiveRecord, find_to_read
 from minibert.tracking.lookup import short_id
 from minibert.tracking.results import losses
@@ -16,7 +16,6 @@ from minibert.tracking.retries import at_once
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store
 from minibert.tracking.sweeps import Child, children, planned_runs
-from minibert.watching.state import ABANDONED
 
 MOST_ROWS = 40
 """Runs in the table: those that train first, then those that ended last"""
@@ -26,7 +25,7 @@ class Seen(NamedTuple):
     """The sweep at one look."""
 
     status: str
-    """In the words of the store, or :data:`minibert.watching.state.ABANDONED`"""
+    """In the words of the store, or :data:`minibert.tracking.abandoned.ABANDONED`"""
     runs: list[Child]
 
     @property
@@ -49,10 +48,7 @@ class SweepView:
         self.record.look()
         with at_once():
             runs = children(self.store, self.sweep_hash)
-        status = self.record.about.status
-        if status == Status.RUNNING and _is_gone(self.record.about.tags):
-            training = [run for run in runs if run.status == Status.RUNNING and not _is_gone(run.tags)]
-            status = Status.RUNNING if training else ABANDONED
+        status = standing(self.record.about.status, self.record.about.tags, runs)
         self.estimate.note(runs)
         return Seen(status, runs)
 
@@ -98,16 +94,16 @@ def exit_code(seen: Seen) -> int:
 def _cells(run: Child) -> tuple[str, ...]:
     steps = run.parameters.get("training.steps", "?")
     training, held_out = run.metrics.get("train/loss"), losses(run.metrics)["loss"]
-    gone = run.status == Status.RUNNING and _is_gone(run.tags)
+    status = standing(run.status, run.tags)
     done = run.status == Status.RUNNING and str(run.step) == steps
     return (
         run.name,
         short_id(run.id),
-        ABANDONED.lower() if gone else "finishing" if done else run.status.lower(),
+        "finishing" if done and status != ABANDONED else status.lower(),
         f"{max(run.step, 0)}/{steps}",
         "" if training is None else f"{training:.3f}",
         "" if held_out is None else f"{held_out:.3f}",
-        "" if gone else _left(run),
+        "" if status == ABANDONED else _left(run),
     )
 
 
@@ -117,7 +113,3 @@ def _left(run: Child) -> str:
     if run.status != Status.RUNNING or not steps.isdecimal() or not 0 < run.step < int(steps):
         return ""
     return seconds_as_text((time.time() - run.started) / run.step * (int(steps) - run.step))
-
-
-def _is_gone(tags: dict[str, str]) -> bool:
-    return judge_process(tags)[1]

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,9 +13,12 @@ from minibert.tracking.processes import PROCESS, is_alive
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
-from minibert.tracking.sweeps import MEMBER, member_tag, search
+from minibert.tracking.sweeps import MEMBER, Child, member_tag, search
 
 UNKNOWN = "its process is on another machine, or was recorded by an early version: it cannot be told from here"
+
+ABANDONED = "ABANDONED"
+"""The store says that a record is RUNNING, but its process is gone"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,14 @@ def judge_process(tags: Mapping[str, str], free: bool | None = None) -> tuple[st
     if alive is None:
         return UNKNOWN, False
     return (f"{named} is alive", False) if alive else (f"{named} is gone", True)
+
+
+def standing(status: str, tags: Mapping[str, str], runs: Iterable[Child] = ()) -> str:
+    """The status in the store, or :data:`ABANDONED`. A sweep lives as long as one of its runs."""
+    if status != Status.RUNNING or not judge_process(tags)[1]:
+        return status
+    is_alive = any(run.status == Status.RUNNING and not judge_process(run.tags)[1] for run in runs)
+    return status if is_alive else ABANDONED
 
 
 def _silence(tags: Mapping[str, str]) -> float | None:

@@ -12,15 +12,13 @@ import numpy as np
 from minibert.diagnostics.health.issues import Finding
 from minibert.diagnostics.plotting.series import History
 from minibert.errors import MinibertError
-from minibert.tracking.abandoned import judge_process
+from minibert.tracking.abandoned import ABANDONED, judge_process
 from minibert.tracking.live import LiveRecord
 from minibert.tracking.status import Status
 from minibert.watching.analyzer import detect_so_far
 from minibert.watching.losses import levels
 from minibert.watching.updates import update_ratios
 
-ABANDONED = "ABANDONED"
-"""The store says that the run trains, but its process is gone"""
 WINDOW = 30
 """Points that the present speed is read from: about three evaluations with default settings"""
 PAUSE_SECONDS, PAUSE_FACTOR = 60.0, 20.0

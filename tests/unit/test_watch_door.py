@@ -20,6 +20,7 @@ from minibert.loopback import open_server
 from minibert.running.watch_view import ending, sparkline, summary, view
 from minibert.tracking import open_sweep
 from minibert.tracking.live import LiveRecord, open_to_read
+from minibert.tracking.processes import PROCESS, STARTED
 from minibert.watch import main
 from minibert.watching.page.render import render
 from minibert.watching.server import create_app
@@ -215,6 +216,27 @@ def test_a_sweep_is_a_table_of_its_runs(store, door):
         assert wrong.returncode == 2 and said in wrong.stderr
     sweep.finish("FAILED", "a run failed")
     assert door("sweep=masking", *words, module="minibert.watch").returncode == 1
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_watch_and_sweeps_agree_on_a_sweep_whose_process_is_gone(store, door, living):
+    sweep = planted_sweep(store)
+    gone = sweep.children()
+    tags = next(run.tags for run in gone if run.name == "two")
+    dead = {key: tags[key] for key in (PROCESS, STARTED)}
+    sweep.set_tags(dead)
+    if not living:
+        for run in gone:
+            for key, value in dead.items():
+                store.client.set_tag(run.id, key, value)
+    words = (f"tracking.folder={store.folder}",)
+    state = "running" if living else "abandoned"
+    for door_words, module in (
+        (["sweep=last", "--once"], "watch"), (["show", "last"], "sweeps"), (["list"], "sweeps")
+    ):  # fmt: skip
+        shown = door(*door_words, *words, module=f"minibert.{module}").stdout
+        assert re.search(rf"{sweep.id[:8]}\W+{state}", shown), shown
+        assert module == "watch" or "list" in door_words or re.search(r"two .* abandoned", shown)
 
 
 def test_the_page_and_its_numbers_are_of_this_machine_alone(store):
