@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -49,8 +48,6 @@ class MiniBERT:
         """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
         if not isinstance(config, ModelConfig):
             raise MinibertError(f"config: {shown(config)} was given. Allowed: a ModelConfig.")
-        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
-            raise MinibertError(f"seed: {shown(seed)} was given. Allowed: a whole number, at least 0.")
         validate(config, "model.")
         refuse_what_does_not_fit(config)
         self.config = config

@@ -1,6 +1,7 @@
 """Networks from a name, from a checkpoint, and from another network."""
 
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,16 @@ from minibert.model.saved import copy_parameters, load_checkpoint, require_param
 def create_model(config_or_name: ModelConfig | str, seed: int = 0) -> MiniBERT:
     """A new network, from a configuration or the name of a file in conf/model, such as ``base`` or ``ladder/m``.
 
-    Raises :class:`MinibertError` for an unknown name, and for a configuration that makes no network.
+    Raises :class:`MinibertError` for an unknown name, for a configuration that makes no network, and for a seed
+    that is no whole number from 0 to 2¹²⁸ - 1.
 
     >>> create_model("tiny").params.vector.size
     1470336
     """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**128:
+        raise MinibertError(
+            f"seed: {shown(seed)} was given. Allowed: a whole number, at least 0 and below 2**128."
+        )
     if isinstance(config_or_name, ModelConfig):
         return MiniBERT(config_or_name, seed)
     files = shipped_options("model")

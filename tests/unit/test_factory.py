@@ -61,7 +61,7 @@ def test_what_is_neither_a_name_nor_a_configuration_is_refused(given):
         minibert.MiniBERT(given)
 
 
-@pytest.mark.parametrize("seed", [-1, "a", float("nan"), None, 1.5, True, [1]], ids=repr)
+@pytest.mark.parametrize("seed", [-1, "a", float("nan"), None, 1.5, True, [1], 2**128], ids=repr)
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
     for given in ("debug", settings()):
         with pytest.raises(MinibertError, match=r"^seed: .* was given\. Allowed: a whole number, at least 0"):
