@@ -34,7 +34,8 @@ def main() -> None:
     if first in DOORS:
         enter(f"minibert.{first}", words[1:])
     elif words in (["--help"], ["-h"]):
-        sys.exit(_told(lambda: print(overview())))
+        if code := _told(lambda: print(overview())):
+            sys.exit(code)
     elif first.isidentifier():
         print(f"{first}: unknown command{nearest(first, DOORS)}. Allowed: {', '.join(DOORS)}.", file=sys.stderr)
         sys.exit(2)
