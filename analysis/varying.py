@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from minibert.running.naming import FOLLOWS
+from minibert.config.run import FOLLOWS
 
 from .assumptions import listed, varied_settings
 

@@ -22,6 +22,13 @@ from minibert.config.optimizers import (
 from minibert.config.training import ScheduleConfig, TrainingConfig
 
 LARGEST_SEED = 2**63 - 1
+FOLLOWS = {
+    "masking.corruption_rate": "masking.rate",
+    "masking.prediction_rate": "masking.rate",
+    "optimizer.inner.learning_rate": "optimizer.learning_rate",
+    "optimizer.inner.rate_factor": "optimizer.rate_factor",
+}
+"""Key -> the key whose value it takes if it has none of its own"""
 NO_ADDRESS = (
     "tracking.uri=: missing. Give the address of an MLflow server, tracking.uri=http://HOST:PORT, or of a "
     "database; null is the SQLite store under tracking.folder."

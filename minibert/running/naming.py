@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from minibert.command_line.settings import is_seed
 from minibert.config import OVERLAYS, Config
 from minibert.config.evaluation import ASKED_AFTERWARDS
+from minibert.config.run import FOLLOWS
 from minibert.randomness import derive_seeds
 from minibert.running.composition import compose_options, default_options
 
@@ -25,13 +26,6 @@ NOT_SHOWN = ("tracking.", "study.", "data.cache", "model.auxiliary_heads", *ASKE
 """Settings that change no result, or that follow from the objective"""
 CHANGE_NO_RESULT = ("evaluation", "tracking")
 """Groups whose options only say what is asked after training, and where the run is recorded"""
-FOLLOWS = {
-    "masking.corruption_rate": "masking.rate",
-    "masking.prediction_rate": "masking.rate",
-    "optimizer.inner.learning_rate": "optimizer.learning_rate",
-    "optimizer.inner.rate_factor": "optimizer.rate_factor",
-}
-"""Key -> the key whose value it takes if it has none of its own"""
 
 
 def run_name(config: Config, choices: Mapping[str, str], keys: list[str]) -> str:

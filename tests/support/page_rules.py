@@ -35,6 +35,8 @@ SKIPPED = {
     "python -m minibert.report notebook_optimizers": "needs the store of a notebook",
     "python -m minibert.run +experiment=NAME_best": "is the result of a search, copied by its user",
     "python -m http.server": "serves until it is ended; it is of Python",
+    "python -m mkdocs serve": "serves until it is ended; tests/integration/test_site.py builds the site",
+    "python -m minibert.watch run=next": "waits for a run; tests/unit/test_watch_door.py begins one",
     "mlflow ui": "serves until it is ended; it is MLflow's own",
     "mlflow models serve": "serves until it is ended; tests/integration/test_serving.py asks the model",
     "curl localhost:5001": "asks the server above",

@@ -22,6 +22,7 @@ from pathlib import Path
 from textwrap import indent
 from urllib.request import urlopen
 
+from minibert import interruption
 from minibert.errors import MinibertError
 from tests.support.copies import Copy
 from tests.support.page_rules import (
@@ -183,7 +184,12 @@ class Reader:
         """Open the page that a command serves, then end it by Ctrl-C. Returns 0 if both could be done."""
         printed = self.checkout.folder.parent / "served.txt"
         printed.unlink(missing_ok=True)
-        with Copy(main, [*words, "port=0", "browser=false"], printed) as server:
+
+        def entered(words: list[str]) -> int:
+            with interruption.watching():  # as in a process of its own
+                return main(words)
+
+        with Copy(entered, [*words, "port=0", "browser=false"], printed) as server:
             server.until(lambda: ADDRESS.search(server.printed) is not None)
             address = ADDRESS.search(server.printed)
             if address is None:
@@ -191,7 +197,9 @@ class Reader:
             with urlopen(address[0]) as answer:
                 assert b"<html" in answer.read().lower()
             os.kill(server.pid, signal.SIGINT)
-            return 0 if server.wait() == 128 + signal.SIGINT else 1
+            if (code := server.wait()) != 128 + signal.SIGINT:
+                raise NotDone(f"exit code {code} after Ctrl-C: {server.printed}")
+            return 0
 
 
 def _in_shell(text: str) -> None:

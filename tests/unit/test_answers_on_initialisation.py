@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import gather
-from analysis.lab_book import write_lab_book
+from analysis.lab_book import plain, write_lab_book
 from analysis.questions.initialisation_runs import share
 from analysis.report import write_report
 from minibert.running.plan import plan
@@ -138,7 +138,7 @@ def test_report_and_lab_book_have_the_answer_the_figures_and_the_limits(evidence
     text = write_lab_book(evidence, tmp_path).read_text(encoding="utf-8")
     for name in ("starts", "curves_by_gain"):
         assert f"]({name}.png)" in text and (tmp_path / f"{name}.png").exists()
-    assert f"**{evidence.examination.answer}**" in text
+    assert f"**{plain(evidence.examination.answer)}**" in text
     assert "The gain multiplies the matrices of layers and head." in text
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import gather
-from analysis.lab_book import write_lab_book
+from analysis.lab_book import plain, write_lab_book
 from analysis.questions.masking_by_size_runs import read_sizes
 from analysis.questions.representation_scaling_runs import layer_weights
 from analysis.report import write_report
@@ -172,5 +172,5 @@ def test_one_seed_gets_a_figure_and_no_claim(empty_store, rough_figures):
 def test_the_lab_book_has_the_figure_and_the_limits(evidence, rough_figures, tmp_path):
     text = write_lab_book(evidence, tmp_path).read_text(encoding="utf-8")
     assert "](ratios_by_size.png)" in text and (tmp_path / "ratios_by_size.png").exists()
-    assert f"**{evidence.examination.answer}**" in text
+    assert f"**{plain(evidence.examination.answer)}**" in text
     assert "Wettig et al. trained larger networks for far longer" in text
