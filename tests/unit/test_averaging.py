@@ -5,16 +5,15 @@ import pytest
 from support.batches import RandomBatches
 from support.trainers import small_config, small_model, small_trainer
 
-from minibert.config import AdamWConfig, Config, ScheduleConfig, TrainingConfig
+from minibert.config import AdamWConfig, Config, ScheduleConfig
 from minibert.config.averaging import AveragingConfig, EMAConfig, LastConfig
-from minibert.config.optimizers import OPTIMIZERS, ClippingConfig, LionConfig, LookaheadConfig, SGDConfig
+from minibert.config.optimizers import OPTIMIZERS, LionConfig, LookaheadConfig
 from minibert.config.training import SCHEDULES, RangeTestConfig
 from minibert.errors import MinibertError
+from minibert.mistakes.outputs import trajectories
 from minibert.model.memory import estimate_training_memory
-from minibert.model.parameters import Block, Layout, Parameters
 from minibert.model.saved import load_checkpoint
 from minibert.training.observers import Checkpoints
-from minibert.training.optimizers import Optimizer, build_chain
 from minibert.training.transforms.averaging import build_averaging
 
 MODEL = small_model()
@@ -23,25 +22,6 @@ STEPS = 10
 
 def trainer(averaging, steps=STEPS, **groups):
     return small_trainer(small_config(MODEL, steps, averaging=averaging, **groups), RandomBatches())
-
-
-def trajectories(averaging, steps, start=3.0):
-    """The trained weights after each of the steps along random gradients, and what is evaluated there, (S, 2)."""
-    params = Parameters(Layout([Block("a.weight", (2,))]), "float64")
-    params.vector[...] = start
-    config = Config(
-        optimizer=SGDConfig(weight_decay=0.0),
-        clipping=ClippingConfig(),
-        averaging=averaging,
-        training=TrainingConfig(steps=steps),
-    )
-    optimizer, random = Optimizer(build_chain(config, tuple(params)), params), np.random.default_rng(0)
-    trained, evaluated = [], []
-    for step in range(1, steps + 1):
-        optimizer.apply(params.vector, random.normal(size=2), step, 0.1, 1.0)
-        trained.append(params.vector.copy())
-        evaluated.append(optimizer.evaluated(params).vector.copy())
-    return np.array(trained), np.array(evaluated)
 
 
 def test_the_exponential_average_is_the_weighted_sum_over_all_steps_without_the_initial_weights():
