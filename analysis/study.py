@@ -52,7 +52,6 @@ class Study:
     planned: dict[str, str]
     """Hash of the configuration -> name, of every run that the sweep asked for"""
     runs: tuple[TrackedRun, ...]
-    tags: dict[str, str] = field(default_factory=dict)
     factors: tuple[str, ...] = ()
     """If the sweep names no factor: the settings that were found to vary. ``factor`` then stands for all"""
     first: dict[str, str] = field(default_factory=dict)
@@ -224,7 +223,6 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
         opened=tags["minibert.opened"],
         planned=planned,
         runs=tuple(sorted(runs, key=lambda run: (*map(numerically, run.parts), run.seed or 0, run.name))),
-        tags=tags,
         factors=factors if worked_out else (),
         first=first,
         worked_out=worked_out,
@@ -237,7 +235,7 @@ def _most_replicates(runs: Iterable[TrackedRun]) -> int:
 
 def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:
     try:
-        planned = json.loads(artifacts_of(store, sweep_id).fetch(PLANNED).read_text())
+        planned = json.loads(artifacts_of(store, sweep_id).read(PLANNED))
     except Exception:
         # The sweep was killed before it recorded its plan, or its artifacts are lost. Report on its runs.
         return {}

@@ -6,6 +6,9 @@ same ids, so files on this machine are read and written here, and only remote on
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from minibert.errors import Refused
@@ -58,11 +61,32 @@ class Artifacts:
             return sorted(path.relative_to(self.folder).as_posix() for path in found if path.suffix != UNFINISHED)
 
     def fetch(self, path: str = "") -> Path:
-        """The local path of a file, or of the whole folder; a remote one is downloaded."""
-        with store_errors(self._store.uri, f"read {path or f'the artifacts of run {self._run_id}'}"):
-            if self.folder is None:
-                return Path(self._store.client.download_artifacts(self._run_id, path))
+        """The local path of a file, or of the whole folder; a remote one is kept until the process ends."""
+        if self.folder is not None:
             return self._place(path)
+        with store_errors(self._store.uri, f"make a temporary folder for {path or 'artifacts'}"):
+            place = tempfile.mkdtemp(dir=_downloads().name)
+        return self._download(path, place)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file."""
+        with self.opened(path) as place, store_errors(self._store.uri, f"read {path}"):
+            return place.read_bytes()
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[Path]:
+        """The local path of a file; the copy of a remote one goes when the block is left."""
+        if self.folder is not None:
+            yield self._place(path)
+            return
+        with store_errors(self._store.uri, f"make a temporary folder for {path}"):
+            temporary = tempfile.TemporaryDirectory()
+        with temporary as place:
+            yield self._download(path, place)
+
+    def _download(self, path: str, place: str) -> Path:
+        with store_errors(self._store.uri, f"read {path or f'the artifacts of run {self._run_id}'}"):
+            return Path(self._store.client.download_artifacts(self._run_id, path, place))
 
     def remove(self, path: str) -> None:
         """Delete a file or a folder. Not every remote store supports it; its own exception is raised."""
@@ -83,6 +107,12 @@ class Artifacts:
             raise Refused(f"{path}: is outside the artifacts of the run. Allowed: a relative path without '..'.")
         assert self.folder is not None  # only the artifacts on this machine have a place
         return self.folder / path
+
+
+@cache
+def _downloads() -> tempfile.TemporaryDirectory:
+    """Where downloads of this process lie until it ends. A folder that MLflow's client makes stays for ever."""
+    return tempfile.TemporaryDirectory(prefix="minibert-")
 
 
 def artifacts_of(store: Store, run_id: str) -> Artifacts:

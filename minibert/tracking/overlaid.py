@@ -5,7 +5,6 @@ and fails as it does without journals.
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,24 +104,21 @@ class OverlaidClient:
                 found.setdefault(prefix + first, FileInfo(prefix + first, bool(rest), size))
         return sorted(found.values(), key=lambda item: item.path)
 
-    def download_artifacts(self, run_id: str, path: str) -> str:
-        """A local path: that of the copy beside the journal, if a run is the only one to write it."""
+    def download_artifacts(self, run_id: str, path: str, dst_path: str) -> str:
+        """A local path: the copy beside the journal, if a run is the only one to write it, or in ``dst_path``."""
         if (journal := self._journal(run_id)) is None:
-            return self.server.download_artifacts(self.real_id(run_id), path)
+            return self.server.download_artifacts(self.real_id(run_id), path, dst_path)
         place, real = journal.artifact(path), journal.sent["run"]
         waits = any(each["do"] == "artifact" and each["path"] == path for each in journal.waiting())
         single = _is_run(journal) and not (place.is_dir() and _base(journal))
         if place.exists() and (single or waits or real is None):
             return str(place)
-        fetched = real and self._try(lambda: self.server.download_artifacts(real, path))
+        fetched = real and self._try(lambda: self.server.download_artifacts(real, path, dst_path))
         if fetched is None:
             self._require_whole(journal)
             return str(place)
         if place.is_dir():
-            together = tempfile.mkdtemp()
-            shutil.copytree(fetched, together, dirs_exist_ok=True)
-            shutil.copytree(place, together, dirs_exist_ok=True)
-            return together
+            shutil.copytree(place, fetched, dirs_exist_ok=True)
         return str(fetched)
 
     def real_id(self, run_id: str) -> str:

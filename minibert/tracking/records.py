@@ -106,14 +106,14 @@ class Record:
         """Step -> what :meth:`log_arrays` stored under ``name``, in order of steps; empty where nothing was."""
         found = {}
         for path in self.artifacts(f"arrays/{name}"):
-            step, arrays = read_arrays(self._artifacts.fetch(path))
+            with self._artifacts.opened(path) as file:
+                step, arrays = read_arrays(file)
             found[step] = arrays
         return found
 
     def read(self, path: str) -> bytes:
         """The content of the artifact ``path``."""
-        with store_errors(self.store.uri, f"read {path}"):
-            return self._artifacts.fetch(path).read_bytes()
+        return self._artifacts.read(path)
 
     def log_results(self, metrics: Mapping[str, float], step: int) -> None:
         """Record what was computed from a checkpoint, at once. Of two values at one step, the newer counts."""

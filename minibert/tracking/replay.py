@@ -160,7 +160,8 @@ class Replay:
         if path not in [item.path for item in self.server.list_artifacts(run, None if folder == "." else folder)]:
             return
         try:
-            theirs = json.loads(Path(self.server.download_artifacts(run, path)).read_bytes())
+            with tempfile.TemporaryDirectory() as temporary:
+                theirs = json.loads(Path(self.server.download_artifacts(run, path, temporary)).read_bytes())
             ours = json.loads(place.read_bytes())
         except ValueError:  # no JSON
             return

@@ -86,12 +86,12 @@ def history(store, run, metric):
     return {point.step: point.value for point in store.client.get_metric_history(run.info.run_id, metric)}
 
 
-def test_a_module_of_ones_own_is_recorded_beside_the_built_in_diagnostics(inspected):
+def test_a_module_of_ones_own_is_recorded_beside_the_built_in_diagnostics(inspected, tmp_path):
     store, run, _ = inspected
     assert list(history(store, run, "own/size")) == [0, 1, 2, 4, 8, 16, 20]
     assert 20 not in history(store, run, "own/update")
     assert "effective_rank/embeddings.token.weight" in run.data.metrics
-    arrays = Path(store.client.download_artifacts(run.info.run_id, "arrays/in_training"))
+    arrays = Path(store.client.download_artifacts(run.info.run_id, "arrays/in_training", tmp_path))
     assert len(list(arrays.glob("step_*.npz"))) == 7
 
 
@@ -115,10 +115,10 @@ def test_it_says_what_it_does_and_what_cannot_be_had(inspected):
     assert "step 4 (2 of 3)" in printed
 
 
-def test_the_page_shows_every_figure_by_itself(inspected):
+def test_the_page_shows_every_figure_by_itself(inspected, tmp_path):
     store, run, _ = inspected
-    page = Path(store.client.download_artifacts(run.info.run_id, "figures/index.html")).read_text()
-    figures = Path(store.client.download_artifacts(run.info.run_id, "figures"))
+    page = Path(store.client.download_artifacts(run.info.run_id, "figures/index.html", tmp_path)).read_text()
+    figures = Path(store.client.download_artifacts(run.info.run_id, "figures", tmp_path))
     assert page.count("data:image/png;base64,") == len(list(figures.glob("*/*.png"))) >= 3
     assert "http" not in page
 
@@ -155,11 +155,11 @@ def test_a_run_is_inspected_by_the_first_characters_of_its_id_by_its_name_or_as_
     assert f"{run.info.run_id} has no checkpoint of 3" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, capsys):
+def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, capsys, tmp_path):
     from minibert.inspect import main
 
     store, run, _ = inspected
-    config = Path(store.client.download_artifacts(run.info.run_id, "config.yaml")).read_text()
+    config = Path(store.client.download_artifacts(run.info.run_id, "config.yaml", tmp_path)).read_text()
     assert "diagnostics_of_this_test" in config
     assert (
         main([f"run={run.info.run_id}", f"folder={store.folder}", "steps=last", "quantities=[in_training]"]) == 2

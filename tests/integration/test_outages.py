@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,18 @@ from minibert.tracking.runs import Run
 from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
 
+LOOK = """
+import sys, tempfile
+from pathlib import Path
+from minibert.serving.loading import find_run
+from minibert.tracking.artifacts import artifacts_of
+from minibert.tracking.store import open_existing_store
+run = find_run("last", *sys.argv[1:])
+artifacts = artifacts_of(open_existing_store(*sys.argv[1:]), run.id)
+for _ in range(2):
+    assert artifacts.read("config.yaml") == (run.folder / "config.yaml").read_bytes()
+print(*(path.relative_to(tempfile.gettempdir()) for path in Path(tempfile.gettempdir()).glob("*/*")))
+"""
 TIMES = ("seconds", "train/tokens_per_second")
 STEPS = 30
 
@@ -159,6 +172,19 @@ def test_another_machine_goes_on_from_the_state_at_the_server(
     assert door(*at_server(tmp_path / "two", "tracking.experiment=moved")).returncode == 0
     assert len(resumed) == 1 and 15 < resumed[0] < STEPS
     assert_same(at(tracking_server, tmp_path, "moved"), undisturbed)
+
+
+def test_what_is_downloaded_goes_with_its_process_and_what_is_only_read_at_once(tracking_server, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    looking = subprocess.run(
+        [sys.executable, "-c", LOOK, tracking_server.uri, str(tmp_path)],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+    )
+    assert len(looking.stdout.split()) == 1, looking.stderr
+    assert not list(temporary.iterdir())
 
 
 def test_a_server_that_goes_while_artifacts_are_sent_at_the_end_gets_them_later(

@@ -148,7 +148,7 @@ def test_an_experiment_that_was_made_with_mlflow_takes_runs(folder, tmp_path, lo
     )
     run = begin(folder)
     assert run.artifact_folder("").is_dir()
-    assert Path(run.store.client.download_artifacts(run.id, "config.yaml")).read_text() == "seed: 1"
+    assert artifacts_of(run.store, run.id).read("config.yaml") == b"seed: 1"
     assert begin(folder).id == run.id
 
 
