@@ -1,24 +1,29 @@
 """The folder of a report. Nothing is written outside of it, and no file is lost that another program wrote.
 
 A report is written to a new folder beside its own, and moved when it is complete. ``report.json`` lists its files:
-the next report may replace only these.
+the next report may replace only these. One is a hash of what the report tells (:func:`fingerprint`), by which a
+report that would be the same is known.
 """
 
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from minibert.config import PACKAGE
 from minibert.errors import MinibertError
 from minibert.locks import wait_for
 from minibert.tracking import Store
 
 MANIFEST = "report.json"
+FINGERPRINT = ".fingerprint"
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}
 """The files of a report without such a list, as earlier versions wrote it"""
 UNLISTED_FIGURES = {
@@ -35,6 +40,28 @@ def folder_name(study: str) -> str:
     if study and plain == study:
         return study
     return f"{plain or 'study'}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
+
+
+def fingerprint(*content: Any) -> str:
+    """A hash of what a report tells and of the code that tells it; "" for content that cannot be hashed."""
+    try:
+        digest = hashlib.sha256(pickle.dumps(content))
+    except Exception:  # whatever an object raises that is not made to be stored
+        return ""
+    for room in (Path(__file__).parent, PACKAGE):
+        for path in sorted(room.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def is_written(folder: Path, told: str) -> bool:
+    """Whether ``folder`` holds all files of the report with this fingerprint."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        same = bool(told) and (folder / FINGERPRINT).read_text(encoding="utf-8") == told
+        return same and all((folder / name).is_file() for name in files)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 @contextmanager

@@ -5,9 +5,11 @@ Reads MLflow only, and writes a page, figures (PNG and SVG), CSV files and an en
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+
+import matplotlib
 
 from minibert.command_line.arguments import argument, command, door_help, read_arguments
 from minibert.command_line.help import asks_for_help
@@ -23,7 +25,7 @@ from .evidence import Evidence, gather
 from .figure_parts import save
 from .figures import draw
 from .lab_book import entry
-from .output import folder_name, new_report
+from .output import FINGERPRINT, fingerprint, folder_name, is_written, new_report
 from .page.links import Links
 from .page.render import render
 from .study import Study
@@ -59,9 +61,15 @@ class ReportResult:
 
 
 def write_report(
-    store: Store, study_name: str, output: Path | str | None = None, sweep_id: str | None = None
+    store: Store,
+    study_name: str,
+    output: Path | str | None = None,
+    sweep_id: str | None = None,
+    again: bool = True,
 ) -> ReportResult:
     """Report on the sweep ``sweep_id``, or on the last opened one of the study, finished or not.
+
+    If not ``again``, a report that would not change is left as it is.
 
     Raises :class:`MinibertError` when the study has no runs, when the store cannot be read, and when the folder
     holds what no report wrote (:func:`analysis.output.new_report`).
@@ -69,7 +77,23 @@ def write_report(
     evidence = gather(store, study_name, sweep_id)
     findings, examination = evidence.findings, evidence.examination
     folder = Path(output).expanduser() if output else default_folder(store, findings.study)
-    unstored = None
+    study = replace(findings.study, opened="")  # anew by each command that finds all runs
+    told = replace(evidence, findings=replace(findings, study=study))
+    told = fingerprint(told, store.uri, matplotlib.__version__)
+    if again or not is_written(folder, told):
+        _write(evidence, store, folder, told)
+    return ReportResult(
+        path=folder / "index.html",
+        table=results(findings, most_beside=1),
+        answer=answer(findings, examination),
+        details=tuple(details(findings, examination)),
+        missing=findings.study.missing,
+        evidence=evidence,
+    )
+
+
+def _write(evidence: Evidence, store: Store, folder: Path, told: str) -> None:
+    findings, unstored = evidence.findings, None
     with new_report(store, folder) as made:
         figures = {}
         for name, figure in draw(evidence).items():
@@ -84,18 +108,11 @@ def write_report(
         (made / "index.html").write_text(page, encoding="utf-8")
         try:
             artifacts_of(store, findings.study.sweep_id).add(made, "report")
+            (made / FINGERPRINT).write_text(told, encoding="utf-8")
         except MinibertError as error:
             unstored = error  # the report is useful even if the store refuses it
     if unstored:
         raise unstored
-    return ReportResult(
-        path=folder / "index.html",
-        table=results(findings, most_beside=1),
-        answer=answer(findings, examination),
-        details=tuple(details(findings, examination)),
-        missing=findings.study.missing,
-        evidence=evidence,
-    )
 
 
 def default_folder(store: Store, study: Study) -> Path:

@@ -55,4 +55,4 @@ def main(arguments: list[str] | None = None) -> int:
 def _report(store: Store, study: str, sweep_id: str) -> None:
     """Write and print the report that a sweep ends with."""
     report = load_analysis("report")
-    report.print_result(report.write_report(store, study, sweep_id=sweep_id), reasons=False)
+    report.print_result(report.write_report(store, study, sweep_id=sweep_id, again=False), reasons=False)

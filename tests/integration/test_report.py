@@ -221,6 +221,28 @@ def test_a_sweep_over_seeds_of_which_one_has_run_says_that_more_are_planned(stor
     assert answer(find(found)).startswith("So far there is one seed at every ")
 
 
+def test_a_sweep_that_found_all_its_runs_leaves_its_report_as_it_is_until_something_changes(store, rough_figures):
+    sweep = track(store, "found", FINALS)
+    page = write_report(store, "found", again=False).path
+
+    def is_written_again() -> bool:
+        before = page.stat().st_mtime_ns
+        write_report(store, "found", again=False)
+        return page.stat().st_mtime_ns != before
+
+    assert not is_written_again()
+    open_sweep(store, "found", sweep.sweep_hash, {}, {}, {}).finish("FINISHED")  # every run was found
+    assert not is_written_again()
+    (page.parent / "curves.svg").unlink()
+    assert is_written_again()
+    run = load_study(store, "found").runs[0]
+    store.client.log_metric(run.id, "eval/accuracy", 0.5, step=100)
+    assert is_written_again() and not is_written_again()
+    before = page.stat().st_mtime_ns
+    write_report(store, "found")
+    assert page.stat().st_mtime_ns != before
+
+
 def test_one_seed_gets_curves_and_claims_nothing(single):
     assert single.answer.endswith("this report claims nothing.")
     assert single.details == ()
