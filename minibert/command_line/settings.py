@@ -173,10 +173,15 @@ def groups() -> dict[str, list[str]]:
         if not slash:
             continue
         part, _, rest = option.partition("/")
-        if rest and any(hasattr(schema(), part) for schema in VARIANTS.get(group, {}).values()):
+        if rest and options_with(group, part):
             group, option = f"{group}/{part}", rest
         found.setdefault(group, []).append(option)
     return {group: sorted(found[group]) for group in sorted(found)}
+
+
+def options_with(group: str, part: str) -> list[str]:
+    """The options of a group that hold another option as a part: for ``optimizer`` and ``inner``, Lookahead."""
+    return [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
 
 
 @cache

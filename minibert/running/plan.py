@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minibert.command_line.settings import groups, settings_with, unknown_key
+from minibert.command_line.settings import groups, options_with, settings_with, unknown_key
 from minibert.command_line.words import Word, read, read_value
 from minibert.config import CONF, VARIANTS, Config, register, resolve
 from minibert.diagnostics.catalogue import register_levels
@@ -212,7 +212,7 @@ def _problems(word: Word, chosen: dict[str, str]) -> Iterator[MinibertError]:
     """What is wrong with a word: a key that the chosen option does not have, or a value of another type."""
     if word.is_group:
         group, _, part = word.key.rpartition("/")
-        holders = [option for option, schema in VARIANTS.get(group, {}).items() if hasattr(schema(), part)]
+        holders = options_with(group, part)
         if group and chosen.get(group) not in holders:
             yield MinibertError(f"{word.given}: goes with {group}={' or '.join(holders)} only.")
         return

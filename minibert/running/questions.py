@@ -8,9 +8,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minibert.command_line.completion import completion
 from minibert.command_line.help import help_text, installed_version
-from minibert.command_line.settings import groups
+from minibert.command_line.settings import groups, options_with
 from minibert.errors import MinibertError
-from minibert.running.composition import compose_options
 from minibert.running.plan import compose, typed
 
 CONFIGURATIONS = ("job", "hydra", "all")
@@ -49,10 +48,21 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
 
 
 def _composed(words: Sequence[str]) -> Any:
-    """The configuration of a run with the options that the words choose, such as ``optimizer=lion``."""
-    known = groups()
-    chosen = [word for word in words if (parts := word.partition("="))[0] in known and parts[2] in known[parts[0]]]
-    return compose_options(chosen).config
+    """The configuration of a run with the options that the words choose, such as ``optimizer=lion``.
+
+    An option within another one, such as ``optimizer/inner=lion``, brings that one with it. Raises
+    :class:`MinibertError` for options that do not go together.
+    """
+    chosen = {}
+    for word in words:
+        group, _, option = word.lstrip("+").partition("=")
+        if option in groups().get(group, []):
+            chosen.setdefault(group, []).append(option)
+    for group in list(chosen):
+        outer, _, part = group.rpartition("/")
+        if outer and outer not in chosen:
+            chosen[outer] = options_with(outer, part)[:1]
+    return compose([f"{group}={option}" for group, options in chosen.items() for option in options])
 
 
 def _read(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

@@ -84,6 +84,35 @@ def test_help_on_a_group_tells_the_values_of_a_run_with_the_options_that_are_nam
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["optimizer/inner=lion"], "optimizer.inner.beta1"),
+        (["optimizer/inner=muon", "seed"], "optimizer.inner.momentum"),
+        (["+experiment=masking_sweep"], "experiment="),
+        (["experiment=overfit_one_batch", "recipe=default"], "recipe="),
+    ],
+    ids=" ".join,
+)
+def test_help_on_an_option_that_goes_into_or_over_another_needs_no_further_word(capsys, words, said):
+    code, text, error = answer(capsys, "--help", *words)
+    assert (code, error) == (0, "") and said in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["optimizer=lion", "optimizer/inner=adamw"], "optimizer/inner=adamw: goes with optimizer=lookahead only"),
+        (["optimizer=lion", "optimizer=sgd"], "optimizer is given twice"),
+        (["experiment=masking_sweep", "+experiment=init_sweep"], "each experiment has a sweep of its own"),
+    ],
+    ids=" ".join,
+)
+def test_help_on_options_that_do_not_go_together_is_one_error(capsys, words, said):
+    code, text, error = answer(capsys, "--help", *words)
+    assert (code, text) == (2, "") and said in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
     ("door", "words"),
     [
         (inspect.main, ["run=RUN_ID", "steps=all", "quantities"]),
