@@ -97,6 +97,17 @@ def exit_code() -> int:
     return _State.exit_code
 
 
+def request(number: int) -> bool:
+    """Take what happened for the signal of this number, such as a closed pipe for SIGPIPE.
+
+    Returns whether signals are :func:`deferred`: if not, who asks has to end.
+    """
+    if _State.reason is None:
+        with deferred():
+            _note(number, None)
+    return _State.deferred > 0
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """Within this context a signal is only noted, and passed on to the processes that this one started."""

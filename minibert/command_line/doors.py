@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
+from typing import Any, TextIO, cast
 
 from minibert.errors import nearest
 
@@ -23,6 +25,8 @@ DOORS = {
 }
 """Name of a door, which is also that of its module in ``minibert`` -> what it does"""
 
+UNWRITTEN = 2
+"""Exit code of a command that did all else, but whose output could not be written"""
 READER_GONE = 128 + signal.SIGPIPE
 """Exit code of every command whose reader, such as `head`, went away: as a shell gives it"""
 
@@ -78,38 +82,66 @@ def enter(module: str, *words: list[str]) -> None:
 
 
 def _told(act: Callable[..., int | None], *words: list[str]) -> int:
-    """What ``act`` returns as exit code, if the standard output takes all that it prints; 2 if it does not."""
+    """What ``act`` returns as exit code; where that is 0, but not all that it printed was written, another one."""
     if sys.stdout is None:
         print("standard output: is closed. Allowed: a terminal, a file, a pipe, or >/dev/null.", file=sys.stderr)
-        return 2
-    try:
-        code = act(*words)
-        sys.stdout.flush()
-    except BrokenPipeError:  # a reader such as `head` has read enough
-        give_up_output()
-        return READER_GONE
-    except OSError as error:
-        if not _is_stuck():
+        return UNWRITTEN
+    streams = _Stream(sys.stdout, "standard output"), _Stream(sys.stderr, "standard error")
+    with redirect_stdout(cast(Any, streams[0])), redirect_stderr(cast(Any, streams[1])):
+        try:
+            code = act(*words)
+            sys.stdout.flush()
+        except BrokenPipeError:  # a reader such as `head` has read enough
+            code = READER_GONE
+    return code or streams[0].exit_code or streams[1].exit_code
+
+
+class _Stream:
+    """The standard output or error of a command whose work matters more than what it prints.
+
+    A full disk takes no more text: that is told once, further text is left out, and the command goes on.
+    """
+
+    def __init__(self, stream: TextIO | None, name: str):
+        self._stream, self._name = stream, name
+        self.exit_code = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            self._try(self._stream, lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            self._try(self._stream, lambda stream: stream.flush())
+
+    def _try(self, stream: TextIO, act: Callable[[TextIO], object]) -> None:
+        try:
+            act(stream)
+        except BrokenPipeError:
+            give_up(stream)
+            self.exit_code = READER_GONE
             raise
-        give_up_output()
-        why = str(error.strerror or error)
-        print(f"standard output: cannot be written: {why}. Give it another file, or a pipe.", file=sys.stderr)
-        return 2
-    return code or 0
+        except OSError as error:
+            give_up(stream)
+            self.exit_code = UNWRITTEN
+            if sys.stderr is not self:
+                why = error.strerror or error
+                print(
+                    f"{self._name}: cannot be written: {why}. The command goes on without it. Give it another file, "
+                    "or a pipe.",
+                    file=sys.stderr,
+                )
 
 
-def give_up_output() -> None:
-    """Let the standard output lead nowhere: Python writes what is left of it once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _is_stuck() -> bool:
-    """Whether the standard output takes nothing more, and no other file caused an error: it is tried."""
-    try:
-        print(flush=True)
-    except OSError:
-        return True
-    return False
+def give_up(stream: TextIO) -> None:
+    """Let a stream lead nowhere: Python writes what is left of it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _leave_on_signal() -> None:

@@ -1,8 +1,9 @@
 """Texts and tables for a terminal, a pipe or a log, with all their words."""
 
 import re
+import signal
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import TextIO, cast
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,7 +12,8 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from minibert.command_line.doors import READER_GONE, give_up_output
+from minibert import interruption
+from minibert.command_line.doors import READER_GONE, give_up
 
 COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters, less the tab and the end of a line"""
@@ -30,11 +32,15 @@ class _Console(Console):
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else COMMANDS.sub("", text), style, control)
 
-    def on_broken_pipe(self) -> NoReturn:
-        """End the command as every other way of printing does, and not with 1, which may mean a failed run."""
+    def on_broken_pipe(self) -> None:
+        """End the command as every other way of printing does, and not with 1, which may mean a failed run.
+
+        What defers signals ends as by one: a run keeps the state to go on from.
+        """
         self.quiet = True
-        give_up_output()
-        raise SystemExit(READER_GONE)
+        give_up(cast(TextIO, self.file))
+        if not interruption.request(signal.SIGPIPE):
+            raise SystemExit(READER_GONE)
 
 
 def open_console(stderr: bool = False, quiet: bool = False) -> Console:

@@ -179,6 +179,8 @@ def _attempt(
         return Status.FINISHED, None
     except (Ended, Interrupted) as error:
         return Status.KILLED, str(error)
+    except SystemExit:  # nobody reads what it prints any more
+        return Status.KILLED, interruption.reason()
     except MinibertError as error:
         return Status.FAILED, str(error)
     except Exception as error:  # a bug: the store keeps the traceback, and the other runs of a sweep continue

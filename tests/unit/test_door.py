@@ -1,16 +1,19 @@
 """The way in from a shell: what Ctrl-C makes of the first seconds."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 
 from minibert import interruption
-from minibert.command_line import doors as door
+from minibert.command_line import doors
+from minibert.command_line.terminal import open_console
 
 
 @pytest.fixture
@@ -31,9 +34,9 @@ def test_a_signal_during_the_imports_is_one_line_and_its_exit_code(handlers, mon
         signal.raise_signal(number)
         return SimpleNamespace(main=lambda: 0)
 
-    monkeypatch.setattr(door, "import_module", imported)
+    monkeypatch.setattr(doors, "import_module", imported)
     with pytest.raises(SystemExit):
-        door.enter("minibert.run")
+        doors.enter("minibert.run")
     assert left == [code]
     assert capfd.readouterr().err.split() == ["ended", "by", signal.Signals(number).name]
 
@@ -42,9 +45,9 @@ def test_a_command_that_is_ended_later_says_so_too(handlers, monkeypatch, capsys
     def run():
         raise interruption.Interrupted("SIGINT")
 
-    monkeypatch.setattr(door, "import_module", lambda name: SimpleNamespace(main=run))
+    monkeypatch.setattr(doors, "import_module", lambda name: SimpleNamespace(main=run))
     with pytest.raises(SystemExit) as ended:
-        door.enter("minibert.inspect")
+        doors.enter("minibert.inspect")
     assert (ended.value.code, capsys.readouterr().err) == (130, "ended by SIGINT\n")
 
 
@@ -70,22 +73,87 @@ def test_a_reader_that_stops_reading_ends_the_command_without_a_traceback(words)
     assert result.returncode == 128 + signal.SIGPIPE
 
 
-@pytest.mark.parametrize("words", [["run", "--help"], ["gallery"], ["--help"]])
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-def test_a_full_standard_output_is_one_line(words):
+needs_full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+
+
+def into(target, *words) -> subprocess.CompletedProcess:
+    """A command in a process of its own, whose output goes to the file; it can also be closed already."""
+    return subprocess.run(
+        [sys.executable, "-m", "minibert", *words], stdout=target, stderr=subprocess.PIPE, text=True, timeout=300
+    )
+
+
+def is_told_once(error: str) -> bool:
+    return len(error.splitlines()) == 1 and error.startswith("standard output: cannot be written: No space left")
+
+
+@needs_full_device
+@pytest.mark.parametrize("called", doors.DOORS)
+def test_a_full_standard_output_is_one_line_of_every_command(handlers, monkeypatch, capsys, called):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            doors.enter(f"minibert.{called}", ["--help"])
+    assert ended.value.code == 2 and is_told_once(capsys.readouterr().err)
+
+
+@needs_full_device
+def test_a_table_for_a_full_standard_output_is_one_line():
     with open("/dev/full", "w") as full:
-        result = subprocess.run(
-            [sys.executable, "-m", "minibert", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300
-        )
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("standard output: cannot be written")
+        result = into(full, "gallery")
+    assert result.returncode == 2 and is_told_once(result.stderr)
+
+
+@pytest.fixture
+def short_run(small_settings, empty_database, tmp_path) -> list[str]:
+    """The words of a run of a second, in a store of its own."""
+    shutil.copy(empty_database, tmp_path)
+    return [*small_settings, f"tracking.folder={tmp_path}", "training.steps=3", "diagnostics=off"]
+
+
+def recorded(door, tmp_path) -> str:
+    """What is said of the last run of a store."""
+    return door("run=last", "--once", f"tracking.folder={tmp_path}", module="minibert.watch").stdout
+
+
+@needs_full_device
+def test_a_run_whose_output_finds_no_room_is_finished_and_recorded(short_run, door, tmp_path):
+    with open("/dev/full", "w") as full:
+        result = into(full, *short_run)
+    assert result.returncode == 2 and is_told_once(result.stderr)
+    assert "finished at step 3 of 3" in recorded(door, tmp_path)
+
+
+@needs_full_device
+def test_a_run_goes_on_where_neither_output_nor_errors_find_room(short_run, door, tmp_path):
+    with open("/dev/full", "w") as full:
+        both = subprocess.run([sys.executable, "-m", "minibert", *short_run], stdout=full, stderr=full, timeout=300)
+    assert both.returncode == 2
+    assert "finished at step 3 of 3" in recorded(door, tmp_path)
+
+
+def test_a_step_whose_output_nobody_reads_any_more_is_done_before_the_command_ends(monkeypatch, capfd):
+    """As with a signal: a training step is not interrupted, and the run keeps the state to go on from."""
+    monkeypatch.setattr(interruption._State, "reason", None)
+    monkeypatch.setattr(interruption._State, "exit_code", 0)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        with interruption.deferred(), redirect_stdout(closed):
+            open_console().print("step 1 of 2")
+        assert (interruption.reason(), interruption.exit_code()) == ("SIGPIPE", 141)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed, redirect_stdout(closed), pytest.raises(SystemExit) as ended:
+        open_console().print("a table")
+    assert ended.value.code == 141
 
 
 def test_a_closed_standard_output_is_one_line_of_every_command(handlers, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     for module in ("minibert.gallery", "minibert.watch", "minibert.sweeps"):
         with pytest.raises(SystemExit) as ended:
-            door.enter(module)
+            doors.enter(module)
         error = capsys.readouterr().err
         assert ended.value.code == 2 and len(error.splitlines()) == 1 and "standard output: is closed" in error
 
@@ -94,12 +162,12 @@ def test_an_error_of_another_file_stays_what_it_is(handlers, monkeypatch):
     def run():
         raise OSError(28, "No space left on device", "checkpoint")
 
-    monkeypatch.setattr(door, "import_module", lambda name: SimpleNamespace(main=run))
+    monkeypatch.setattr(doors, "import_module", lambda name: SimpleNamespace(main=run))
     with pytest.raises(OSError, match="checkpoint"):
-        door.enter("minibert.run")
+        doors.enter("minibert.run")
 
 
-@pytest.mark.parametrize("called", door.DOORS)
+@pytest.mark.parametrize("called", doors.DOORS)
 def test_bytes_that_are_no_text_are_one_message_of_every_command(called, capsys):
     main = import_module(f"minibert.{called}").main
     for word in ("run=caf\udce9", "evaluation.facts.data=[\udcff]", "--\udcff"):

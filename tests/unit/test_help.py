@@ -89,7 +89,7 @@ def test_help_on_a_group_tells_the_values_of_a_run_with_the_options_that_are_nam
         (["optimizer/inner=lion"], "optimizer.inner.beta1"),
         (["optimizer/inner=muon", "seed"], "optimizer.inner.momentum"),
         (["+experiment=masking_sweep"], "experiment="),
-        (["experiment=overfit_one_batch", "recipe=default"], "recipe="),
+        (["experiment=overfit_one_batch", "recipe=bert2018"], "recipe="),
     ],
     ids=" ".join,
 )
