@@ -16,7 +16,7 @@ from minibert.command_line.arguments import argument, door_help, read_arguments
 from minibert.command_line.help import asks_for_help
 from minibert.config import ROOT
 from minibert.errors import MinibertError
-from minibert.files import replacing
+from minibert.files import expanded, replacing
 from minibert.tracking.lookup import open_named_store
 
 from .answers import answer, details
@@ -204,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = open_named_store(asked.tracking)
         evidence = gather(store, asked.study, asked.sweep)
-        lab_book = Path(asked.lab_book).expanduser()
+        lab_book = expanded(asked.lab_book, "lab_book")
         print(write_lab_book(evidence, lab_book / folder_name(asked.study)))
         write_published_effects(lab_book)
         print(write_index(lab_book))

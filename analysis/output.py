@@ -19,6 +19,7 @@ from typing import Any
 
 from minibert.config import PACKAGE
 from minibert.errors import MinibertError
+from minibert.files import expanded
 from minibert.locks import wait_for
 from minibert.tracking import Store
 
@@ -74,7 +75,7 @@ def new_report(store: Store, folder: Path) -> Iterator[Path]:
     Raises :class:`MinibertError` if ``folder`` holds files but no report, if a file of the report would replace
     a file of another program, and if the folder cannot be written.
     """
-    folder = Path(folder).expanduser().resolve()
+    folder = expanded(folder, "output").resolve()
     name = f"report-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
     with wait_for(store.lock(name)):
         with _writing(folder):

@@ -15,6 +15,7 @@ from minibert.command_line.arguments import argument, command, door_help, read_a
 from minibert.command_line.help import asks_for_help
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
+from minibert.files import expanded
 from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import open_named_store, short_id
@@ -76,7 +77,7 @@ def write_report(
     """
     evidence = gather(store, study_name, sweep_id)
     findings, examination = evidence.findings, evidence.examination
-    folder = Path(output).expanduser() if output else default_folder(store, findings.study)
+    folder = expanded(output, "output") if output else default_folder(store, findings.study)
     study = replace(findings.study, opened="")  # anew by each command that finds all runs
     told = replace(evidence, findings=replace(findings, study=study))
     told = fingerprint(told, store.uri, matplotlib.__version__)

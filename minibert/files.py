@@ -66,6 +66,20 @@ def given_path(given: Any, name: str, allowed: str) -> Path:
     return path
 
 
+def expanded(path: str | Path, key: str = "") -> Path:
+    """A path with ``~`` read as a home folder. ``key``: the word that names it.
+
+    Raises :class:`MinibertError` for the home of a user that this machine does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        given, home = f"{key}={path}" if key else f"{path}", Path(path).parts[0]
+        raise MinibertError(
+            f"{given}: the home folder {home} is not known on this machine. Give the whole path, from / on."
+        ) from error
+
+
 def may_write(path: Path) -> bool:
     """Whether a file or a folder can be written to; if it is missing, the nearest folder above that is there."""
     path = path.absolute()

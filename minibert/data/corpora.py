@@ -14,6 +14,7 @@ from omegaconf import MISSING
 
 from minibert.config import DataConfig
 from minibert.errors import MinibertError, unknown_name
+from minibert.files import expanded
 
 PATH_ADVICE = "Give a file, a folder or a glob: data.path='books/*.txt'."
 
@@ -120,7 +121,7 @@ def _load_text(config: DataConfig) -> tuple[str, Iterable[Document], list[str]]:
     """
     if not config.path:
         raise MinibertError(f"data.path=null: nothing to read. {PATH_ADVICE}")
-    path = Path(config.path).expanduser()
+    path = expanded(config.path, "data.path")
     if path.is_dir():
         pattern = f"{glob.escape(str(path))}/**/*.txt"
         files, passed_over = _matches(pattern, beside=f"{glob.escape(str(path))}/**/*")

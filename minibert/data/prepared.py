@@ -23,6 +23,7 @@ from minibert.data.overlap import RUN, separate
 from minibert.data.packing import Sequences, cut_documents, pack_documents
 from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
+from minibert.files import expanded
 from minibert.locks import file_lock, wait_for
 
 FORMAT = 5
@@ -68,7 +69,7 @@ def prepare_data(
     """
     report = report or (lambda message: None)
     corpus = corpus or load_corpus(config)
-    folder = Path(config.cache).expanduser() / cache_key(config, corpus, vocab_size, sequence_length)
+    folder = expanded(config.cache, "data.cache") / cache_key(config, corpus, vocab_size, sequence_length)
     if corpus.passed_over:
         report(
             f"data.path={config.path}: {len(corpus.passed_over)} files there are hidden or of another ending, and "

@@ -17,7 +17,7 @@ from minibert.command_line.words import names
 from minibert.config import ROOT
 from minibert.diagnostics.plotting import document
 from minibert.errors import MinibertError, sentence
-from minibert.files import replacing
+from minibert.files import expanded, replacing
 from minibert.mistakes.catalogue import MISTAKES, PARTS, choose, derivation
 from minibert.mistakes.figures import draw
 from minibert.mistakes.gradient_check import Comparison
@@ -78,8 +78,8 @@ def visit(asked: Gallery, console: Console) -> bool:
             raise MinibertError(f"html={asked.html}: shows nothing. Name a mistake, or parts: {', '.join(PARTS)}.")
         _list(console)
         return True
-    target = None if asked.html is None else Path(asked.html).expanduser()
-    folder = ROOT / "mlruns" / "gallery" if asked.folder is None else Path(asked.folder).expanduser()
+    target = None if asked.html is None else expanded(asked.html, "html")
+    folder = ROOT / "mlruns" / "gallery" if asked.folder is None else expanded(asked.folder, "folder")
     if target is not None:
         _refuse_other_files(target, "html", "page", MARK)
     if asked.folder is not None:  # the folder of this checkout is the gallery's own

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from minibert.config import ModelConfig, RopeConfig
 from minibert.errors import MinibertError, listed, sentence
+from minibert.files import given_path
 from minibert.model import foreign, foreign_settings
 from minibert.model.foreign import BERT, ESM, FAMILIES, SEGMENTS, Family
 from minibert.model.foreign_files import modern_names, read_settings, read_tensors
@@ -49,7 +50,7 @@ def load_pretrained(folder, build: Callable[[ModelConfig], Network]) -> Network:
     Raises :class:`MinibertError` listing everything that minibert cannot express, and tensors that are missing,
     misshapen, unknown or not finite.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder, "folder", "the path of a folder")
     settings, tensors = read_settings(folder), read_tensors(folder)
     family = FAMILIES.get(str(settings.get("model_type")))
     if family is None:
@@ -89,7 +90,7 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
 
     Raises :class:`MinibertError` listing every setting that the layout cannot express.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder, "folder", "the path of a folder")
     family, problems = foreign_settings.fitting_family(config)
     if problems:
         raise MinibertError(

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import cast
 
 from minibert.command_line.arguments import StoreWords, argument, as_switch
@@ -21,7 +20,7 @@ from minibert.evaluation.given_data import refuse_absent
 from minibert.evaluation.instruments import Subject
 from minibert.evaluation.intrinsic.held_out import bits_of_a_nat
 from minibert.evaluation.page import PAGE
-from minibert.files import short_name
+from minibert.files import expanded, short_name
 from minibert.locks import wait_for
 from minibert.model.bert import MiniBERT
 from minibert.running.folders import FolderPlace, load_folder
@@ -271,7 +270,7 @@ class RunSubjects:
             tokenizer=data.tokenizer,
             untrained=self._untrained,
             key=model_key(model, data.tokenizer_hash),
-            cache=Path(config.data.cache).expanduser(),
+            cache=expanded(config.data.cache, "data.cache"),
             seed=config.seed,
             step=step,
             lanes=self._lanes,

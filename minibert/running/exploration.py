@@ -59,9 +59,10 @@ def explore(asked: Exploration, display: Display) -> None:
         raise MinibertError(f"{given}: what is to be explored? Give one of run=RUN_ID, checkpoint=FOLDER.")
     if asked.sentences and not asked.html:
         raise MinibertError(f"sentences={asked.sentences}: is for html=FILE. An open page is asked by hand.")
+    target = as_path(asked.html) if asked.html else None
     answers = Answers(_of_folder(asked.checkpoint, display.note) if asked.checkpoint else _of_run(asked))
-    if asked.html:
-        _write(answers, asked, as_path(asked.html), display)
+    if target:
+        _write(answers, asked, target, display)
     else:
         serve(create_app(answers, asked.text), answers.checkpoints.name, asked.port, asked.browser, display)
 

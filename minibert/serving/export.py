@@ -6,6 +6,7 @@ from pathlib import Path
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.errors import MinibertError, sentence
+from minibert.files import expanded
 from minibert.serving.loading import SavedRun, load_saved, saved_run
 from minibert.serving.revisions import revision_names, words_read
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
@@ -56,7 +57,7 @@ def export(asked: Export) -> str:
     Raises :class:`MinibertError` if there is no such run, if the folder is not empty, or if ``transformers`` has
     no such network.
     """
-    target = Path(asked.folder).expanduser()
+    target = expanded(asked.folder, "folder")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise MinibertError(f"folder={asked.folder}: exists already. Allowed: a new or an empty folder.")
     if asked.step is not None and asked.checkpoints is not None:

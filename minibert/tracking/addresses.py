@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
 
 from minibert.errors import MinibertError
+from minibert.files import expanded
 
 PLAIN = re.compile(r"/[\w/.-]+", re.ASCII)
 """Absolute paths that every version of SQLAlchemy takes as they are"""
@@ -55,7 +56,7 @@ def sqlite_path(address: str) -> Path | None:
         name = unquote(urlparse(name).path)
     if name in ("", ":memory:"):
         raise MinibertError(f"{address}: names no file. Write sqlite:///folder/file.db.")
-    return Path(name).expanduser().resolve()
+    return expanded(name, "tracking.uri").resolve()
 
 
 def is_server(uri: str) -> bool:
@@ -74,8 +75,8 @@ def local_path(uri: str) -> Path | None:
 def given_folder(key: str, folder: str | Path) -> Path:
     """A folder that a user names, absolute; ``~`` is the home folder.
 
-    Raises :class:`MinibertError` for an empty name.
+    Raises :class:`MinibertError` for an empty name, and for the home of an unknown user.
     """
     if not str(folder).strip():
         raise MinibertError(f"{key}=: an empty name. Allowed: a folder; a dot is the current one.")
-    return Path(folder).expanduser().resolve()
+    return expanded(folder, key).resolve()

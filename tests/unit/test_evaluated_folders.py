@@ -81,7 +81,7 @@ def test_what_is_no_folder_is_refused_before_it_is_read(tmp_path, tokenizer):
     for name, said in (("pipe", "is no folder"), ("file", "is no folder"), ("none", "is not there")):
         with pytest.raises(MinibertError, match=said):
             load_folder(tmp_path / name, print)
-    with pytest.raises(MinibertError, match="is no path"):
+    with pytest.raises(MinibertError, match="the home folder ~nobody"):
         evaluate(Evaluation(checkpoint="~nobody-of-this-name/x"), ["evaluation=minimal_pairs"], Display())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MinibertError
+from minibert.files import expanded
 
 
 def as_path(given: Any) -> Path:
@@ -13,10 +14,9 @@ def as_path(given: Any) -> Path:
 
     Raises :class:`MinibertError` for what names none.
     """
-    # A user whose home is not known is a RuntimeError, and neither a text nor a path a TypeError.
-    with suppress(TypeError, RuntimeError):
+    with suppress(TypeError):  # neither a text nor a path
         if str(given).strip() and "\0" not in str(given):
-            return Path(given).expanduser()
+            return expanded(given)
     raise MinibertError(f"{given!a:.100}: is no path. Allowed: the path of a file or a folder.")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minibert.diagnostics.gradients.measures import Arrays, check_same_parameters, inner_product
 from minibert.errors import MinibertError
+from minibert.files import given_path
 from minibert.model.saved import load_checkpoint
 
 ENDINGS = (".weight", ".bias", ".gain")
@@ -124,7 +125,7 @@ def track_weight_changes(model_checkpoints: Iterable) -> WeightEvolution:
 def _open(place: int, checkpoint) -> tuple[int, Arrays]:
     """Step and tensors of what :func:`track_weight_changes` takes."""
     if isinstance(checkpoint, str | Path):
-        tensors, about = load_checkpoint(Path(checkpoint))
+        tensors, about = load_checkpoint(given_path(checkpoint, "model_checkpoints", "paths of checkpoint files"))
         step = about.get("step", about.get("progress", {}).get("step"))
         return place if step is None else step, tensors
     params = getattr(getattr(checkpoint, "model", checkpoint), "params", None)

@@ -23,6 +23,7 @@ from minibert.evaluation.downstream.forgetting import (
 )
 from minibert.evaluation.downstream.sentences import Splits
 from minibert.evaluation.inputs import asked_network
+from minibert.files import given_path
 from minibert.model.bert import MiniBERT
 
 __all__ = [
@@ -60,5 +61,5 @@ def finetune_sst2(
     chosen = DownstreamConfig(data=str(data), epochs=epochs, max_samples=max_samples, **settings)
     validate(cast(Any, chosen), "evaluation.downstream.")
     model, tokenizer = asked_network(model, tokenizer)
-    splits = Splits(**read_labelled_parts(dataset(data, Path(cache), note)))
+    splits = Splits(**read_labelled_parts(dataset(data, given_path(cache, "cache", "the path of a folder"), note)))
     return finetune(model, tokenizer, splits, chosen, untrained, seed, lanes, note)

@@ -18,7 +18,7 @@ from tokenizers import Encoding, Tokenizer
 from minibert.data.tokenizer import encode_texts
 from minibert.errors import MinibertError
 from minibert.evaluation.whole_words import masked_losses, padded
-from minibert.files import read_json, replacing
+from minibert.files import given_path, read_json, replacing
 from minibert.model.bert import MiniBERT
 
 CHECKPOINT = re.compile(r"chck_(\d+)M")
@@ -41,7 +41,7 @@ def read_word_contexts(path: str | Path) -> dict[str, list[str]]:
 
     Words of one letter are left out, as by the pipeline. Raises :class:`MinibertError` for another file.
     """
-    path = Path(path).expanduser()
+    path = given_path(path, "path", "the path of a file")
     try:
         entries = read_json(path.read_text(encoding="utf-8-sig"))
         found = {word: [str(entry["context"]) for entry in entries[word]] for word in entries if len(word) > 1}
@@ -114,5 +114,5 @@ def write_babylm_surprisals(
         "total_steps": len(by_checkpoint),
         "completed_steps": len(by_checkpoint),
     }
-    with replacing(Path(path).expanduser()) as temporary:
+    with replacing(given_path(path, "path", "the path of a file")) as temporary:
         temporary.write_text(json.dumps({"metadata": metadata, "results": results}, indent=2), encoding="utf-8")

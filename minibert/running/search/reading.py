@@ -17,6 +17,7 @@ from minibert.config.checks import field_problems
 from minibert.config.search import ParameterConfig, SearchConfig
 from minibert.config.shipped import SEARCHES, shipped_options
 from minibert.errors import MinibertError, nearest, unknown_name
+from minibert.files import expanded
 from minibert.running.search.space import as_text
 
 CHOICES_OF_MANY = ("parameters", "objectives")
@@ -90,9 +91,10 @@ def _file(chosen: str) -> Path:
         return known[chosen]
     if not chosen.endswith((".yaml", ".yml")):
         raise unknown_name("+search", chosen, known)
-    if not Path(chosen).is_file():
+    file = expanded(chosen, "+search")
+    if not file.is_file():
         raise MinibertError(f"+search={chosen}: is no file. Allowed: a file, or one of {', '.join(known)}.")
-    return Path(chosen)
+    return file
 
 
 def _load(file: Path) -> dict[str, Any]:
