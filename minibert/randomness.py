@@ -9,14 +9,31 @@ The generator is Philox 4x64-10, a counter-based one: Salmon et al., "Parallel R
 """
 
 from collections.abc import Iterable, Iterator
+from numbers import Integral
 
 import numpy as np
 
+from minibert.errors import MinibertError, shown
+
 STREAMS = ("init", "data", "masking", "dropout")
+ABOVE_SEEDS = 2**128
+"""Seeds are below it: the key of Philox has 128 bits"""
+
+
+def require_seed(seed: object) -> None:
+    """Raises :class:`MinibertError` for a seed that is no whole number from 0 to 2¹²⁸ - 1."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < ABOVE_SEEDS:
+        raise MinibertError(
+            f"seed: {shown(seed)} was given. Allowed: a whole number, at least 0 and below 2**128."
+        )
 
 
 def derive_seeds(seed: int) -> dict[str, int]:
-    """The seed of every stream, derived from one seed: {"init": ..., "data": ..., ...}, each below 2**32."""
+    """The seed of every stream, derived from one seed: {"init": ..., "data": ..., ...}, each below 2**32.
+
+    Raises as :func:`require_seed` does.
+    """
+    require_seed(seed)
     return {
         stream: int(np.random.SeedSequence(entropy=seed, spawn_key=(index,)).generate_state(1)[0])
         for index, stream in enumerate(STREAMS)
@@ -27,11 +44,12 @@ def generator(seed: int, *place: int) -> np.random.Generator:
     """A generator for one place of a stream: ``generator(seeds.masking, step, sequence)``.
 
     The seed is Philox's key; the place (at most three non-negative integers below 2**64) fills the upper
-    words of its counter, so that each place owns 2**64 blocks of its own.
+    words of its counter, so that each place owns 2**64 blocks of its own. Raises as :func:`require_seed` does.
 
     >>> generator(0, 3).random() == generator(0, 3).random()
     True
     """
+    require_seed(seed)
     return np.random.Generator(np.random.Philox(key=seed, counter=_counter(place)))
 
 
@@ -40,6 +58,7 @@ def generators(seed: int, places: Iterable[tuple[int, ...]]) -> Iterator[np.rand
 
     It is the same object, moved on: this takes an eighth of the time of making one for every row of a batch.
     """
+    require_seed(seed)
     philox = np.random.Philox(key=seed)
     one, start = np.random.Generator(philox), philox.state
     for place in places:

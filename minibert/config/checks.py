@@ -1,10 +1,11 @@
 """Values against what their fields allow, and then what each schema refuses of the others (``problems``)."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,6 +24,8 @@ KINDS: dict[Any, tuple[Any, str]] = {
     str: (str, "a text"),
 }
 """Type of a field -> what its values are, and how a message says so"""
+LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a list of texts"}
+"""Type of the entries of a list -> how a message calls the list"""
 
 
 def validate(config: Config | ModelConfig, prefix: str = "") -> None:
@@ -34,7 +37,28 @@ def validate(config: Config | ModelConfig, prefix: str = "") -> None:
         raise MinibertError("\n".join(problems))
 
 
-def field_problems(config, prefix: str):
+def require_config(config: Any, schema: type, prefix: str, options: Mapping[str, type] | None = None) -> None:
+    """Check what a function was given: its type, its fields and, of a group, whether its class is that of its name.
+
+    ``prefix``: of the keys, such as ``model.``. ``options``: name -> schema, of the group.
+
+    Raises :class:`MinibertError` for another type, and names every value that is not allowed.
+    """
+    if not isinstance(config, schema):
+        raise MinibertError(f"{prefix[:-1]}: {shown(config)} was given. Allowed: {_article(schema)}.")
+    if problems := list(field_problems(config, prefix)):
+        raise MinibertError("\n".join(problems))
+    if options is not None and not isinstance(config, options[config.name]):
+        raise MinibertError(
+            f"{prefix}name={config.name}: was given in {_article(type(config))}. Allowed: {_article(options[config.name])}."
+        )
+
+
+def _article(schema: type) -> str:
+    return f"{'an' if schema.__name__[0] in 'AEIOU' else 'a'} {schema.__name__}"
+
+
+def field_problems(config, prefix: str) -> Iterator[str]:
     """What the fields of a schema do not allow, as sentences that begin with the key, ``prefix`` before it."""
     comparisons = {
         "at_least": (lambda value, bound: value >= bound, "at least"),
@@ -52,6 +76,9 @@ def field_problems(config, prefix: str):
             named = choices or filter(None, (kind, allowed))
             yield f"{key}: {shown(value)} was given. Allowed: {', '.join(named)}."
             continue
+        if isinstance(value, list | tuple):
+            yield from _entry_problems(key, value, types[item.name])
+            continue
         if is_dataclass(value):
             yield from field_problems(value, key + ".")
             continue
@@ -67,13 +94,15 @@ def field_problems(config, prefix: str):
 
 
 def _other_kind(value: Any, kind: Any) -> str:
-    """What a field of this type holds, where the value is something else; empty where it is not, and for lists."""
+    """What a field of this type holds, where the value is something else; empty where it is not."""
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if value is None and type(None) in kinds:
         return ""
     kind = kinds[0]
     if isinstance(kind, type) and is_dataclass(kind):
-        return "" if isinstance(value, kind) else f"a {kind.__name__}"
+        return "" if isinstance(value, kind) else _article(kind)
+    if get_origin(kind) is list:
+        return "" if isinstance(value, list | tuple) else LISTS.get(get_args(kind)[0], "a list")
     if kind not in KINDS:
         return ""
     accepted, words = KINDS[kind]
@@ -81,7 +110,15 @@ def _other_kind(value: Any, kind: Any) -> str:
     return words if is_other else ""
 
 
-def _number_problems(key: str, value: float, bounds):
+def _entry_problems(key: str, values: list | tuple, kind: Any) -> Iterator[str]:
+    """What the entries of a list may not be."""
+    kinds = [each for each in (get_args(kind) if isinstance(kind, UnionType) else (kind,)) if get_args(each)]
+    for index, value in enumerate(values):
+        if words := _other_kind(value, get_args(kinds[0])[0]) if kinds else "":
+            yield f"{key}[{index}]: {shown(value)} was given. Allowed: {words}."
+
+
+def _number_problems(key: str, value: float, bounds) -> Iterator[str]:
     """What no number may be, whatever its own bounds: infinite, or out of the reach of float32."""
     if not math.isfinite(value):
         yield f"{key}={value}: not a finite number. Allowed: a number, such as the default."

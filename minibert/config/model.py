@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from minibert.config.data import TASKS
 from minibert.config.fields import choice, number, setting
 from minibert.config.positions import POSITIONS, PositionConfig, RopeConfig
 
@@ -85,6 +86,11 @@ class ModelConfig:
             yield (
                 f"model.qk_norm=True: heads of one entry (model.heads={self.heads}) keep nothing but a sign. "
                 f"Allowed: fewer heads than model.hidden_size={self.hidden_size}."
+            )
+        if len(set(self.auxiliary_heads)) < len(self.auxiliary_heads) or {*self.auxiliary_heads} - {*TASKS}:
+            yield (
+                f"model.auxiliary_heads={list(self.auxiliary_heads)}: not allowed. "
+                f"Allowed: {', '.join(TASKS)}, each once."
             )
         position, schema = self.position, POSITIONS[self.position.name]
         if isinstance(position, schema):

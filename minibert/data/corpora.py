@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from minibert.config import DataConfig
+from minibert.config import DataConfig, require_config
 from minibert.errors import MinibertError, unknown_name
 from minibert.files import expanded
 
@@ -55,8 +55,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     counted. Raises :class:`MinibertError` for input that is missing, unreadable, empty, not text, or fewer
     than two documents.
     """
-    if config.source not in CORPORA:
-        raise unknown_name("data.source", config.source, CORPORA)
+    require_config(config, DataConfig, "data.")
     source, found, passed_over = CORPORA[config.source](config)
     kept: dict[str, Document] = {}
     duplicates = empty = 0

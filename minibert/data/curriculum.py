@@ -10,12 +10,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from minibert.config import require_config
+from minibert.config.data import CURRICULA as SCHEMAS
 from minibert.config.data import CurriculumConfig, LossCurriculumConfig, PacedCurriculumConfig
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.packing import Sequences
 from minibert.data.tokenizer import UNK
 from minibert.data.vocabulary import Vocabulary
-from minibert.errors import unknown_name
 from minibert.randomness import generator
 
 PACINGS = {
@@ -181,9 +182,10 @@ def implement_curriculum_learning(
     """The curriculum that ``config.name`` names; None for the ordinary order.
 
     ``steps`` are those of training; ``probe(indices)`` gives batches to measure the loss on.
+
+    Raises :class:`MinibertError` for another configuration, and for values out of range.
     """
-    if config.name not in CURRICULA:
-        raise unknown_name("curriculum.name", config.name, CURRICULA)
+    require_config(config, CurriculumConfig, "curriculum.", SCHEMAS)
     return CURRICULA[config.name](config, sequences, vocabulary, (batch_size, data_seed, steps), probe)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minibert.config import require_config
 from minibert.config.data import AdaptiveMaskingConfig, ScheduledMaskingConfig
 
 
@@ -96,5 +97,8 @@ def implement_adaptive_masking(config: AdaptiveMaskingConfig, masking: Any) -> A
 
     Give the result to the batches, which take their masks from it, and to the trainer, which reports the accuracy
     of every step to it and saves its state in checkpoints.
+
+    Raises :class:`MinibertError` for another configuration, and for values out of range.
     """
+    require_config(config, AdaptiveMaskingConfig, "masking.")
     return AdaptiveMasking(masking, config)

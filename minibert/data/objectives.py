@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from minibert.config import require_config
 from minibert.config.data import ObjectiveConfig
 from minibert.data.batches import Batch, Questions, masked_batch
 from minibert.data.masking import IGNORED
@@ -125,5 +126,8 @@ def add_auxiliary_tasks(
 
     Give the result to the batches: it makes their rows and questions. The network answers with a head for each
     task (``model.auxiliary_heads``).
+
+    Raises :class:`MinibertError` for another configuration, and for values out of range.
     """
+    require_config(config, ObjectiveConfig, "objective.")
     return AuxiliaryTasks(config, sequences, counts) if config.tasks else None

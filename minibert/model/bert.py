@@ -32,6 +32,7 @@ from minibert.model.positions import build_positions
 from minibert.model.pretrained import load_pretrained, save_pretrained
 from minibert.model.windows import is_local, windowed
 from minibert.model.workspace import NEW_ARRAYS
+from minibert.randomness import require_seed
 
 __all__ = ["IGNORED", "ForwardCache", "MiniBERT"]
 
@@ -41,13 +42,14 @@ class MiniBERT:
 
     ``model.params["layers.0.attention.query.weight"]`` is a view of the flat ``model.params.vector``.
 
-    Raises :class:`MinibertError` for a configuration that makes no network.
+    Raises :class:`MinibertError` for a configuration that makes no network, and for a seed that is none.
     """
 
     def __init__(self, config: ModelConfig, seed: int = 0, log_frequencies: np.ndarray | None = None):
         """``log_frequencies`` (V,), log unigram frequencies, are where the output bias starts (else zero)."""
         if not isinstance(config, ModelConfig):
             raise MinibertError(f"config: {shown(config)} was given. Allowed: a ModelConfig.")
+        require_seed(seed)
         validate(config, "model.")
         refuse_what_does_not_fit(config)
         self.config = config

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minibert.model.workspace import NEW_ARRAYS
+from minibert.randomness import require_seed
 
 
 class DropoutMasks:
@@ -16,6 +17,8 @@ class DropoutMasks:
     def __init__(self, seed: int | None, step: int, first_sequence: int):
         self.step = step
         self.first_sequence = first_sequence
+        if seed is not None:
+            require_seed(seed)
         self._bits = np.random.Philox(key=seed)
         self._state = self._bits.state
         self.draws = 0

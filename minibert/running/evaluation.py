@@ -263,7 +263,7 @@ class RunSubjects:
 
     def _subject(self, step: int) -> Subject:
         config, data = self._saved.config, self._data
-        model = MiniBERT(config.model, cast(int, config.seeds.init))
+        model = MiniBERT(config.model)
         self._saved.load_parameters(model, step)
         return Subject(
             model=model,

@@ -152,7 +152,7 @@ def load_run(
 def load_saved(saved: SavedRun, step: int | None = None) -> LoadedRun:
     """The same, of a run that was found."""
     step = max(saved.checkpoints) if step is None else step
-    model = MiniBERT(saved.config.model, cast(int, saved.config.seeds.init))
+    model = MiniBERT(saved.config.model)
     saved.load_parameters(model, step)
     return LoadedRun(model, saved.tokenizer, saved.config, step, saved.id)
 

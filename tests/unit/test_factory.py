@@ -8,10 +8,25 @@ import pytest
 
 import minibert
 from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
-from minibert.config import CONF, RopeConfig
+from minibert.config import CONF, DataConfig, PositionConfig, RopeConfig
+from minibert.config.data import (
+    AdaptiveMaskingConfig,
+    CurriculumConfig,
+    ObjectiveConfig,
+    PacedCurriculumConfig,
+)
+from minibert.config.evaluation import DownstreamConfig
 from minibert.data.corpora import load_corpus
+from minibert.data.curriculum import implement_curriculum_learning
+from minibert.data.masking_rates import implement_adaptive_masking
+from minibert.data.objectives import add_auxiliary_tasks
 from minibert.data.tokenizer import train_tokenizer
+from minibert.evaluation import finetune
+from minibert.evaluation.downstream import Recipe
 from minibert.model import add_gated_attention
+from minibert.model.classifier import SentenceClassifier
+from minibert.model.positions import build_positions
+from minibert.randomness import derive_seeds, generator, generators
 from minibert.running.plan import plan
 from minibert.training.checkpoints import save_checkpoint
 
@@ -63,9 +78,18 @@ def test_what_is_neither_a_name_nor_a_configuration_is_refused(given):
 
 @pytest.mark.parametrize("seed", [-1, "a", float("nan"), None, 1.5, True, [1], 2**128], ids=repr)
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
-    for given in ("debug", settings()):
+    model = create_model(settings())
+    for call in (
+        lambda: create_model("debug", seed),
+        lambda: create_model(settings(), seed),
+        lambda: minibert.MiniBERT(settings(), seed=seed),
+        lambda: SentenceClassifier(model, ["no", "yes"], seed),
+        lambda: derive_seeds(seed),
+        lambda: generator(seed, 1),
+        lambda: next(generators(seed, [(1,)])),
+    ):
         with pytest.raises(MinibertError, match=r"^seed: .* was given\. Allowed: a whole number, at least 0"):
-            create_model(given, seed)
+            call()
     assert create_model(settings(), np.int64(3)).params.vector.size  # a whole number of NumPy is one
 
 
@@ -85,6 +109,11 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed):
         ({"qk_norm": "no"}, r"model\.qk_norm: str 'no' was given\. Allowed: True or False"),
         ({"position": None}, r"model\.position: NoneType None was given\. Allowed: a PositionConfig"),
         ({"position": "rope"}, r"model\.position: str 'rope' was given\. Allowed: a PositionConfig"),
+        ({"auxiliary_heads": "sop"}, r"model\.auxiliary_heads: str 'sop' was given\. Allowed: a list of texts"),
+        ({"auxiliary_heads": None}, r"model\.auxiliary_heads: NoneType None.*Allowed: a list of texts"),
+        ({"auxiliary_heads": ["sop", 1]}, r"model\.auxiliary_heads\[1\]: int 1 was given\. Allowed: a text"),
+        ({"auxiliary_heads": ["sap"]}, r"model\.auxiliary_heads=\['sap'\]: not allowed\. Allowed: nsp, sop"),
+        ({"auxiliary_heads": ["sop", "sop"]}, r"not allowed\. Allowed: nsp, .* each once"),
         ({"position": RopeConfig(base="x")}, r"model\.position\.base: str 'x' was given\. Allowed: a number"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -92,6 +121,70 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed):
 def test_values_of_another_type_are_refused_with_what_is_allowed(fields, said):
     with pytest.raises(MinibertError, match=said):
         minibert.MiniBERT(settings(**fields))
+
+
+GIVEN = {
+    "a curriculum": (
+        lambda given: implement_curriculum_learning(given, None, None, 8, 0, 100, None),
+        [
+            ("length", r"^curriculum: str 'length' was given\. Allowed: a CurriculumConfig"),
+            (PacedCurriculumConfig("length", start="x"), r"^curriculum\.start: str 'x' was given\. Allowed: a number"),
+            (CurriculumConfig("length"), r"^curriculum\.name=length: was given in a CurriculumConfig.* a Paced"),
+        ],
+    ),
+    "a masking": (
+        lambda given: implement_adaptive_masking(given, None),
+        [
+            (None, r"^masking: NoneType None was given\. Allowed: an AdaptiveMaskingConfig"),
+            (AdaptiveMaskingConfig("adaptive", target=2.0), r"^masking\.target=2\.0: out of range"),
+        ],
+    ),
+    "an objective": (
+        lambda given: add_auxiliary_tasks(given, None, np.ones(3)),
+        [
+            ({"sop": 1}, r"^objective: dict .* was given\. Allowed: an ObjectiveConfig"),
+            (ObjectiveConfig(sop="1"), r"^objective\.sop: str '1' was given\. Allowed: a number, at least 0"),
+        ],
+    ),
+    "a corpus": (
+        load_corpus,
+        [
+            ("sotu", r"^data: str 'sotu' was given\. Allowed: a DataConfig"),
+            (DataConfig("sotu", lowercase="yes"), r"^data\.lowercase: str 'yes' was given\. Allowed: True or False"),
+        ],
+    ),
+    "positions": (
+        build_positions,
+        [
+            (RopeConfig(), r"^model: RopeConfig .* was given\. Allowed: a ModelConfig"),
+            (settings(position=PositionConfig("rop")), r"^model\.position\.name=rop: not allowed \(did you mean 'rope'"),
+        ],
+    ),
+    "a fine-tuning": (
+        lambda given: finetune(None, None, None, given),
+        [
+            ({"rates": [1]}, r"^evaluation\.downstream: dict .* Allowed: a DownstreamConfig"),
+            (DownstreamConfig(rates=1e-3), r"^evaluation\.downstream\.rates: float .* Allowed: a list of numbers"),
+            (DownstreamConfig(rates=["1"]), r"^evaluation\.downstream\.rates\[0\]: str '1' .* a number"),
+        ],
+    ),
+    "a recipe": (
+        lambda given: Recipe(**given),
+        [
+            ({"rate": "1"}, r"^recipe\.rate: str '1' was given\. Allowed: a number, above 0"),
+            ({"rate": 1e-3, "epochs": 0}, r"^recipe\.epochs=0: out of range\. Allowed: at least 1"),
+            ({"rate": 1e-3, "seed": "a"}, r"^recipe\.seed: str 'a' was given\. Allowed: a whole number"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_every_function_that_takes_a_configuration_refuses_another_one_with_what_is_allowed(kind):
+    call, cases = GIVEN[kind]
+    for given, said in cases:
+        with pytest.raises(MinibertError, match=said):
+            call(given)
 
 
 def test_rungs_of_the_ladder_grow_from_a_fifth_of_a_million_to_twenty_million_parameters():

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
-from minibert.config import validate
+from minibert.config import require_config, validate
 from minibert.config.evaluation import DownstreamConfig
 from minibert.data.annotated.classified import LabelledSentence
 from minibert.evaluation.downstream.controls import bag_of_words, majority
@@ -103,6 +103,7 @@ def finetune(
     labels, for labels in ``dev`` or ``test`` that no training sentence has, and for an empty part.
     """
     settings = DownstreamConfig() if settings is None else settings
+    require_config(settings, DownstreamConfig, "evaluation.downstream.")
     validate(cast(Any, settings), "evaluation.downstream.")
     model, tokenizer = asked_network(model, tokenizer)
     task = _prepare(tokenizer, as_splits(splits), settings, model, seed)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from minibert.config import AdamWConfig, Config, ScheduleConfig, TrainingConfig
+from minibert.config import AdamWConfig, Config, ScheduleConfig, TrainingConfig, require_config
+from minibert.config.fields import number
 from minibert.data.annotated.classified import LabelledSentence
 from minibert.data.batches import Batches
 from minibert.errors import MinibertError
@@ -19,7 +20,7 @@ from minibert.model.ops import cross_entropy, linear, linear_backward
 from minibert.model.parameters import Gradients, Layout, Parameters
 from minibert.model.passes import Inputs, Pass
 from minibert.model.workspace import Workspace
-from minibert.randomness import derive_seeds
+from minibert.randomness import ABOVE_SEEDS, derive_seeds
 from minibert.training.lanes import Lanes
 from minibert.training.optimizers import Optimizer, build_chain
 from minibert.training.schedules import build_schedule
@@ -37,18 +38,22 @@ class Diverged(MinibertError):
 @dataclass(frozen=True)
 class Recipe:
     """How a classifier is trained: AdamW (β 0.9 and 0.999, weights decay by 0.01), linear warm-up over a tenth of
-    the steps, then linear decay to zero; gradients of a norm above 1 are clipped.
+    the steps, then linear decay to zero; gradients of a norm above 1 are clipped. Raises :class:`MinibertError` for
+    values out of range.
 
     Mosbach, Andriushchenko and Klakow, "On the Stability of Fine-tuning BERT", ICLR 2021.
     """
 
-    rate: float
-    epochs: int = 3
-    batch_size: int = 32
-    dropout: float = 0.1
+    rate: float = field(metadata={"above": 0, "below": math.inf})
+    epochs: int = number(3, at_least=1)
+    batch_size: int = number(32, at_least=1)
+    dropout: float = number(0.1, at_least=0, below=1)
     pooling: Pooling = "mean"
-    seed: int = 0
+    seed: int = number(0, at_least=0, below=ABOVE_SEEDS)
     """Of the new layer, the order of sentences and dropout"""
+
+    def __post_init__(self) -> None:
+        require_config(self, Recipe, "recipe.")
 
     def config(self, model: MiniBERT, steps: int, lanes: int = 1) -> Config:
         config = Config(

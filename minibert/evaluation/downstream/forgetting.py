@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
+from minibert.config import require_config
 from minibert.data.annotated.agreement import agreement_pairs
 from minibert.data.annotated.classified import LabelledSentence
 from minibert.data.batches import frozen_batches
@@ -127,6 +128,7 @@ def measure_catastrophic_forgetting(
         raise MinibertError(f"{missing}: none were given. Give at least one by name.")
     model, tokenizer = asked_network(model, tokenizer)
     recipe = Recipe(1e-3) if recipe is None else recipe
+    require_config(recipe, Recipe, "recipe.")
     tasks = {name: _old_task(name, task) for name, task in named(old_tasks, "old_tasks", _is_task).items()}
     new = {
         name: labelled(each, f"new_tasks[{name}]") for name, each in named(new_tasks, "new_tasks", is_list).items()

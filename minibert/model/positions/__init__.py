@@ -10,7 +10,7 @@ A new scheme is a file in this folder with a class that states its ``name``. Its
 from importlib import import_module
 from pkgutil import iter_modules
 
-from minibert.config import ModelConfig
+from minibert.config import ModelConfig, require_config
 from minibert.model.positions.scheme import NOWHERE, NoPositions, Places, PositionScheme
 
 __all__ = ["NOWHERE", "POSITIONS", "NoPositions", "Places", "PositionScheme", "build_positions"]
@@ -25,5 +25,9 @@ POSITIONS: dict[str, type[PositionScheme]] = {
 
 
 def build_positions(config: ModelConfig) -> PositionScheme:
-    """The scheme that ``config.position`` names."""
+    """The scheme that ``config.position`` names.
+
+    Raises :class:`MinibertError` for another configuration, and for values out of range.
+    """
+    require_config(config, ModelConfig, "model.")
     return POSITIONS[config.position.name](config)
