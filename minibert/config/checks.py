@@ -49,9 +49,8 @@ def require_config(config: Any, schema: type, prefix: str, options: Mapping[str,
     if problems := list(field_problems(config, prefix)):
         raise MinibertError("\n".join(problems))
     if options is not None and not isinstance(config, options[config.name]):
-        raise MinibertError(
-            f"{prefix}name={config.name}: was given in {_article(type(config))}. Allowed: {_article(options[config.name])}."
-        )
+        given, needed = _article(type(config)), _article(options[config.name])
+        raise MinibertError(f"{prefix}name={config.name}: was given in {given}. Allowed: {needed}.")
 
 
 def _article(schema: type) -> str:

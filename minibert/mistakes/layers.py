@@ -1,10 +1,12 @@
 """Every layer alone, as a problem for the gradient check: a random point, small enough for many forward passes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
+from minibert.config import ModelConfig, PositionConfig, RelativeConfig, RopeConfig
+from minibert.config.positions import POSITIONS
 from minibert.mistakes.gradient_check import Problem, of_layer, scattered_parameters
 from minibert.model import ops
 from minibert.model.attention import attention as attend
@@ -24,24 +26,25 @@ from minibert.model.norms import layer_norm_backward, rms_norm_backward
 from minibert.model.norms import rms_norm as normalise_by_root
 from minibert.model.parameters import Block
 from minibert.model.passes import Inputs
-from minibert.model.positions import NoPositions, build_positions
+from minibert.model.positions import NoPositions, Places, PositionScheme, build_positions
 
 BATCH, TOKENS, HIDDEN, HEADS = 2, 5, 12, 2
 ROWS = np.array([[3, 0], [1, 4]])
 """Two positions of each sequence, in no order: all that a trimmed layer computes."""
-SCHEMES = {
-    "absolute": PositionConfig("absolute"),
-    "sinusoidal": PositionConfig("sinusoidal"),
-    "relative": RelativeConfig(distance=2),
+SMALL: dict[str, dict[str, Any]] = {
+    "relative": {"distance": 2}, "relative_bias": {"buckets": 8, "farthest": 4}, "rope": {"base": 50.0},
+}  # fmt: skip
+"""Position scheme -> settings with which the sequences here reach the ends of all tables; others have their
+defaults"""
+EVERY_SCHEME: dict[str, PositionConfig] = {
+    name: schema(name, **SMALL.get(name, {})) for name, schema in POSITIONS.items()
+}
+"""All options of the group ``position``, those that join it later included"""
+SCHEMES = EVERY_SCHEME | {
     "relative keys": RelativeConfig(distance=2, values=False),
     "relative values": RelativeConfig(distance=2, keys=False),
-    "relative_bias": RelativeBiasConfig(buckets=8, farthest=4),
-    "rope": RopeConfig(base=50.0),
     "rope in part": RopeConfig(base=50.0, fraction=0.4),
-    "alibi": PositionConfig("alibi"),
-    "none": PositionConfig("none"),
 }
-"""Small enough for the sequences here to reach the ends of all tables"""
 
 
 def config(**fields: Any) -> ModelConfig:
@@ -69,10 +72,16 @@ def mask_of(kind: str) -> np.ndarray | None:
     return (np.random.default_rng(8).random((BATCH, TOKENS, TOKENS)) < 0.5) | np.eye(TOKENS, dtype=bool)
 
 
-def no_gradient(settings: ModelConfig, prefix: str) -> list[str]:
+def turns_keys(position: PositionScheme, params: Mapping[str, np.ndarray]) -> bool:
+    """Whether a scheme turns queries and keys before they meet."""
+    return type(position.places(None, 1, 1, None, params)).rotate is not Places.rotate
+
+
+def no_gradient(settings: ModelConfig, prefix: str, params: Mapping[str, np.ndarray]) -> list[str]:
     """Parameters whose gradient is zero: a key bias adds one number to all scores of a query, which softmax takes
     off. Where keys turn with their positions, or are normalised, it adds another number to each."""
-    return [] if settings.position.name == "rope" or settings.qk_norm else [f"{prefix}.key.bias"]
+    varied = settings.qk_norm or turns_keys(build_positions(settings), params)
+    return [] if varied else [f"{prefix}.key.bias"]
 
 
 def masks_at(step: int) -> DropoutMasks:
@@ -187,7 +196,7 @@ def attention(
     def backward(dy):
         return {"x": attention_backward(dy, run()[1], BATCH, "attention", params, grads), **grads}
 
-    return of_layer(lambda: run()[0], backward, {"x": x, **params}, no_gradient(settings, "attention"))
+    return of_layer(lambda: run()[0], backward, {"x": x, **params}, no_gradient(settings, "attention", params))
 
 
 def feed_forward(name: str) -> Problem:
@@ -235,7 +244,8 @@ def layer(norm: str, rows: np.ndarray | None = None, rate: float = 0.0, **fields
     def backward(dy):
         return {"x": layer_backward(dy, run()[1], BATCH, "layers.0", params, settings, grads), **grads}
 
-    return of_layer(lambda: run()[0], backward, {"x": x, **params}, no_gradient(settings, "layers.0.attention"))
+    zero = no_gradient(settings, "layers.0.attention", params)
+    return of_layer(lambda: run()[0], backward, {"x": x, **params}, zero)
 
 
 def final_norm(norm: str, kind: str) -> Problem:

@@ -7,6 +7,7 @@ import numpy as np
 
 from minibert.config import ModelConfig, PositionConfig
 from minibert.mistakes.gradient_check import Problem, of_layer, scatter, scattered_parameters
+from minibert.mistakes.layers import turns_keys
 from minibert.model.auxiliary_heads import (
     AuxiliaryTask,
     auxiliary_head_backward,
@@ -70,7 +71,7 @@ def key_biases(model: MiniBERT) -> list[str]:
 
     Where keys turn with their positions, or are normalised, it adds another number to each.
     """
-    varied = model.config.position.name == "rope" or model.config.qk_norm
+    varied = model.config.qk_norm or turns_keys(model.position, model.params)
     return [name for name in model.params if name.endswith("key.bias") and not varied]
 
 

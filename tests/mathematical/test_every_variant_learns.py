@@ -5,28 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minibert.config import (
-    AdamWConfig,
-    Config,
-    ModelConfig,
-    PositionConfig,
-    RelativeBiasConfig,
-    RelativeConfig,
-    RopeConfig,
-)
-from minibert.config.averaging import EMAConfig, LastConfig
-from minibert.config.optimizers import (
-    OPTIMIZERS,
-    AdaptiveClippingConfig,
-    ClippingConfig,
-    DepthRatesConfig,
-    LookaheadConfig,
-    PercentileClippingConfig,
-    RatioRatesConfig,
-)
+from minibert.config import AdamWConfig, Config, ModelConfig, RopeConfig
+from minibert.config.averaging import AVERAGINGS
+from minibert.config.data import TASKS
+from minibert.config.optimizers import CLIPPINGS, LAYER_RATES, OPTIMIZERS, LookaheadConfig, RatioRatesConfig
+from minibert.config.positions import POSITIONS
 from minibert.config.training import ScheduleConfig
 from minibert.data.batches import Batch, Questions
 from minibert.model.bert import MiniBERT
+from minibert.model.feed_forward import GATED
+from minibert.model.initializers import INITIALIZERS
+from minibert.model.ops import ACTIVATIONS
 from minibert.training.trainer import Trainer
 
 BY_HEART = 0.1
@@ -38,6 +27,8 @@ MODEL = ModelConfig(
     vocab_size=40, hidden_size=32, layers=2, heads=2, feed_forward_size=64, max_length=12,
     dropout=0.0, attention_dropout=0.0,
 )  # fmt: skip
+LONGER = {"relative": {"distance": 4}, "relative_bias": {"buckets": 16, "farthest": 12}}
+"""Position scheme -> settings that reach over twelve tokens; others have their defaults"""
 RATES = {
     "adamw": 5e-3, "lion": 1e-3, "sgd": 0.3, "lamb": 2e-2, "adafactor": 3e-2, "muon": 5e-3, "lookahead": 1e-2,
 }  # fmt: skip
@@ -71,15 +62,17 @@ def model(**fields):
     return {"model": replace(MODEL, **fields)}
 
 
+def others(group, options):
+    """The options of a group but for the default, with their schemas."""
+    return [(name, schema) for name, schema in options.items() if name != getattr(Config(), group).name]
+
+
 VARIANTS = {
     "defaults": {},
-    **{name: model(position=PositionConfig(name)) for name in ("sinusoidal", "alibi", "none")},
-    "relative": model(position=RelativeConfig(distance=4)),
-    "relative_bias": model(position=RelativeBiasConfig(buckets=16, farthest=12)),
-    "rope": model(position=RopeConfig()),
+    **{name: model(position=schema(name, **LONGER.get(name, {}))) for name, schema in POSITIONS.items()},
     "gated": model(attention="gated"),
     "qk_norm": model(qk_norm=True),
-    **{name: model(activation=name) for name in ("relu", "gelu_tanh", "swiglu", "geglu")},
+    **{name: model(activation=name) for name in (*ACTIVATIONS, *GATED) if name not in ("silu", MODEL.activation)},
     "post": model(norm="post"),
     "pre_rms": model(norm_kind="rms_norm"),
     "pre_embeddings": model(embedding_norm=True, first_attention_norm=False),
@@ -89,9 +82,9 @@ VARIANTS = {
     "untied": model(tie_word_embeddings=False),
     "local": model(attention_window=4, global_every=2, position=RopeConfig(local_base=100.0)),
     "post_rms": model(norm="post", norm_kind="rms_norm"),
-    **{name: model(init=name) for name in ("xavier", "kaiming", "orthogonal", "small", "zero_residual")},
+    **{name: model(init=name) for name in INITIALIZERS if name != MODEL.init},
     **{
-        name: {"optimizer": schema(learning_rate=RATES[name])}
+        name: {"optimizer": schema(name, learning_rate=RATES.get(name, schema().learning_rate))}
         for name, schema in OPTIMIZERS.items()
         if name != "lookahead"
     },
@@ -100,14 +93,11 @@ VARIANTS = {
             inner=AdamWConfig(learning_rate=RATES["lookahead"]), learning_rate=RATES["lookahead"]
         )
     },
-    "no clipping": {"clipping": ClippingConfig()},
-    "adaptive clipping": {"clipping": AdaptiveClippingConfig()},
-    "percentile clipping": {"clipping": PercentileClippingConfig()},
-    "ema": {"averaging": EMAConfig()},
-    "last": {"averaging": LastConfig()},
-    "depth": {"layer_rates": DepthRatesConfig()},
-    "ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
-    **{name: model(auxiliary_heads=[name]) for name in ("nsp", "sop", "token_order", "replaced_token")},
+    **{f"clipping {name}": {"clipping": schema(name)} for name, schema in others("clipping", CLIPPINGS)},
+    **{f"averaging {name}": {"averaging": schema(name)} for name, schema in others("averaging", AVERAGINGS)},
+    **{f"layer_rates {name}": {"layer_rates": schema(name)} for name, schema in others("layer_rates", LAYER_RATES)},
+    "layer_rates ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
+    **{name: model(auxiliary_heads=[name]) for name in TASKS},
 }  # fmt: skip
 
 

@@ -5,14 +5,18 @@ import pytest
 
 from minibert.mistakes import layers
 from minibert.mistakes.gradient_check import assert_right, scattered_parameters
-from minibert.mistakes.layers import HIDDEN, ROWS, TOKENS, normal
+from minibert.mistakes.layers import HIDDEN, ROWS, SCHEMES, TOKENS, normal
 from minibert.model.feed_forward import GATED
 from minibert.model.ops import ACTIVATIONS, BLOCK, activation, cross_entropy
 from minibert.model.parameters import Block
+from minibert.model.positions import POSITIONS, PositionScheme
 
 PIECES = np.array([[0, 1, 2, 0, 1], [0, 1, 2, 3, 4]])
 """Positions of a row that holds two pieces, and of one that holds one."""
-IN_ATTENTION = ["relative", "relative keys", "relative values", "relative_bias", "rope", "rope in part", "alibi"]
+IN_ATTENTION = [
+    name for name, position in SCHEMES.items() if POSITIONS[position.name].places is not PositionScheme.places
+]
+"""The schemes that attention is told of"""
 
 
 def test_linear():
@@ -145,7 +149,7 @@ def test_final_norm(norm, kind):
 
 
 @pytest.mark.parametrize("kind", ["layer_norm", "rms_norm"])
-@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh", "swiglu", "geglu"])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *GATED])
 def test_mlm_head(name, kind):
     assert_right(layers.mlm_head(name, kind))
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from minibert.config import PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
+from minibert.config import RelativeConfig, RopeConfig
 from minibert.mistakes import networks
 from minibert.mistakes.gradient_check import Problem, assert_right, of_layer
+from minibert.mistakes.layers import EVERY_SCHEME
 from minibert.mistakes.networks import (
     BATCH,
     TOKENS,
@@ -24,10 +25,7 @@ from minibert.model.workspace import NEW_ARRAYS, Workspace
 
 SAME = {"rtol": 1e-11, "atol": 1e-13}
 """The same sum in another order, in float64."""
-SCHEMES = [
-    PositionConfig("sinusoidal"), RelativeConfig(distance=2), RelativeBiasConfig(buckets=8, farthest=4),
-    RopeConfig(base=50.0), PositionConfig("alibi"), PositionConfig("none"),
-]  # fmt: skip
+SCHEMES = [position for name, position in EVERY_SCHEME.items() if name != "absolute"]
 """All but ``absolute``, which the other tests are about"""
 UNBIASED = {"attention_bias": False, "feed_forward_bias": False, "norm_bias": False, "head_bias": False}
 EMBEDDED = {"embedding_norm": True, "first_attention_norm": False}
@@ -300,7 +298,7 @@ def check_workspace(model):
     assert work.nbytes > 0
 
 
-@pytest.mark.parametrize("position", [PositionConfig("absolute"), *SCHEMES], ids=scheme_name)
+@pytest.mark.parametrize("position", EVERY_SCHEME.values(), ids=scheme_name)
 def test_packed_rows_equal_rows_of_their_own_in_loss_and_all_gradients(position):
     """Pieces of 4, 2 and 3 tokens: in one row of 9, and padded in three rows of 4."""
     model = build(position=position, hidden_size=8)

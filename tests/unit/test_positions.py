@@ -7,21 +7,13 @@ import pytest
 
 from minibert.config import ModelConfig, PositionConfig, RelativeBiasConfig, RelativeConfig, RopeConfig
 from minibert.errors import MinibertError
+from minibert.mistakes.layers import EVERY_SCHEME
 from minibert.model.bert import MiniBERT
 from minibert.model.positions import build_positions
 from minibert.model.positions.biases import RelativeBiasPositions, alibi_slopes, bucket_edges
 from minibert.model.positions.scheme import distances
 
 INPUT_IDS = np.array([[2, 9, 9, 5, 3], [2, 7, 3, 1, 0]])
-SCHEMES = {
-    "absolute": PositionConfig("absolute"),
-    "sinusoidal": PositionConfig("sinusoidal"),
-    "relative": RelativeConfig(distance=3),
-    "relative_bias": RelativeBiasConfig(buckets=8, farthest=4),
-    "rope": RopeConfig(),
-    "alibi": PositionConfig("alibi"),
-    "none": PositionConfig("none"),
-}
 
 
 def build(position="none", **fields) -> MiniBERT:
@@ -29,7 +21,7 @@ def build(position="none", **fields) -> MiniBERT:
         "vocab_size": 40, "hidden_size": 16, "layers": 2, "heads": 4, "feed_forward_size": 24, "max_length": 6,
         "dropout": 0.0, "attention_dropout": 0.0, "dtype": "float64", "init_scale": 0.5,
     }  # fmt: skip
-    position = SCHEMES[position] if isinstance(position, str) else position
+    position = EVERY_SCHEME[position] if isinstance(position, str) else position
     return MiniBERT(ModelConfig(position=position, **settings | fields), seed=1)
 
 
@@ -53,7 +45,7 @@ def test_none_is_permutation_equivariant():
     np.testing.assert_allclose(permuted, logits[:, order], rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "none"])
+@pytest.mark.parametrize("scheme", [name for name in EVERY_SCHEME if name != "none"])
 def test_every_other_scheme_tells_orders_apart(scheme):
     order = [3, 0, 4, 2, 1]
     model = build(scheme)
@@ -78,7 +70,7 @@ def test_schemes_of_places_see_a_shift_of_all_positions(scheme):
     assert np.abs(shifted - model.forward(INPUT_IDS)[0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", EVERY_SCHEME)
 def test_positions_left_out_are_those_from_zero_on(scheme):
     model = build(scheme)
     given, _ = model.forward(INPUT_IDS, position_ids=np.tile(np.arange(5), (2, 1)))
@@ -98,7 +90,7 @@ def test_tables_refuse_sequences_longer_than_trained(scheme):
         model.forward(np.zeros((1, 2), int), position_ids=np.array([[0, 6]]))
 
 
-@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name not in ("absolute", "relative")])
+@pytest.mark.parametrize("scheme", [name for name, scheme in EVERY_SCHEME.items() if not scheme.has_table])
 def test_the_other_schemes_extrapolate(scheme):
     """What they compute of a sequence's start, looking at that start alone, is what they compute of it cut."""
     model = build(scheme)
