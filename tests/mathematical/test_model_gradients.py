@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.config import RelativeConfig, RopeConfig
-from minibert.mistakes import networks
+from minibert.mistakes import networks, outputs
 from minibert.mistakes.gradient_check import Problem, assert_right, of_layer
 from minibert.mistakes.layers import EVERY_SCHEME
 from minibert.mistakes.networks import (
@@ -167,21 +167,8 @@ def test_no_prediction_gives_loss_zero_and_zero_gradients():
 
 @pytest.mark.parametrize("way", ["loss_and_gradients", "backward"])
 def test_accumulating_twice_doubles(way):
-    model, batch = build(), examples()
-    grads = Gradients(model.params.layout, "float64")
-
-    def accumulate():
-        if way == "loss_and_gradients":
-            model.loss_and_gradients(**batch, grads=grads)
-        else:
-            logits, cache = model.forward(batch["input_ids"], batch["attention_mask"])
-            model.backward(np.cos(logits), cache, grads)
-        return grads.vector.copy()
-
-    once = accumulate()
-    np.testing.assert_allclose(accumulate(), 2 * once, **SAME)
-    grads.clear()
-    np.testing.assert_array_equal(accumulate(), once)
+    found = outputs.accumulated(way)
+    np.testing.assert_allclose(found["after two passes"], 2 * found["after clearing and one more"], **SAME)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
@@ -232,15 +219,11 @@ def test_the_last_layer_computes_no_more_rows_than_predictions_need():
 @pytest.mark.parametrize("dropout", [0.0, 0.25], ids=["no dropout", "dropout"])
 def test_parts_of_a_batch_sum_to_the_whole(dropout):
     """One part has no prediction at all; each divides by the predictions of the whole batch."""
-    model, batch = build(dropout=dropout, attention_dropout=dropout), examples()
-    expected_loss, expected = model.loss_and_gradients(**batch, masks=masks())
-    grads, loss = Gradients(model.params.layout, "float64"), 0.0
-    for first in range(BATCH):
-        part = {name: array[first : first + 1] for name, array in batch.items()}
-        part_loss, _ = model.loss_and_gradients(**part, grads=grads, count=4, masks=masks(first_sequence=first))
-        loss += part_loss
-    assert loss == pytest.approx(expected_loss, rel=1e-13)
-    np.testing.assert_allclose(grads.vector, expected.vector, **SAME)
+    model, found = build(dropout=dropout, attention_dropout=dropout), outputs.parts_of_a_batch(dropout)
+    loss, grads = model.loss_and_gradients(**examples(), masks=masks())
+    assert found["loss"].item() == pytest.approx(loss, rel=1e-13)
+    for name in grads:
+        np.testing.assert_allclose(found[name], grads[name], **SAME, err_msg=name)
 
 
 def test_input_in_any_memory_order_gives_the_same_bits():

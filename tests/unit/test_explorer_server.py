@@ -5,10 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +24,7 @@ from minibert.loopback import LOOPBACK, MOST_BYTES, open_server
 from minibert.model.bert import MiniBERT
 from minibert.running.exploration import Exploration
 from minibert.training.checkpoints import save_checkpoint
+from tests.support.served import opened_and_ended
 
 TEXT = "the people [MASK] the union"
 DATA = r'<script type="application/json" id="data">(.*?)</script>'
@@ -243,25 +240,9 @@ def test_the_commands_of_the_documentation_are_taken():
         assert asked.run == "last" or asked.checkpoint == "my_bert"
 
 
-def test_the_command_opens_the_page_and_ends_by_a_signal(folders):
-    words = [f"checkpoint={folders}/kept", "port=0"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "minibert.explore", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        try:
-            line = process.stdout.readline()
-            address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
-            with urllib.request.urlopen(address, timeout=60) as response:
-                assert b"Guesses after each layer" in response.read()
-            process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert (process.returncode, error) == (130, "ended\n")
+def test_the_command_opens_the_page_and_ctrl_c_ends_it(folders):
+    page, code, error = opened_and_ended("minibert.explore", f"checkpoint={folders}/kept")
+    assert "Guesses after each layer" in page and (code, error) == (130, "ended\n")
 
 
 def test_a_recorded_run_is_explored_at_its_checkpoints(door, small_settings, empty_database, tmp_path):

@@ -4,13 +4,8 @@ import io
 import json
 import math
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
-import urllib.request
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -27,6 +22,7 @@ from minibert.watching.server import create_app
 from minibert.watching.state import as_json, look
 from tests.support.live_runs import add_points, add_progress, training
 from tests.support.reports import copied_store
+from tests.support.served import opened_and_ended
 
 MARKUP = "[bold]</script><img src=x onerror=alert(1)>[/x]"
 
@@ -268,23 +264,9 @@ def test_a_store_that_is_lost_is_one_message_of_the_page_and_it_goes_on_when_the
 
 def test_the_command_opens_the_page_and_ctrl_c_ends_it_alone(store):
     whole_run(store)
-    words = ["run=last", "page=true", "port=0", f"tracking.folder={store.folder}"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "minibert.watch", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        try:
-            address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
-            with urllib.request.urlopen(address, timeout=60) as response:
-                assert b"How far a step moves each part" in response.read()
-            process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert (process.returncode, error) == (130, "ended; the run is left as it is\n")
+    words = ("run=last", "page=true", f"tracking.folder={store.folder}")
+    page, code, error = opened_and_ended("minibert.watch", *words)
+    assert "How far a step moves each part" in page and (code, error) == (130, "ended; the run is left as it is\n")
 
 
 def test_a_page_cannot_be_opened_at_a_port_in_use(store):
