@@ -5,14 +5,15 @@
 >>> runs.groupby("masking.rate")["eval/loss"].agg(["mean", "std"])      # doctest: +SKIP
 
 ``sweep`` is the name of a study or sweep, an id or the first characters of one, or ``last``; of several sweeps of
-a study, the last one that has runs. ``folder``, ``uri`` and ``experiment`` say where it is recorded, as
-``tracking.folder`` and so on do on the command line; without them, in ``mlruns/`` of this checkout. As in the
-report, a configuration that was trained more than once counts once. Nothing is written, and no run is left out for
-its status.
+a study, the last one that has runs. It may also be a single run, as :func:`minibert.load_run` returns it.
+``folder``, ``uri`` and ``experiment`` say where it is recorded, as ``tracking.folder`` and so on do on the command
+line; without them, in ``mlruns/`` of this checkout. As in the report, a configuration that was trained more than
+once counts once. Nothing is written, and no run is left out for its status.
 """
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from minibert.errors import MinibertError, listed, nearest
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
-from minibert.tracking.sweeps import Child
+from minibert.tracking.sweeps import Child, single
 from minibert.tracking.tables import look_at_store, without_collection
 
 from .assumptions import recorded_settings
@@ -37,7 +38,7 @@ PATTERN = frozenset("*?[")
 
 
 def load(
-    sweep: str = "last", *, folder: str | None = None, uri: str | None = None, experiment: str = "minibert"
+    sweep: Any = "last", *, folder: str | None = None, uri: str | None = None, experiment: str = "minibert"
 ) -> pd.DataFrame:
     """One row a run: what it is, its settings, and the last value of each of its metrics.
 
@@ -79,7 +80,7 @@ def load(
 
 
 def load_curves(
-    sweep: str = "last",
+    sweep: Any = "last",
     metrics: str | Sequence[str] = "eval/loss",
     *,
     folder: str | None = None,
@@ -119,7 +120,7 @@ def load_curves(
 
 
 def load_arrays(
-    sweep: str,
+    sweep: Any,
     name: str,
     *,
     folder: str | None = None,
@@ -163,13 +164,17 @@ def typed(texts: Sequence[str | None]) -> pd.api.extensions.ExtensionArray | np.
         return np.array(values, dtype=object)
 
 
-def _members(sweep: str, folder: str | None, uri: str | None, experiment: str) -> tuple[Store, list[Child]]:
-    if not isinstance(sweep, str):
+def _members(sweep: Any, folder: str | None, uri: str | None, experiment: str) -> tuple[Store, list[Child]]:
+    run_id = getattr(sweep, "id", None)
+    if not isinstance(sweep if run_id is None else run_id, str):
         raise MinibertError(
-            f"sweep={sweep!r} is of type {type(sweep).__name__}. Allowed: the name or id of a sweep, or last."
+            f"sweep={sweep!r} is of type {type(sweep).__name__}. Allowed: the name or id of a sweep, last, or a run "
+            "of load_run."
         )
     store = look_at_store(uri, folder, experiment)
-    return store, one_per_configuration(find_sweep(store, sweep)[1])
+    if run_id is not None:
+        return store, [single(store, run_id)]
+    return store, one_per_configuration(find_sweep(store, cast(str, sweep))[1])
 
 
 def _names(mappings) -> list[str]:

@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from minibert.config import Config, restore
 from minibert.data.batches import Batch, frozen_batches
-from minibert.data.prepared import prepare_data
+from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.tokenizer import load_tokenizer
 from minibert.errors import MinibertError
 from minibert.model.bert import MiniBERT
@@ -33,7 +33,38 @@ class LoadedRun:
     config: Config
     step: int
     """The optimizer step that the parameters are of"""
-    id: str
+    saved: "SavedRun"
+    """What the store has of the run"""
+
+    @property
+    def id(self) -> str:
+        return self.saved.id
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """The optimizer steps whose checkpoints were kept, in order: :meth:`at` loads them."""
+        return list(self.saved.checkpoints)
+
+    def at(self, step: int) -> "LoadedRun":
+        """The same run at another kept step. Raises :class:`MinibertError` for a step that was not kept.
+
+        >>> losses = {step: loss_of(run.at(step).model) for step in run.kept_steps}          # doctest: +SKIP
+        """
+        return load_saved(self.saved, step)
+
+    def data(self) -> PreparedData:
+        """The text that the run was trained on and the held-out text, as ids in rows, from the cache or made again.
+
+        ``run.data().train.input_ids`` is (S, T). Raises :class:`MinibertError` if the corpus has changed since.
+        """
+        config = self.config
+        data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
+        if data.tokenizer.to_str() != self.tokenizer.to_str():
+            raise MinibertError(
+                f"run {self.id}: the text of data.{config.data.name} is not what the run was trained on any more. "
+                "Put the former text back."
+            )
+        return data
 
     def held_out(self, sequences: int = 16, rate: float | None = None) -> Batch:
         """Masked held-out text: so many sequences, evenly spaced over all, as one batch.
@@ -54,15 +85,8 @@ class LoadedRun:
             raise MinibertError(f"sequences={sequences}: out of range. Allowed: at least 1.")
         if not 0 < rate < 1:
             raise MinibertError(f"rate={rate}: out of range. Allowed: above 0 and below 1.")
-        config = self.config
-        data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
-        if data.tokenizer.to_str() != self.tokenizer.to_str():
-            raise MinibertError(
-                f"run {self.id}: the text of data.{config.data.name} is not what the run was trained on any more. "
-                "Put the former text back."
-            )
-        size = self.tokenizer.get_vocab_size()
-        return frozen_batches(data.evaluation, rate, sequences, sequences, config.evaluation.mask_seed, size)[0]
+        size, seed = self.tokenizer.get_vocab_size(), self.config.evaluation.mask_seed
+        return frozen_batches(self.data().evaluation, rate, sequences, sequences, seed, size)[0]
 
 
 @dataclass(frozen=True)
@@ -154,7 +178,7 @@ def load_saved(saved: SavedRun, step: int | None = None) -> LoadedRun:
     step = max(saved.checkpoints) if step is None else step
     model = MiniBERT(saved.config.model)
     saved.load_parameters(model, step)
-    return LoadedRun(model, saved.tokenizer, saved.config, step, saved.id)
+    return LoadedRun(model, saved.tokenizer, saved.config, step, saved)
 
 
 def _step(path: Path) -> int:

@@ -187,10 +187,17 @@ def children(store: Store, sweep_hash: str) -> list[Child]:
         rows = read_runs(store, tag)
         if rows is None:
             with without_collection():
-                found = [_child(run, tag) for run in search(store, f"tags.`{tag}` != ''")]
+                found = [_child(run, run.data.tags[tag]) for run in search(store, f"tags.`{tag}` != ''")]
         else:
             found = [_child_of_row(row, tag) for row in rows]
     return sorted(found, key=lambda child: (child.name, child.started))
+
+
+def single(store: Store, run_id: str) -> Child:
+    """A run by itself, read as the runs of a sweep are. Raises :class:`MinibertError` if there is none."""
+    with store_errors(store.uri, f"read run {run_id}"):
+        run = store.client.get_run(run_id)
+    return _child(run, run.info.run_name)
 
 
 def search(store: Store, condition: str) -> list:
@@ -261,11 +268,11 @@ def _child_of_row(row: RunRow, tag: str) -> Child:
     )
 
 
-def _child(run, tag: str) -> Child:
+def _child(run, name: str) -> Child:
     recorded = run.data.to_proto().metrics
     return Child(
         id=run.info.run_id,
-        name=run.data.tags[tag],
+        name=name,
         status=Status(run.info.status),
         reason=run.data.tags.get("minibert.reason"),
         step=max((metric.step for metric in recorded), default=-1),

@@ -1,6 +1,7 @@
 """The runs of a sweep as data frames: against what was recorded, and what is refused."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -133,3 +134,18 @@ def test_settings_are_numbers_only_where_all_of_them_are(texts, values, dtype):
     found = typed(texts)
     assert str(found.dtype) == dtype
     assert str(found.tolist()) == str(values)
+
+
+def test_a_single_run_is_told_by_what_has_its_id(folder):
+    """As ``load_run`` returns it."""
+    runs = load("rates", folder=folder).set_index("name")
+    one = SimpleNamespace(id=runs.loc["run 1", "run_id"])
+    found = load(one, folder=folder)
+    assert list(found["name"]) == ["run 1"] and list(found["masking.rate"]) == [0.15]
+    curves = load_curves(one, ["train/loss", "eval/loss"], folder=folder)
+    assert list(curves["step"]) == [0, 4, 2] and list(curves["value"]) == [7.0, 6.0, 6.5]
+    assert list(load_arrays(one, "attention_entropy", folder=folder)) == [one.id]
+    with pytest.raises(MinibertError, match="metric 'eval/los': no run recorded it .did you mean 'eval/loss'"):
+        load_curves(one, "eval/los", folder=folder)
+    with pytest.raises(MinibertError, match="Allowed: the name or id of a sweep, last, or a run of load_run"):
+        load(5, folder=folder)

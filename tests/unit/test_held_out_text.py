@@ -10,7 +10,8 @@ from minibert.config import Config, DataConfig
 from minibert.data.batches import frozen_batches
 from minibert.data.prepared import prepare_data
 from minibert.data.tokenizer import train_tokenizer
-from minibert.serving.loading import LoadedRun
+from minibert.serving.loading import LoadedRun, SavedRun, load_saved
+from minibert.training.checkpoints import save_checkpoint
 
 VOCABULARY, LENGTH = 128, 32
 
@@ -28,7 +29,24 @@ def prepared(books, tmp_path_factory):
 @pytest.fixture
 def run(prepared) -> LoadedRun:
     config, data = prepared
-    return LoadedRun(MiniBERT(config.model), data.tokenizer, config, 0, "0123abcd")
+    return LoadedRun(MiniBERT(config.model), data.tokenizer, config, 0, SavedRun("0123abcd", config, data.folder, {}))
+
+
+def test_every_kept_step_can_be_loaded_with_the_data_of_the_run(prepared, tmp_path):
+    config, data = prepared
+    files = {step: tmp_path / f"step_{step}.safetensors" for step in (0, 4)}
+    for step, file in files.items():
+        save_checkpoint(file, dict(MiniBERT(config.model, step).params.items()), {"step": step})
+    last = load_saved(SavedRun("0123abcd", config, data.folder, files))
+    assert (last.step, last.kept_steps, last.id) == (4, [0, 4], "0123abcd")
+    for step in last.kept_steps:
+        found = last.at(step)
+        assert found.step == step
+        assert np.array_equal(found.model.params.vector, MiniBERT(config.model, step).params.vector)
+    with pytest.raises(MinibertError, match=r"no checkpoint of step 3\. Kept steps: 0, 4"):
+        last.at(3)
+    assert np.array_equal(last.data().train.input_ids, data.train.input_ids)
+    assert np.array_equal(last.data().unigram_counts, data.unigram_counts)
 
 
 def test_it_is_the_text_of_the_evaluation_under_its_masks(run, prepared):
