@@ -65,7 +65,7 @@ class SweepView:
             finished = sum(run.status == Status.FINISHED for run in seen.runs)
             far = f"{finished} of {self.estimate.planned} runs finished"
         table = Table(title=name, title_justify="left", caption=far + more, caption_justify="left")
-        for column in ("run", "id", "state", "step", "training loss", "held-out loss", "left"):
+        for column in ("run", "id", "state", "step", "training loss", "held-out loss", "to last step"):
             table.add_column(column, justify="left" if column in ("run", "id", "state") else "right")
         shown = sorted(seen.runs, key=lambda run: (run.status != Status.RUNNING, -(run.ended or run.started)))
         for run in shown[:MOST_ROWS]:
@@ -108,7 +108,7 @@ def _cells(run: Child) -> tuple[str, ...]:
 
 
 def _left(run: Child) -> str:
-    """The time left of a run that trains, if it goes on as it did since it began."""
+    """The time until the last step of a run that trains, if it goes on as it did since it began."""
     steps = run.parameters.get("training.steps", "")
     if run.status != Status.RUNNING or not steps.isdecimal() or not 0 < run.step < int(steps):
         return ""

@@ -82,7 +82,7 @@ def _pace(state: State) -> list[str]:
     parts = [f"{state.speed.tokens:,.0f} tokens/s"] if state.speed and not state.has_ended else []
     parts.append(f"{seconds_as_text(state.elapsed)} elapsed")
     if state.seconds_left is not None:
-        parts.append(f"about {seconds_as_text(state.seconds_left)} left")
+        parts.append(f"about {seconds_as_text(state.seconds_left)} to the last step")
     if state.silent is not None and state.silent > SILENT_SECONDS:
         parts.append(f"nothing new for {seconds_as_text(state.silent)}")
     return parts

@@ -83,10 +83,12 @@ def watch(asked: Watching, display: Display) -> int:
         given = f"run={asked.run} and sweep={asked.sweep}" if asked.run else "nothing"
         raise MinibertError(f"{given}: what is to be watched? Give one of run=RUN_ID, sweep=ID.")
     if asked.page and (asked.sweep or asked.once):
-        other = "sweep=" if asked.sweep else "once=true"
-        raise MinibertError(
-            f"page=true and {other}: do not go together. Allowed: page=true with run=RUN_ID alone."
-        )
+        if asked.sweep:
+            raise MinibertError(
+                f"page=true and sweep={asked.sweep}: a page shows one run. Allowed: page=true with run=RUN_ID, or "
+                f"sweep={asked.sweep} alone: a table of its runs in this terminal."
+            )
+        raise MinibertError("page=true and once=true: do not go together. Allowed: one of them.")
     for key, value in (("port", asked.port), ("browser", asked.browser)):
         if not asked.page and value is not None:
             raise MinibertError(

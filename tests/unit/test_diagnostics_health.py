@@ -118,7 +118,7 @@ FAULTS = {
     "dead units": (everywhere("dead_units/layer_1", 0.95), "dead_units", "problem", "dead_units/layer_1"),
     "attention on one token": (
         everywhere("attention_entropy_share/layer_0", 0.01),
-        "saturated_attention", "warning", "attention_entropy_share/layer_0/head_0",
+        "saturated_attention", "note", "attention_entropy_share/layer_0/head_0",
     ),
     "attention on [CLS]": (
         everywhere("attention_to_cls/layer_1", 0.97),
@@ -181,6 +181,17 @@ class TestFindings:
         (found,) = detect_training_issues(record).findings
         assert (found.issue, found.severity, found.metric) == (issue, severity, metric)
         assert found.cause and found.advice
+
+    def test_sharp_heads_are_a_warning_only_where_the_loss_is_on_the_unigram_level_or_above_it(self):
+        sharp = everywhere("attention_entropy_share/layer_0", 0.01)
+        assert detect_training_issues(sharp).faults == []
+        stands = sharp | {"eval/loss": (EVALUATED, [6.02] * len(EVALUATED))}
+        back = sharp | {"eval/loss": (EVALUATED, [6.0 - step / 500 if step < 900 else 6.1 for step in EVALUATED])}
+        for record in (stands, back):
+            (found,) = [each for each in detect_training_issues(record).faults if each.issue == "saturated_attention"]
+            assert found.severity == "warning" and "not below the unigram entropy of 6.000" in found.evidence
+        unknown = {name: points for name, points in sharp.items() if name != "baseline/unigram_entropy"}
+        assert "unigram_entropy is not recorded" in detect_training_issues(unknown).not_checked["saturated_attention"]
 
     def test_every_issue_has_a_fault_planted_for_it(self):
         assert {issue for _, issue, _, _ in FAULTS.values()} == CHECKS.keys()

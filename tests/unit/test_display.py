@@ -165,8 +165,8 @@ def steps(display, first, last, seconds, monkeypatch):
 
 def test_time_left_is_told_after_a_few_steps_of_this_process_and_not_before(monkeypatch):
     shown = steps(Display(quiet=True), 0, 50, 2.0, monkeypatch)
-    assert not any("left" in text for text in shown[:4])
-    assert shown[4] == "loss 5.000, about 0:03:10 left,"
+    assert not any("to the last step" in text for text in shown[:4])
+    assert shown[4] == "loss 5.000, about 0:03:10 to the last step,"
 
 
 def test_steps_before_a_continuation_do_not_enter_the_estimate(monkeypatch):

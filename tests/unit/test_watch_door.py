@@ -58,7 +58,7 @@ def printed(shown, width=100) -> str:
 def test_the_view_shows_step_speed_time_left_losses_updates_and_findings(store):
     shown = printed(view(look(opened(store, whole_run(store)))))
     for text in (
-        "training", "step 300 of 1,000", "1,000 tokens/s", "about 0:01:10 left", "held out", "30.0%",
+        "training", "step 300 of 1,000", "1,000 tokens/s", "about 0:01:10 to the last step", "held out", "30.0%",
         "unigram entropy 6.000", "bigram model 5.200", "whole network", "layer 0",
         "problem: eval/loss is inf at step 300",
     ):  # fmt: skip
@@ -123,6 +123,7 @@ def test_a_run_whose_process_is_gone_is_told_as_abandoned(store, door):
         (["run=last", "every=0"], "every=0: not a time between looks. Allowed: 0.1 to 3600 s"),
         (["run=last", "every=often"], "not a time between looks"),
         (["run=last", "page=true", "--once"], "do not go together"),
+        (["sweep=last", "page=true"], "a page shows one run. Allowed: page=true with run=RUN_ID, or sweep=last alone"),
         (["run=last", "page=yes"], "not a truth value"),
         (["run=last", "port=99999", "page=true"], "not a port"),
         (["run=last", "port=12"], "port=12: has no effect without a page. Allowed: with page=true"),

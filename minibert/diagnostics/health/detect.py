@@ -53,7 +53,8 @@ def detect_training_issues(record: Any) -> Health:
     ``loss_plateau``         ``eval/loss``, or else ``train/loss``: never below ``baseline/unigram_entropy``
     ``overfitting``          ``eval/loss`` ends above its minimum, while ``train/loss`` falls
     ``dead_units``           ``dead_units/layer_i``: nearly all of a layer's units
-    ``saturated_attention``  ``attention_entropy_share/layer_i/head_j``: almost zero
+    ``saturated_attention``  ``attention_entropy_share/layer_i/head_j``: almost zero, and no loss below the unigram
+                             entropy; with one, a note
     ``collapsed_attention``  ``attention_to_cls|sep|self/layer_i/head_j``: nearly all of it; or
                              ``head_distance/layer_i``: heads have become the same
     ``duplicate_data``       ``health/duplicate_share``, ``health/repeated_text_share``: much repeated text

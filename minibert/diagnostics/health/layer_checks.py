@@ -3,6 +3,7 @@
 import numpy as np
 
 from minibert.diagnostics.health.issues import Finding, Histories, NotRecordedError, found_at
+from minibert.diagnostics.health.loss_checks import find_plateau_end, loss_against_level
 
 DEAD = 0.8
 """Share of a layer's units that respond to nothing, at the last measured step. Healthy runs end below 0.5, and are
@@ -50,28 +51,41 @@ def check_dead_units(histories: Histories) -> list[Finding]:
 
 def check_saturated_attention(histories: Histories) -> list[Finding]:
     """Whether the median head of a layer has less than :data:`SATURATED` of the largest entropy at the last
-    measured step."""
+    measured step.
+
+    It is a warning while the loss is on the unigram level or above it: then these heads were fixed before they
+    found anything, and softmax gives them next to no gradient to find it by. Where the loss has left that level
+    (:func:`minibert.diagnostics.health.loss_checks.find_plateau_end`), sharp heads are what the network has
+    learnt, and it is a note.
+    """
     medians = _median_heads(histories, "attention_entropy_share/")
     low = {layer: median for layer, (median, _) in medians.items() if median < SATURATED}
     if not low:
         return []
+    name, loss, level = loss_against_level(histories)
+    left_at = find_plateau_end(loss.steps, loss.values, level)
     worst = min(low, key=low.__getitem__)
     metric = f"attention_entropy_share/{worst}/{medians[worst][1]}"
     evidence = (
         f"The attention of the median head of {', '.join(low)} ends at {low[worst]:.2g} of the largest entropy in "
-        f"{worst} (limit {SATURATED:g}): a query attends to one or two tokens, and softmax has almost no gradient."
+        f"{worst} (limit {SATURATED:g}): a query attends to one or two tokens"
     )
-    return [
-        found_at(
-            histories.of(metric).finite,
-            -1,
-            "saturated_attention",
-            "warning",
-            metric,
-            evidence,
-            cause="queries and keys have grown too long: too large a rate, or too large an initial scale.",
-            advice="model.qk_norm=true; optimizer.learning_rate divided by 3; init=bert, with model.init_gain=1.",
+    if left_at is None:
+        severity = "warning"
+        evidence += (
+            f", while {name} is {loss.values[-1]:.3f} nats, not below the unigram entropy of {level:.3f}: softmax has "
+            "almost no gradient by which the heads could find other tokens."
         )
+        cause = "queries and keys have grown too long: too large a rate, or too large an initial scale."
+        advice = "model.qk_norm=true; optimizer.learning_rate divided by 3; init=bert, with model.init_gain=1."
+    else:
+        severity = "note"
+        evidence += f". The network learns: {name} left the unigram level at step {left_at:,}."
+        cause = "heads that have found a position to look at, such as the word before."
+        advice = "nothing; attention_to_previous, attention_to_next and the pictures of attention show which."
+    history = histories.of(metric).finite
+    return [
+        found_at(history, -1, "saturated_attention", severity, metric, evidence, cause=cause, advice=advice)
     ]
 
 

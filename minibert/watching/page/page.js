@@ -30,7 +30,7 @@ const facts = () => {
     "held-out loss": last(state.held_out),
     "tokens a second": state.tokens_per_second === null ? "–" : whole(state.tokens_per_second),
     elapsed: clock(state.elapsed),
-    left: state.ended ? "–" : clock(state.left),
+    "to the last step": state.ended ? "–" : clock(state.left),
   };
   if (state.silent !== null && state.silent > 60) found["nothing new for"] = clock(state.silent);
   byId("facts").replaceChildren(...Object.entries(found).map(([term, text]) => element("div", {}, element("dt", {}, term), element("dd", {}, text))));
