@@ -215,4 +215,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from minibert.command_line.doors import enter
+
+    enter("analysis.lab_book")

@@ -283,4 +283,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from minibert.command_line.doors import enter
+
+    enter("analysis.published_effects")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from minibert import interruption
+from minibert.command_line.words import quoted
 from minibert.config import config_hash
 from minibert.errors import MinibertError
 from minibert.evaluation.catalogue import enabled
@@ -121,6 +122,7 @@ def _launch(
     places = [place for place, key in enumerate(hashes) if key in remaining]
     words = [*planned.fixed, *planned.sweep, "hydra.sweeper.params=null", PLANNED]
     words += [f"tracking.parent_run={sweep.id}", f"tracking.sweep_keys=[{','.join(planned.keys)}]"]
+    words += [f"hydra.sweep.dir={quoted(str(sweep.store.folder / 'hydra'))}"]  # Hydra reads no ~
     told, _, text = fit(planned)
     keys = tuple(word.partition("=")[0] + "=" for word in told)
     words = [*(word for word in words if not word.startswith(keys)), *told]

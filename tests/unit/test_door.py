@@ -139,7 +139,7 @@ def test_a_step_whose_output_nobody_reads_any_more_is_done_before_the_command_en
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed:
-        with interruption.deferred(), redirect_stdout(closed):
+        with interruption.not_passed_on(), interruption.deferred(), redirect_stdout(closed):
             open_console().print("step 1 of 2")
         assert (interruption.reason(), interruption.exit_code()) == ("SIGPIPE", 141)
     reading, writing = os.pipe()
