@@ -39,13 +39,17 @@ class StepConfig(PositionConfig):
         if self.positions < model.max_length:
             yield f"model.position.positions={self.positions}: fewer than model.max_length={model.max_length}."
 """
-BOTH = """
+ALL = """
 import sys
+from minibert.mistakes import layers, networks
+from minibert.mistakes.gradient_check import assert_right
 from minibert.run import main
+assert_right(networks.loss_of_position(layers.EVERY_SCHEME["step"]))
 assert main([*sys.argv[1:], "model.position.positions=8"]) == 2
 sys.exit(main(sys.argv[1:]))
 """
-"""A setting that is refused, and then a training, in one process of the copy"""
+"""The gradient check that finds it by its name, a setting that is refused, and a training, in one process of the
+copy"""
 LINE = """# @package model.position
 defaults: [step_schema@_here_]
 """
@@ -65,7 +69,7 @@ def test_a_position_scheme_is_one_file_one_schema_and_one_line(tmp_path, books, 
     few = ("training.steps=3", "diagnostics=off", "diagnostics.figures=[]", "position=step")
     words = [*small_settings, *few, f"tracking.folder={store}"]
     ended = subprocess.run(
-        [sys.executable, "-c", BOTH, *words],
+        [sys.executable, "-c", ALL, *words],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
         capture_output=True,
