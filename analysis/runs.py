@@ -168,8 +168,8 @@ def _members(sweep: Any, folder: str | None, uri: str | None, experiment: str) -
     run_id = getattr(sweep, "id", None)
     if not isinstance(sweep if run_id is None else run_id, str):
         raise MinibertError(
-            f"sweep={sweep!r} is of type {type(sweep).__name__}. Allowed: the name or id of a sweep, last, or a run "
-            "of load_run."
+            f"sweep={sweep!r} is of type {type(sweep).__name__}. Allowed: the name or id of a sweep, last, or a "
+            "run of load_run."
         )
     store = look_at_store(uri, folder, experiment)
     if run_id is not None:

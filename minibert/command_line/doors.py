@@ -131,8 +131,8 @@ class _Stream:
             if sys.stderr is not self:
                 why = error.strerror or error
                 print(
-                    f"{self._name}: cannot be written: {why}. The command goes on without it. Give it another file, "
-                    "or a pipe.",
+                    f"{self._name}: cannot be written: {why}. The command goes on without it. Give it another "
+                    "file, or a pipe.",
                     file=sys.stderr,
                 )
 

@@ -38,7 +38,7 @@ def validate(config: Config | ModelConfig, prefix: str = "") -> None:
 
 
 def require_config(config: Any, schema: type, prefix: str, options: Mapping[str, type] | None = None) -> None:
-    """Check what a function was given: its type, its fields and, of a group, whether its class is that of its name.
+    """Check what a function was given: its type, its fields and, of a group, if its class is that of its name.
 
     ``prefix``: of the keys, such as ``model.``. ``options``: name -> schema, of the group.
 

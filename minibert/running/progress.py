@@ -119,15 +119,16 @@ class Display:
             return
         done, steps = trainer.progress.step, self._steps
         left = self._left(done, steps)
+        left = f", about {left} to the last step" if left else ""
         if step is None:
             return
         held_out = self._evaluation.latest.get("eval/loss")
         text = f"loss {step.loss:.3f}" + (f", held out {held_out:.3f}" if held_out is not None else "")
         now = f"{text}, last diagnostics" if done == steps else text
-        self._progress.update(self._task, completed=done, now=now + (f", about {left} to the last step," if left else ","))
+        self._progress.update(self._task, completed=done, now=f"{now}{left},")
         if not self.console.is_terminal and time.monotonic() - self._plain_at >= PLAIN_SECONDS:
             self._plain_at = time.monotonic()
-            self.console.print(f"step {done}/{steps}, {text}" + (f", about {left} to the last step" if left else ""))
+            self.console.print(f"step {done}/{steps}, {text}{left}")
 
     def _left(self, done: int, steps: int) -> str:
         """The time that the remaining steps will take, evaluations included; empty if that is unknown.

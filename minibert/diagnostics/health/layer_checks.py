@@ -73,8 +73,8 @@ def check_saturated_attention(histories: Histories) -> list[Finding]:
     if left_at is None:
         severity = "warning"
         evidence += (
-            f", while {name} is {loss.values[-1]:.3f} nats, not below the unigram entropy of {level:.3f}: softmax has "
-            "almost no gradient by which the heads could find other tokens."
+            f", while {name} is {loss.values[-1]:.3f} nats, not below the unigram entropy of {level:.3f}: softmax "
+            "has almost no gradient by which the heads could find other tokens."
         )
         cause = "queries and keys have grown too long: too large a rate, or too large an initial scale."
         advice = "model.qk_norm=true; optimizer.learning_rate divided by 3; init=bert, with model.init_gain=1."

@@ -38,8 +38,9 @@ class Diverged(MinibertError):
 @dataclass(frozen=True)
 class Recipe:
     """How a classifier is trained: AdamW (β 0.9 and 0.999, weights decay by 0.01), linear warm-up over a tenth of
-    the steps, then linear decay to zero; gradients of a norm above 1 are clipped. Raises :class:`MinibertError` for
-    values out of range.
+    the steps, then linear decay to zero; gradients of a norm above 1 are clipped.
+
+    Raises :class:`MinibertError` for values out of range.
 
     Mosbach, Andriushchenko and Klakow, "On the Stability of Fine-tuning BERT", ICLR 2021.
     """
