@@ -22,7 +22,7 @@ ABOVE_SEEDS = 2**128
 
 def require_seed(seed: object) -> None:
     """Raises :class:`MinibertError` for a seed that is no whole number from 0 to 2¹²⁸ - 1."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < ABOVE_SEEDS:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= int(seed) < ABOVE_SEEDS:
         raise MinibertError(
             f"seed: {shown(seed)} was given. Allowed: a whole number, at least 0 and below 2**128."
         )

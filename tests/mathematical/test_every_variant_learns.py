@@ -95,8 +95,8 @@ VARIANTS = {
     },
     **{f"clipping {name}": {"clipping": schema(name)} for name, schema in others("clipping", CLIPPINGS)},
     **{f"averaging {name}": {"averaging": schema(name)} for name, schema in others("averaging", AVERAGINGS)},
-    **{f"layer_rates {name}": {"layer_rates": schema(name)} for name, schema in others("layer_rates", LAYER_RATES)},
-    "layer_rates ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
+    **{f"rates {name}": {"layer_rates": schema(name)} for name, schema in others("layer_rates", LAYER_RATES)},
+    "rates ratio": {"layer_rates": RatioRatesConfig(), "optimizer": AdamWConfig(learning_rate=1e-3)},
     **{name: model(auxiliary_heads=[name]) for name in TASKS},
 }  # fmt: skip
 

@@ -145,7 +145,7 @@ def test_a_single_run_is_told_by_what_has_its_id(folder):
     curves = load_curves(one, ["train/loss", "eval/loss"], folder=folder)
     assert list(curves["step"]) == [0, 4, 2] and list(curves["value"]) == [7.0, 6.0, 6.5]
     assert list(load_arrays(one, "attention_entropy", folder=folder)) == [one.id]
-    with pytest.raises(MinibertError, match="metric 'eval/los': no run recorded it .did you mean 'eval/loss'"):
+    with pytest.raises(MinibertError, match=r"metric 'eval/los': no run recorded it .did you mean 'eval/loss'"):
         load_curves(one, "eval/los", folder=folder)
     with pytest.raises(MinibertError, match="Allowed: the name or id of a sweep, last, or a run of load_run"):
         load(5, folder=folder)

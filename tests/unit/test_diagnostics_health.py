@@ -188,10 +188,14 @@ class TestFindings:
         stands = sharp | {"eval/loss": (EVALUATED, [6.02] * len(EVALUATED))}
         back = sharp | {"eval/loss": (EVALUATED, [6.0 - step / 500 if step < 900 else 6.1 for step in EVALUATED])}
         for record in (stands, back):
-            (found,) = [each for each in detect_training_issues(record).faults if each.issue == "saturated_attention"]
+            (found,) = [
+                each for each in detect_training_issues(record).faults if each.issue == "saturated_attention"
+            ]
             assert found.severity == "warning" and "not below the unigram entropy of 6.000" in found.evidence
         unknown = {name: points for name, points in sharp.items() if name != "baseline/unigram_entropy"}
-        assert "unigram_entropy is not recorded" in detect_training_issues(unknown).not_checked["saturated_attention"]
+        assert (
+            "unigram_entropy is not recorded" in detect_training_issues(unknown).not_checked["saturated_attention"]
+        )
 
     def test_every_issue_has_a_fault_planted_for_it(self):
         assert {issue for _, issue, _, _ in FAULTS.values()} == CHECKS.keys()

@@ -128,7 +128,10 @@ GIVEN = {
         lambda given: implement_curriculum_learning(given, None, None, 8, 0, 100, None),
         [
             ("length", r"^curriculum: str 'length' was given\. Allowed: a CurriculumConfig"),
-            (PacedCurriculumConfig("length", start="x"), r"^curriculum\.start: str 'x' was given\. Allowed: a number"),
+            (
+                PacedCurriculumConfig("length", start="x"),
+                r"^curriculum\.start: str 'x' was given\. Allowed: a number",
+            ),
             (CurriculumConfig("length"), r"^curriculum\.name=length: was given in a CurriculumConfig.* a Paced"),
         ],
     ),
@@ -150,14 +153,20 @@ GIVEN = {
         load_corpus,
         [
             ("sotu", r"^data: str 'sotu' was given\. Allowed: a DataConfig"),
-            (DataConfig("sotu", lowercase="yes"), r"^data\.lowercase: str 'yes' was given\. Allowed: True or False"),
+            (
+                DataConfig("sotu", lowercase="yes"),
+                r"^data\.lowercase: str 'yes' was given\. Allowed: True or False",
+            ),
         ],
     ),
     "positions": (
         build_positions,
         [
             (RopeConfig(), r"^model: RopeConfig .* was given\. Allowed: a ModelConfig"),
-            (settings(position=PositionConfig("rop")), r"^model\.position\.name=rop: not allowed \(did you mean 'rope'"),
+            (
+                settings(position=PositionConfig("rop")),
+                r"^model\.position\.name=rop: not allowed \(did you mean 'rope'",
+            ),
         ],
     ),
     "a fine-tuning": (

@@ -29,7 +29,9 @@ def prepared(books, tmp_path_factory):
 @pytest.fixture
 def run(prepared) -> LoadedRun:
     config, data = prepared
-    return LoadedRun(MiniBERT(config.model), data.tokenizer, config, 0, SavedRun("0123abcd", config, data.folder, {}))
+    return LoadedRun(
+        MiniBERT(config.model), data.tokenizer, config, 0, SavedRun("0123abcd", config, data.folder, {})
+    )
 
 
 def test_every_kept_step_can_be_loaded_with_the_data_of_the_run(prepared, tmp_path):

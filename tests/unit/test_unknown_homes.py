@@ -28,7 +28,9 @@ WORDS = {
 CALLS = [(door, words) for door, each in WORDS.items() for words in each]
 
 
-@pytest.mark.parametrize(("called", "words"), CALLS, ids=lambda value: value if isinstance(value, str) else value[-1])
+@pytest.mark.parametrize(
+    ("called", "words"), CALLS, ids=lambda value: value if isinstance(value, str) else value[-1]
+)
 def test_every_word_that_names_a_path_refuses_an_unknown_home(door, small_settings, called, words):
     *others, key = words
     path = f"sqlite:///{HOME}/mlflow.db" if key == "tracking.uri" else f"{HOME}/x.yaml"

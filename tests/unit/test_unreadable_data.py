@@ -27,7 +27,9 @@ def read(request):
 
 @pytest.mark.parametrize("given", ["", " ", "a\0b", "~nobody-of-this-name/file", 5, None, ["file.tsv"], {"a": 1}])
 def test_what_is_no_path_is_refused(read, given):
-    with pytest.raises(MinibertError, match=r"is no path. Allowed: the path of a file or a folder|home folder ~nobody"):
+    with pytest.raises(
+        MinibertError, match=r"is no path. Allowed: the path of a file or a folder|home folder ~nobody"
+    ):
         read(given)
 
 

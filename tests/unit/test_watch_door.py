@@ -123,7 +123,10 @@ def test_a_run_whose_process_is_gone_is_told_as_abandoned(store, door):
         (["run=last", "every=0"], "every=0: not a time between looks. Allowed: 0.1 to 3600 s"),
         (["run=last", "every=often"], "not a time between looks"),
         (["run=last", "page=true", "--once"], "do not go together"),
-        (["sweep=last", "page=true"], "a page shows one run. Allowed: page=true with run=RUN_ID, or sweep=last alone"),
+        (
+            ["sweep=last", "page=true"],
+            "a page shows one run. Allowed: page=true with run=RUN_ID, or sweep=last alone",
+        ),
         (["run=last", "page=yes"], "not a truth value"),
         (["run=last", "port=99999", "page=true"], "not a port"),
         (["run=last", "port=12"], "port=12: has no effect without a page. Allowed: with page=true"),

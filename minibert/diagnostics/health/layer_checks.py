@@ -84,9 +84,7 @@ def check_saturated_attention(histories: Histories) -> list[Finding]:
         cause = "heads that have found a position to look at, such as the word before."
         advice = "nothing; attention_to_previous, attention_to_next and the pictures of attention show which."
     history = histories.of(metric).finite
-    return [
-        found_at(history, -1, "saturated_attention", severity, metric, evidence, cause=cause, advice=advice)
-    ]
+    return [found_at(history, -1, "saturated_attention", severity, metric, evidence, cause=cause, advice=advice)]
 
 
 def check_collapsed_attention(histories: Histories) -> list[Finding]:
