@@ -53,7 +53,7 @@ class LoadedRun:
         return load_saved(self.saved, step)
 
     def data(self) -> PreparedData:
-        """The text that the run was trained on, and the held-out text, as rows of ids: from the cache, or made anew.
+        """The text that the run was trained on, and the held-out text, as rows of ids, from the cache or anew.
 
         ``run.data().train.input_ids`` is (S, T). Raises :class:`MinibertError` if the corpus has changed since.
         """

@@ -56,7 +56,7 @@ def printed(shown, width=100) -> str:
 
 
 def test_the_view_shows_step_speed_time_left_losses_updates_and_findings(store):
-    shown = printed(view(look(opened(store, whole_run(store)))))
+    shown = " ".join(printed(view(look(opened(store, whole_run(store))))).split())
     for text in (
         "training", "step 300 of 1,000", "1,000 tokens/s", "about 0:01:10 to the last step", "held out", "30.0%",
         "unigram entropy 6.000", "bigram model 5.200", "whole network", "layer 0",
