@@ -4,13 +4,16 @@ import gc
 import io
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 from minibert.config import register
 from minibert.tracking import open_store
@@ -22,9 +25,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
 
 
 def pytest_collection_finish() -> None:
-    """What was imported until here stays: to look through it again and again would take a tenth of the time."""
+    """What was imported until here stays: to look through it again and again would take a tenth of the time.
+
+    The products of tests are small. A second thread of BLAS would mostly wait for them, on a core that is needed.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    threadpool_limits(1, user_api="blas")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,9 +115,15 @@ def small_settings(books) -> list[str]:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
-    """Making MLflow's tables takes seconds, so tests copy one database without runs."""
-    folder = tmp_path_factory.mktemp("template")
-    open_store(None, folder, "of no test")
+    """Making MLflow's tables takes seconds, so tests copy one database without runs. All workers share it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            made = open_store(None, own / "made", "of no test").database
+            folder.mkdir()
+            with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+                source.backup(copy)  # whole in one file, which nobody opens
     return folder / "mlflow.db"
 
 
