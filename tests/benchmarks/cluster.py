@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with (
             postgres(folder / "postgres") as database,
-            mlflow_server(database, folder / "artifacts") as server,
+            mlflow_server(database, folder) as server,
         ):
             print_table(console, points(server, folder))
             for name in ("first", "second"):

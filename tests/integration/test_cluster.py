@@ -1,33 +1,35 @@
-"""Sweeps on several machines: a real PostgreSQL, MLflow server, two machines of Ray, and jobs of submitit."""
+"""Sweeps on several machines: a real PostgreSQL, MLflow server, two machines of Ray, and jobs of submitit.
+
+The commands that begin the sweeps are copies of this process (``tests/support/copies.py``).
+"""
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from minibert.run import main
 from minibert.tracking import open_store
 from minibert.tracking.addresses import sqlite_address
+from tests.support.copies import Copy
 from tests.support.services import RayMachines, mlflow_server, postgres, postgres_binaries
 
 TIMES = ("seconds", "train/tokens_per_second")
-STEPS = 200
-"""So that four runs train at the same time, although they do not begin at the same time"""
-SEEDS = "seed=range(5)"
+STEPS = 60
+SEEDS = "seed=range(4)"
+"""One run more than the machines have room for"""
 
 
 @pytest.fixture(scope="module")
 def settings(small_settings):
     return [
         "--multirun", *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.01",
-        "training.lanes=1", "model.dropout=0.1", "diagnostics=off", "evaluation.every=100",
+        "training.lanes=1", "model.dropout=0.1", "diagnostics=off", "evaluation.every=20",
     ]  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def server():
     pytest.importorskip("psycopg", reason="psycopg is not installed (extra server)")
     folder = Path(tempfile.mkdtemp(prefix="minibert_"))  # which the user of PostgreSQL may enter, unlike pytest's
     folder.chmod(0o755)
-    with postgres(folder / "postgres") as database, mlflow_server(database, folder / "artifacts") as address:
+    with postgres(folder / "postgres") as database, mlflow_server(database, folder) as address:
         yield address, database
     shutil.rmtree(folder)
 
@@ -64,8 +66,8 @@ def machines():
     folder = Path(tempfile.mkdtemp(prefix="mb_"))  # a short path: Ray has sockets in it
     found = RayMachines(folder)
     try:
-        for name in ("first", "second"):
-            found.add(name, cpus=2)
+        found.add("first", cpus=2)
+        found.add("second", cpus=1)
         yield found
     finally:
         found.close()
@@ -92,74 +94,54 @@ def histories(address: str) -> dict:
     return found
 
 
-def start(words, environment) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "minibert.run", *words],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+def training(engine: Engine) -> dict[str, int]:
+    """The runs that are being trained and have recorded their first steps: their names and processes."""
+    query = (
+        "SELECT r.name, t.value FROM runs r JOIN tags t USING (run_uuid) JOIN latest_metrics m USING (run_uuid) "
+        "WHERE r.status = 'RUNNING' AND t.key = 'minibert.process' GROUP BY 1, 2 HAVING max(m.step) >= 5"
     )
+    with engine.connect() as connection:
+        return {run: int(process.rpartition(":")[2]) for run, process in connection.execute(text(query))}
 
 
-def training(store, least: int) -> dict[str, int]:
-    """The runs that are being trained and have recorded this step: their names and processes."""
-    return {
-        name: int(run.data.tags["minibert.process"].rpartition(":")[2])
-        for name, run in runs(store).items()
-        if run.info.status == "RUNNING" and run.data.metrics.get("seconds") and reached(store, run) >= least
-    }
-
-
-def reached(store, run) -> int:
-    return max((metric.step for metric in run.data.to_proto().metrics), default=-1)
-
-
-def has_ended(process) -> bool:
-    """Whether the process has ended, or does so in a moment. It has the processor meanwhile."""
-    try:
-        process.wait(timeout=0.1)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def when(sweep, condition):
-    """What ``condition()`` gives as soon as it gives something."""
-    while not has_ended(sweep):
-        if found := condition():
-            return found
-    pytest.fail(f"the sweep ended before it could be disturbed: {sweep.stdout.read()}")
+def until(sweep: Copy, reached) -> None:
+    """Wait until this is the case, while the sweep goes on."""
+    sweep.until(reached)
+    assert not sweep.has_ended(), f"the sweep ended before it could be disturbed: {sweep.printed}"
 
 
 def test_a_sweep_on_two_machines_loses_nothing_when_one_of_them_goes(
-    settings, server, machines, undisturbed, tmp_path
+    settings, server, machines, undisturbed, tmp_path, monkeypatch
 ):
     address, database = server
     words = [
         *settings, SEEDS, "hydra/launcher=ray", f"hydra.launcher.address={machines.address}",
         f"tracking.uri={address}", "tracking.folder=${oc.env:SCRATCH}/mlruns",
     ]  # fmt: skip
-    store = open_store(address, tmp_path, "minibert")
+    store, engine = open_store(address, tmp_path, "minibert"), create_engine(database)
+    held: set[int] = set()
 
     def on(machine) -> set[int]:
-        return {*training(store, 5).values()} & {*machines.workers(machine)}
+        return held & {*machines.workers(machine)}
 
-    def victims() -> set[int]:
-        """The processes of the first machine that train a run, while the second trains one too."""
-        found = on("first")
-        return found if on("second") else set()
+    def both_train() -> bool:
+        """Whether each machine trains a run. Those that train are held meanwhile, so that they do not end."""
+        for process in {*training(engine).values()} - held:
+            os.kill(process, signal.SIGSTOP)
+            held.add(process)
+        return len(held) > 1 and bool(on("first") and on("second"))
 
-    sweep = start(words, {"SCRATCH": str(tmp_path)})
-    try:
-        os.kill(when(sweep, victims).pop(), signal.SIGTERM)
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    with Copy(main, words, tmp_path / "printed.txt") as sweep:
+        until(sweep, both_train)
+        there = on("first")
+        os.kill(min(there), signal.SIGTERM)
         machines.kill("second")
-        output, _ = sweep.communicate(timeout=900)
-    finally:
-        sweep.kill()
-    assert sweep.returncode == 0, output
-    assert "5 of 5 runs finished" in output and "Traceback" not in output
+        for process in there:
+            os.kill(process, signal.SIGCONT)
+        assert sweep.wait() == 0, sweep.printed
+    output = sweep.printed
+    assert "4 of 4 runs finished" in output and "Traceback" not in output
     assert 2 <= output.count("is started again") <= 3
     assert {run.info.status for run in runs(store).values()} == {"FINISHED"}
     assert histories(database) == undisturbed  # each point once, in order, to the same bits
@@ -175,10 +157,9 @@ def test_a_cluster_that_has_no_room_for_a_run_says_so(settings, server, machines
         *settings, "seed=9,10", "hydra/launcher=ray", f"hydra.launcher.address={machines.address}",
         "hydra.launcher.cpus=64", f"tracking.uri={server[0]}", f"tracking.folder={tmp_path}",
     ]  # fmt: skip
-    sweep = start(words, {})
-    output, _ = sweep.communicate(timeout=900)
-    assert sweep.returncode == 1
-    assert "No machine of the cluster has room for a run, which asks for 64 CPUs" in output
+    with Copy(main, words, tmp_path / "printed.txt") as sweep:
+        assert sweep.wait() == 1
+    assert "No machine of the cluster has room for a run, which asks for 64 CPUs" in sweep.printed
 
 
 def test_jobs_of_submitit_are_queued_again_when_their_time_is_over_and_begun_again_when_they_are_killed(
@@ -189,16 +170,19 @@ def test_jobs_of_submitit_are_queued_again_when_their_time_is_over_and_begun_aga
         *settings, "seed=0,1", "hydra/launcher=submitit_local", "hydra.launcher.processes=2",
         f"tracking.folder={tmp_path}",
     ]  # fmt: skip
-    store = open_store(None, tmp_path, "minibert")
-    sweep = start(words, {})
-    try:
-        os.kill(when(sweep, lambda: training(store, 5).get("seed 0")), signal.SIGUSR2)
-        os.kill(when(sweep, lambda: training(store, 5).get("seed 1")), signal.SIGKILL)
-        output, _ = sweep.communicate(timeout=900)
-    finally:
-        sweep.kill()
-    assert sweep.returncode == 0, output
-    assert "Its run, seed=1, is started again." in output and "seed=0, is started" not in output
+    engine = create_engine(sqlite_address(tmp_path / "mlflow.db"))
+    waiting = {"seed 0": signal.SIGUSR2, "seed 1": signal.SIGKILL}
+
+    def disturbed() -> bool:
+        found = training(engine)
+        for run in found.keys() & waiting.keys():
+            os.kill(found[run], waiting.pop(run))
+        return not waiting
+
+    with Copy(main, words, tmp_path / "printed.txt") as sweep:
+        until(sweep, disturbed)
+        assert sweep.wait() == 0, sweep.printed
+    assert "Its run, seed=1, is started again." in sweep.printed and "seed=0, is started" not in sweep.printed
     expected = {
         (run, metric): points for (run, metric), points in undisturbed.items() if run in ("seed 0", "seed 1")
     }

@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from tests.support.tracking_server import TrackingServer
 
 BINARIES = Path("/usr/lib/postgresql")
 """Where Debian's packages put PostgreSQL, a folder a version"""
@@ -21,13 +22,9 @@ START_SECONDS = 120.0
 TRIES = 3
 """A machine of Ray ends itself if its agent takes more than 15 s to begin"""
 WITHOUT_ROOT = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-}
+QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+BARE = ("--no-monitor", "--include-log-monitor=false")
+"""A machine of Ray without what scales a cluster, and what shows a driver the output of its tasks"""
 
 
 def free_port() -> int:
@@ -72,36 +69,13 @@ def postgres(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def mlflow_server(database: str, folder: Path) -> Iterator[str]:
-    """An MLflow server on loopback that keeps artifacts in ``folder``; its address."""
-    port = free_port()
-    words = [
-        "server", "--backend-store-uri", database, "--artifacts-destination", str(folder), "--host", "127.0.0.1",
-        "--port", str(port), "--workers", "2", "--uvicorn-opts", "--timeout-worker-healthcheck 60",
-    ]  # fmt: skip
-    with open(f"{folder}.log", "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words],
-            stdout=log,
-            stderr=log,
-            env=os.environ | QUIET,
-            start_new_session=True,
-        )
+    """An MLflow server of two processes, which keeps artifacts in a folder below ``folder``; its address."""
+    server = TrackingServer(folder, database, processes=2)
     try:
-        wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}"
+        server.start()
+        yield server.uri
     finally:
-        end(process)
-
-
-def wait_for(address: str, process: subprocess.Popen) -> None:
-    """Return when a server answers. It has the processor meanwhile."""
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        with suppress(OSError), urllib.request.urlopen(address, timeout=5):
-            return
-        with suppress(subprocess.TimeoutExpired):
-            raise RuntimeError(f"the server ended with {process.wait(timeout=0.2)}")
-    raise RuntimeError(f"no server answers at {address} after {START_SECONDS:.0f} s")
+        server.close()
 
 
 class RayMachines:
@@ -122,7 +96,7 @@ class RayMachines:
             # Sockets lie in this folder, and their paths may have 107 characters.
             place = ["--head", f"--node-ip-address={host}", f"--port={port}", "--include-dashboard=false"]
             place += [f"--temp-dir={self.folder}"]
-        words = ["start", "--block", *place, f"--num-cpus={cpus}", "--memory=8000000000"]
+        words = ["start", "--block", *place, *BARE, f"--num-cpus={cpus}", "--memory=8000000000"]
         words += ["--object-store-memory=78643200"]
         environment = os.environ | QUIET | {"SCRATCH": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
         for _ in range(TRIES):

@@ -12,40 +12,54 @@ import requests
 from minibert.tracking.addresses import sqlite_address
 
 SERVE = """
-import os, sys
+import os, socket, sys
 import uvicorn
+from mlflow.server import handlers
 from mlflow.server.fastapi_app import app
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+processes = int(sys.argv[1])
+if processes > 1:
+    handlers._get_tracking_store()  # one process makes the tables
+    for engine in SqlAlchemyStore._engine_map.values():
+        engine.dispose()
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        uvicorn.run(app, host="127.0.0.1", port=int(line), log_level="critical")
-    print(child, flush=True)
+    children = []
+    with socket.create_server(("127.0.0.1", int(line))) as listening:
+        for _ in range(processes):
+            children.append(os.fork())
+            if not children[-1]:
+                uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listening])
+                os._exit(1)
+    print(*children, flush=True)
 """
-"""What ``mlflow server`` runs, in a new process for each line with a port: to import it takes four seconds"""
+"""What ``mlflow server`` runs, in new processes for each line with a port: to import it takes four seconds"""
 
 
 class TrackingServer:
-    """SQLite keeps the record, and artifacts go through the server. It is not started when it is made."""
+    """A database keeps the record, and artifacts go through the server. It is not started when it is made."""
 
-    def __init__(self, folder: Path, database: Path):
-        """``database``: a SQLite file that lies in ``folder``"""
+    def __init__(self, folder: Path, database: Path | str, processes: int = 1):
+        """``database``: a SQLite file that lies in ``folder``, or the address of another one.
+
+        ``processes``: how many serve.
+        """
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             self.port = taken.getsockname()[1]
         self.folder, self.database = folder, database
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._child: int | None = None
+        self._children: list[int] = []
         from mlflow import server
 
         settings = {
-            server.BACKEND_STORE_URI_ENV_VAR: sqlite_address(database),
+            server.BACKEND_STORE_URI_ENV_VAR: sqlite_address(database) if isinstance(database, Path) else database,
             server.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
             server.ARTIFACTS_DESTINATION_ENV_VAR: str(folder / "artifacts"),
             server.SERVE_ARTIFACTS_ENV_VAR: "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         self._parent = subprocess.Popen(
-            [sys.executable, "-c", SERVE],
+            [sys.executable, "-c", SERVE, str(processes)],
             env=os.environ | settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,7 +71,7 @@ class TrackingServer:
         """Start it, and return when it answers."""
         assert self._parent.stdin is not None and self._parent.stdout is not None
         print(self.port, file=self._parent.stdin, flush=True)
-        self._child = int(self._parent.stdout.readline())
+        self._children = [int(word) for word in self._parent.stdout.readline().split()]
         while not self._answers():
             try:
                 code = self._parent.wait(timeout=0.1)
@@ -67,9 +81,9 @@ class TrackingServer:
 
     def stop(self) -> None:
         """End it as a crash does."""
-        if self._child is not None:
-            os.kill(self._child, signal.SIGKILL)
-            self._child = None
+        if self._children:
+            while self._children:
+                os.kill(self._children.pop(), signal.SIGKILL)
             while self._answers():  # a process takes a moment to die
                 pass
 
@@ -81,5 +95,5 @@ class TrackingServer:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.uri}/health", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
