@@ -158,7 +158,7 @@ def elsewhere(checkout: Checkout, name: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.page_runs", name, checkout.run, checkout.sweep],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"},
+        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=1800,
