@@ -26,7 +26,7 @@ FIGURES = dict(zip(SMALL, (6, 5, 5, 4, 4), strict=True))
 """Notebook -> how many figures it has"""
 TRAIN = re.compile(r"^def train\(.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 """How a notebook trains: by a command in a new process"""
-IN_THE_KERNEL = '''
+IN_THE_KERNEL = """
 def train(*words):
     from contextlib import redirect_stderr, redirect_stdout
     from io import StringIO
@@ -37,7 +37,7 @@ def train(*words):
     with redirect_stdout(printed), redirect_stderr(printed):
         code = main([*words, f"tracking.folder={STORE}", "tracking.report=false"])
     assert code == 0, printed.getvalue()
-'''
+"""
 """The same without the process, which takes five seconds. The first notebook has its own."""
 
 
@@ -69,7 +69,7 @@ def store(empty_database, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def kernel():
-    """Runs a notebook as if its kernel were new: ``kernel(notebook)``. What all of them import takes four seconds."""
+    """Runs a notebook as if its kernel were new: ``kernel(notebook)``. What they import takes four seconds."""
     environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
     environment |= {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
     client = NotebookClient(nbformat.v4.new_notebook(), timeout=900, resources={"metadata": {"path": str(FOLDER)}})
