@@ -23,7 +23,8 @@ EXAMPLES = {
 }
 NOTE = (
     "Nothing is written to the record. The exit code is 0 if all is equal, 1 if something differs, and 2 if it\n"
-    "cannot be told. What is not the same as on record (kernel, versions, lanes, code, data) is named."
+    "cannot be told. Of what is not the same as on record (kernel, versions, lanes, code, data), it is said what\n"
+    "explains the difference."
 )
 
 

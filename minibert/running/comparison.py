@@ -47,10 +47,13 @@ class MetricDifference:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What :func:`compare_metrics` found."""
+    """How the metrics of a second training compare with the record, as far as it went."""
 
-    first: MetricDifference | None
-    differing: tuple[str, ...]
+    first: tuple[MetricDifference, ...]
+    """All that differ at the first step at which one does"""
+    equal_until: int | None
+    """The last step before that one at which a value was compared"""
+    differing: int
     names: int
     """How many metrics were compared"""
     points: int
@@ -60,10 +63,15 @@ class Metrics:
 
 @dataclass
 class Rehearsal:
-    """A record that nothing is written to: it keeps metrics in memory, as a run records them, and nothing else."""
+    """A record that nothing is written to. It keeps metrics in memory, as a run records them, and compares each
+    value with the one on record as it comes."""
 
+    recorded: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    """Metric -> step -> value (:func:`recorded_metrics`)"""
     metrics: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Metric -> step -> value"""
+    """The same of this training"""
+    differing: dict[str, MetricDifference] = field(default_factory=dict)
+    """By metric"""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for name, value in metrics.items():
@@ -71,6 +79,27 @@ class Rehearsal:
             if step > next(reversed(points), -1):  # as in a run, what is recorded stays
                 with suppress(TypeError, ValueError, OverflowError):
                     points[step] = as_number(value)
+                    self._compare(name, step, points[step])
+
+    def _compare(self, name: str, step: int, now: float) -> None:
+        recorded = self.recorded.get(name, {}).get(step)
+        if recorded is not None and not _same(recorded, now):
+            self.differing.setdefault(name, MetricDifference(step, name, recorded, now))
+
+    def compared(self) -> Metrics:
+        """What came of all comparisons up to now."""
+        shared = {name: points.keys() & self.recorded[name].keys() for name, points in self.metrics.items()
+                  if name in self.recorded}  # fmt: skip
+        step = min((each.step for each in self.differing.values()), default=None)
+        before = [each for steps in shared.values() for each in steps if step is not None and each < step]
+        return Metrics(
+            first=tuple(each for each in self.differing.values() if each.step == step),
+            equal_until=max(before, default=None),
+            differing=len(self.differing),
+            names=len(shared),
+            points=sum(map(len, shared.values())),
+            uncompared=tuple(sorted(self.recorded.keys() - shared.keys())),
+        )
 
     def flush(self) -> bool:
         return True
@@ -91,6 +120,15 @@ class Rehearsal:
     log_arrays = log_figure = log_dict = set_tags = _drop
 
 
+def recorded_metrics(record: Record) -> dict[str, dict[int, float]]:
+    """Metric -> step -> value, of all that measure no time.
+
+    Raises :class:`MinibertError` when the store cannot be read.
+    """
+    names = [name for name in record.metric_names() if name not in TIMES]
+    return {name: dict(zip(*record.history(name), strict=True)) for name in names}
+
+
 def compare_parameters(step: int, recorded: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]):
     """The :class:`Difference` of two sets of parameters, or None if they are equal to the bit."""
     differing = [name for name in now if not _equal(recorded.get(name), now[name])]
@@ -100,24 +138,6 @@ def compare_parameters(step: int, recorded: Mapping[str, np.ndarray], now: Mappi
     first = differing[0]
     how = _how(recorded.get(first), now.get(first))
     return Difference(step, first, how, len(differing), len(now))
-
-
-def compare_metrics(record: Record, again: Rehearsal) -> Metrics:
-    """Compare every value that both have, times aside.
-
-    Raises :class:`MinibertError` when the store cannot be read.
-    """
-    known, points, found = set(record.metric_names()), 0, []
-    compared = [name for name in again.metrics if name in known and name not in TIMES]
-    for name in compared:
-        recorded = dict(zip(*record.history(name), strict=True))
-        shared = {step: value for step, value in again.metrics[name].items() if step in recorded}
-        points += len(shared)
-        wrong = [step for step, value in shared.items() if not _same(recorded[step], value)]
-        found += [MetricDifference(step, name, recorded[step], shared[step]) for step in wrong[:1]]
-    first = min(found, key=lambda each: each.step, default=None)
-    uncompared = tuple(sorted(known - set(compared) - set(TIMES)))
-    return Metrics(first, tuple(each.metric for each in found), len(compared), points, uncompared)
 
 
 def _same(recorded: float, now: float) -> bool:

@@ -1,15 +1,18 @@
 """A recorded run, trained again from its record alone and compared with it to the bit.
 
 Its configuration is the recorded one, its text must be the recorded one, and nothing is written to its record.
-Parameters are compared at the checkpoints that the run kept, up to the first that differs, and every metric that
-measures no time at every step until there.
+Parameters are compared at the checkpoints that the run kept, and every metric that measures no time at every step
+at which it was recorded. So a difference is noticed at the first step at which anything recorded shows it, and its
+parameter is named at the next kept step, where training ends.
 
 Diagnostics of the run's own modules are not computed: the run of a stranger must not run a stranger's code.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from threadpoolctl import threadpool_limits
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.data.prepared import PreparedData, prepare_data
@@ -18,11 +21,12 @@ from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError
 from minibert.model.saved import load_checkpoint
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
-from minibert.running.comparison import Difference, Metrics, Rehearsal, compare_metrics, compare_parameters
+from minibert.running.causes import Cause, explanation, find_causes, of_other_data
+from minibert.running.comparison import Difference, Metrics, Rehearsal, compare_parameters, recorded_metrics
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
-from minibert.tracking.provenance import LANES, changed, continuations, environment, explained
+from minibert.tracking.provenance import LANES, environment
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
@@ -73,22 +77,27 @@ class Recorded:
 
 @dataclass
 class Comparison:
-    """An observer of the second training: compares the parameters at the recorded checkpoints, and ends at the
-    first that differ."""
+    """An observer of the second training: compares the parameters at the recorded checkpoints, and ends training
+    as soon as no more is to be found out."""
 
     recorded: Recorded
+    again: Rehearsal
     last: int
-    equal: list[int]
+    equal: list[int] = field(default_factory=list)
     """Steps whose parameters are equal"""
     difference: Difference | None = None
     failure: str | None = None
     """Why the second training failed, if it did"""
+    reached: int = 0
+    """The last step that was trained again"""
 
     def __call__(self, trainer: Trainer, _step) -> None:
         step, failing = trainer.progress.step, self.recorded.failing
+        self.reached = step
         if failing is None or step < failing - 1:  # what a failed run kept at its end are the trained parameters
             self.compare(step, trainer.model.params)
-        if self.difference or (step >= self.last and not trainer.finished):
+        done = step >= self.last or self._nothing_to_name(step)
+        if self.difference or (done and not trainer.finished):
             raise Ended("compared")
 
     def compare(self, step: int, params) -> None:
@@ -99,6 +108,11 @@ class Comparison:
         self.difference = compare_parameters(step, tensors, dict(params.items()))
         if self.difference is None:
             self.equal.append(step)
+
+    def _nothing_to_name(self, step: int) -> bool:
+        """Whether a metric differs already, and no kept step is left at which a parameter could be named."""
+        kept_later = any(step < kept <= self.last for kept in self.recorded.saved.checkpoints)
+        return bool(self.again.differing) and not kept_later
 
 
 def reproduce_run(asked: Reproduction, display: Display) -> bool:
@@ -117,15 +131,15 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
     for path in recorded.saved.checkpoints.values():
         load_checkpoint(path)  # what is broken is told before anything is trained
     data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
-    causes = differences(recorded, data)
+    causes = causes_of(recorded, data)
     for cause in causes:
-        display.note(f"not one and the same: {cause}")
-    if any(cause.startswith("data") for cause in causes):
+        display.note(f"not one and the same: {cause.change}")
+    if any(cause.kind == "data" for cause in causes):
         display.start("differs: the data are not those of the run, so it was not trained again.")
-        _explain(causes, display)
+        display.note(of_other_data(causes))
         return False
-    comparison, metrics = train_again(recorded, last, data, display)
-    return _tell(comparison, metrics, causes, display)
+    comparison = train_again(recorded, last, data, display)
+    return _tell(comparison, causes, display)
 
 
 def read_recorded(store: Store, run_id: str) -> Recorded:
@@ -145,25 +159,25 @@ def read_recorded(store: Store, run_id: str) -> Recorded:
     return Recorded(entity.info.run_name, status, reason, tags, saved, record, min(reached, steps))
 
 
-def differences(recorded: Recorded, data: PreparedData) -> list[str]:
-    """How kernel, versions, lanes, code and data differ from the record, as phrases: causes of other bits."""
+def causes_of(recorded: Recorded, data: PreparedData) -> list[Cause]:
+    """How kernel, versions, lanes, code and data differ from the record."""
     now = environment() | {"corpus.hash": data.corpus_hash, "tokenizer.hash": data.tokenizer_hash}
     now[LANES] = str(recorded.saved.config.training.lanes)
-    mixed = explained(continuations(recorded.tags), ("at first", "after an interruption"))
-    told = [f"the run itself changed its {each}" for each in mixed]
-    return explained(changed(recorded.tags, now), ("on record", "now")) + told
+    return find_causes(recorded.tags, now)
 
 
 @without_warnings()
-def train_again(recorded: Recorded, last: int, data: PreparedData, display: Display) -> tuple[Comparison, Metrics]:
-    """Train up to the step ``last``, or to the first checkpoint that differs, and compare with the record."""
-    config, again = recorded.saved.config, Rehearsal()
+def train_again(recorded: Recorded, last: int, data: PreparedData, display: Display) -> Comparison:
+    """Train up to the step ``last``, or to the first difference that can be named, and compare with the record."""
+    config = recorded.saved.config
+    with display.stage("reading the metrics on record"):
+        again = Rehearsal(recorded_metrics(recorded.record))
     own = names_of_level("full")
     chosen = choose([name for name in config.diagnostics.quantities if name in own])
     diagnostics = build_diagnostics(config, chosen, again)
     diagnostics.announce = lambda name: display.now(f"last diagnostics: {name}")
     trainer = build_trainer(config, data, diagnostics)
-    comparison = Comparison(recorded, last, [])
+    comparison = Comparison(recorded, again, last)
     with trainer:
         evaluation = build_evaluation(config, data, again)
         with display.training(last, evaluation):
@@ -176,12 +190,11 @@ def train_again(recorded: Recorded, last: int, data: PreparedData, display: Disp
                 comparison.failure, ended = str(error), True
                 comparison.compare(error.step, trainer.params)
     if ended:
-        with display.stage("diagnostics of the whole run"):
+        with display.stage("diagnostics of the whole run"), threadpool_limits(1, user_api="blas"):
             if comparison.failure is None:
                 conclude_range_test(again, config)
             diagnostics.conclude()
-    with display.stage("comparing the metrics"):
-        return comparison, compare_metrics(recorded.record, again)
+    return comparison
 
 
 def _last(asked: Reproduction, recorded: Recorded) -> int:
@@ -195,16 +208,10 @@ def _last(asked: Reproduction, recorded: Recorded) -> int:
     return asked.steps
 
 
-def _tell(comparison: Comparison, metrics: Metrics, causes: Sequence[str], display: Display) -> bool:
+def _tell(comparison: Comparison, causes: Sequence[Cause], display: Display) -> bool:
     """Print the verdict. True if all is equal."""
-    differing = [*_parameters(comparison), *_failure(comparison)]
-    if metrics.first is not None:
-        more = f" and {len(metrics.differing) - MOST_NAMED} more" if metrics.differing[MOST_NAMED:] else ""
-        named = ", ".join(metrics.differing[:MOST_NAMED]) + more
-        differing.append(
-            f"the first metric that differs is {metrics.first}. Of {metrics.names} metrics, "
-            f"{len(metrics.differing)} differ: {named}"
-        )
+    metrics = comparison.again.compared()
+    differing = [*_parameters(comparison), *_failure(comparison), *_metrics(metrics), *_since(comparison, metrics)]
     steps = ", ".join(map(str, comparison.equal)) or "none"
     checked = f"parameters at {len(comparison.equal)} checkpoints (steps {steps})"
     if not differing:
@@ -221,9 +228,8 @@ def _tell(comparison: Comparison, metrics: Metrics, causes: Sequence[str], displ
             display.note("what is not the same made no difference")
         return True
     display.start(f"differs: {differing[0]}")
-    for each in differing[1:]:
+    for each in [*differing[1:], *explanation(causes, of_parameters=comparison.difference is not None)]:
         display.note(each)
-    _explain(causes, display)
     return False
 
 
@@ -237,16 +243,38 @@ def _parameters(comparison: Comparison) -> list[str]:
 def _failure(comparison: Comparison) -> list[str]:
     """How the end differs, if one training failed and the other did not, or not in the same way."""
     recorded, failure = comparison.recorded, comparison.failure
-    expected = recorded.failing is not None and comparison.last >= recorded.failing
+    failing = recorded.failing
+    expected = failing is not None and comparison.last >= failing
     if failure is not None and not (expected and recorded.reason.startswith(failure)):
         return [f"it fails now, other than on record: {failure}"]
-    if failure is None and expected and comparison.difference is None:
+    if failure is None and failing is not None and comparison.reached >= failing:
         return [f"it does not fail now, but on record: {recorded.reason}"]
     return []
 
 
-def _explain(causes: Sequence[str], display: Display) -> None:
-    if causes:
-        display.note(f"this may explain it: {'; '.join(causes)}")
-    else:
-        display.note("kernel, versions, lanes, code and data are as recorded: none of them explains it")
+def _metrics(metrics: Metrics) -> list[str]:
+    """The first recorded value that differs, and what differs with it."""
+    if not metrics.first:
+        return []
+    first, *others = metrics.first
+    shown = ", ".join(each.metric for each in others[:MOST_NAMED])
+    more = f" and {len(others) - MOST_NAMED} more" if others[MOST_NAMED:] else ""
+    beside = f"; at that step also {shown}{more}" if others else ""
+    until = metrics.equal_until
+    before = "none was recorded before" if until is None else f"all are equal until step {until}"
+    return [f"the first recorded value that differs is {first}{beside} ({before}, of {metrics.names} metrics)"]
+
+
+def _since(comparison: Comparison, metrics: Metrics) -> list[str]:
+    """What both kinds of values say together: between which steps the training became another."""
+    difference, first = comparison.difference, metrics.first[0].step if metrics.first else None
+    if first is None:
+        return [] if difference is None else [f"no recorded value up to step {difference.step} differs"]
+    later = [step for step in comparison.equal if step >= first]
+    if later:
+        return [f"parameters of step {later[-1]} are equal: that value is measured otherwise, not trained otherwise"]
+    if difference is None:
+        ended = f"training ended at step {comparison.reached}"
+        return [f"no parameters were kept from there on, so none can be named: {ended}"]
+    since = f"between step {comparison.equal[-1]} and" if comparison.equal else "at the latest by"
+    return [f"so the training became another {since} step {min(first, difference.step)}"]

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -76,15 +76,22 @@ def kernel() -> dict[str, str]:
 
 @cache
 def code() -> dict[str, str]:
-    """``code.<room>``: SHA-256 of the file or the files of each of :data:`ROOMS`, its first 12 digits."""
-    found = {}
-    for room in ROOMS:
-        digest = hashlib.sha256()
-        for path in sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(PACKAGE).as_posix()} {len(content)}\n".encode() + content)
-        found[f"code.{room}"] = digest.hexdigest()[:12]
-    return found
+    """``code.<room>``: the :func:`digest` of the file or the files of each of :data:`ROOMS`."""
+    return {f"code.{room}": digest(sources(room)) for room in ROOMS}
+
+
+def sources(room: str) -> dict[str, bytes]:
+    """Path within the package -> content, of the file or the files of a room."""
+    paths = list((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
+    return {path.relative_to(PACKAGE).as_posix(): path.read_bytes() for path in paths}
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of paths and contents, its first 12 digits."""
+    found = hashlib.sha256()
+    for path in sorted(files, key=PurePosixPath):
+        found.update(f"{path} {len(files[path])}\n".encode() + files[path])
+    return found.hexdigest()[:12]
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:

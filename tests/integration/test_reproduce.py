@@ -1,6 +1,8 @@
 """A recorded run, trained again from its record: equal to the bit, or what differs, where and why."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,13 @@ class Original:
         weight[3, 5] = np.nextafter(weight[3, 5], np.float32(9))
         save_checkpoint(path, tensors | {ALTERED: weight}, about)
 
+    def alter_metric(self, name: str, *steps: int) -> None:
+        """Change recorded values as another training would have."""
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
+            for step in steps:
+                words = "UPDATE metrics SET value = value + 1e-9 WHERE run_uuid = ? AND key = ? AND step = ?"
+                assert database.execute(words, (self.id, name, step)).rowcount == 1
+
     def record(self, tag: str, value: str) -> None:
         self.store.client.set_tag(self.id, tag, value)
 
@@ -89,7 +98,36 @@ def test_an_altered_parameter_is_named_at_its_step_and_nothing_explains_it(origi
     assert code == 1
     assert f"differs: parameter {ALTERED} differs at step 8, in 1 of" in told
     assert "equal until step 4 of those kept" in told
-    assert "none of them explains it" in told
+    assert "no recorded value up to step 8 differs" in told
+    assert "none of kernel, versions, lanes, code and data explains it" in told
+
+
+def test_the_first_recorded_value_that_differs_dates_a_difference_between_kept_steps(original, capsys):
+    original.alter_metric("train/loss", 10, 15, 20)
+    original.alter_metric("gradient_norm/global", 10, 15)
+    original.alter(16)
+    code, told = original.reproduce(capsys)
+    assert code == 1
+    assert f"differs: parameter {ALTERED} differs at step 16, in 1 of" in told
+    assert "the first recorded value that differs is train/loss at step 10: " in told
+    assert "at that step also gradient_norm/global (all are equal until step 9" in told
+    assert "so the training became another between step 8 and step 10" in told
+
+
+def test_training_ends_where_a_value_differs_if_no_later_parameters_are_kept(original, capsys):
+    for step in ("16", "20"):
+        (original.checkpoints / f"step_00000{step}.safetensors").unlink()
+    original.alter_metric("train/loss", 10)
+    code, told = original.reproduce(capsys)
+    assert code == 1 and "differs: the first recorded value that differs is train/loss at step 10: " in told
+    assert "none can be named: training ended at step 10" in told
+
+
+def test_a_value_that_differs_while_later_parameters_are_equal_was_measured_otherwise(original, capsys):
+    original.alter_metric("eval/loss", 5)
+    code, told = original.reproduce(capsys)
+    assert code == 1 and "differs: the first recorded value that differs is eval/loss at step 5: " in told
+    assert "parameters of step 20 are equal: that value is measured otherwise, not trained otherwise" in told
 
 
 def test_a_difference_after_the_last_step_asked_for_is_not_seen(original, capsys):
@@ -98,11 +136,15 @@ def test_a_difference_after_the_last_step_asked_for_is_not_seen(original, capsys
     assert code == 0 and "(steps 0, 1, 2, 4)" in told
 
 
-def test_another_kernel_on_record_may_explain_a_difference(original, capsys):
+def test_another_kernel_on_record_explains_a_difference_and_with_other_versions_it_may(original, capsys):
     original.record("kernel.name", "Imagined")
     original.alter(1)
     code, told = original.reproduce(capsys, "steps=1")
-    assert code == 1 and "this may explain it: kernel: Imagined on record, " in told
+    assert code == 1 and "this explains it, as nothing else is other than on record: kernel: Imagined" in told
+    original.record("version.numpy", "1.0")
+    code, told = original.reproduce(capsys, "steps=1")
+    assert code == 1 and "whether several do, the record cannot tell: kernel: Imagined" in told
+    assert "to tell: pip install numpy==1.0, and reproduce again" in told
 
 
 def test_other_code_versions_lanes_and_an_interruption_are_named_even_if_they_made_no_difference(original, capsys):
@@ -122,6 +164,7 @@ def test_on_other_data_nothing_is_trained(original, capsys):
     code, told = original.reproduce(capsys)
     assert code == 1
     assert "the data are not those of the run" in told and f"data (corpus): {'f' * 64} on record" in told
+    assert "this explains it: the text is not the one on record" in told
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
