@@ -1,7 +1,7 @@
 """How often the 95 % intervals of a report hold: ``python -m tests.benchmarks.coverage``.
 
-Runs are drawn from normal distributions. A column is a number of seeds a setting. The shares, in percent, are of
-the draws in which there is an interval. One that holds the true value in 93 to 97 of 100 cases is what it says.
+Runs are drawn from normal distributions, unless a row says otherwise. A column is a number of seeds a setting. The
+shares, in percent, are of the draws in which there is an interval. One that holds the true value in 93 to 97 of 100 cases is what it says.
 """
 
 import argparse
@@ -12,7 +12,9 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
+from analysis.questions.change_points import fit_pieces
 from analysis.questions.initialisation_runs import share
+from analysis.questions.masking_by_size_runs import SizeRuns, compare
 from analysis.questions.power_laws import best_size, fit_floored, fit_pure
 from analysis.questions.rank_correlations import rank_correlations
 from analysis.statistics import (
@@ -33,10 +35,18 @@ NOISE = {("a", "x"): 0.3, ("b", "x"): 0.6, ("a", "y"): 0.3, ("b", "y"): 0.9}
 SIZES = np.array([2.5e4, 1.5e5, 4.4e5, 1.5e6, 3.6e6])
 EXPONENT = 0.3
 SETTINGS, CORRELATION = 9, 0.7
+WITH_SIZE, OF_LOSS_AND_SIZE = 0.5, -0.5
+"""Between settings: of score and size, and of loss and size. That of score and loss is the negative of the above"""
+RATIOS = (0.15, 0.25, 0.40, 0.60)
+TIMES = np.linspace(0, 10, 60)
 
 
 def mean(generator: np.random.Generator, n: int) -> bool | None:
     return _holds(mean_interval(generator.normal(0, 1, n)), 0)
+
+
+def mean_of_skewed(generator: np.random.Generator, n: int) -> bool | None:
+    return _holds(mean_interval(generator.gamma(4, 1, n)), 4)
 
 
 def paired(generator: np.random.Generator, n: int) -> bool | None:
@@ -120,7 +130,49 @@ def rank_correlation(generator: np.random.Generator, n: int) -> bool | None:
     runs = (settings[:, None] + generator.normal(0, 0.5, (SETTINGS, n, 2))).reshape(-1, 2)
     names = [str(setting) for setting in range(SETTINGS) for _ in range(n)]
     found, _ = rank_correlations(runs[:, 0], generator.normal(size=len(names)), runs[:, 1], names)
-    return _holds(found, 6 / math.pi * math.asin(CORRELATION / 1.25 / 2))
+    return _holds(found, _spearman(CORRELATION / 1.25))
+
+
+def partial_rank_correlation(generator: np.random.Generator, n: int) -> bool | None:
+    """Of score and size at the same loss. The runs of a setting share its size."""
+    scores, _, sizes, losses, names = _scored(generator, n)
+    _, found = rank_correlations(scores, sizes, losses, names)
+    with_size, with_loss, of_both = map(
+        _spearman, (WITH_SIZE / 1.25**0.5, -CORRELATION / 1.25, OF_LOSS_AND_SIZE / 1.25**0.5)
+    )
+    rest = (1 - with_loss**2) * (1 - of_both**2)
+    return _holds(found, (with_size - with_loss * of_both) / rest**0.5)
+
+
+def rank_correlation_of_gains(generator: np.random.Generator, n: int) -> bool | None:
+    """Of the loss with the score less that of the untrained network, which larger networks have higher."""
+    scores, untrained, sizes, losses, names = _scored(generator, n)
+    found, _ = rank_correlations(scores - untrained, sizes, losses, names)
+    variance = 1 - 2 * 0.5 * WITH_SIZE + 0.5**2 + 0.5**2 + 0.3**2
+    return _holds(found, _spearman((-CORRELATION - 0.5 * OF_LOSS_AND_SIZE) / (variance * 1.25) ** 0.5))
+
+
+def best_ratio(generator: np.random.Generator, n: int) -> bool | None:
+    """By which factor the best masking ratio of the largest size is that of the smallest, 0.38 / 0.30."""
+    return _best_ratio(generator, n, 0.30, 0.38)
+
+
+def best_ratio_at_an_end(generator: np.random.Generator, n: int) -> bool | None:
+    """The same from 0.38 to 0.50, where the parabolas of some seeds are lowest beyond 0.60, the highest tried."""
+    return _best_ratio(generator, n, 0.38, 0.50)
+
+
+def change_point(generator: np.random.Generator, n: int) -> bool | None:
+    """The mean time at which curves of n seeds begin to fall: by 2 within 2, at a time that differs by seed."""
+    return _holds(mean_interval([_begin(generator, place) for place in generator.normal(4, 0.3, n)]), 4)
+
+
+def time_between_change_points(generator: np.random.Generator, n: int) -> bool | None:
+    """Of two curves of each seed, the time from the fall of one to that of the other."""
+    first = generator.normal(4, 0.3, n)
+    second = first + generator.normal(0.5, 0.2, n)
+    found = [dict(enumerate(_begin(generator, place) for place in places)) for places in (second, first)]
+    return _holds(paired_difference(*found), 0.5)
 
 
 def resampled(generator: np.random.Generator, n: int) -> bool | None:
@@ -135,6 +187,7 @@ def resampled_twice(generator: np.random.Generator, n: int) -> bool | None:
 Trial = Callable[[np.random.Generator, int], bool | None]
 TRIALS: Mapping[str, Trial] = {
     "t interval of a mean": mean,
+    "t interval of a mean, skewed runs (gamma of shape 4)": mean_of_skewed,
     "paired difference": paired,
     "difference without common seeds (variances 1 and 4)": unpaired,
     "effect averaged over another setting": main,
@@ -146,6 +199,8 @@ TRIALS: Mapping[str, Trial] = {
     "cost up to a horizon, half censored": half_censored,
     "exponent of a power law, 5 sizes": exponent,
     "size of the lowest loss, 5 sizes": lowest,
+    "factor between the best of 4 ratios at two sizes": best_ratio,
+    "factor between the best of 4 ratios, one near the highest tried": best_ratio_at_an_end,
     "share of runs (Wilson), over all true shares": share_of_runs,
     "bootstrap over seeds": resampled,
     "bootstrap over seeds and 100 items": resampled_twice,
@@ -154,6 +209,10 @@ SLOW_TRIALS: Mapping[str, tuple[Trial, int]] = {
     "exponent of a power law with a floor, 5 sizes": (exponent_above_a_floor, 4),
     "floor of a power law, 5 sizes": (floor, 4),
     "rank correlation over 9 settings": (rank_correlation, 8),
+    "partial rank correlation over 9 settings": (partial_rank_correlation, 8),
+    "rank correlation of gains over 9 settings": (rank_correlation_of_gains, 8),
+    "time at which curves change, mean over seeds": (change_point, 8),
+    "time between two changes": (time_between_change_points, 8),
 }
 """Trial, and how many times fewer draws it has"""
 
@@ -185,6 +244,50 @@ def _censored(generator: np.random.Generator, n: int, horizon: float) -> bool | 
 def _floored(generator: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.repeat(SIZES, n)
     return sizes, 4 + 30 * sizes**-EXPONENT + generator.normal(0, 0.03, sizes.size)
+
+
+def _spearman(pearson: float) -> float:
+    """Spearman's ρ of two normal quantities of this correlation"""
+    return 6 / math.pi * math.asin(pearson / 2)
+
+
+def _scored(generator: np.random.Generator, n: int) -> tuple:
+    """Scores, those of the untrained networks, sizes, losses and names of the settings, of n runs of each setting.
+
+    Between settings all are normal of variance 1; between runs of one, scores and losses differ by half as much.
+    """
+    covariance = [
+        [1, WITH_SIZE, -CORRELATION],
+        [WITH_SIZE, 1, OF_LOSS_AND_SIZE],
+        [-CORRELATION, OF_LOSS_AND_SIZE, 1],
+    ]
+    settings = np.repeat(generator.multivariate_normal([0, 0, 0], covariance, SETTINGS), n, axis=0)
+    scores, sizes, losses = (settings + generator.normal(0, [0.5, 0, 0.5], settings.shape)).T
+    untrained = 0.5 * sizes + generator.normal(0, 0.3, sizes.shape)
+    return scores, untrained, sizes, losses, [str(place // n) for place in range(SETTINGS * n)]
+
+
+def _best_ratio(generator: np.random.Generator, n: int, smallest: float, largest: float) -> bool | None:
+    sizes = []
+    for weights, best in enumerate((smallest, largest), start=1):
+        losses = {
+            ratio: {
+                (str(seed),): 5.7 + 1.5 * math.log10(ratio / best) ** 2 + noise
+                for seed, noise in enumerate(generator.normal(0, 0.04, n))
+            }
+            for ratio in RATIOS
+        }
+        sizes.append(SizeRuns(weights, losses, len(RATIOS) * n, 0))
+    change = compare(sizes).of_lowest
+    return None if change is None else _holds(change.difference, math.log10(largest / smallest))
+
+
+def _begin(generator: np.random.Generator, place: float) -> float:
+    """Where the steepest piece of a noisy curve begins that falls from ``place`` on; NaN if it begins at once."""
+    curve = np.maximum(0, TIMES - place - 2) - np.maximum(0, TIMES - place)
+    pieces = fit_pieces(TIMES, curve + generator.normal(0, 0.03, TIMES.size))
+    steepest = int(np.argmax(np.abs(pieces.slopes)))
+    return float(pieces.ends[steepest]) if steepest else math.nan
 
 
 def _holds(interval, true: float) -> bool | None:

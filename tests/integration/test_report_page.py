@@ -5,18 +5,16 @@ Needs Debian's packages chromium and chromium-driver, and the extra ``browser``.
 
 import base64
 import itertools
+import json
+import re
 import shutil
-from datetime import datetime
 
 import numpy as np
 import pytest
 
-from analysis.evidence import Evidence
-from analysis.figure_parts import save
-from analysis.figures import draw
 from analysis.findings import find
 from analysis.page import curves
-from analysis.page.render import render
+from tests.support import page_studies
 from tests.unit.test_partial_sweeps import run, study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `browser` is not installed")
@@ -28,32 +26,41 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 WIDE, NARROW = 1400, 390
 MARKUP = "<img src=x onerror=alert(1)>"
+ONE = "one factor"
+READABLE = 4.5
+"""Least contrast of text, by the Web Content Accessibility Guidelines (WCAG 2.2, 1.4.3)"""
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, rough_figures):
-    """A page of a factor of names, one of which is markup."""
+def pages(tmp_path_factory, rough_figures):
+    """Kind of study -> address of its page. That of one factor has names as values, one of which is markup."""
     finals = {MARKUP: (6.0, 6.1, 6.2), "0.4": (5.70, 5.81, 5.89), "10": (4.9, 5.0, 5.2)}
     runs = [run(value, seed, final) for value, those in finals.items() for seed, final in enumerate(those)]
-    evidence = Evidence(find(study(*runs, baseline=MARKUP)))
-    folder = tmp_path_factory.mktemp("report")
-    figures = {}
-    for name, figure in draw(evidence).items():
-        save(figure, folder / name)
-        figures[name] = (folder / name).read_bytes()
-    page = folder / "index.html"
-    page.write_text(render(evidence, figures, datetime(2026, 1, 1)), encoding="utf-8")
-    return page.as_uri()
+    studies = {ONE: study(*runs, baseline=MARKUP)} | {kind: make() for kind, make in page_studies.KINDS.items()}
+    return {
+        kind: page_studies.write_page(each, tmp_path_factory.mktemp(kind.replace(" ", "_")))
+        for kind, each in studies.items()
+    }
 
 
-def show(browser, address, width, scheme="light"):
+@pytest.fixture(scope="module")
+def address(pages):
+    return pages[ONE]
+
+
+def show(browser, address, width):
     """Open the page in a window of this width and wait until its curves are drawn."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == NARROW}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    prefer(browser, "light")
+    browser.get(address)
+    if browser.find_elements(By.ID, "curves"):
+        drawn(browser, "step linear linear")
+
+
+def prefer(browser, scheme):
     features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", **features})
-    browser.get(address)
-    drawn(browser, "step linear linear")
 
 
 def drawn(browser, expected):
@@ -68,15 +75,43 @@ def press(browser, selector, number=0):
     browser.execute_script("arguments[0].click()", browser.find_elements(By.CSS_SELECTOR, selector)[number])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_the_page_fits_its_window_and_asks_no_network(browser, address, width, scheme):
-    browser.get_log("performance")
-    show(browser, address, width, scheme)
-    whole, visible = browser.execute_script(
-        "const {scrollWidth, clientWidth} = document.documentElement; return [scrollWidth, clientWidth]"
+def choose(browser, axis):
+    browser.execute_script(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))",
+        browser.find_element(By.NAME, "axis"),
+        axis,
     )
-    assert whole == visible and width - visible < 20  # a scroll bar
+
+
+def contrast(browser, selector):
+    """Of the text of an element and the page behind it: (L + 0.05) / (L' + 0.05) of relative luminances."""
+    colours = browser.execute_script(
+        "const at = e => getComputedStyle(e); return [at(document.querySelector(arguments[0])).color, "
+        "at(document.body).backgroundColor]",
+        selector,
+    )
+    values = np.array([[float(part) for part in re.findall(r"[\d.]+", colour)[:3]] for colour in colours]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("kind", [ONE, *page_studies.KINDS])
+def test_the_page_of_every_kind_fits_its_window_light_and_dark_and_asks_no_network(browser, pages, kind, width):
+    browser.get_log("performance")
+    show(browser, pages[kind], width)
+    behind = {}
+    for scheme in ("light", "dark"):
+        prefer(browser, scheme)
+        whole, visible, behind[scheme] = browser.execute_script(
+            "const {scrollWidth, clientWidth} = document.documentElement; "
+            "return [scrollWidth, clientWidth, getComputedStyle(document.body).backgroundColor]"
+        )
+        assert whole == visible and width - visible < 20  # a scroll bar
+        for text in ("h1", "p.soft", "td", "summary", "main li"):
+            assert contrast(browser, text) >= READABLE, (scheme, text)
+    assert behind["light"] != behind["dark"]
     requests = [
         entry["message"] for entry in browser.get_log("performance") if "requestWillBeSent" in entry["message"]
     ]
@@ -87,8 +122,10 @@ def test_the_page_fits_its_window_and_asks_no_network(browser, address, width, s
         ".map(e => getComputedStyle(e).gridTemplateColumns.split(' ').length)"
     )
     assert max(columns) == (2 if width == WIDE else 1)
-    pictures = browser.find_elements(By.TAG_NAME, "img")
-    assert pictures and all(picture.get_attribute("alt") for picture in pictures)
+    told = browser.execute_script("return [...document.images].map(e => e.alt)")
+    assert told and all(told) and len(set(told)) == len(told)
+    named = browser.execute_script("return [...document.querySelectorAll('.interactive')].map(e => e.ariaLabel)")
+    assert all(named) and bool(named) == (kind != "range test")
 
 
 def test_curves_are_redrawn_as_the_reader_chooses(browser, address):
@@ -101,9 +138,8 @@ def test_curves_are_redrawn_as_the_reader_chooses(browser, address):
     select = browser.find_element(By.NAME, "axis")
     offered = [option.get_attribute("value") for option in select.find_elements(By.TAG_NAME, "option")]
     assert {"step", "tokens_seen", "tokens_predicted", "seconds"} <= set(offered)
-    browser.execute_script(
-        "arguments[0].value = 'seconds'; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))", select
-    )
+    assert "flops" not in offered  # which these runs have not recorded
+    choose(browser, "seconds")
     drawn(browser, "seconds log log")
     press(browser, "[name=singles]")
     drawn(browser, "seconds log log 3")
@@ -113,6 +149,28 @@ def test_curves_are_redrawn_as_the_reader_chooses(browser, address):
     assert pressed == ["true", "false", "true"]
     press(browser, ".legend button", 1)
     drawn(browser, "seconds log log 3")
+
+
+def test_curves_are_drawn_against_the_operations_that_runs_recorded(browser, pages):
+    show(browser, pages["sizes"], WIDE)
+    choose(browser, "flops")
+    assert drawn(browser, "flops linear linear") == 4 + 12  # means and single runs
+    press(browser, "[name=x_log]")
+    drawn(browser, "flops log linear")
+    data = json.loads(browser.execute_script("return document.querySelector('#curves script').textContent"))
+    assert data["axes"]["flops"] == "floating-point operations"
+    assert [group["mean"]["x"]["flops"][-1] for group in data["groups"]] == [page_studies.FLOPS] * 4
+
+
+def test_curves_are_drawn_against_the_operations_that_runs_recorded(browser, pages):
+    show(browser, pages["sizes"], WIDE)
+    choose(browser, "flops")
+    assert drawn(browser, "flops linear linear") == 4 + 12  # means and single runs
+    press(browser, "[name=x_log]")
+    drawn(browser, "flops log linear")
+    data = json.loads(browser.execute_script("return document.querySelector('#curves script').textContent"))
+    assert data["axes"]["flops"] == "floating-point operations"
+    assert [group["mean"]["x"]["flops"][-1] for group in data["groups"]] == [page_studies.FLOPS] * 4
 
 
 def test_a_line_under_the_pointer_tells_its_run_and_value(browser, address):
