@@ -1,7 +1,7 @@
 """Stores with planted runs, and what a report says of them."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from minibert.tracking import Store, claim, open_sweep, start_run
@@ -14,10 +14,14 @@ def copied_store(empty_database: Path, folder: Path) -> Store:
     return open_store(None, folder, "minibert")
 
 
-def plant(store: Store, study: Mapping, key: str, runs: Iterable[tuple[str, dict, Callable]]) -> None:
+def plant(
+    store: Store, study: Mapping, key: str, runs: Iterable[tuple[str, dict, Callable]], swept: Sequence[str] = ()
+) -> None:
     """A finished sweep of the study. ``runs``: the title of each run, its settings, and ``record(run)``, which
-    logs its results, and gives the reason if the run failed. Sweeps of one store have different keys."""
-    sweep = open_sweep(store, study["name"], key.encode().hex().ljust(64, "0")[-64:], [], {}, {"study": study})
+    logs its results, and gives the reason if the run failed. Sweeps of one store have different keys.
+    ``swept``: the settings that its command went over, if that is recorded."""
+    parameters = {"study": study} | ({"sweep": {"keys": list(swept)}} if swept else {})
+    sweep = open_sweep(store, study["name"], key.encode().hex().ljust(64, "0")[-64:], {}, {}, parameters)
     for title, settings, record in runs:
         with claim(store, f"{key}{title}".encode().hex()) as held:
             run = start_run(held, title, settings, {}, sweep.id)
