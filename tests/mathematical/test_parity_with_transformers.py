@@ -1,5 +1,6 @@
 """The same function as ``transformers`` has: logits, gradients, training, and folders that both read and write."""
 
+import shutil
 import warnings
 
 import numpy as np
@@ -21,6 +22,7 @@ from make_references import (
 from minibert.config import ModelConfig, PositionConfig, RopeConfig
 from minibert.data.tokenizer import load_tokenizer, train_tokenizer
 from minibert.model.bert import MiniBERT
+from minibert.serving.loading import load_run
 from minibert.serving.mlflow_model import fill_mask
 from minibert.training.trainer import Trainer
 
@@ -157,6 +159,14 @@ def saved(request, tmp_path, tokenizer):
     return model, tmp_path
 
 
+def padded_ids(vocab_size, tokens):
+    """Three rows of token ids, two with padding behind them, and where there is none: (3, T) each."""
+    ids = np.random.default_rng(1).integers(5, vocab_size, (3, tokens))
+    real = np.arange(tokens) < np.array([tokens, 7, 13])[:, None]
+    ids[~real] = 0
+    return ids, real
+
+
 def test_auto_model_reads_a_saved_folder_without_complaint_and_computes_the_same(saved):
     model, folder = saved
     with warnings.catch_warnings(), turned_in(model.config.dtype):
@@ -164,9 +174,7 @@ def test_auto_model_reads_a_saved_folder_without_complaint_and_computes_the_same
         theirs, report = transformers.AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report
     assert str(theirs.dtype) == f"torch.{model.config.dtype}"
-    ids = np.random.default_rng(1).integers(5, 90, (3, 20))
-    real = np.arange(20) < np.array([20, 7, 13])[:, None]
-    ids[~real] = 0
+    ids, real = padded_ids(90, 20)
     with torch.no_grad(), turned_in(model.config.dtype):
         expected = theirs(torch.tensor(ids), attention_mask=torch.tensor(real).long()).logits.numpy()
     logits, _ = model.forward(ids, real)
@@ -238,3 +246,49 @@ def test_a_tokenizer_that_transformers_saved_is_read(tmp_path):
     theirs.save_pretrained(tmp_path / "saved")
     text = "Rivers [MASK] x"
     assert load_tokenizer(tmp_path / "saved").encode(text).ids == theirs(text)["input_ids"] == [3, 6, 7, 5, 2, 4]
+
+
+@pytest.fixture(scope="module")
+def trained_default(door, books, empty_database, tmp_path_factory):
+    """A run of the default recipe, a few steps on small data, and the folder that the command ``export`` wrote."""
+    folder = tmp_path_factory.mktemp("default")
+    shutil.copy(empty_database, folder)
+    words = [
+        "data=text", f"data.path={books}/*.txt", "model.vocab_size=128", "training.softmax_words=40",
+        "training.steps=12", "training.batch_size=16", "training.sequence_length=32", "evaluation.sequences=16",
+        "evaluation.every=12", "evaluation.intrinsic.enabled=false", "diagnostics=off", "diagnostics.figures=[]",
+        "tracking.progress=false", f"tracking.folder={folder}",
+    ]  # fmt: skip
+    trained = door(*words)
+    assert trained.returncode == 0, trained.stderr
+    exported = door("run=last", f"folder={folder / 'exported'}", f"tracking.folder={folder}", module="minibert.export")
+    assert exported.returncode == 0, exported.stderr
+    return load_run("last", folder=folder), load_run("last", 0, folder=folder), folder / "exported"
+
+
+def test_the_default_recipe_trained_and_exported_is_read_by_auto_model_with_the_same_logits(trained_default):
+    run, untrained, folder = trained_default
+    config = run.config
+    assert (config.optimizer.name, config.training.softmax_words) == ("muon", 40)
+    assert (config.model.layers, config.model.norm, config.model.position) == (1, "pre", RopeConfig(base=30.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        theirs, report = transformers.AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values()) and not theirs.config.to_dict().get("auto_map"), report
+    ids, real = padded_ids(run.tokenizer.get_vocab_size(), 32)
+    with torch.no_grad():
+        expected = theirs(torch.tensor(ids), attention_mask=torch.tensor(real).long()).logits.numpy()
+    logits, _ = run.model.forward(ids, real)
+    assert np.abs(logits - expected)[real].max() < LOGITS["float32"]
+    before, _ = untrained.model.forward(ids, real)
+    assert np.abs(logits - before)[real].max() > 0.5  # it was trained
+
+
+def test_the_exported_default_fills_masks_as_the_run_does(trained_default):
+    run, _, folder = trained_default
+    pipeline = transformers.pipeline("fill-mask", model=str(folder), tokenizer=str(folder))
+    text = "the state of the [MASK] is strong"
+    theirs = [(answer["token"], answer["score"]) for answer in pipeline(text, top_k=5)]
+    ((ours,),) = fill_mask(run.model, run.tokenizer, [text])
+    assert [run.tokenizer.token_to_id(token) for token, _ in ours] == [token for token, _ in theirs]
+    assert [share for _, share in ours] == pytest.approx([score for _, score in theirs], rel=1e-4)
