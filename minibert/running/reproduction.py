@@ -272,7 +272,7 @@ def _since(comparison: Comparison, metrics: Metrics) -> list[str]:
         return [] if difference is None else [f"no recorded value up to step {difference.step} differs"]
     later = [step for step in comparison.equal if step >= first]
     if later:
-        return [f"parameters of step {later[-1]} are equal: that value is measured otherwise, not trained otherwise"]
+        return [f"parameters of step {later[-1]} are equal: measured otherwise, not trained otherwise"]
     if difference is None:
         ended = f"training ended at step {comparison.reached}"
         return [f"no parameters were kept from there on, so none can be named: {ended}"]

@@ -1,7 +1,8 @@
 """How often the 95 % intervals of a report hold: ``python -m tests.benchmarks.coverage``.
 
 Runs are drawn from normal distributions, unless a row says otherwise. A column is a number of seeds a setting. The
-shares, in percent, are of the draws in which there is an interval. One that holds the true value in 93 to 97 of 100 cases is what it says.
+shares, in percent, are of the draws in which there is an interval. One that holds the true value in 93 to 97 of
+100 cases is what it says.
 """
 
 import argparse
@@ -36,7 +37,7 @@ SIZES = np.array([2.5e4, 1.5e5, 4.4e5, 1.5e6, 3.6e6])
 EXPONENT = 0.3
 SETTINGS, CORRELATION = 9, 0.7
 WITH_SIZE, OF_LOSS_AND_SIZE = 0.5, -0.5
-"""Between settings: of score and size, and of loss and size. That of score and loss is the negative of the above"""
+"""Between settings: of score and size, and of loss and size. That of score and loss is -CORRELATION"""
 RATIOS = (0.15, 0.25, 0.40, 0.60)
 TIMES = np.linspace(0, 10, 60)
 

@@ -261,7 +261,9 @@ def trained_default(door, books, empty_database, tmp_path_factory):
     ]  # fmt: skip
     trained = door(*words)
     assert trained.returncode == 0, trained.stderr
-    exported = door("run=last", f"folder={folder / 'exported'}", f"tracking.folder={folder}", module="minibert.export")
+    exported = door(
+        "run=last", f"folder={folder / 'exported'}", f"tracking.folder={folder}", module="minibert.export"
+    )
     assert exported.returncode == 0, exported.stderr
     return load_run("last", folder=folder), load_run("last", 0, folder=folder), folder / "exported"
 

@@ -35,7 +35,7 @@ def git(folder, *arguments):
 def changes(package, room):
     """Of a room, between what is committed and what is there now."""
     now = {path: path.read_bytes() for path in package.rglob("*.py")}
-    git(package, "stash")
+    git(package, "stash", "-u")
     recorded = digest(sources(room))
     for path, content in now.items():
         path.write_bytes(content)
@@ -43,7 +43,9 @@ def changes(package, room):
 
 
 def test_comments_docstrings_and_layout_are_no_change(checkout):
-    (checkout / "model" / "scale.py").write_text('def scale(x):\n    "Twice."\n    return (\n        2 * x\n    )\n')
+    (checkout / "model" / "scale.py").write_text(
+        'def scale(x):\n    "Twice."\n    return (\n        2 * x\n    )\n'
+    )
     assert changes(checkout, "model") == []
 
 
