@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.train_step``: one full training step of minibert beside those of others.
 
 Forward, backward, clipping to global norm 1 and AdamW, float32, on the same batches; whole recipes of minibert
-stand beside them. The contenders take turns (:mod:`tests.benchmarks.turns`), under the kernels of the environment
-and under those of NumPy's own choice (:mod:`tests.benchmarks.kernels`).
+stand beside them. The contenders take turns (:mod:`tests.benchmarks.turns`), under each choice of kernels: where
+the environment names none, NumPy's own choice and AVX2 ones; else those named and NumPy's own choice
+(:mod:`tests.benchmarks.kernels`).
 
     python -m tests.benchmarks.train_step --shape all --dropout 0 0.1 --json results.json
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS
-from tests.benchmarks.kernels import kernel_choices
+from tests.benchmarks.kernels import CHOICES, WITHOUT_AVX512, kernel_choices, processor_has_avx2
 from tests.benchmarks.report import (
     Measurement,
     as_json,
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     shapes = list(SHAPES) if "all" in options.shape else options.shape
     about = machine()
     console.print(machine_line(about))
-    choices = kernel_choices()
+    choices = kernel_choices(options.kernels)
     for kernels in choices:
         console.print(f"{kernels.name} kernels: {kernels.origin}")
     entries = available({name: CONTENDERS[name] for name in options.contenders})
@@ -57,10 +58,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shape", nargs="+", default=["base"], choices=[*SHAPES, "all"])
     parser.add_argument("--dropout", nargs="+", type=float, default=[0.0], help="rates, one comparison each")
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser.add_argument(
+        "--kernels", nargs="+", choices=list(CHOICES), help="whose choice; by default two, where they differ"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="in a turn; by default what fits in two seconds, but 5 at least")
     parser.add_argument("--json", metavar="FILE", help="write every time, with versions, BLAS and machine")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if WITHOUT_AVX512 in (options.kernels or ()) and not processor_has_avx2():
+        parser.error(f"--kernels {WITHOUT_AVX512}: this processor is not known to have AVX2. Allowed: the others.")
+    return options
 
 
 def show(shape: str, dropout: float, measured: dict[str, Measurement], kernels: str) -> None:

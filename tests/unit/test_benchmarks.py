@@ -16,10 +16,11 @@ from tests.benchmarks.contenders import CONTENDERS, Contender
 from tests.benchmarks.contenders import Entry as ContenderEntry
 from tests.benchmarks.contenders.recipes import sizes
 from tests.benchmarks.diagnostics import Cost, levels_within, sums
-from tests.benchmarks.kernels import CHOOSING, kernel_choices
+from tests.benchmarks.kernels import kernel_choices
 from tests.benchmarks.looking import END, HOLDING, LAST_PASS, LOG, REGULAR, Looked, MemoryRecord, count_looks
 from tests.benchmarks.optimizers import IN_TORCH, NAMES, STEP, TORCH, entries_of, share_of_step, typical
 from tests.benchmarks.report import Measurement, comparison_table, verdict_table, verdicts
+from tests.benchmarks.train_step import parse
 from tests.benchmarks.worker import take_steps
 from tests.benchmarks.workload import BASE, SHAPES
 
@@ -135,27 +136,57 @@ def chosen_kernels(environment) -> str:
     return environment.get("OPENBLAS_CORETYPE", "SkylakeX")
 
 
-def test_kernels_of_the_environment_and_of_numpys_own_choice_are_both_measured(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setenv("OPENBLAS_L2_SIZE", "524288")
-    given, own = kernel_choices(chosen_kernels)
+def test_kernels_of_the_environment_and_of_numpys_own_choice_are_both_measured():
+    named = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "524288", "HOME": "/home"}
+    given, own = kernel_choices(environment=named, ask=chosen_kernels)
     assert (given.name, own.name) == ("Haswell", "SkylakeX")
-    assert given.environment["OPENBLAS_L2_SIZE"] == "524288"
-    assert not set(CHOOSING) & set(own.environment)
+    assert given.environment == named
+    assert own.environment == {"HOME": "/home"}
 
 
-def test_kernels_that_are_numpys_own_choice_as_well_are_measured_once(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
-    (only,) = kernel_choices(chosen_kernels)
-    assert only.name == "SkylakeX" and "as well" in only.origin
+def test_kernels_that_are_numpys_own_choice_as_well_are_measured_once():
+    (only,) = kernel_choices(environment={"OPENBLAS_CORETYPE": "SkylakeX"}, ask=chosen_kernels)
+    assert only.name == "SkylakeX" and only.origin == "as the environment says, and NumPy's own choice"
 
 
-def test_an_environment_that_names_no_kernels_is_asked_once(monkeypatch):
-    for name in CHOOSING:
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture
+def avx512(monkeypatch):
+    monkeypatch.setattr("tests.benchmarks.kernels.processor_instructions", lambda: {"avx2", "avx512f"})
+
+
+@pytest.mark.usefixtures("avx512")
+def test_avx2_kernels_stand_beside_numpys_own_choice_where_the_environment_names_none():
+    own, other = kernel_choices(environment={"HOME": "/home"}, ask=chosen_kernels)
+    assert (own.name, other.name) == ("SkylakeX", "Haswell")
+    assert own.environment == {"HOME": "/home"}
+    assert other.environment == {"HOME": "/home", "OPENBLAS_CORETYPE": "Haswell"}
+
+
+@pytest.mark.usefixtures("avx512")
+def test_numpys_own_choice_is_alone_where_it_is_of_avx2_or_the_processor_has_none(monkeypatch):
     asked = []
-    (only,) = kernel_choices(lambda environment: asked.append(environment) or "Zen")
+    (only,) = kernel_choices(environment={}, ask=lambda environment: asked.append(environment) or "Zen")
     assert len(asked) == 1 and only.name == "Zen"
+    monkeypatch.setattr("tests.benchmarks.kernels.processor_instructions", lambda: {"sse2"})
+    (only,) = kernel_choices(environment={}, ask=chosen_kernels)
+    assert only.name == "SkylakeX"
+
+
+@pytest.mark.usefixtures("avx512")
+def test_kernels_can_be_chosen():
+    def names(choices, environment):
+        return [kernels.name for kernels in kernel_choices(choices, environment, chosen_kernels)]
+
+    assert names(["avx2"], {}) == ["Haswell"]
+    assert names(["avx2", "own"], {}) == ["Haswell", "SkylakeX"]
+    assert names(["own"], {"OPENBLAS_CORETYPE": "Cooperlake"}) == ["SkylakeX"]
+
+
+def test_avx2_kernels_that_the_processor_cannot_run_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr("tests.benchmarks.kernels.processor_instructions", lambda: {"sse2"})
+    with pytest.raises(SystemExit):
+        parse(["--kernels", "avx2"])
+    assert "--kernels avx2: this processor is not known to have AVX2" in capsys.readouterr().err
 
 
 def test_a_contender_that_cannot_take_part_says_why(monkeypatch):
