@@ -24,7 +24,8 @@ docs: $(VENV)/installed-docs
 	@echo "build/site holds the site. To read it: $(PYTHON) -m http.server --directory build/site, then http://127.0.0.1:8000"
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
-# Besides the training step: benchmark-optimizers, benchmark-positions, benchmark-diagnostics, benchmark-scaling.
+# Besides the training step: benchmark-short_runs, benchmark-optimizers, benchmark-positions, benchmark-diagnostics and the others
+# in docs/speed.md. A program with its words: python -m tests.benchmarks.short_runs --beside FOLDER
 benchmark: benchmark-train_step
 
 benchmark-%: $(VENV)/installed

@@ -13,25 +13,22 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
 from rich.table import Table
 from rich.text import Text
 
 from minibert.command_line.terminal import print_table
 from minibert.tracking import open_store
+from tests.benchmarks.commands import spend
 from tests.benchmarks.kernels import kernels_of
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
-from tests.benchmarks.worker import QUIET, busy_seconds
+from tests.benchmarks.worker import QUIET
 
 CORES, ONE_LANE, TWO_LANES = "all cores, one lane a process", "one after the other, one lane", "…, two lanes"
 CONTENDERS = {
@@ -39,8 +36,6 @@ CONTENDERS = {
     ONE_LANE: ["hydra/launcher=basic", "training.lanes=1"],
     TWO_LANES: ["hydra/launcher=basic", "training.lanes=2"],
 }
-LOOK_SECONDS = 0.1
-"""Between two looks at a sweep"""
 TARGETS = {ONE_LANE: 1.7, TWO_LANES: 1.1}
 """Throughput on all cores, at least in multiples of these"""
 
@@ -110,24 +105,16 @@ def sweep(words: Sequence[str], empty: Path, folder: Path, doing: str) -> tuple[
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(empty, folder)
-    busy, started = busy_seconds(), time.perf_counter()
-    command = [sys.executable, "-m", "minibert.run", *words, f"tracking.folder={folder}"]
-    with open(folder / "printed.txt", "w") as printed, console.status(doing) as line:
-        process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        ended = 0
-        while not ended:
-            time.sleep(LOOK_SECONDS)
-            ended, status, used = os.wait4(process.pid, os.WNOHANG)  # with the time of its workers that have ended
-            seconds = time.perf_counter() - started
-            done = (folder / "printed.txt").read_text().count(": finished")
-            line.update(f"{doing}: {done} runs finished, {seconds:.0f} s")
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{(folder / 'printed.txt').read_text()}")
-    others = busy_seconds() - busy - used.ru_utime - used.ru_stime
-    share = max(others, 0.0) / (seconds * psutil.cpu_count())
-    console.print(f"{doing}: {seconds:.1f} s, {share:.0%} of the machine to others")
-    return seconds, share
+    with console.status(doing) as status:
+        lines = []
+
+        def told(line: str) -> None:
+            lines.append(line)
+            status.update(f"{doing}: {sum(': finished' in each for each in lines)} runs finished")
+
+        spent = spend(["-m", "minibert.run", *words, f"tracking.folder={folder}"], told=told)
+    console.print(f"{doing}: {spent.seconds:.1f} s, {spent.others:.0%} of the machine to others")
+    return spent.seconds, spent.others
 
 
 def table(measured: dict[str, Measured], runs: int) -> Table:
