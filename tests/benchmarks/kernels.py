@@ -57,8 +57,8 @@ def kernel_choices(
     """The kernels of these ``choices`` (:data:`CHOICES`), each kind once.
 
     By default, where the ``environment`` names kernels, these and NumPy's own choice; where it names none, NumPy's
-    own choice and, if that is not of AVX2 itself, the AVX2 kernels, on a processor that has AVX2. ``ask`` names the
-    kernels of a process with an environment.
+    own choice and, if that is not of AVX2 itself, the AVX2 kernels, on a processor that has AVX2. ``ask`` names
+    the kernels of a process with an environment.
     """
     free = {name: value for name, value in environment.items() if name not in CHOOSING}
     environments = {ENVIRONMENT: dict(environment), OWN: free, WITHOUT_AVX512: {**free, CORE: AVX2[0]}}

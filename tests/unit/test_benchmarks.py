@@ -12,6 +12,7 @@ from minibert.diagnostics.catalogue import names_of_level
 from minibert.diagnostics.engine.dispatch import PASS_AFTER, PROBE_PASS
 from minibert.diagnostics.engine.registry import Diagnostic
 from minibert.running.plan import plan
+from tests.benchmarks import step_profile
 from tests.benchmarks.contenders import CONTENDERS, Contender
 from tests.benchmarks.contenders import Entry as ContenderEntry
 from tests.benchmarks.contenders.recipes import sizes
@@ -22,7 +23,7 @@ from tests.benchmarks.optimizers import IN_TORCH, NAMES, STEP, TORCH, entries_of
 from tests.benchmarks.report import Measurement, comparison_table, verdict_table, verdicts
 from tests.benchmarks.train_step import parse
 from tests.benchmarks.worker import take_steps
-from tests.benchmarks.workload import BASE, SHAPES
+from tests.benchmarks.workload import BASE, SHAPES, Shape
 
 
 def diagnostic(name, every, *asks):
@@ -238,3 +239,14 @@ def test_every_shape_can_be_composed_as_a_recipe():
         config = plan(sizes(shape), multirun=False).jobs[0].config
         assert config.model.hidden_size == shape.hidden_size
         assert config.training.sequence_length == shape.tokens
+
+
+def test_the_profile_of_a_step_tells_products_apart_and_leaves_numpy_as_it_was():
+    shape = Shape(hidden_size=16, layers=2, heads=2, feed_forward_size=32, vocab_size=200, sequences=2, tokens=16)
+    before = np.matmul
+    seconds = step_profile.profile(shape, steps=2)
+    assert np.matmul is before
+    assert {step_profile.PRODUCTS, "ops.gelu", "norms.layer_norm", "ops.linear"} <= set(seconds)
+    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
+    table = step_profile.table("A step", seconds, count=3)
+    assert table.row_count == 3 + 1 + 1
