@@ -25,7 +25,7 @@ docs: $(VENV)/installed-docs
 
 # Against PyTorch and transformers where the extra `parity` is installed; without them, those are skipped by name.
 # Besides the training step: benchmark-short_runs, benchmark-optimizers, benchmark-positions, benchmark-diagnostics and the others
-# in docs/speed.md. A program with its words: python -m tests.benchmarks.short_runs --beside FOLDER
+# in docs/speed.md
 benchmark: benchmark-train_step
 
 benchmark-%: $(VENV)/installed

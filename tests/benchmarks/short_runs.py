@@ -6,7 +6,7 @@ and found, in a store that has a run of it and the prepared data. The checkouts 
 off the clock. ``disk``: what the store of the sweep of ``make sweep`` takes, by kind of file. Its runs have all
 their steps, on which checkpoints and metrics depend, but small batches, on which nothing that is stored depends.
 
-    python -m tests.benchmarks.short_runs --beside FOLDER --rounds 5 --store mlruns/short_runs
+    python -m tests.benchmarks.short_runs --beside 37f2d7b --rounds 5 --store mlruns/short_runs
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,17 +25,16 @@ from rich.text import Text
 
 from minibert.command_line.terminal import print_table
 from tests.benchmarks import disk
+from tests.benchmarks.checkouts import ROOT, checkout_of, obstacle
 from tests.benchmarks.commands import Spent, spend
 from tests.benchmarks.kernels import kernels_of
 from tests.benchmarks.report import Verdict, machine, machine_line, median_and_range, verdict_table
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import ATTEMPTS, PAUSE_SECONDS, QUIET
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE, BESIDE = "this checkout", "the other"
 RUNS, FOUND, DISK = "runs", "found", "disk"
 MODULE = ("-m", "minibert.run")
-LOCATE = ("-c", "import minibert; print(minibert.__file__)")
 RUN = ("model=debug", "training=debugging")
 TRAINED = "trained again"
 WAYS = {TRAINED: ("tracking.rerun=true",), "found": ()}
@@ -69,14 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     about = machine() | {"kernels": kernels_of(os.environ)}
     console.print(f"{machine_line(about)}, {about['kernels']} kernels")
-    sides = {HERE: ROOT} | ({BESIDE: options.beside} if options.beside else {})
     if options.beside is None:
-        console.print(f"skipped {BESIDE}: none is given (--beside FOLDER, a checkout of minibert)", style="yellow")
+        console.print(f"skipped {BESIDE}: none is given (--beside, a folder or a commit)", style="yellow")
     parts = {RUNS: show_runs, FOUND: show_found, DISK: show_disk}
-    with tempfile.TemporaryDirectory() as folder:
-        measured = {part: parts[part](options, sides, Path(folder)) for part in options.parts}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sides = {HERE: ROOT}
+        if options.beside is not None:
+            sides[BESIDE] = stack.enter_context(checkout_of(options.beside, folder))
+        measured = {part: parts[part](options, sides, folder) for part in options.parts}
     if options.json:
-        written = {"machine": about, "beside": options.beside and str(options.beside), "measured": measured}
+        written = {"machine": about, "beside": options.beside, "measured": measured}
         Path(options.json).write_text(json.dumps(written, indent=1))
         console.print(f"written to {options.json}")
 
@@ -87,7 +90,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parts = [RUNS, FOUND, DISK]
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
-    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout of minibert")
+    beside = "another checkout of minibert, or a commit of the repository, which is checked out for the time"
+    parser.add_argument("--beside", metavar="FOLDER or COMMIT", help=beside)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--found", type=int, default=100, metavar="RUNS", help="of the sweep that is found")
     parser.add_argument("--store", type=Path, metavar="FOLDER", help="keeps the runs of that sweep")
@@ -95,13 +99,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", nargs="+", type=Path, metavar="FOLDER", help=count)
     parser.add_argument("--json", metavar="FILE", help="write every figure, with the machine")
     options = parser.parse_args(arguments)
-    if options.beside is not None and not (options.beside / "minibert" / "run.py").is_file():
-        parser.error(f"--beside {options.beside}: there is no minibert/run.py. Give the folder of a checkout.")
-    options.beside = options.beside and options.beside.resolve()
+    if options.beside is not None and (reason := obstacle(options.beside)):
+        parser.error(f"--beside {reason}")
     if options.count is not None and len(options.count) != (2 if options.beside else 1):
         parser.error(f"--count: {len(options.count)} stores. Give one, and with --beside two.")
-    if options.beside and Path(spend(LOCATE, options.beside).printed.strip()).parents[1] != options.beside:
-        parser.error(f"--beside {options.beside}: python -m minibert.run does not run its code there.")
     for store in options.count or ():
         if not (store / disk.DATABASE_FILE).is_file():
             parser.error(f"--count {store}: there is no {disk.DATABASE_FILE}. Give the folder of a store.")

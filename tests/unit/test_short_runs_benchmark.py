@@ -9,7 +9,8 @@ from rich.console import Console
 
 from minibert.command_line.terminal import print_table
 from minibert.running.plan import plan
-from tests.benchmarks import disk, short_runs
+from tests.benchmarks import checkouts, disk, short_runs
+from tests.benchmarks.checkouts import LOCATE, checkout_of, git
 from tests.benchmarks.commands import Spent, spend
 from tests.benchmarks.short_runs import BESIDE, HERE, TRAINED, WAYS, Measured
 
@@ -64,7 +65,7 @@ def test_a_command_that_fails_ends_the_benchmark_with_what_it_printed():
 def test_checkouts_take_turns_and_each_runs_its_own_code(tmp_path):
     sides = {HERE: planted_checkout(tmp_path / "here"), BESIDE: planted_checkout(tmp_path / "beside")}
     for folder in sides.values():
-        assert spend(short_runs.LOCATE, folder).printed == f"{folder / 'minibert' / '__init__.py'}\n"
+        assert spend(LOCATE, folder).printed == f"{folder / 'minibert' / '__init__.py'}\n"
     runs = short_runs.measure_runs(sides, tmp_path, rounds=2)
     assert list(runs) == [(way, side) for way in WAYS for side in sides]
     assert [spent.printed.splitlines()[-1] for spent in runs[TRAINED, BESIDE].rounds] == [
@@ -73,6 +74,26 @@ def test_checkouts_take_turns_and_each_runs_its_own_code(tmp_path):
     assert [spent.printed.splitlines()[-1] for spent in runs["found", HERE].rounds] == [
         "2 runs were there", "3 runs were there",
     ]  # fmt: skip
+
+
+def test_a_commit_is_checked_out_for_the_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkouts, "ROOT", planted_checkout(tmp_path / "here"))
+    git("init").check_returncode()
+    git("add", ".").check_returncode()
+    git("-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-m", "Begin").check_returncode()
+    assert checkouts.obstacle("HEAD") is None
+    with checkout_of("HEAD", tmp_path) as place:
+        assert place.is_relative_to(tmp_path) and spend(LOCATE, place).printed.startswith(str(place))
+        assert str(place) in git("worktree", "list").stdout
+    assert not place.exists() and str(place) not in git("worktree", "list").stdout
+
+
+def test_a_checkout_whose_code_python_does_not_run_is_refused(tmp_path):
+    place = planted_checkout(tmp_path / "here")
+    (place / "minibert" / "__init__.py").unlink()
+    (place / "minibert.py").touch()
+    with pytest.raises(SystemExit, match=r"but Python runs .*minibert\.py there"), checkout_of(str(place), tmp_path):
+        pass
 
 
 def test_a_run_that_is_trained_where_it_should_be_found_ends_the_benchmark(tmp_path):
@@ -168,7 +189,7 @@ def test_disk_is_judged_by_the_sum_of_all_kinds():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--beside", "no_such_folder"], "--beside no_such_folder: there is no minibert/run.py"),
+        (["--beside", "no_such_folder"], "--beside no_such_folder: neither a folder with minibert/run.py nor a commit of this repository"),
         (["--count", "one", "two"], "--count: 2 stores. Give one, and with --beside two."),
         (["--count", "no_store"], "--count no_store: there is no mlflow.db"),
     ],
