@@ -92,13 +92,16 @@ def test_a_checkout_whose_code_python_does_not_run_is_refused(tmp_path):
     place = planted_checkout(tmp_path / "here")
     (place / "minibert" / "__init__.py").unlink()
     (place / "minibert.py").touch()
-    with pytest.raises(SystemExit, match=r"but Python runs .*minibert\.py there"), checkout_of(str(place), tmp_path):
+    with (
+        pytest.raises(SystemExit, match=r"but Python runs .*minibert\.py there"),
+        checkout_of(str(place), tmp_path),
+    ):
         pass
 
 
 def test_a_run_that_is_trained_where_it_should_be_found_ends_the_benchmark(tmp_path):
     sides = {HERE: planted_checkout(tmp_path / "here", forgets=True)}
-    with pytest.raises(SystemExit, match="found, this checkout: .* has 3 trained runs, and should have 2"):
+    with pytest.raises(SystemExit, match=r"found, this checkout: .* has 3 trained runs, and should have 2"):
         short_runs.measure_runs(sides, tmp_path, rounds=1)
 
 
@@ -189,7 +192,10 @@ def test_disk_is_judged_by_the_sum_of_all_kinds():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--beside", "no_such_folder"], "--beside no_such_folder: neither a folder with minibert/run.py nor a commit of this repository"),
+        (
+            ["--beside", "no_such_folder"],
+            "--beside no_such_folder: neither a folder with minibert/run.py nor a commit of this repository",
+        ),
         (["--count", "one", "two"], "--count: 2 stores. Give one, and with --beside two."),
         (["--count", "no_store"], "--count no_store: there is no mlflow.db"),
     ],
