@@ -30,7 +30,7 @@ from tests.benchmarks.commands import Spent, spend
 from tests.benchmarks.kernels import kernels_of
 from tests.benchmarks.report import Verdict, machine, machine_line, median_and_range, verdict_table
 from tests.benchmarks.turns import console
-from tests.benchmarks.worker import ATTEMPTS, PAUSE_SECONDS, QUIET
+from tests.benchmarks.worker import PAUSE_SECONDS, QUIET
 
 HERE, BESIDE = "this checkout", "the other"
 RUNS, FOUND, DISK = "runs", "found", "disk"
@@ -41,6 +41,8 @@ WAYS = {TRAINED: ("tracking.rerun=true",), "found": ()}
 """What becomes of the run -> words that are added to it"""
 SWEEP = ("--multirun", *RUN, "training.steps=5")
 STORED = ("+experiment=masking_sweep", "training.batch_size=2", "evaluation.sequences=32")
+ATTEMPTS = 3
+"""At a turn; a command is many times longer than the turn of a training step"""
 LARGEST_SHARE, LARGEST_SECONDS, LARGEST_DISK = 0.6, 5.0, 0.25
 """Targets: processor time of a run and disk of a sweep over the other checkout's; seconds of found runs"""
 

@@ -59,7 +59,7 @@ def matmul(*arguments, **options):
 def profile(shape: Shape, steps: int) -> dict[str, float]:
     """Function -> seconds of a step of one lane, without those of the functions that it calls."""
     contender = Bare(Workload(shape, 0.0, 1, draw_batches(shape), parameters=None))
-    lane, profiler = contender.trainer.lanes, cProfile.Profile(time.thread_time)
+    lane, profiler = contender.trainer.lanes, cProfile.Profile(time.thread_time, builtins=False)
     for _ in range(WARM_UP):
         contender.step()
     np.matmul = matmul
@@ -78,10 +78,7 @@ def by_function(profiler: cProfile.Profile, steps: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for entry in profiler.getstats():
         code = entry.code
-        if code is matmul.__code__:
-            function = PRODUCTS
-        else:  # what is not written in Python has a name alone
-            function = code if isinstance(code, str) else f"{Path(code.co_filename).stem}.{code.co_name}"
+        function = f"{Path(code.co_filename).stem}.{code.co_name}" if code is not matmul.__code__ else PRODUCTS
         found[function] = found.get(function, 0.0) + entry.inlinetime / steps
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
