@@ -110,11 +110,11 @@ def test_the_loss_is_that_of_the_frozen_masks(findings, trained, held_out):
 
 def test_a_model_that_learnt_beats_its_controls_in_every_band(findings):
     whole = rows(findings, "Loss of masked tokens")["all"]
-    assert whole["loss"] < 0.6 * whole["unigram"] and whole["unigram"] < whole["untrained"]
+    assert whole["loss"] < 0.6 * whole["word frequencies"] and whole["word frequencies"] < whole["untrained"]
     assert whole["accuracy"] > 0.5
     assert not any("No better" in note for note in findings.notes)
     words = rows(findings, "Whole words")["nats a word"]
-    assert words["model"] < 0.8 * words["unigram"]
+    assert words["model"] < 0.8 * words["word frequencies"]
 
 
 def test_an_untrained_model_is_said_to_be_no_better(subject, findings):
@@ -166,7 +166,7 @@ def test_without_word_frequencies_there_is_no_unigram(subject):
     found = INSTRUMENT.measure(
         replace(subject, unigram_counts=None, bits_of_a_nat=None), IntrinsicConfig(examples=0)
     )
-    assert "unigram" not in rows(found, "Loss of masked tokens")["all"]
+    assert "word frequencies" not in rows(found, "Loss of masked tokens")["all"]
     assert not [name for name in found.metrics if "frequency" in name or "bits" in name]
 
 
@@ -202,7 +202,7 @@ def test_the_unigram_of_a_word_is_that_of_all_its_pieces(subject, treebank, toke
     logs = log_unigram_frequencies(subject.unigram_counts)
     ids = tokenizer.encode("well-known", add_special_tokens=False).ids
     assert len(ids) >= 3
-    assert rows(found, "Loss by part of speech")["ADJ"]["unigram"] == pytest.approx(-logs[ids].sum())
+    assert rows(found, "Loss by part of speech")["ADJ"]["word frequencies"] == pytest.approx(-logs[ids].sum())
     assert "intrinsic/loss/all" in found.metrics
 
 

@@ -102,7 +102,7 @@ def _plot_order(order: Mapping) -> "Figure":
         lengths = [list(side) for side in zip(*bars, strict=True)]
         panel.errorbar(range(len(values)), values, lengths, color=COLOURS[number], marker="os"[number], label=who)
     if order["unigram"] is not None:
-        panel.axhline(order["unigram"], color="0.4", linestyle="--", linewidth=1, label="frequencies alone")
+        panel.axhline(order["unigram"], color="0.4", linestyle="--", linewidth=1, label="word frequencies")
     panel.set_xticks(range(len(order[MODEL]["losses"])), list(order[MODEL]["losses"]))
     finish(panel, "words in a unit that is moved as a whole", "masked loss (nats a token)")
     panel.legend(fontsize=8, frameon=False)

@@ -5,6 +5,8 @@ from minibert.evaluation.facts.measures import FactualKnowledge, RelationKnowled
 from minibert.evaluation.headlines import with_bounds
 from minibert.evaluation.instruments import Table
 
+SHOWN = {"unigram": "frequent words"}
+"""Controls that are called otherwise than their metrics"""
 EXAMPLES = 12
 """Prompts that are shown"""
 
@@ -21,7 +23,8 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
         for name, scores in asked_of(each, other).items():
             rows.append(
                 [
-                    each.relation.replace("_", " "), each.given, each.asked, name.replace("_", " "),
+                    each.relation.replace("_", " "), each.given, each.asked,
+                    SHOWN.get(name, name.replace("_", " ")),
                     *with_bounds(scores.precision_at_1), *with_bounds(scores.precision_at_10),
                     plain(scores.mean_reciprocal_rank),
                 ]
@@ -29,9 +32,9 @@ def rank_table(found: FactualKnowledge, control: FactualKnowledge) -> Table:
     caption = (
         "P@k: the share of prompts with a right word among the k likeliest, with its 95 % interval (Wilson); "
         "reciprocal rank: the mean of 1 / rank. Untrained: the same network before its first step. Frequent "
-        "answer: the words that are right most often in the relation, which knows the answers. Unigram: the most "
-        "frequent words of the training text. Words of equal score come in random order. All: the mean over "
-        "relations."
+        "answer: the words that are right most often in the relation, which knows the answers. "
+        "Frequent words: the most frequent ones of the training text. Words of equal score come in random order. "
+        "All: the mean over relations."
     )
     columns = [
         "relation",

@@ -21,7 +21,7 @@ KINDS = {
     "part_of_speech": "part of speech",
 }
 """Kind of tokens -> what its bands are by"""
-LINES = (("loss", "model", "o", 5), ("unigram", "unigram", "|", 11), ("untrained", "untrained", "x", 6))
+LINES = (("loss", "model", "o", 5), ("unigram", "word frequencies", "|", 11), ("untrained", "untrained", "x", 6))
 """Quantity of a band, its name, marker and size"""
 PANEL = 3.6
 """Inches"""
@@ -77,9 +77,9 @@ def draw_bands(values: Mapping, step: int) -> Drawing:
     lines = panels[0].get_legend_handles_labels()
     figure.legend(*lines, loc="lower center", ncols=len(LINES), frameon=False, fontsize=9)
     caption = (
-        f"Loss of masked tokens by kind at step {step:,}, with the 95 % interval over sequences. Unigram: the "
-        "loss of the word frequencies of the training text on the same tokens. Untrained: the network before its "
-        "first step."
+        f"Loss of masked tokens by kind at step {step:,}, with the 95 % interval over sequences. Word "
+        "frequencies: the loss on the same tokens by how often each is in the training text. Untrained: the "
+        "network before its first step."
     )
     return Drawing(figure, caption)
 

@@ -230,12 +230,14 @@ def _whole_words(subject: Subject, text: HeldOut) -> Findings:
     )
     caption = (
         f"{len(words):,} words of the held-out text, {FROZEN.rate:.0%} of a row at the same time, with all pieces "
-        "masked and then uncovered one after the other, so that vocabularies of other sizes compare. 95 % "
-        f"interval of the model: ± {half:.2f} nats a word."
+        "masked and then uncovered one after the other, so that vocabularies of other sizes compare. Word "
+        "frequencies: the sum over the pieces of a word, by how often each is in the training text. 95 % interval "
+        f"of the model: ± {half:.2f} nats a word."
     )
     summary = f"A whole word takes {means[0]:.2f} nats."
     notes = [f"{unknown / begun:.2%} of the held-out words are [UNK] and were left out."] if unknown else []
-    table = Table("Whole words", caption, ["", *nats], table_rows)
+    shown = [FREQUENCIES if who == "unigram" else who for who in nats]
+    table = Table("Whole words", caption, ["", *shown], table_rows)
     return Findings(summary, metrics, [table], notes, headlines=[found])
 
 

@@ -9,8 +9,9 @@ from minibert.evaluation.instruments import Table
 from minibert.evaluation.intrinsic.measures import Band
 
 CONTROLS = (
-    "Unigram: the word frequencies of the training text. Untrained: the same network before its first step. "
-    "±: half the 95 % interval over sequences."
+    "Word frequencies: each token is predicted by how often it is in the training text. This is of the masked "
+    "tokens; the unigram entropy that a run states is of all held-out tokens, by their own frequencies. "
+    "Untrained: the same network before its first step. ±: half the 95 % interval over sequences."
 )
 TITLES = {
     "all": ("Loss of masked tokens", f"In nats a token. {CONTROLS}"),
@@ -32,7 +33,7 @@ def band_table(kind: str, bands: Sequence[Band]) -> Table:
         "words" if kind == "part_of_speech" else "tokens": [band.tokens for band in bands],
         "loss": [band.loss for band in bands],
         "±": [None if np.isnan(band.error) else band.error for band in bands],
-        "unigram": [band.unigram for band in bands],
+        "word frequencies": [band.unigram for band in bands],
         "untrained": [band.untrained for band in bands],
         "accuracy": [band.accuracy for band in bands],
     }

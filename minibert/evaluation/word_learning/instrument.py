@@ -100,14 +100,15 @@ def _findings(rows: list[dict], notes: list[str], has_unigram: bool) -> Findings
     baseline = "the surprisal of their frequency" if has_unigram else "random chance"
     summary = (
         f"The {len(rows)} words take {mean:.2f} nats ({mean / np.log(2):.2f} bits) on average in their contexts ("
-        f"{', '.join(f'{value:.2f} by {name}' for name, value in means.items())}); {len(known)} of them are below "
-        f"{baseline}."
+        f"{', '.join(f'{value:.2f} by {CONTROLS[name]}' for name, value in means.items())}); "
+        f"{len(known)} of them are below {baseline}."
     )
-    columns = ["word", "pieces", "occurrences", "contexts", "nats", "±", "bits", *means]
+    called = [CONTROLS[name] for name in means]
+    columns = ["word", "pieces", "occurrences", "contexts", "nats", "±", "bits", *called]
     table = Table(
         "Surprisal of words",
         "Mean over held-out contexts, with the whole word masked. ±: half the 95 % interval over rows of text, in "
-        "nats. Chance: log V a piece. Unigram: by the frequency of its pieces in the training text.",
+        "nats. Chance: log V a piece. Word frequencies: by how often its pieces are in the training text.",
         columns,
         [
             [
