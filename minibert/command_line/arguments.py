@@ -82,6 +82,16 @@ class StoreWords:
         return {each.name: found[each.name] for each in fields(cls) if each.name in found}
 
 
+def names_store(word: str) -> bool:
+    """Whether a word of a command says where runs are recorded.
+
+    >>> [names_store(word) for word in ("tracking=server", "+tracking.folder=/a", "tracking.report=false")]
+    [True, True, False]
+    """
+    key = word.lstrip("+").partition("=")[0]
+    return key == "tracking" or key in {f"tracking.{each.name}" for each in fields(StoreWords)}
+
+
 def read_arguments(
     schema: type[Schema], words: Sequence[str], older: Mapping[str, str] | None = None, bare: str | None = None
 ) -> Schema:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from minibert.command_line.arguments import StoreWords, argument
+from minibert.command_line.arguments import StoreWords, argument, names_store
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
 from minibert.running.estimate import seconds_as_text
@@ -30,8 +30,6 @@ from minibert.tracking.sweeps import Child, children, member_tag
 from minibert.tracking.tables import look_at_store
 from minibert.tracking.thinning import Thinning, plan_thinning, read_keep
 
-WHERE = ("tracking", "tracking.folder", "tracking.uri", "tracking.experiment")
-"""Words of a recorded command that are of the place where the store was then"""
 NAMED = "id of the sweep, its first characters, its name, or last; sweep= may be left out"
 LONGEST = 100
 """Characters of a command in the list; ``sweeps show`` has all of it"""
@@ -271,7 +269,7 @@ def _standing(store: Store, sweep: Standing) -> str:
 
 def _moved(given: Iterable[str], words: StoreWords) -> list[str]:
     """The words of a command, for the store as it is named now."""
-    kept = [word for word in given if word.lstrip("+").partition("=")[0] not in WHERE]
+    kept = [word for word in given if not names_store(word)]
     place = find_place(words.uri, words.folder)
     named = [f"tracking.uri={words.uri}"] if words.uri else []
     return [*kept, f"tracking.folder={place.folder}", *named, f"tracking.experiment={words.experiment}"]
