@@ -4,14 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from .controls import Control
 from .examination import Examination
-from .findings import BIGRAM, Efficiency, Findings, Group, control_means
+from .findings import Findings, Group
 from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
-from .quantities import AXES, quantity
-from .statistics import Difference, mean_interval, seeds_to_settle, smallest_margin
-from .tables import cost_in_words
-from .tracked_runs import BELOW_BIGRAM
+from .further_results import beside, efficiency_in_words
+from .quantities import quantity
+from .statistics import Difference, seeds_to_settle, smallest_margin
+from .values import joined
 from .varying import one_seed
 
 MOST_NAMED = 5
@@ -26,7 +25,6 @@ def answer(findings: Findings, examination: Examination | None = None) -> str:
 
 
 def _answer(findings: Findings, examination: Examination | None) -> str:
-    label = findings.study.label
     if not findings.groups:
         return "No run has finished, so there is nothing to compare."
     if findings.most_seeds == 0:
@@ -36,7 +34,7 @@ def _answer(findings: Findings, examination: Examination | None) -> str:
     if findings.most_seeds == 1:
         shown = "curves show" if findings.has_curves else "table shows"
         once = f"the {shown} what happened once, and this report claims nothing"
-        return f"{one_seed(not findings.study.missing)} at every {label}: {once}."
+        return f"{one_seed(not findings.study.missing)} at every {findings.study.kind}: {once}."
     return examination.answer if examination else _comparison(findings)
 
 
@@ -109,7 +107,7 @@ def _others_are_no_better(findings: Findings) -> str:
     said = ": nothing does better than the baseline itself"
     if not open_:
         return said
-    which = _listed(open_) if len(open_) <= MOST_NAMED else f"{len(open_)} of the others"
+    which = joined(open_) if len(open_) <= MOST_NAMED else f"{len(open_)} of the others"
     if len(open_) == len(compared):
         which = "the other" if len(compared) == 1 else "any other"
     return f"{said}, but the data do not separate {which} from it"
@@ -121,7 +119,7 @@ def _tie(findings: Findings, tied: list[Group]) -> str:
     if len(tied) == sum(group.final.n > 1 for group in findings.groups):
         which, extreme = f"every {label} has", "same"
     else:
-        which = f"{label} {_listed([group.shown for group in tied])} have"
+        which = f"{label} {joined([group.shown for group in tied])} have"
         extreme = "same highest" if described.higher_is_better else "same lowest"
     opening = (
         f"{capital(at_the_end(findings.steps))}, {which} the {extreme} mean {described.title}, "
@@ -131,21 +129,28 @@ def _tie(findings: Findings, tied: list[Group]) -> str:
     if baseline is None or baseline in tied:
         return f"{opening}." if baseline is None else f"{opening}. Nothing does better than the baseline itself."
     apart = [group.shown for group in tied if group.separated]
-    which = f"{_listed(apart)} only" if 0 < len(apart) < len(tied) else "them" if apart else "none of them"
+    which = f"{joined(apart)} only" if 0 < len(apart) < len(tied) else "them" if apart else "none of them"
     return f"{opening}. The data separate {which} from the baseline {baseline.shown}."
 
 
 def details(findings: Findings, examination: Examination | None = None) -> list[str]:
-    """Further results: the other groups against the baseline, and the cost of reaching the same level."""
+    """All further sentences: of the sections of the examination, comparisons, what stands beside, and costs."""
+    told = [
+        sentence
+        for section in (examination.sections if examination else ())
+        for sentence in (*section.sentences, *section.points, *section.notes)
+    ]
+    return [*told, *comparisons(findings, examination), *beside(findings), *efficiency_in_words(findings)]
+
+
+def comparisons(findings: Findings, examination: Examination | None = None) -> list[str]:
+    """The sentences of the examination, and the other groups against the baseline."""
     if findings.most_seeds < 2:
         return []
     sentences = [findings.study.asked_differently, *(examination.sentences if examination else ())]
     if examination and not findings.study.factors[1:]:
         sentences.append(_comparison(findings))
     sentences += compared_with_baseline(findings) if findings.study.target is None else []
-    sentences.append(_beside_bigram(findings))
-    sentences += [_beside_control(findings, control) for control in findings.controls]
-    sentences += [_efficiency(findings, efficiency) for efficiency in findings.efficiencies]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -240,52 +245,6 @@ def _more_seeds(compared: Sequence[tuple[Group, Difference]]) -> str:
     return settled if shown else ""
 
 
-def _beside_bigram(findings: Findings) -> str:
-    """Which groups predict better than a bigram model, which knows only the previous word."""
-    level, label = findings.references.get(BIGRAM), findings.study.label
-    found = {group.shown: group.mean(BELOW_BIGRAM) for group in findings.groups}
-    found = {shown: estimate for shown, estimate in found.items() if estimate.n >= 2}
-    if level is None or not found:
-        return ""
-    below = [shown for shown, estimate in found.items() if estimate.low > 0]
-    above = [shown for shown, estimate in found.items() if estimate.high < 0]
-    open_ = [shown for shown in found if shown not in (*below, *above)]
-    described = quantity(findings.study.metric)
-    parts = [
-        f"{label} {', '.join(below)} is below it" if below else "",
-        f"{label} {', '.join(above)} is above it" if above else "",
-        f"{label} {', '.join(open_)} cannot be told from it" if open_ else "",
-    ]
-    if len(above) == len(found) > 1:
-        parts = [f"every {label} ends above it, so no network predicts as well as from the word before alone"]
-    named = "; ".join(part for part in parts if part)
-    return f"A bigram model of the same text scores {described.show(level)} {described.unit}: {named}."
-
-
-def _beside_control(findings: Findings, control: Control) -> str:
-    """Which groups are better than a control, by the interval over seeds of the difference within each run."""
-    study, described = findings.study, quantity(findings.study.metric)
-    sign = 1 if described.higher_is_better else -1
-    gaps = {
-        group.shown: mean_interval([sign * (run.final(study.metric) - control.of(run)) for run in group.runs])
-        for group in findings.groups
-    }
-    gaps = {shown: gap for shown, gap in gaps.items() if gap.n >= 2}
-    if not gaps:
-        return ""
-    better = [shown for shown, gap in gaps.items() if gap.low > 0]
-    others = [shown for shown in gaps if shown not in better]
-    if not others:
-        return f"Better than the control {control.title}: every {study.label}."
-    value = mean_interval([control_means(group, control).mean for group in findings.groups]).mean
-    named = f"{study.label} {', '.join(others)}" if better else f"every {study.label}"
-    return f"No better than the control {control.title} ({described.show(value)}): {named}."
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
 def _target(findings: Findings, target: float) -> str:
     """Which runs end at the target level."""
     study = findings.study
@@ -300,45 +259,6 @@ def _target(findings: Findings, target: float) -> str:
     level = with_unit(target, quantity(study.metric))
     left = f" Not all do at {study.label} {', '.join(short)}." if short else ""
     return f"{there} of {len(finals)} runs end at {level} or {'above' if sign > 0 else 'below'}.{left}"
-
-
-def _efficiency(findings: Findings, efficiency: Efficiency) -> str:
-    """Which group needs the fewest steps, and the fewest predicted tokens, to reach the level.
-
-    Groups are ranked if all of their runs get there; the others are named with how many do.
-    """
-    groups = {group.value: group for group in findings.groups if efficiency.costs[group.value].runs >= 2}
-    costs = {value: efficiency.costs[value] for value in groups}
-    if len(groups) < 2:
-        return ""
-    parts = []
-    for axis in ("step", "tokens_predicted"):
-        spent = {value: cost.axes[axis] for value, cost in costs.items() if not cost.at_least}
-        spent = {value: estimate for value, estimate in spent.items() if estimate.n >= 2 and estimate.mean > 0}
-        if not spent:
-            continue
-        least = min(spent, key=lambda value: spent[value].mean)
-        fewest = AXES[axis].show(spent[least].mean)
-        alike = [groups[value].shown for value in spent if AXES[axis].show(spent[value].mean) == fewest]
-        # Where others do not get there, what they need in all may still be less than the longest run that does.
-        bounds = [cost.axes[axis] for cost in costs.values() if cost.at_least]
-        if any(bound.mean < spent[least].mean for bound in bounds) or len(alike) == len(costs):
-            continue
-        place = f"{_listed(alike)} ({cost_in_words(costs[least], axis)}"
-        part = f"the fewest {AXES[axis].title} are needed at {place}"
-        baseline = findings.study.baseline
-        if baseline in costs and least != baseline and costs[baseline].axes[axis].n:
-            part += f"; the baseline {cost_in_words(costs[baseline], axis)}"
-        parts.append(part + ")")
-    short = [
-        f"{groups[value].shown} ({cost.reached} of {cost.runs})" for value, cost in costs.items() if cost.at_least
-    ]
-    if short and len(short) < len(costs):
-        parts.append(f"not all runs get there at {', '.join(short)}")
-    if not parts:
-        return ""
-    level = with_unit(efficiency.level, quantity(findings.study.metric))
-    return f"To reach {level} ({efficiency.meaning}), {', '.join(parts)}."
 
 
 def _apart(difference: Difference, metric: str) -> str:

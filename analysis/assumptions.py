@@ -11,6 +11,8 @@ from minibert.command_line.settings import is_seed
 from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.errors import MinibertError, nearest
 
+from .values import joined, shown
+
 if TYPE_CHECKING:
     from .tracked_runs import TrackedRun
 
@@ -135,13 +137,14 @@ def _unrecorded(study: str, given: str, name: str, recorded: set[str], allowed: 
 def listed(varied: Mapping[str, Sequence[str]]) -> str:
     """``optimizer (adamw, sgd) and training.steps (60, 70)``"""
 
-    def shown(key: str) -> str:
-        values = [value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…" for value in varied[key]]
+    def named(key: str) -> str:
+        texts = shown(varied[key]).values()
+        values = [text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…" for text in texts]
         more = ", …" if len(values) > MOST_NAMED else ""
         return f"{key} ({', '.join(values[:MOST_NAMED])}{more})"
 
     keys = list(varied)
-    named = [shown(key) for key in keys[:MOST_NAMED]]
+    found = [named(key) for key in keys[:MOST_NAMED]]
     if len(keys) > MOST_NAMED:
-        named.append(f"{len(keys) - MOST_NAMED} more")
-    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+        found.append(f"{len(keys) - MOST_NAMED} more")
+    return joined(found)

@@ -8,6 +8,23 @@ from .tables import Table
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of the results under its own heading: what was found, then the figures and tables behind it."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    """Sentences that stand below each other as a list"""
+    notes: tuple[str, ...] = ()
+    """How to read the points"""
+    figures: tuple[str, ...] = ()
+    """Their file names among the figures of the examination"""
+    tables: tuple[Table, ...] = ()
+    folded: bool = False
+    """Whether only its heading is shown until a reader opens it; a terminal does not show it"""
+
+
+@dataclass(frozen=True)
 class Examination:
     """Beside the comparison of final values, which every study has."""
 
@@ -21,3 +38,5 @@ class Examination:
     figures: dict[str, Drawing]
     """File name -> figure and caption"""
     limits: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    """If the results have several parts: these, in place of ``sentences`` and ``tables``"""

@@ -14,7 +14,7 @@ from minibert.diagnostics.plotting.style import distinct_colours
 from .findings import Findings
 from .quantities import Quantity
 from .statistics import Estimate
-from .tracked_runs import is_number
+from .values import is_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

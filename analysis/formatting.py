@@ -1,6 +1,8 @@
 """Formats of numbers in the tables and sentences of a report."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 
 from .quantities import Quantity, quantity
 from .statistics import Estimate
@@ -15,9 +17,11 @@ def with_interval(estimate: Estimate, metric: str) -> str:
 
 
 def show_estimate(estimate: Estimate, described: Quantity) -> str:
-    """See :func:`with_interval`."""
+    """See :func:`with_interval`. A count is rounded to what its interval tells: ``1,390 ± 430``."""
     if estimate.n < 2:
         return described.show(estimate.mean)
+    if described.decimals == 0:
+        described = fewest([estimate], described)
     low, high = described.ends(estimate.low, estimate.high)
     if described.logarithmic or (low, high) != (estimate.low, estimate.high):
         return f"{described.show(estimate.mean)} [{described.show(low)}, {described.show(high)}]"
@@ -26,11 +30,40 @@ def show_estimate(estimate: Estimate, described: Quantity) -> str:
 
 def with_difference(difference: Estimate, metric: str) -> str:
     """``−0.300 [−0.325, −0.275]``; ``×0.20 [×0.18, ×0.22]`` on a log scale. The mean alone below two pairs."""
-    described = quantity(metric)
+    return show_difference(difference, quantity(metric))
+
+
+def show_difference(difference: Estimate, described: Quantity) -> str:
+    """See :func:`with_difference`."""
     text = described.show(difference.mean, sign=True)
     if difference.n < 2:
         return text
     return f"{text} [{described.show(difference.low, sign=True)}, {described.show(difference.high, sign=True)}]"
+
+
+def fewest(estimates: Iterable[Estimate], described: Quantity) -> Quantity:
+    """The quantity with no more decimals than two significant digits of the narrowest of the intervals need.
+
+    Decimals below 0 round to tens, hundreds and so on.
+
+    >>> fewest([Estimate(3, 6.1, 0.248), Estimate(3, 5.8, 0.71)], Quantity("loss", decimals=3)).decimals
+    2
+    """
+    widths = [width for each in estimates if math.isfinite(width := each.half_width) and width > 0]
+    if not widths or described.scientific or described.logarithmic:
+        return described
+    needed = 1 - math.floor(math.log10(min(widths)))
+    least = -math.inf if described.decimals == 0 else 0
+    return replace(described, decimals=int(min(described.decimals, max(needed, least))))
+
+
+def apart(difference: Estimate, described: Quantity) -> str:
+    """``0.30 [0.28, 0.33] lower``: a difference that is not 0. On a log scale ``×0.20 [×0.18, ×0.22]``."""
+    if described.logarithmic:
+        return show_difference(difference, described)
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
+    return f"{size} {'lower' if difference.mean < 0 else 'higher'}"
 
 
 def with_unit(value: float, described: Quantity) -> str:

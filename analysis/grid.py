@@ -1,14 +1,17 @@
 """A sweep of several factors as a grid: each one's effect averaged over the others, and whether effects depend on
 each other."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, product
 
-from .findings import SIGNIFICANCE
-from .statistics import Difference, Effect, holm, interaction, main_effect
-from .study import Study, numerically
-from .tracked_runs import same_value
+from .findings import SIGNIFICANCE, difference_to
+from .statistics import Difference, Effect, Estimate, holm, interaction, main_effect, mean_interval
+from .study import Study
+from .tracked_runs import SEPARATOR
+from .values import same_value
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,48 @@ class GridEffect:
     def separated(self) -> bool:
         return self.adjusted_p < SIGNIFICANCE
 
+    @property
+    def tested(self) -> bool:
+        return self.adjusted_p == self.adjusted_p
+
+
+@dataclass(frozen=True)
+class HeldFixed:
+    """One value of a factor at one combination of the others."""
+
+    others: tuple[str, ...]
+    value: str
+    mean: Estimate
+    difference: Difference | None
+    """To the first value at the same combination; None for that value itself, and without two runs to compare"""
+    adjusted_p: float = float("nan")
+    """Holm's p value over all of the factor's comparisons"""
+
 
 @dataclass(frozen=True)
 class Grid:
     study: Study
     cells: dict[tuple[str, ...], dict[tuple[str, ...], float]]
     """Values of the factors -> seeds -> the metric at the end, on the scale of :meth:`Quantity.scale`"""
-    values: tuple[tuple[str, ...], ...]
-    """Of each factor: what the others are compared with, then the others, numbers in order"""
+    firsts: dict[str, str]
+    """Factor -> the value that its others are compared with"""
     main: tuple[GridEffect, ...]
     interactions: tuple[GridEffect, ...]
 
     @property
-    def pairs(self) -> list[tuple[str, ...]]:
-        """The pairs of factors."""
-        return [*combinations(self.study.factors, 2)]
+    def factors(self) -> tuple[str, ...]:
+        return self.study.factors
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of factors, the one with more values in front."""
+        return [(self.factors[one], self.factors[other]) for one, other in _pairs(self.study)]
 
     @property
     def incomplete(self) -> list[tuple[str, ...]]:
         """The combinations with less than two finite results, of all that the values allow."""
-        return [cell for cell in product(*self.values) if _finite(self.cells.get(cell, {})) < 2]
+        every = product(*map(self.values_of, self.factors))
+        return [cell for cell in every if _finite(self.cells.get(cell, {})) < 2]
 
     def main_of(self, factor: str) -> list[GridEffect]:
         return [each for each in self.main if each.factors == (factor,)]
@@ -62,7 +87,39 @@ class Grid:
         return [each for each in self.interactions if each.factors == pair]
 
     def values_of(self, factor: str) -> tuple[str, ...]:
-        return self.values[self.study.factors.index(factor)]
+        """In the order of :attr:`Study.values_of`."""
+        return self.study.values_of[factor]
+
+    def compared_of(self, factor: str) -> list[str]:
+        """The values without the one that they are compared with."""
+        return [value for value in self.values_of(factor) if value != self.firsts[factor]]
+
+    def others(self, factor: str) -> list[str]:
+        return [each for each in self.factors if each != factor]
+
+    def shown(self, factor: str, value: str) -> str:
+        return self.study.shown_part(factor, value)
+
+    def shown_cell(self, cell: tuple[str, ...], factors: tuple[str, ...] | list[str] | None = None) -> str:
+        """``adamw · 0.40``: a combination of these factors, of all if none are given."""
+        named = self.factors if factors is None else factors
+        return SEPARATOR.join(self.shown(factor, value) for factor, value in zip(named, cell, strict=True))
+
+    def held_fixed(self, factor: str) -> list[HeldFixed]:
+        """Each value at each combination of the other factors, beside the first value there."""
+        place, first = self.factors.index(factor), self.firsts[factor]
+        found = []
+        for others in product(*map(self.values_of, self.others(factor))):
+            at = {
+                value: self.cells.get((*others[:place], value, *others[place:]), {})
+                for value in self.values_of(factor)
+            }
+            for value, by_seed in at.items():
+                compared = difference_to(at[first], by_seed) if value != first else None
+                known = compared if compared is not None and compared.n else None
+                found.append(HeldFixed(others, value, mean_interval([*by_seed.values()]), known))
+        p_values = [math.nan if each.difference is None else each.difference.p_value for each in found]
+        return [replace(each, adjusted_p=p) for each, p in zip(found, holm(p_values), strict=True)]
 
 
 def lay_out(study: Study) -> Grid:
@@ -72,27 +129,42 @@ def lay_out(study: Study) -> Grid:
         by_seed = cells.setdefault(run.parts, {})
         if run.finished:
             by_seed[run.replicate] = run.scaled(study.metric)
-    values = tuple(_values(study, cells, place) for place in range(len(factors)))
+    firsts = {factor: _first(study, cells, place) for place, factor in enumerate(factors)}
+    others = {
+        factor: [value for value in values if value != firsts[factor]]
+        for factor, values in study.values_of.items()
+    }
     main = [
-        GridEffect((factor,), (value,), (first,), main_effect(cells, place, value, first))
-        for place, (factor, (first, *others)) in enumerate(zip(factors, values, strict=True))
-        for value in others
+        GridEffect((factor,), (value,), (firsts[factor],), main_effect(cells, place, value, firsts[factor]))
+        for place, factor in enumerate(factors)
+        for value in others[factor]
     ]
     interactions = [
-        _interaction(study, cells, (one, other), pair, (values[one][0], values[other][0]))
-        for one, other in combinations(range(len(factors)), 2)
-        for pair in product(values[one][1:], values[other][1:])
+        _interaction(study, cells, places, pair, (firsts[factors[places[0]]], firsts[factors[places[1]]]))
+        for places in _pairs(study)
+        for pair in product(others[factors[places[0]]], others[factors[places[1]]])
     ]
-    return Grid(study, cells, values, _adjusted(main), _adjusted(interactions))
+    return Grid(study, cells, firsts, _adjusted(main), _adjusted(interactions))
 
 
-def _values(study: Study, cells: Mapping, place: int) -> tuple[str, ...]:
-    """The stated first value in front or, where none of its runs has a result, the first one that has."""
-    results = dict.fromkeys(sorted({cell[place] for cell in cells}, key=numerically), 0)
+def _pairs(study: Study) -> list[tuple[int, int]]:
+    """The places of two factors, the one with more values in front."""
+
+    def fewer(place: int) -> int:
+        return -len(study.values_of[study.factors[place]])
+
+    pairs = combinations(range(len(study.factors)), 2)
+    return [(other, one) if fewer(other) < fewer(one) else (one, other) for one, other in pairs]
+
+
+def _first(study: Study, cells: Mapping, place: int) -> str:
+    """The stated first value or, where none of its runs has a result, the next one that has."""
+    factor = study.factors[place]
+    values, stated = study.values_of[factor], study.first.get(study.factors[place], "")
+    results = dict.fromkeys(values, 0)
     for cell, by_seed in cells.items():
         results[cell[place]] = max(results[cell[place]], _finite(by_seed))
-    stated = study.first.get(study.factors[place], "")
-    return tuple(sorted(results, key=lambda value: (results[value] < 2, not same_value(value, stated))))
+    return min(values, key=lambda value: (results[value] < 2, not same_value(value, stated)))
 
 
 def _interaction(

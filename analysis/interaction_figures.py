@@ -11,7 +11,7 @@ from .formatting import capital
 from .grid import Grid
 from .quantities import quantity
 from .statistics import Estimate, main_effect, mean_of
-from .tracked_runs import is_number
+from .values import is_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,10 +21,10 @@ SPREAD, MOST_SPREAD = 0.1, 0.6
 MOST_LETTERS = 36
 """Of all names under an axis that are not turned"""
 CAPTION = (
-    "Left: means of the combinations. Right: the change from the first value of the setting on the axis, at each "
-    "value of the other one. Lines in parallel on the left and equal values on the right: the effects add up. "
-    "Bars: 95 % intervals over seeds. Those on the right are paired by seed where seeds are shared, and so are "
-    "often narrower."
+    "Means of all combinations, and what a change of one setting does at each value of the other. Left: lines in "
+    "parallel mean that the effects add up. Right: the change from the value that the others are compared with; "
+    "equal heights mean the same. Bars: 95 % intervals over seeds. Those on the right are paired by seed where "
+    "seeds are shared, and so are often narrower."
 )
 
 
@@ -34,8 +34,7 @@ def draw(grid: Grid) -> Drawing:
     figure = new_figure(10.5, 0.5 + 3.9 * len(pairs))
     rows = figure.subplots(len(pairs), 2, squeeze=False)
     for (means, effects), pair in zip(rows, pairs, strict=True):
-        along, lines = sorted(pair, key=lambda factor: -len(grid.values_of(factor)))
-        _row(grid, means, effects, along, lines)
+        _row(grid, means, effects, *pair)
     described = quantity(grid.study.metric)
     title = f"{capital(described.title)} at the end of training, by two settings at a time"
     figure.suptitle(f"{title}\n(bars: 95 % intervals over {_seeds(grid)})")
@@ -44,8 +43,8 @@ def draw(grid: Grid) -> Drawing:
 
 def _row(grid: Grid, means: "Axes", effects: "Axes", along: str, lines: str) -> None:
     described = quantity(grid.study.metric)
-    values, others = grid.values_of(along), grid.values_of(lines)
-    places = (grid.study.factors.index(along), grid.study.factors.index(lines))
+    values, others, first = grid.values_of(along), grid.values_of(lines), grid.firsts[along]
+    places = (grid.factors.index(along), grid.factors.index(lines))
     numbers = all(is_number(value) for value in others)
     colours = list(colours_of(others).values()) if numbers else distinct_colours(len(others))
     spread = min(SPREAD * (len(others) - 1), MOST_SPREAD)
@@ -55,15 +54,18 @@ def _row(grid: Grid, means: "Axes", effects: "Axes", along: str, lines: str) -> 
     for other, colour, offset in zip(others, colours, offsets, strict=True):
         at_this = {cell: by_seed for cell, by_seed in grid.cells.items() if cell[places[1]] == other}
         drawn = [mean_of(grid.cells, places, (value, other)).difference for value in values]
-        _line(means, drawn, offset, colour, as_label(other), described)
-        changes = [main_effect(at_this, places[0], value, values[0]).difference for value in values[1:]]
+        _line(means, drawn, offset, colour, as_label(grid.shown(lines, other)), described)
+        compared = grid.compared_of(along)
+        changes = [main_effect(at_this, places[0], value, first).difference for value in compared]
         _line(effects, changes, offset, colour, None, None)
     measured_in = "decades" if described.logarithmic else described.unit
     finish(means, along, described.axis_label)
-    finish(effects, along, f"change from {along} {values[0]}" + (f"\n({measured_in})" if measured_in else ""))
+    below = f"\n({measured_in})" if measured_in else ""
+    finish(effects, along, f"change from {along} {grid.shown(along, first)}{below}")
     turned = sum(map(len, values)) > MOST_LETTERS
-    for panel, names in ((means, values), (effects, values[1:])):
-        panel.set_xticks(range(len(names)), [as_label(name) for name in names])
+    for panel, on_axis in ((means, values), (effects, grid.compared_of(along))):
+        names = [as_label(grid.shown(along, value)) for value in on_axis]
+        panel.set_xticks(range(len(names)), names)
         panel.set_xlim(-0.5, len(names) - 0.5)
         panel.grid(visible=False, axis="x")
         if turned:

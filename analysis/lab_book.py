@@ -7,24 +7,26 @@ markers is not changed. The index ``experiments/README.md`` is written anew.
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minibert.command_line.arguments import argument, door_help, read_arguments
+from minibert.command_line.arguments import argument, door_help, names_store, read_arguments
 from minibert.command_line.help import asks_for_help
 from minibert.config import ROOT
+from minibert.diagnostics.plotting.style import Drawing
 from minibert.errors import MinibertError
 from minibert.files import expanded, replacing
 from minibert.tracking.lookup import open_named_store
 
-from .answers import answer, details
+from .answers import answer, comparisons
 from .evidence import Evidence, gather
-from .examination import Examination
+from .examination import Examination, Section
 from .figure_parts import save
 from .figures import draw
 from .findings import Findings
+from .further_results import beside, efficiency_in_words
 from .lab_book_index import BEGIN, END, write_index
 from .output import folder_name
 from .protocol import duration, environments
@@ -32,8 +34,8 @@ from .published_effects import write_published_effects
 from .study_words import NOTE, OLDER, StudyWords
 from .tables import Table, costs, results, tuning
 
-PLACES = ("tracking.", "data.cache=", "hydra.launcher.")
-"""Words that say where things are kept, and how many runs are trained at once: no run depends on them."""
+NO_RESULT = ("tracking.", "data.cache=", "hydra.launcher.")
+"""What words begin with that say how runs are recorded, and how many are trained at once"""
 ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
 MARKUP = re.compile(r"[\\`*<$~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#>+-](?=\s|#)", re.MULTILINE)
 """Characters of a text that Markdown may take for its own, where it may"""
@@ -104,7 +106,7 @@ def opening(findings: Findings) -> str:
     """The head of an entry: the question and, if one was stated, the hypothesis."""
     study = findings.study
     hypothesis = f"\n**Hypothesis.** {plain(study.hypothesis)}\n" if study.hypothesis else ""
-    return f"# {plain(' '.join((study.question or study.name).split()))}\n{hypothesis}"
+    return f"# {plain(' '.join(study.title.split()))}\n{hypothesis}"
 
 
 def _results(evidence: Evidence, figures: list[str]) -> str:
@@ -115,12 +117,16 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
     took = f"; {trained} of training in all" if (trained := duration(study)) else ""
     parts = [
         f"**{plain(answer(findings, examination))}**",
-        *map(plain, details(findings, examination)),
+        *map(plain, comparisons(findings, examination)),
         *_examination(examination),
+        *(["### All combinations"] if examination and examination.sections else []),
         markdown(results(findings)),
+        *map(plain, beside(findings)),
         *(markdown(table) for table in [tuning(findings)] if table),
         *(f"![{FIGURES[name]}]({name})" for name in figures if name in FIGURES),
+        *map(plain, efficiency_in_words(findings)),
         *(markdown(costs(findings, found)) for found in findings.efficiencies),
+        *([plain(study.worked_out)] if study.worked_out else []),
         *(f"Missing: {plain(f'{name} ({why})')}." for name, why in study.missing.items()),
         f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with {code(portable(study.command))}, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
@@ -154,20 +160,44 @@ def portable(command: str) -> str:
     >>> portable("python -m minibert.run +experiment=x tracking.folder=/a/b data.path=/c/books seed=0,1")
     'python -m minibert.run +experiment=x data.path=FOLDER/books seed=0,1'
     """
-    words = [word for word in shlex.split(command) if not word.startswith(PLACES)]
+    words = [word for word in shlex.split(command) if not (names_store(word) or word.startswith(NO_RESULT))]
     return shlex.join(ABSOLUTE.sub(r"\1FOLDER/\2", word) for word in words)
 
 
 def _examination(examination: Examination | None) -> list[str]:
-    """The tables and figures of the study's own question, and their limits."""
+    """The tables and figures of the study's own question, and their limits; or its sections."""
     if examination is None:
         return []
-    figures = [
-        f"![{plain(beginning(drawing.caption))}]({name})\n\n{plain(drawing.caption)}"
-        for name, drawing in examination.figures.items()
+    if examination.sections:
+        return [text for section in examination.sections for text in _section(section, examination)]
+    limits = _points(examination.limits)
+    return [
+        *map(markdown, examination.tables),
+        *_figures(examination.figures),
+        *([f"Limits of these:\n\n{limits}"] if limits else []),
     ]
-    limits = "\n".join(f"* {plain(limit)}" for limit in examination.limits)
-    return [*map(markdown, examination.tables), *figures, *([f"Limits of these:\n\n{limits}"] if limits else [])]
+
+
+def _section(section: Section, examination: Examination) -> list[str]:
+    return [
+        f"### {plain(section.title)}",
+        *map(plain, section.sentences),
+        *([_points(section.points)] if section.points else []),
+        *map(plain, section.notes),
+        *_figures({name: examination.figures[name] for name in section.figures}),
+        *map(markdown, section.tables),
+    ]
+
+
+def _points(points: Iterable[str]) -> str:
+    return "\n".join(f"* {plain(point)}" for point in points)
+
+
+def _figures(figures: Mapping[str, Drawing]) -> list[str]:
+    return [
+        f"![{plain(beginning(drawing.caption))}]({name})\n\n{plain(drawing.caption)}"
+        for name, drawing in figures.items()
+    ]
 
 
 def beginning(caption: str) -> str:

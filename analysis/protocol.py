@@ -11,6 +11,7 @@ from .findings import Findings
 from .quantities import quantity
 from .study import Study
 from .tracked_runs import TrackedRun
+from .values import joined, shown
 
 NOT_SCIENCE = ("tracking.", "study.", *ASKED_AFTERWARDS)
 """What the settings that do not change the training of a run begin with."""
@@ -21,20 +22,21 @@ ENVIRONMENT = ("kernel.", "git.", "version.", "machine.", "data.")
 
 def common_settings(study: Study) -> dict[str, str]:
     """The parameters that have one value in all runs."""
-    return {key: values.pop() for key, values in _settings(study).items() if len(values) == 1}
+    return {key: shown(values)[values.pop()] for key, values in _settings(study).items() if len(values) == 1}
 
 
 def varied_settings(study: Study) -> list[str]:
     """The names of the parameters that differ between runs: the factor first, then the seeds."""
     varied = [key for key, values in _settings(study).items() if len(values) > 1]
-    return sorted(varied, key=lambda key: (key != study.factor, not key.startswith("seed"), key))
+    factors = study.factors or (study.factor,)
+    return sorted(varied, key=lambda key: (key not in factors, not key.startswith("seed"), key))
 
 
 def differing(study: Study) -> dict[str, str]:
-    """The parameters that differ between runs, with their values in the order of the runs."""
+    """The parameters that differ between runs, with their values."""
     named = {}
     for key in varied_settings(study):
-        values = list(dict.fromkeys(run.parameters.get(key, "–") for run in study.runs))
+        values = list(shown(run.parameters.get(key, "–") for run in study.runs).values())
         named[key] = ", ".join(values[:MOST_VALUES]) + (
             f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
         )
@@ -90,7 +92,7 @@ def limits(findings: Findings) -> list[str]:
     if counts and max(counts) >= 2:
         seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
         found.append(
-            f"{seeds} seeds per {study.label}: intervals are wide, and a difference that is not separated may "
+            f"{seeds} seeds per {study.kind}: intervals are wide, and a difference that is not separated may "
             "well be there."
         )
         several = len(findings.groups) > 1
@@ -100,7 +102,7 @@ def limits(findings: Findings) -> list[str]:
             + " A difference counts as separated when its p value, adjusted by Holm's method for all comparisons "
             "with the baseline, is below 0.05." * tested
         )
-        if several and quantity(study.metric).higher_is_better is not None:
+        if several and not study.factors and quantity(study.metric).higher_is_better is not None:
             found.append("Which group is best was chosen after seeing the means, which flatters it a little.")
     diverged = sum(group.diverged for group in findings.groups)
     if diverged:
@@ -149,14 +151,14 @@ def _named(runs: Sequence[TrackedRun]) -> str:
 
 def _held_fixed(study: Study) -> str:
     """A sentence on the settings that are equal in all runs, and those that differ along with the factor."""
-    compared = study.factor + (f" and {study.tuned}" if study.tuned else "")
+    compared = joined([*(study.factors or (study.factor,)), *([study.tuned] if study.tuned else [])])
     along = study.following
     other = f"Settings other than {compared}"
     if along:
         more = f" and {len(along) - MOST_NAMED} more" if len(along) > MOST_NAMED else ""
         differ = "differs" if len(along) == 1 else "differ"
         other = f"{', '.join(along[:MOST_NAMED])}{more} {differ} along with {compared}; all other settings"
-    changed = f"the order of the {study.label}s" if len(study.values) > 1 else "the result"
+    changed = f"the order of the {study.kind}s" if len(study.values) > 1 else "the result"
     return (
         f"{other}, seeds apart, are the same in all runs, as recorded: another corpus, model size or length of "
         f"training may change {changed}."

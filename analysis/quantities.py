@@ -11,6 +11,7 @@ class Quantity:
     title: str
     unit: str = ""
     decimals: int = 3
+    """Below 0, it is rounded to tens, hundreds and so on"""
     higher_is_better: bool | None = False
     """None for a quantity that describes a run and is not a score"""
     logarithmic: bool = False
@@ -20,6 +21,8 @@ class Quantity:
     """The smallest and the largest possible value: intervals end there"""
     scientific: bool = False
     """Shown as ``2.71e12``, to ``decimals`` places"""
+    meaning: str = ""
+    """What it is, for readers who do not know it"""
 
     @property
     def axis_label(self) -> str:
@@ -53,7 +56,8 @@ class Quantity:
             return self._with_exponent(self.unscale(value))
         if self.scientific:
             return ("+" if sign and value >= 0 else "") + self._with_exponent(value).replace("-", "−", value < 0)
-        text = f"{value:{'+' if sign else ''},.{self.decimals}f}"
+        decimals = max(self.decimals, 0)
+        text = f"{round(value, self.decimals):{'+' if sign else ''},.{decimals}f}"
         return text.replace("-", "−")
 
     def _with_exponent(self, value: float) -> str:
@@ -67,12 +71,33 @@ def rate(title: str) -> Quantity:
 
 
 QUANTITIES = {
-    "train/loss": Quantity("training loss", "nats per predicted token", least=0),
-    "eval/loss": Quantity("held-out loss", "nats per masked token", least=0),
-    "eval/bits_per_byte": Quantity("held-out loss per byte", "bits per byte", least=0),
-    "eval/nats_below_unigram": Quantity("below the unigram entropy", "nats", higher_is_better=True),
-    "eval/nats_below_bigram": Quantity("below the bigram model", "nats", higher_is_better=True),
-    "eval/masked_accuracy": Quantity("masked accuracy", higher_is_better=True, least=0, most=1),
+    "train/loss": Quantity(
+        "training loss",
+        "nats per predicted token",
+        least=0,
+        meaning="the mean −log probability of the tokens that are predicted in training",
+    ),
+    "eval/loss": Quantity(
+        "held-out loss",
+        "nats per masked token",
+        least=0,
+        meaning="the mean −log probability of masked tokens in text that no run trains on",
+    ),
+    "eval/bits_per_byte": Quantity(
+        "held-out loss per byte",
+        "bits per byte",
+        least=0,
+        meaning="the mean −log₂ probability of masked tokens in text that no run trains on, by their bytes",
+    ),
+    "eval/nats_below_unigram": Quantity("lead over the unigram entropy", "nats", higher_is_better=True),
+    "eval/nats_below_bigram": Quantity("lead over the bigram model", "nats", higher_is_better=True),
+    "eval/masked_accuracy": Quantity(
+        "masked accuracy",
+        higher_is_better=True,
+        least=0,
+        most=1,
+        meaning="the share of masked tokens, in text that no run trains on, whose likeliest guess is right",
+    ),
     "eval/perplexity": Quantity("held-out perplexity", decimals=1, least=1),
     "train/tokens_per_second": Quantity("training speed", "tokens/s", decimals=0, higher_is_better=True, least=0),
     "inside/attention_rank": Quantity("effective rank of attention matrices", "", 1, None, least=1),

@@ -20,11 +20,13 @@ from minibert.tracking import Store
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import open_named_store, short_id
 
-from .answers import answer, details
+from .answers import answer, comparisons, details
 from .csv_files import write_csv
 from .evidence import Evidence, gather
+from .examination import Examination
 from .figure_parts import save
 from .figures import draw
+from .further_results import beside, efficiency_in_words
 from .lab_book import entry
 from .output import FINGERPRINT, fingerprint, folder_name, is_written, new_report
 from .page.links import Links
@@ -137,7 +139,7 @@ def print_result(result: ReportResult, reasons: bool = True) -> None:
     if tuned := tuning(result.evidence.findings):
         print_table(console, rich_table(tuned))
     examination = result.evidence.examination
-    for table in examination.tables if examination else ():
+    for table in _tables(examination):
         print_table(console, rich_table(table))
     for name, why in result.missing.items():
         console.print(f"missing: {name} ({why if reasons else why.partition(':')[0]})")
@@ -145,9 +147,24 @@ def print_result(result: ReportResult, reasons: bool = True) -> None:
         console.print(f"\n{worked_out}", soft_wrap=False)
     console.print()
     console.print(result.answer, style="bold", soft_wrap=False)
-    for sentence in result.details:
+    findings = result.evidence.findings
+    for section in examination.sections if examination else ():
+        if told := [*section.sentences, *(f"• {point}" for point in section.points), *section.notes]:
+            console.print(f"\n{section.title}", style="bold")
+            for sentence in told:
+                console.print(sentence, soft_wrap=False)
+    further = [*comparisons(findings, examination), *beside(findings), *efficiency_in_words(findings)]
+    for sentence in further:
         console.print(sentence, soft_wrap=False)
     console.print(f"\nReport: {result.path}")
+
+
+def _tables(examination: Examination | None) -> list[Table]:
+    """The tables of a study's own question that are not folded in."""
+    if examination is None:
+        return []
+    sections = [section for section in examination.sections if not section.folded]
+    return [*examination.tables, *(table for section in sections for table in section.tables)]
 
 
 def rich_table(table: Table):

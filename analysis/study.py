@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,8 @@ from minibert.tracking.sweeps import Child, children, search
 from .assumptions import check, check_replicates, following, recorded_settings
 from .quantities import quantity
 from .questions_asked import asked_differently
-from .tracked_runs import RANGE_TEST, TrackedRun, is_number, load, one_per_configuration, same_value
+from .tracked_runs import RANGE_TEST, SEPARATOR, TrackedRun, load, one_per_configuration
+from .values import in_order, is_number, joined, same_value, shown
 from .varying import explanation, varying
 
 BETWEEN = " × "
@@ -70,11 +71,40 @@ class Study:
     def is_range_test(self) -> bool:
         return self.metric.startswith(RANGE_TEST)
 
+    @property
+    def title(self) -> str:
+        """The question that was stated or, without one, what the sweep asks by what varies in it."""
+        if self.question:
+            return self.question
+        what = f"the {quantity(self.metric).title}"
+        if not self.worked_out:
+            return self.name
+        if self.factor == ALL_ALIKE:
+            return f"How much does {what} differ between seeds?"
+        do = "do" if len(self.factors) > 1 else "does"
+        return f"How {do} {joined(self.factors or (self.factor,))} affect {what}?"
+
+    @property
+    def kind(self) -> str:
+        """What a group of runs is called in sentences: a value of the label, or of several settings."""
+        return self.label if len(self.factors) < 2 else "combination"
+
     @cached_property
     def values(self) -> tuple[str, ...]:
-        """The factor's values among the runs, numbers in numerical order."""
+        """The values of the factor, or the combinations of several, in the order of :attr:`values_of`."""
         found = {run.value: run.parts or (run.value,) for run in self.runs}
-        return tuple(sorted(found, key=lambda value: [*map(numerically, found[value])]))
+        places = [{part: place for place, part in enumerate(parts)} for parts in self.values_of.values()]
+
+        def place(value: str) -> list[int]:
+            return [of[part] for of, part in zip(places, found[value], strict=True)]
+
+        return tuple(sorted(found, key=place))
+
+    @cached_property
+    def values_of(self) -> dict[str, tuple[str, ...]]:
+        """Factor -> its values among the runs: numbers by their size, names in the order of the command."""
+        parts = zip(*(run.parts or (run.value,) for run in self.runs), strict=True)
+        return dict(zip(self.factors or (self.factor,), map(in_order, parts), strict=False))
 
     @cached_property
     def groups(self) -> dict[str, tuple[TrackedRun, ...]]:
@@ -131,8 +161,24 @@ class Study:
         return {name: states.get(key, "never started") for key, name in names.items() if states.get(key) != ""}
 
     def shown(self, value: str) -> str:
-        """A value as figures and tables print it: decimals aligned over the study (0.15, 0.40)."""
-        return _aligned(self.values)[value]
+        """A value, or a combination of several, as it is printed: ``0.40``, ``adamw · 0.40``."""
+        return self._shown[value]
+
+    def shown_part(self, factor: str, value: str) -> str:
+        """A value of one factor as it is printed: ``0.40``."""
+        return self._shown_parts[factor][value]
+
+    @cached_property
+    def _shown_parts(self) -> dict[str, dict[str, str]]:
+        return {factor: shown(values) for factor, values in self.values_of.items()}
+
+    @cached_property
+    def _shown(self) -> dict[str, str]:
+        parts = {run.value: run.parts or (run.value,) for run in self.runs}
+        return {
+            value: SEPARATOR.join(each[part] for each, part in zip(self._shown_parts.values(), found, strict=True))
+            for value, found in parts.items()
+        }
 
 
 def load_study(store: Store, name: str, sweep_id: str | None = None) -> Study:
@@ -186,9 +232,10 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
 
     metric, tuned = stated("metric") or "eval/loss", stated("tuned")
     swept = json.loads(parameters.get("sweep.keys", "[]"))
-    chosen = one_per_configuration(members)
-    recorded = [recorded_settings(child.parameters, child.tags) for child in chosen]
     planned = _planned(store, sweep.info.run_id, members)
+    asked = {config_hash: place for place, config_hash in enumerate(planned)}
+    chosen = sorted(one_per_configuration(members), key=lambda child: asked.get(child.config_hash, len(asked)))
+    recorded = [recorded_settings(child.parameters, child.tags) for child in chosen]
     stated_factor = stated("factor")
     if stated_factor is None:
         factors, tuned = tuple(varying(recorded, swept)), None
@@ -222,7 +269,7 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
         command=tags.get("minibert.command", f"python -m minibert.run {shlex.quote(f'+experiment={name}')}"),
         opened=tags["minibert.opened"],
         planned=planned,
-        runs=tuple(sorted(runs, key=lambda run: (*map(numerically, run.parts), run.seed or 0, run.name))),
+        runs=_by_value(runs),
         factors=factors if worked_out else (),
         first=first,
         worked_out=worked_out,
@@ -231,6 +278,17 @@ def _study(store: Store, sweep, members: list[Child]) -> Study:
 
 def _most_replicates(runs: Iterable[TrackedRun]) -> int:
     return max(Counter(run.value for run in runs).values(), default=0)
+
+
+def _by_value(runs: Sequence[TrackedRun]) -> tuple[TrackedRun, ...]:
+    """The runs, which are in the order of the command, by their values and seeds."""
+    parts = zip(*(run.parts for run in runs), strict=True)
+    places = [{value: place for place, value in enumerate(in_order(values))} for values in parts]
+
+    def place(run: TrackedRun) -> tuple:
+        return [of[part] for of, part in zip(places, run.parts, strict=True)], run.seed or 0, run.name
+
+    return tuple(sorted(runs, key=place))
 
 
 def _planned(store: Store, sweep_id: str, members: list[Child]) -> dict[str, str]:
@@ -266,9 +324,3 @@ def _state(run: TrackedRun) -> str:
 def numerically(text: str) -> tuple:
     """A key that sorts numbers by size, and before names."""
     return (0, float(text), text) if is_number(text) else (1, 0.0, text)
-
-
-def _aligned(values: tuple[str, ...]) -> dict[str, str]:
-    plain = all(is_number(value) and "e" not in value.lower() for value in values)
-    decimals = max((len(value.partition(".")[2]) for value in values), default=0)
-    return {value: f"{float(value):.{decimals}f}" if plain else value for value in values}

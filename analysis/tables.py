@@ -7,17 +7,19 @@ from .findings import Cost, Efficiency, Findings, control_means
 from .formatting import at_the_end, capital, p_value, unit, with_difference, with_interval
 from .inside import Inside
 from .quantities import AXES, quantity
-from .statistics import mean_interval
-from .tracked_runs import BELOW_BIGRAM
+from .statistics import Estimate, mean_interval
+from .tracked_runs import BELOW_BIGRAM, BELOW_UNIGRAM
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = (
-    BELOW_BIGRAM, "eval/nats_below_unigram", "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second",
+    BELOW_BIGRAM, BELOW_UNIGRAM, "eval/masked_accuracy", "eval/perplexity", "train/tokens_per_second",
 )  # fmt: skip
 BESIDE_RANGE_TEST = (
     "lr_range/divergence_rate", "lr_range/lowest_loss_rate", "lr_range/steepest_rate", "lr_range/learning_decades",
 )  # fmt: skip
 """Metrics that the page states beside the study's own; a terminal shows only the first ones."""
+LEADS = {BELOW_BIGRAM: "bigram model", BELOW_UNIGRAM: "unigram entropy"}
+"""Recorded as how far a loss is below; shown like all differences, so that below is negative"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
     tested = any(not math.isnan(group.adjusted_p) for group in findings.groups)
     if compared and study.baseline is not None:
         columns += [f"difference to {study.shown(study.baseline)}"] + ["p (Holm)"] * tested
-    columns += [_heading(metric) for metric in beside]
+    columns += [_beside_heading(metric) for metric in beside]
     rows = []
     for group in findings.groups:
         row = [group.shown, str(group.final.n), with_interval(group.final, study.metric)]
@@ -69,7 +71,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
             found = group.difference
             difference = "too few seeds" if found is None else with_difference(found, study.metric)
             row += [difference] + [p_value(group.adjusted_p)] * tested
-        rows.append((*row, *(with_interval(group.mean(metric), metric) for metric in beside)))
+        rows.append((*row, *(_beside(group.mean(metric), metric) for metric in beside)))
     note = "± and [low, high]: 95 % t intervals over seeds, each for its own comparison."
     if findings.most_seeds == 0:
         note = "No run has a result."
@@ -83,6 +85,18 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         if control.metric is None:
             note += f" {capital(control.title)} is {control.value:g}."
     return Table(f"{described.title} {at_the_end(findings.steps)}".capitalize(), tuple(columns), tuple(rows), note)
+
+
+def _beside_heading(metric: str) -> str:
+    return f"difference to the {LEADS[metric]} (nats)" if metric in LEADS else _heading(metric)
+
+
+def _beside(estimate: Estimate, metric: str) -> str:
+    """``+2.027 ± 0.010`` for a loss above a bigram model."""
+    if metric not in LEADS or not estimate.n:
+        return with_interval(estimate, metric)
+    shown = quantity(metric).show(-estimate.mean, sign=True)
+    return shown if estimate.n < 2 else f"{shown} ± {quantity(metric).show(estimate.half_width)}"
 
 
 def costs(findings: Findings, efficiency: Efficiency) -> Table:

@@ -14,10 +14,12 @@ from minibert.tracking.tables import read_points, without_collection
 
 from .assumptions import recorded_settings, replicate
 from .quantities import AXES, quantity
+from .values import is_number
 
 RANGE_TEST = "lr_range/"
 """What the metrics of a range test of the learning rate begin with."""
 SMOOTHED = "lr_range/smoothed_loss"
+BELOW_UNIGRAM = "eval/nats_below_unigram"
 BELOW_BIGRAM = "eval/nats_below_bigram"
 """Not recorded, but computed from recorded metrics"""
 
@@ -170,17 +172,3 @@ def open_record(store: Store, run: TrackedRun) -> Record:
         with store_errors(store.uri, f"read run {run.id}"):
             address = store.client.get_run(run.id).info.artifact_uri or ""
     return Record(store, run.id, address, continued=True)
-
-
-def is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def same_value(first: str, second: str) -> bool:
-    """Whether two texts mean the same value: 0.4 and 0.40 do."""
-    if is_number(first) and is_number(second):
-        return float(first) == float(second)
-    return first == second

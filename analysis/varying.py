@@ -40,10 +40,9 @@ def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int, 
     following = sorted(key for key in varied if key not in found and not _is_derived(recorded, key))
     more = f" and {len(following) - MOST_NAMED} more" if len(following) > MOST_NAMED else ""
     along = f" {', '.join(following[:MOST_NAMED])}{more} vary along with that." if following else ""
-    fixed = " Each is compared with the others held fixed, and as an average over them." if len(found) > 1 else ""
     named = listed({key: varied[key] for key in found})
     verb = "vary" if len(found) > 1 else "varies"
-    return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}.{fixed}"
+    return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}."
 
 
 def one_seed(all_begun: bool) -> str:

@@ -7,19 +7,22 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
+from minibert.command_line.arguments import names_store
 from minibert.tracking.lookup import short_id
 
-from ..answers import answer, details
+from ..answers import answer, comparisons
 from ..evidence import Evidence
-from ..examination import Examination
+from ..examination import Examination, Section
 from ..findings import Findings
+from ..further_results import beside, efficiency_in_words
 from ..protocol import common_settings, cost, differing, environments, limits, varied_settings
 from ..study import Study
 from ..tables import Table, costs, insides, rate_grid, results, tuning
+from ..values import shown
 from . import curves
 from .links import Links
+from .reading import reading
 
-STORE = ("tracking.folder=", "tracking.uri=", "tracking.experiment=")
 CAPTIONS = {
     "lr_range.png": "Training loss against the learning rate, which rises from step to step. Lines: means over "
     "seeds of the smoothed losses; dashed: suggested rates; bands: 95 % intervals.",
@@ -43,26 +46,29 @@ def render(evidence: Evidence, figures: dict[str, bytes], written: datetime, lin
     explored = curves.curves(findings)
     told = [*(examination.limits if examination else ()), *limits(findings)]
     sections = [
-        f"<h1>{escape(study.question or study.name)}</h1>",
+        f"<h1>{escape(study.title)}</h1>",
         f'<p class="soft">Study <code>{escape(study.name)}</code>, {len(_finished(findings))} finished runs, '
         f"report of {written:%d %B %Y, %H:%M}</p>",
-        links.shown() if links else "",
-        f"<p>{escape(study.worked_out)}</p>" if study.worked_out else "",
         f'<p class="answer">{escape(answer(findings, examination))}</p>',
-        *(f"<p>{escape(sentence)}</p>" for sentence in details(findings, examination)),
+        _soft(reading(findings)),
+        _soft(study.worked_out),
+        links.shown() if links else "",
+        *_sentences(comparisons(findings, examination)),
         f"<p><strong>Hypothesis.</strong> {escape(study.hypothesis)}</p>" if study.hypothesis else "",
         _missing(findings),
         _warning(study.asked_differently),
-        _examination(examination, figures),
+        *_examination(examination, figures),
         _section(
-            "Results",
+            "All combinations" if examination and examination.sections else "Results",
             _table(results(findings)) if findings.groups else "",
+            *_sentences(beside(findings)),
             _figures(figures, "finals", "differences"),
         ),
         _section("Tuning", _table(tuned) if (tuned := tuning(findings)) else ""),
         _section("Learning", explored, _figures(figures, "curves", "lr_range", beside=bool(explored))),
         _section(
             "Efficiency",
+            *_sentences(efficiency_in_words(findings)),
             *(_table(costs(findings, found)) for found in findings.efficiencies),
             _figures(figures, "efficiency"),
         ),
@@ -122,12 +128,39 @@ def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]], linked: Mapping
     )
 
 
-def _examination(examination: Examination | None, figures: dict[str, bytes]) -> str:
-    """The study's own question."""
+def _examination(examination: Examination | None, figures: dict[str, bytes]) -> list[str]:
+    """The study's own question: one section, or those that it has itself."""
     if examination is None:
-        return ""
-    drawn = [_figure(name, figures[name], drawing.caption) for name, drawing in examination.figures.items()]
-    return _section(escape(examination.title), *map(_table, examination.tables), _columns(drawn))
+        return []
+    captions = {name: drawing.caption for name, drawing in examination.figures.items()}
+    parts = examination.sections or (
+        Section(examination.title, tables=examination.tables, figures=tuple(examination.figures)),
+    )
+    return [_part(part, {name: (figures[name], captions[name]) for name in part.figures}) for part in parts]
+
+
+def _part(part: Section, figures: Mapping[str, tuple[bytes, str]]) -> str:
+    points = "".join(f"<li>{escape(point)}</li>" for point in part.points)
+    drawn = [_figure(name, png, caption) for name, (png, caption) in figures.items()]
+    content = [
+        *_sentences(part.sentences),
+        f"<ul>{points}</ul>" if points else "",
+        *map(_soft, part.notes),
+        _columns(drawn),
+        *map(_table, part.tables),
+    ]
+    if part.folded:
+        inside = "\n".join(filter(None, content))
+        return f"<details><summary>{escape(part.title)}</summary>\n{inside}</details>"
+    return _section(escape(part.title), *content)
+
+
+def _sentences(sentences: Iterable[str]) -> list[str]:
+    return [f"<p>{escape(sentence)}</p>" for sentence in sentences]
+
+
+def _soft(text: str) -> str:
+    return f'<p class="soft">{escape(text)}</p>' if text else ""
 
 
 def _figures(figures: dict[str, bytes], *names: str, beside: bool = False) -> str:
@@ -186,7 +219,7 @@ def _called(study: Study) -> str:
 
 def _place(study: Study) -> list[str]:
     """The words of the sweep's command that say where it is recorded."""
-    return [word for word in shlex.split(study.command) if word.startswith(STORE)]
+    return [word for word in shlex.split(study.command) if names_store(word)]
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> str:
@@ -198,9 +231,14 @@ def _pairs(title: str, pairs: dict[str, str]) -> str:
 
 def _runs(findings: Findings, links: Links | None) -> str:
     runs, varied = findings.study.runs, varied_settings(findings.study)
+    values = {key: shown(run.parameters.get(key, "–") for run in runs) for key in varied}
     rows = [
-        (run.name, short_id(run.id), run.status, *(run.parameters.get(key, "–") for key in varied)) for run in runs
-    ]
+        (
+            run.name, short_id(run.id), run.status,
+            *(values[key][run.parameters.get(key, "–")] for key in varied),
+        )
+        for run in runs
+    ]  # fmt: skip
     linked = {short_id(run.id): links.run(run.id) for run in runs} if links else None
     table = _rows(("run", "MLflow id", "status", *varied), rows, linked)
     return (

@@ -197,7 +197,7 @@ def test_a_sweep_without_a_study_is_reported_by_name_or_id_with_its_first_value_
     found = [load_study(store, word) for word in ("worked out", own.id, own.id[:8], "last")]
     assert {each.sweep_id for each in found} == {own.id}
     assert (found[0].factor, found[0].baseline, found[0].factors) == ("masking.rate", "0.4", ("masking.rate",))
-    assert "masking.rate (0.15, 0.4, 0.6) varies" in found[0].worked_out
+    assert "masking.rate (0.15, 0.40, 0.60) varies" in found[0].worked_out
     report = write_report(store, own.id[:8])
     assert [group.shown for group in report.evidence.findings.groups] == ["0.15", "0.40", "0.60"]
     assert report.evidence.findings.groups[0].difference.mean == pytest.approx(0.30)
@@ -391,6 +391,25 @@ def test_the_insides_of_groups_are_set_side_by_side(store):
     for expected in ("<h2>Inside the networks</h2>", "3.000 [0.000, 9.353]", "0.150 [0.000, 0.785]", "inside.png"):
         assert expected in page, expected
     assert (report.path.parent / "slices.png").stat().st_size > 0
+
+
+def test_names_keep_the_order_in_which_the_command_gives_them(store):
+    """The last one is trained first."""
+    stated = {"study": {"name": None}, "sweep": {"keys": ["optimizer", "seed"], "first": {"optimizer": "lion"}}}
+    cells = list(itertools.product(("lion", "adamw", "muon"), (0, 1)))
+    planned = {f"ordered {name} {seed}".encode().hex(): f"{name} {seed}" for name, seed in cells}
+    sweep = open_sweep(store, "ordered", "c" * 64, planned, {}, stated)
+    for name, seed in reversed(cells):
+        with claim(store, f"ordered {name} {seed}".encode().hex()) as held:
+            settings = {"optimizer": {"name": name}, "seed": seed}
+            run = start_run(held, f"{name} {seed}", settings, {"choice.optimizer": name}, sweep.id)
+            run.log({"eval/loss": 6.0 + 0.1 * seed}, 10)
+            run.finish("FINISHED")
+    sweep.finish("FINISHED")
+    found = load_study(store, sweep.id)
+    assert found.values == ("lion", "adamw", "muon") and found.baseline == "lion"
+    assert "optimizer (lion, adamw, muon) varies" in found.worked_out
+    assert [run.name for run in found.runs][:3] == ["lion 0", "lion 1", "adamw 0"]
 
 
 @pytest.fixture(scope="module")

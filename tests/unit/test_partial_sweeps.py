@@ -133,13 +133,13 @@ def test_the_bigram_model_is_in_words_and_in_a_column():
     ]
     findings = find(study(*runs))
     sentence = (
-        "A bigram model of the same text scores 5.200 nats per masked token: rate 0.40 is below it; "
-        "rate 0.15 is above it; rate 0.60 cannot be told from it."
+        "A bigram model of the same text, which sees the word before alone, scores 5.200 nats per masked token: rate "
+        "0.40 is below it; rate 0.15 is above it; rate 0.60 cannot be told from it."
     )
     assert sentence in details(findings)
     table = results(findings)
-    column = table.columns.index("below the bigram model (nats)")
-    assert [row[column] for row in table.rows] == ["−0.805 ± 0.064", "0.195 ± 0.064", "0.001 ± 0.064"]
+    column = table.columns.index("difference to the bigram model (nats)")
+    assert [row[column] for row in table.rows] == ["+0.805 ± 0.064", "−0.195 ± 0.064", "−0.001 ± 0.064"]
     above = details(find(study(*runs[:2], *(run("0.6", seed, 6.2 + seed / 100) for seed in (0, 1)))))
     assert any("every rate ends above it" in sentence for sentence in above)
 

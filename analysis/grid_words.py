@@ -1,0 +1,245 @@
+"""A sweep of several settings in sentences: what each does, whether they depend on each other, what is open."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from .answers import best_groups
+from .findings import Findings
+from .formatting import apart, at_the_end, capital, fewest, show_difference, show_estimate, unit, with_p
+from .grid import Grid, GridEffect
+from .quantities import Quantity, quantity
+from .statistics import seeds_to_settle, smallest_margin
+from .values import joined
+
+MOST_NAMED = 3
+"""Values that a sentence names, those with the largest effects; the table has all"""
+MOST_CELLS = 6
+AVERAGED = "Differences are means over all values of the other settings, each of which counts the same."
+RULED_OUT = (
+    "Ruled out: by two one-sided tests at 5 %, each by itself. Seeds that would tell: as many as find a change of "
+    "the size seen in four sweeps of five."
+)
+
+
+def answer(findings: Findings, grid: Grid) -> str:
+    """Where the metric ends best, which settings change it, and whether one's effect depends on another."""
+    return " ".join(filter(None, (_best(findings, grid), _which_matter(grid), _whether_any_depends(grid))))
+
+
+def what_each_does(grid: Grid) -> list[str]:
+    """A sentence for each factor: its effect averaged over the others."""
+    return [_main(grid, factor) for factor in grid.factors]
+
+
+def whether_they_depend(grid: Grid) -> list[str]:
+    """A sentence for each pair of factors: whether the effect of one depends on the other."""
+    sentences = [_pair(grid, pair) for pair in grid.pairs if grid.of_pair(pair)]
+    if any(each.separated for each in grid.interactions):
+        sentences.append("Read such an effect at each value of the other setting: its average holds at none.")
+    return sentences
+
+
+def what_is_open(findings: Findings, grid: Grid) -> list[str]:
+    """What the runs do not tell, with what they rule out, and how many seeds would tell."""
+    found = [sentence for factor in grid.factors for sentence in _open_values(grid, factor)]
+    found += [sentence for pair in grid.pairs if (sentence := _open_pair(grid, pair))]
+    if findings.most_seeds >= 2 and quantity(grid.study.metric).higher_is_better is not None:
+        found.append(
+            "Whether the best combination is the best: it was chosen after the means were seen, which flatters "
+            "it a little, and it is not tested against the others."
+        )
+    found += filter(None, (_unpaired(grid), _incomplete(grid)))
+    found.append("What other values would do: every mean is over the values that were tried.")
+    if len(grid.factors) > 2:
+        found.append("Whether what two settings do together depends on a third one: this is not tested.")
+    return found
+
+
+def _best(findings: Findings, grid: Grid) -> str:
+    """The best combination, as a description: it was chosen among many after the fact."""
+    described, count = quantity(findings.study.metric), len(findings.groups)
+    if findings.most_seeds < 2 or described.higher_is_better is None:
+        return f"{count} combinations of {joined(grid.factors)} were trained."
+    best, *others = best_groups(findings)
+    parts = zip(grid.factors, best.runs[0].parts, strict=True)
+    named = joined([f"{factor} {grid.shown(factor, part)}" for factor, part in parts])
+    value = show_estimate(best.final, fewest([best.final], described))
+    tied = f", and {joined([group.shown for group in others])} are as good" if others else ""
+    return (
+        f"{capital(at_the_end(findings.steps))}, the {described.title} is "
+        f"{'highest' if described.higher_is_better else 'lowest'} with {named}: {value}{unit(described)} (mean of "
+        f"{best.final.n} seeds with its 95 % interval; {count} combinations were trained{tied})."
+    )
+
+
+def _which_matter(grid: Grid) -> str:
+    """Which settings change the metric, and by how much at most, averaged over the others."""
+    tested = [factor for factor in grid.factors if any(each.tested for each in grid.main_of(factor))]
+    largest = {factor: found[0] for factor in tested if (found := _largest(grid.main_of(factor)))}
+    dependent = {factor for each in grid.interactions if each.separated for factor in each.factors}
+    silent = [factor for factor in tested if factor not in largest and factor not in dependent]
+    described = _digits(grid, largest.values())
+    sizes = joined([f"{factor} by up to {_size(each, described)}" for factor, each in largest.items()])
+    if len(largest) == len(grid.factors):
+        which = "Both" if len(largest) == 2 else "All"
+        return f"{which} settings change the {described.title}: {sizes}."
+    none = f"These seeds show no effect of {joined(silent, ' or ')}." if silent else ""
+    changed = f"The {described.title} changes with {sizes}." if largest else ""
+    return " ".join(filter(None, (changed, none)))
+
+
+def _whether_any_depends(grid: Grid) -> str:
+    """Whether the effect of any factor depends on another one."""
+    dependent = [pair for pair in grid.pairs if any(each.separated for each in grid.of_pair(pair))]
+    others = "one depends on the other" if len(grid.factors) == 2 else "any depends on another"
+    if dependent:
+        return " ".join(f"What {one} does depends on {other}." for one, other in dependent)
+    if any(each.tested for each in grid.interactions):
+        return f"These seeds do not show that the effect of {others}."
+    return f"Whether the effect of {others} cannot be told for lack of runs." if grid.interactions else ""
+
+
+def _main(grid: Grid, factor: str) -> str:
+    found = [each for each in grid.main_of(factor) if each.tested]
+    if not found:
+        return f"{factor}: there are too few runs to compare its values."
+    described, first = _digits(grid, found), grid.shown(factor, found[0].firsts[0])
+    largest, open_ = _largest(found), [each for each in found if not each.separated]
+    sentences = []
+    for each in largest:
+        size, judged = apart(each.difference, described), _judged(each, described)
+        than = "" if sentences else f" {'that' if described.logarithmic else 'than'} with {first}"
+        what = "" if sentences else f"the {described.title} is "
+        sentences.append(f"with {grid.shown(factor, each.values[0])}, {what}{size}{than}{judged}")
+    if more := sum(each.separated for each in found) - len(largest):
+        sentences.append(f"{more} more are in the table")
+    if open_:
+        values = [grid.shown(factor, each.values[0]) for each in open_[:MOST_NAMED]]
+        further = f" and {len(open_) - MOST_NAMED} more" if len(open_) > MOST_NAMED else ""
+        sentences.append(f"between {first} and {joined(values, ' or ')}{further}, these seeds show no difference")
+    return f"{factor}{_over(grid, factor, found)}: {'; '.join(sentences)}."
+
+
+def _over(grid: Grid, factor: str, found: Sequence[GridEffect]) -> str:
+    """What effects are averaged over, if that is not all values of the other factors."""
+    if not any(each.effect.without for each in found):
+        return ""
+    others, over = grid.others(factor), {each.effect.over for each in found}
+    if len(over) == 1 and len(combinations := over.pop()) <= MOST_NAMED:
+        return f" (at {joined(others)} {joined([grid.shown_cell(cell, others) for cell in combinations])} alone)"
+    return f" (averaged over the values of {joined(others)} that have the runs for it)"
+
+
+def _pair(grid: Grid, pair: tuple[str, str]) -> str:
+    one, other = pair
+    found = grid.of_pair(pair)
+    described = _digits(grid, [each for each in found if each.tested])
+    if not any(each.tested for each in found):
+        return f"Whether the effect of {one} depends on {other} cannot be told for lack of runs."
+    largest = _largest(found)
+    if not largest:
+        return f"These seeds do not show that the effect of {one} depends on {other}."
+    named = [
+        f"from {grid.shown(one, each.firsts[0])} to {grid.shown(one, each.values[0])}, the {described.title} "
+        f"changes by {show_difference(each.at[0].difference, described)} with {grid.shown(other, each.firsts[1])} "
+        f"and by {show_difference(each.at[1].difference, described)} with {grid.shown(other, each.values[1])} "
+        f"(between these: {show_difference(each.difference, described)}, {with_p(each.adjusted_p)})"
+        for each in largest
+    ]
+    more = sum(each.separated for each in found) - len(largest)
+    further = f"; {more} more are in the table" if more else ""
+    return f"The effect of {one} depends on {other}: {'; '.join(named)}{further}."
+
+
+def _open_values(grid: Grid, factor: str) -> list[str]:
+    """A sentence for each value that the runs do not tell from the first one."""
+    open_ = [each for each in grid.main_of(factor) if each.tested and not each.separated]
+    found = []
+    for each in open_[:MOST_NAMED]:
+        described = _digits(grid, [each])
+        value, first = (grid.shown(factor, text) for text in (each.values[0], each.firsts[0]))
+        found.append(
+            f"Whether {factor} {value} differs from {first}: the change seen is "
+            f"{show_difference(each.difference, described)}, {with_p(each.adjusted_p)}"
+            f"{_ruled_out([each], described)}{_seeds(each)}."
+        )
+    if len(open_) > MOST_NAMED:
+        found.append(f"The same for {len(open_) - MOST_NAMED} more values of {factor}, which are in the table.")
+    return found
+
+
+def _open_pair(grid: Grid, pair: tuple[str, str]) -> str:
+    """How far effects can be apart at most that the runs do not separate."""
+    one, other = pair
+    found = [each for each in grid.of_pair(pair) if each.tested and not each.separated]
+    if not found:
+        return ""
+    which = "the effect" if len(found) == len(grid.of_pair(pair)) else "another effect"
+    seeds = _seeds(max(found, key=lambda each: abs(each.difference.mean)))
+    margin = _ruled_out(found, _digits(grid, found), " apart")
+    return f"Whether {which} of {one} depends on {other}{margin}{seeds}."
+
+
+def _ruled_out(found: Sequence[GridEffect], described: Quantity, apart: str = "") -> str:
+    margins = [margin for each in found if math.isfinite(margin := smallest_margin(each.difference))]
+    if not margins:
+        return ""
+    if described.logarithmic:
+        return f"; more than {described.show(max(margins), sign=True)}{apart} is ruled out"
+    return f"; more than {described.show(max(margins))}{unit(described)}{apart} is ruled out"
+
+
+def _seeds(each: GridEffect) -> str:
+    seeds = seeds_to_settle(each.difference)
+    return f"; {seeds} seeds would tell" if seeds is not None and seeds > each.difference.n else ""
+
+
+def _unpaired(grid: Grid) -> str:
+    found = [each for each in (*grid.main, *grid.interactions) if each.difference.unpaired]
+    if not found:
+        return ""
+    named = [
+        joined([f"{factor} {grid.shown(factor, value)}" for factor, value in parts])
+        for each in found[:MOST_NAMED]
+        for parts in [zip(each.factors, each.values, strict=True)]
+    ]
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return (
+        "Smaller changes, which runs of shared seeds would tell. Compared unpaired (Satterthwaite's t interval), "
+        f"because fewer than two seeds are shared by all combinations that take part: {'; '.join(named)}{more}."
+    )
+
+
+def _incomplete(grid: Grid) -> str:
+    cells = [grid.shown_cell(cell) for cell in grid.incomplete]
+    if not cells:
+        return ""
+    more = f" and {len(cells) - MOST_CELLS} more" if len(cells) > MOST_CELLS else ""
+    untold = sum(not each.tested for each in (*grid.main, *grid.interactions))
+    told = f"; {untold} of the changes and of their differences cannot be told" if untold else ""
+    return (
+        f"Without two finite results: {', '.join(cells[:MOST_CELLS])}{more}. Averages leave them out together "
+        f"with what they would be compared with{told}."
+    )
+
+
+def _judged(effect: GridEffect, described: Quantity) -> str:
+    if described.higher_is_better is None:
+        return ""
+    return " (better)" if (effect.difference.mean > 0) == described.higher_is_better else " (worse)"
+
+
+def _size(effect: GridEffect, described: Quantity) -> str:
+    if described.logarithmic:
+        return described.show(effect.difference.mean, sign=True)
+    return described.show(abs(effect.difference.mean))
+
+
+def _digits(grid: Grid, found: Iterable[GridEffect]) -> Quantity:
+    return fewest([each.difference for each in found], quantity(grid.study.metric))
+
+
+def _largest(found: Sequence[GridEffect]) -> list[GridEffect]:
+    """Those that are separated, the largest first, as many as a sentence names."""
+    separated = [each for each in found if each.separated]
+    return sorted(separated, key=lambda each: -abs(each.difference.mean))[:MOST_NAMED]
