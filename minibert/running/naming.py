@@ -4,6 +4,7 @@ Names are for people. A run is identified by the hash of its configuration.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -19,6 +20,8 @@ from minibert.randomness import derive_seeds
 from minibert.running.composition import compose_options, default_options
 
 SEPARATOR = " · "
+EXPONENT = re.compile(r"e\+?(-?)0*")
+"""Of a number as Python writes it, ``1e+06``, where a command has ``1e6``"""
 LONGEST_NAME = 200
 """A database behind MLflow may keep no more than 250 characters."""
 ALWAYS_SHOWN = ("data", "model", "optimizer")
@@ -117,7 +120,8 @@ def _short(value: Any) -> str:
     if round(value, 2) == value and 0.01 <= abs(value) < 1000:
         return f"{value:.2f}"
     # Six digits if they are exact; two values of a sweep may differ in the eighth.
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return EXPONENT.sub(r"e\1", text)
 
 
 def _value_at(config: Any, key: str) -> Any:
