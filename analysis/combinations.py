@@ -34,7 +34,7 @@ def examine(findings: Findings) -> Examination:
         Section(
             "What is not known",
             points=tuple(open_),
-            notes=(grid_words.RULED_OUT,) if any("ruled out" in each for each in open_) else (),
+            notes=(grid_words.MARGINS,) if any("no more than" in each for each in open_) else (),
         ),
         Section("Each setting with the others held fixed", tables=fixed, folded=True),
     ]

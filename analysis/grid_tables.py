@@ -75,7 +75,7 @@ def held_fixed(grid: Grid, factor: str) -> Table:
     columns = (joined(others), factor, "seeds", described.axis_label, "difference", "p (Holm)")
     tested = [difference for difference in compared if difference.n >= 2]
     note = _tests(tested, "of this table") if tested else TOO_FEW
-    return Table(f"{factor}, the other settings held fixed", columns, tuple(rows), note)
+    return Table(f"{factor}, at each value of {joined(others)}", columns, tuple(rows), note)
 
 
 def _changed(grid: Grid, effect: GridEffect, place: int) -> str:

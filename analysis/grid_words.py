@@ -15,9 +15,9 @@ MOST_NAMED = 3
 """Values that a sentence names, those with the largest effects; the table has all"""
 MOST_CELLS = 6
 AVERAGED = "Differences are means over all values of the other settings, each of which counts the same."
-RULED_OUT = (
-    "Ruled out: by two one-sided tests at 5 %, each by itself. Seeds that would tell: as many as find a change of "
-    "the size seen in four sweeps of five."
+MARGINS = (
+    "No more than: by two one-sided tests at 5 %, each by itself. Seeds that would tell: as many as find a change "
+    "of the size seen in four sweeps of five."
 )
 
 
@@ -40,7 +40,7 @@ def whether_they_depend(grid: Grid) -> list[str]:
 
 
 def what_is_open(findings: Findings, grid: Grid) -> list[str]:
-    """What the runs do not tell, with what they rule out, and how many seeds would tell."""
+    """What the runs do not tell, how large it can be at most, and how many seeds would tell."""
     found = [sentence for factor in grid.factors for sentence in _open_values(grid, factor)]
     found += [sentence for pair in grid.pairs if (sentence := _open_pair(grid, pair))]
     if findings.most_seeds >= 2 and quantity(grid.study.metric).higher_is_better is not None:
@@ -161,7 +161,7 @@ def _open_values(grid: Grid, factor: str) -> list[str]:
         found.append(
             f"Whether {factor} {value} differs from {first}: the change seen is "
             f"{show_difference(each.difference, described)}, {with_p(each.adjusted_p)}"
-            f"{_ruled_out([each], described)}{_seeds(each)}."
+            f"{_at_most([each], described)}{_seeds(each)}."
         )
     if len(open_) > MOST_NAMED:
         found.append(f"The same for {len(open_) - MOST_NAMED} more values of {factor}, which are in the table.")
@@ -176,17 +176,17 @@ def _open_pair(grid: Grid, pair: tuple[str, str]) -> str:
         return ""
     which = "the effect" if len(found) == len(grid.of_pair(pair)) else "another effect"
     seeds = _seeds(max(found, key=lambda each: abs(each.difference.mean)))
-    margin = _ruled_out(found, _digits(grid, found), " apart")
+    margin = _at_most(found, _digits(grid, found))
     return f"Whether {which} of {one} depends on {other}{margin}{seeds}."
 
 
-def _ruled_out(found: Sequence[GridEffect], described: Quantity, apart: str = "") -> str:
+def _at_most(found: Sequence[GridEffect], described: Quantity) -> str:
     margins = [margin for each in found if math.isfinite(margin := smallest_margin(each.difference))]
     if not margins:
         return ""
     if described.logarithmic:
-        return f"; more than {described.show(max(margins), sign=True)}{apart} is ruled out"
-    return f"; more than {described.show(max(margins))}{unit(described)}{apart} is ruled out"
+        return f"; if so, by no more than {described.show(max(margins), sign=True)}"
+    return f"; if so, by no more than {described.show(max(margins))}{unit(described)}"
 
 
 def _seeds(each: GridEffect) -> str:

@@ -52,7 +52,7 @@ def duration(study: Study) -> str:
 def cost(study: Study) -> dict[str, str]:
     """Training time, processor time and energy of all runs together, as far as they are recorded."""
     found = {"training, evaluation apart": duration(study)}
-    for tag, title, shown in (
+    for tag, title, in_words in (
         (PROCESSOR_SECONDS, "processor time of the processes", _long),
         (JOULES, "energy of the processors, whatever else they did", lambda joules: f"{joules / 3600:,.1f} Wh"),
     ):
@@ -61,10 +61,10 @@ def cost(study: Study) -> dict[str, str]:
             some = (
                 "" if len(values) == len(study.runs) else f" ({len(values)} of {len(study.runs)} runs recorded it)"
             )
-            found[title] = shown(sum(values)) + some
+            found[title] = in_words(sum(values)) + some
     if JOULES not in {tag for run in study.runs for tag in run.tags}:
         found["energy"] = "not recorded: the machine let nobody read it"
-    return {title: shown for title, shown in found.items() if shown}
+    return {title: text for title, text in found.items() if text}
 
 
 def _long(seconds: float) -> str:

@@ -113,12 +113,10 @@ def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]], linked: Mapping
     """A table that a click on a title sorts. ``linked``: text of a cell -> address."""
 
     def cell(text: str) -> str:
-        shown = escape(text)
-        return (
-            f'<td><a href="{escape(linked[text])}">{shown}</a></td>'
-            if linked and text in linked
-            else f"<td>{shown}</td>"
-        )
+        inside = escape(text)
+        if linked and text in linked:
+            inside = f'<a href="{escape(linked[text])}">{inside}</a>'
+        return f"<td>{inside}</td>"
 
     head = "".join(f'<th scope="col"><button type="button">{escape(column)}</button></th>' for column in columns)
     body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)

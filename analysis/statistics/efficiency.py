@@ -51,12 +51,15 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     ``costs[i]`` is what run i spent until it was there, NaN if it never was; ``ends[i]`` is what it spent in all.
     With Ŝ(t), the Kaplan-Meier estimate of the share of runs that are not there after t,
 
-        μ = ∫₀^τ Ŝ(t) dt,   Var μ = m/(m−1) Σᵢ (∫_{tᵢ}^τ Ŝ(t) dt)² dᵢ / (nᵢ (nᵢ − dᵢ)),
+        μ = ∫₀^τ Ŝ(t) dt,   Var μ = n/(n−1) Σᵢ (∫_{tᵢ}^τ Ŝ(t) dt)² dᵢ / (nᵢ (nᵢ − dᵢ)),
 
-    with dᵢ runs that get there at tᵢ of nᵢ that still train, m in all. Leaving out the runs that do not get there
-    would call the slowest setting the fastest. ``horizon`` τ is the shortest of the ends if it is not given;
-    groups that are compared need the same one. The interval is that of Student's t with m − 1 degrees of freedom;
-    where all runs get there it is the t interval of their mean. NaN where fewer than two do.
+    with dᵢ runs that get there at tᵢ of nᵢ that still train, m of all n. If no run ended before τ, these are the mean
+    of min(cost, τ) and its usual variance s²/n. Leaving out the runs that do not get there would call the slowest
+    setting the fastest. ``horizon`` τ is the shortest of the ends if it is not given; groups that are compared need
+    the same one. The interval is that of Student's t with min(m, n − 1) degrees of freedom, because runs at the
+    horizon are all alike and say little of the spread: with n − 1 it would be too narrow where many do not get
+    there. That is simulated (``python -m tests.benchmarks.coverage``), not derived. Where all runs get there it is
+    the t interval of their mean. NaN where fewer than two do.
 
     Sources: Kaplan and Meier (1958), "Nonparametric estimation from incomplete observations"; Klein and
     Moeschberger (2003), "Survival Analysis", section 4.5.
@@ -88,6 +91,6 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
     events = int(there.sum())
     if events < 2:
         return Estimate(runs, mean, np.nan)
-    error = np.sqrt(events / (events - 1) * float(np.sum(beyond**2 * shares)))
-    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, events - 1) * error)
+    error = np.sqrt(runs / (runs - 1) * float(np.sum(beyond**2 * shares)))
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, min(events, runs - 1)) * error)
     return Estimate(runs, mean, half_width)

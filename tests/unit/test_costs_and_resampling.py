@@ -27,6 +27,14 @@ def test_a_run_that_does_not_get_there_counts_with_its_end():
     assert found.half_width > 0
 
 
+def test_runs_at_the_horizon_count_for_the_spread_and_cost_degrees_of_freedom():
+    """By hand: 10, 20, 40 and 40 at the horizon have s = 15, and two get there: t₀.₉₇₅ of 2 degrees is 4.303."""
+    found = restricted_mean([10.0, 20.0, math.nan, math.nan], [40.0] * 4)
+    assert found.mean == 27.5 and found.half_width == pytest.approx(4.302653 * 15 / math.sqrt(4))
+    three = restricted_mean([10.0, 20.0, 30.0, math.nan], [40.0] * 4)
+    assert three.half_width == pytest.approx(mean_interval([10.0, 20.0, 30.0, 40.0]).half_width)
+
+
 def test_a_run_that_was_stopped_early_is_neither_slow_nor_left_out():
     """By hand: Ŝ is 1 until 10, 3/4 until 20 (one of three left by then gets there), 3/8 until the horizon."""
     found = restricted_mean([10.0, math.nan, 20.0, math.nan], [40.0, 15.0, 40.0, 40.0], horizon=40.0)

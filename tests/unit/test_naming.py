@@ -31,7 +31,10 @@ def test_runs_of_different_position_schemes_have_different_names():
             "sotu · one_layer · muon · learning rate 0.0012345672 · seed 3",
         ),
         (("optimizer.learning_rate=1e-5",), "sotu · one_layer · muon · learning rate 1e-5 · seed 3"),
-        (("position=rope", "model.position.base=1e6"), "sotu · one_layer · muon · position rope · base 1e6 · seed 3"),
+        (
+            ("position=rope", "model.position.base=1e6"),
+            "sotu · one_layer · muon · base 1e6 · seed 3",
+        ),
         (("optimizer=lookahead", "optimizer/inner=lion"), "sotu · one_layer · lookahead · inner lion · seed 3"),
         (("seeds.init=7",), "sotu · one_layer · muon · init 7 · seed 3"),
         (("training=debugging", "seed=3"), "sotu · one_layer · muon · training debugging · seed 3"),

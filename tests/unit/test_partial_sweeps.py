@@ -133,8 +133,8 @@ def test_the_bigram_model_is_in_words_and_in_a_column():
     ]
     findings = find(study(*runs))
     sentence = (
-        "A bigram model of the same text, which sees the word before alone, scores 5.200 nats per masked token: rate "
-        "0.40 is below it; rate 0.15 is above it; rate 0.60 cannot be told from it."
+        "A bigram model of the same text, which sees the word before alone, scores 5.200 nats per masked token: "
+        "rate 0.40 is below it; rate 0.15 is above it; rate 0.60 cannot be told from it."
     )
     assert sentence in details(findings)
     table = results(findings)

@@ -113,6 +113,7 @@ def test_a_curve_averages_the_runs_that_have_the_step():
         "interaction",
         "interaction, no common seeds",
         "cost up to a horizon, a sixth censored",
+        "cost up to a horizon, half censored",
     ],
 )
 @pytest.mark.parametrize("seeds", SEEDS)

@@ -123,7 +123,7 @@ def test_each_setting_is_compared_with_the_others_held_fixed():
     assert [row[:2] for row in other.rows] == [
         ("0.15", "adamw"), ("0.15", "lion"), ("0.40", "adamw"), ("0.40", "lion")
     ]  # fmt: skip
-    assert [row[4][:6] for row in other.rows] == ["baseli", "+1.000", "baseli", "+1.600"]
+    assert [row[4][:6] for row in other.rows] == ["baseli", "+1.00 ", "baseli", "+1.60 "]
 
 
 def test_p_values_are_adjusted_for_all_comparisons_of_a_table():
@@ -142,7 +142,9 @@ def test_every_combination_has_a_row_and_numbers_are_in_their_order():
 def test_the_best_combination_is_named_and_not_called_a_finding():
     findings = find(study())
     examination = examine(findings)
-    assert "the held-out loss is lowest with masking.rate 0.40 and optimizer adamw: 5.7" in answer(findings, examination)
+    assert "the held-out loss is lowest with masking.rate 0.40 and optimizer adamw: 5.7" in answer(
+        findings, examination
+    )
     assert "it was chosen after the means were seen" in " ".join(details(findings, examination))
     assert "claims nothing" in answer(find(study(seeds=1)), None)
 
