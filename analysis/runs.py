@@ -18,12 +18,13 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from minibert.collection import without_collection
 from minibert.errors import MinibertError, listed, nearest
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import Child, single
-from minibert.tracking.tables import look_at_store, without_collection
+from minibert.tracking.tables import look_at_store
 
 from .assumptions import recorded_settings
 from .quantities import AXES, quantity

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.collection import without_collection
 from minibert.tracking import Store
 from minibert.tracking.records import Record
 from minibert.tracking.store import store_errors
 from minibert.tracking.sweeps import Child
-from minibert.tracking.tables import read_points, without_collection
+from minibert.tracking.tables import read_points
 
 from .assumptions import recorded_settings, replicate
 from .quantities import AXES, quantity

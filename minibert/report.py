@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
+from minibert.collection import importing
 from minibert.config import PACKAGE
 
 NAME = "minibert.analysis"
@@ -30,7 +31,8 @@ def load_analysis(module: str) -> ModuleType:
             raise ImportError(f"{folder}: holds no package")
         sys.modules[NAME] = package = module_from_spec(spec)
         spec.loader.exec_module(package)
-    return import_module(f"{NAME}.{module}")
+    with importing():
+        return import_module(f"{NAME}.{module}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any, TextIO, cast
 
+from minibert.collection import importing
 from minibert.errors import nearest
 
 DOORS = {
@@ -68,9 +69,10 @@ def overview() -> str:
 def enter(module: str, *words: list[str]) -> None:
     """Import a module, and end the process with what its ``main`` returns; that reads sys.argv without words."""
     _leave_on_signal()  # before anything that takes time is imported
-    from minibert import interruption
+    with importing():
+        from minibert import interruption
 
-    run = import_module(module).main
+        run = import_module(module).main
     interruption.watch()
     try:
         code = _told(run, *words)

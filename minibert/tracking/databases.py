@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from minibert.collection import importing
 from minibert.errors import MinibertError
 from minibert.locks import wait_for
 from minibert.tracking.addresses import local_path, sqlite_address
@@ -75,13 +76,15 @@ def _make(path: Path, artifacts: Path) -> None:
     MLflow creates them by about 60 migrations, in more than two seconds, and cannot continue with an incomplete
     database. So a process that is killed meanwhile leaves none.
     """
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with importing():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch()  # if this is not allowed, MLflow would try for a minute and a half
-    SqlAlchemyStore(sqlite_address(unfinished), str(artifacts)).engine.dispose()
+    with importing():  # of its migrations
+        SqlAlchemyStore(sqlite_address(unfinished), str(artifacts)).engine.dispose()
     with closing(open_to_write(unfinished)) as connection:
         _let_read_while_writing(connection)
     unfinished.rename(path)

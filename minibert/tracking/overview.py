@@ -4,11 +4,12 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from minibert.collection import without_collection
 from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.tracking.sweeps import MEMBER, children, member_tag, planned_runs, search
-from minibert.tracking.tables import OF_EXPERIMENT, RunRow, read_runs, reading, without_collection
+from minibert.tracking.tables import OF_EXPERIMENT, RunRow, read_runs, reading
 
 SWEEPS = (
     "SELECT r.run_uuid, r.name, r.status, r.start_time, r.end_time FROM runs r "

@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from filelock import FileLock
 
+from minibert.collection import importing
 from minibert.config import ROOT
 from minibert.errors import MinibertError, unknown_name
 from minibert.locks import file_lock, wait_for
@@ -232,9 +233,10 @@ def _client(place: Place, lock: FileLock | None = None) -> PatientClient:
 
 def _mlflow_client(place: Place):
     _quieten()
-    from mlflow import MlflowClient
+    with importing():  # and it imports more when it is made
+        from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=place.address)
+        return MlflowClient(tracking_uri=place.address)
 
 
 def _lock(work: Path, database: Path | None, name: str) -> FileLock:
@@ -250,7 +252,8 @@ def _quieten() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault(RETRIES, "0")  # MLflow's own tries could not be ended, and see one request of a call
-    import mlflow  # noqa: F401  (it sets its loggers' levels when it is imported)
+    with importing():
+        import mlflow  # noqa: F401  (it sets its loggers' levels when it is imported)
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from minibert.collection import without_collection
 from minibert.locks import wait_for
 from minibert.tracking.consumption import seconds_taken
 from minibert.tracking.history import Command, add_to_plan, read_commands
@@ -22,7 +23,7 @@ from minibert.tracking.retries import patiently
 from minibert.tracking.settling import settle
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
-from minibert.tracking.tables import RunRow, read_runs, without_collection
+from minibert.tracking.tables import RunRow, read_runs
 
 MEMBER = "minibert.sweep."
 """What the tags begin with that make a run count in a sweep"""

@@ -5,13 +5,13 @@ minute, and to import it takes longer than most that is read here. So its tables
 of a revision that is known. Where they are not, the functions here return None, and MLflow is asked.
 """
 
-import gc
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from minibert.collection import without_collection
 from minibert.errors import MinibertError
 from minibert.tracking.databases import check_database, read_only
 from minibert.tracking.store import SHOWN, Place, Store, find_place, open_existing_store, unopened_store
@@ -131,18 +131,6 @@ def usable_experiment(connection: sqlite3.Connection, name: str) -> int | None:
     tags = {key for (key,) in connection.execute(query, (experiment_id,))}
     usable = stage == "active" and not str(location).startswith("mlflow-artifacts:") and tags >= SHOWN.keys()
     return experiment_id if usable else None
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Pause the garbage collector. While a million texts are read, it takes longer than the reading."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _known_experiment(place: Place, name: str) -> int | None:

@@ -29,6 +29,7 @@ FLOORS = (
     ("minibert.command_line",),
     ("minibert.config",),
     (
+        "minibert.collection",
         "minibert.errors",
         "minibert.randomness",
         "minibert.interruption",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minibert.collection import importing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -27,7 +29,8 @@ class Drawing:
 
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, in inches, that belongs to no window. Its texts are shown as they stand."""
-    from minibert.diagnostics.plotting.literal import LiteralFigure
+    with importing():
+        from minibert.diagnostics.plotting.literal import LiteralFigure
 
     return LiteralFigure(figsize=(width, height), layout="constrained")
 
