@@ -1,8 +1,10 @@
 """Figures whose texts are shown as they stand: names of data, words and tags are no formulas."""
 
 import warnings
+from contextlib import suppress
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
@@ -29,7 +31,22 @@ class LiteralFigure(Figure):
         with warnings.catch_warnings():
             # One for each character; give_fonts has told of all.
             warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+            if self._is_arranged():
+                return
             super().draw(renderer)
+
+    def _is_arranged(self) -> bool:
+        """Whether this drawing is the one for the layout alone, which is then made.
+
+        To save a figure, matplotlib draws it twice, and shows nothing of the first: that arranges the panels. The
+        second has no layout to make.
+        """
+        engine = self.get_layout_engine()
+        if not (isinstance(engine, ConstrainedLayoutEngine) and self.canvas.is_saving() and self.axes):
+            return False
+        with suppress(ValueError):  # as Figure.draw does
+            engine.execute(self)
+        return True
 
     def _numbers(self) -> set[Text]:
         """The labels that matplotlib makes for ticks, and the factor that it may write at the end of an axis."""
