@@ -3,7 +3,9 @@
 Lee et al., "Deduplicating Training Data Makes Language Models Better", ACL 2022, compare runs of 50 tokens.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 
@@ -31,8 +33,9 @@ def hash_runs(ids: np.ndarray, window: int) -> np.ndarray:
         return np.empty(0, np.uint64)
     hashes, length = ids.astype(np.uint64) + np.uint64(1), 1
     while 2 * length <= window:
-        hashes = hashes[:-length] * _power(length) + hashes[length:]
-        length *= 2
+        doubled = hashes[:-length] * _power(length)
+        doubled += hashes[length:]
+        hashes, length = doubled, 2 * length
     rest = window - length
     return hashes[: len(hashes) - rest] * _power(length) + hashes[rest:] if rest else hashes
 
@@ -56,21 +59,38 @@ def shares_in_training(
 
     Returns the share of each held-out document's words, and the share of all their words.
     """
-    numbers: dict[str, int] = {}
+    return _shares(training, held_out, HashedWords(run))
 
-    def words(document: Document) -> np.ndarray:
-        found = document.text.lower().split()
-        return np.fromiter((numbers.setdefault(word, len(numbers)) for word in found), np.int64, len(found))
 
-    seen = np.unique(np.concatenate([np.empty(0, np.uint64), *(hash_runs(words(each), run) for each in training)]))
+class HashedWords:
+    """The runs of words of documents (:func:`hash_runs`), computed once for each document."""
+
+    def __init__(self, run: int):
+        self.run = run
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._found: dict[Document, tuple[np.ndarray, int]] = {}
+
+    def of(self, document: Document) -> tuple[np.ndarray, int]:
+        """(W − run + 1,) uint64 of a document of W words, and W."""
+        if document not in self._found:
+            words = document.text.lower().split()
+            numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
+            self._found[document] = hash_runs(numbers, self.run), len(words)
+        return self._found[document]
+
+
+def _shares(
+    training: Sequence[Document], held_out: Sequence[Document], hashed: HashedWords
+) -> tuple[np.ndarray, float]:
+    # Not np.unique, which takes many times as long and is not needed to look up what was seen.
+    seen = np.sort(np.concatenate([np.empty(0, np.uint64), *(hashed.of(each)[0] for each in training)]))
     counts, sizes = [], []
     for document in held_out:
-        text = words(document)
-        hashes = hash_runs(text, run)
+        hashes, size = hashed.of(document)
         places = np.searchsorted(seen, hashes).clip(max=max(len(seen) - 1, 0))
         starts = np.flatnonzero(seen[places] == hashes) if len(seen) else np.empty(0, np.int64)
-        counts.append(int(covered_by_runs(starts, run, len(text)).sum()))
-        sizes.append(len(text))
+        counts.append(int(covered_by_runs(starts, hashed.run, size).sum()))
+        sizes.append(size)
     shares = np.array(counts) / np.maximum(sizes, 1)
     return shares, sum(counts) / max(sum(sizes), 1)
 
@@ -86,9 +106,9 @@ def separate(
     Returns training and held-out documents, the share of the held-out words that still occur in training, and the
     names of the moved documents.
     """
-    training, held_out, moved = list(training), list(held_out), []
+    training, held_out, moved, hashed = list(training), list(held_out), [], HashedWords(RUN)
     while True:
-        shares, total = shares_in_training(training, held_out)
+        shares, total = _shares(training, held_out, hashed)
         repeated = np.flatnonzero(shares > largest)
         if len(repeated) == len(held_out):
             repeated = np.sort(np.argsort(shares, kind="stable")[1:])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from io import BytesIO
 
@@ -311,6 +312,20 @@ class TestDuplicates:
         shares = compute_duplicate_shares(ids, ids > 4, window=4)
         assert shares.text == pytest.approx(8 / 10)
         assert shares.sequences == 0
+
+    def test_random_text_is_counted_as_by_hand(self):
+        ids = np.random.default_rng(0).integers(5, 9, (300, 12))
+        stream, window = ids.ravel().tolist(), 8
+        runs = Counter(tuple(stream[start : start + window]) for start in range(len(stream) - window + 1))
+        covered = np.zeros(len(stream), bool)
+        for start in range(len(stream) - window + 1):
+            if runs[tuple(stream[start : start + window])] > 1:
+                covered[start : start + window] = True
+        rows = Counter(map(tuple, ids.tolist()))
+        shares = compute_duplicate_shares(ids, ids > 4, window)
+        assert shares.text == pytest.approx(covered.mean(), abs=1e-12)
+        assert shares.sequences == sum(count for count in rows.values() if count > 1) / len(ids)
+        assert 0 < shares.text < 1
 
     def test_less_text_than_a_window_holds_no_passage(self):
         assert compute_duplicate_shares(np.array([[5, 6]]), np.ones((1, 2), bool), window=32).text == 0

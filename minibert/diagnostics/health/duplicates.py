@@ -7,6 +7,9 @@ import numpy as np
 from minibert.data.overlap import covered_by_runs, hash_rows, hash_runs
 from minibert.errors import MinibertError
 
+FIRST_BITS = 20
+REST = np.uint64(64 - FIRST_BITS)
+
 
 class DuplicateShares(NamedTuple):
     sequences: float
@@ -50,9 +53,12 @@ def compute_duplicate_shares(input_ids: np.ndarray, text: np.ndarray, window: in
 
 def _repeated(hashes: np.ndarray) -> np.ndarray:
     """(n,) bool: which values occur more than once."""
-    order = np.argsort(hashes)
-    same = hashes[order[1:]] == hashes[order[:-1]]
+    ordered = np.sort(hashes)
+    several = ordered[1:][ordered[1:] == ordered[:-1]]
+    # By their first bits most values are passed over before they are looked up, which takes much longer.
+    begins = np.zeros(2**FIRST_BITS, bool)
+    begins[several >> REST] = True
+    places = np.flatnonzero(begins[hashes >> REST])
     repeated = np.zeros(len(hashes), bool)
-    repeated[order[1:]] = same
-    repeated[order[:-1]] |= same
+    repeated[places] = np.isin(hashes[places], several)
     return repeated
