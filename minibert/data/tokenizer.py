@@ -6,10 +6,11 @@ word. Schuster & Nakajima, "Japanese and Korean voice search", ICASSP 2012; used
 
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from numbers import Integral
 from pathlib import Path
 
@@ -57,17 +58,17 @@ class Lost:
     def share(self) -> float:
         return (self.in_long_words + self.unknown) / max(self.characters, 1)
 
-    def add(self, tokenizer: Tokenizer, text: str, ids: np.ndarray) -> None:
-        """Count a text that was encoded to ``ids``."""
-        self.characters += sum(map(len, text.split()))
-        if not (ids == UNK).any():
+    def add(self, tokenizer: Tokenizer, text: str, times: int, has_unknown: bool) -> None:
+        """Count a text that occurs so many times. ``has_unknown``: whether [UNK] is among its tokens."""
+        self.characters += times * sum(map(len, text.split()))
+        if not has_unknown:
             return  # computing offsets, which tell how long the text of an [UNK] is, would take time
         encoding = tokenizer.encode(text, add_special_tokens=False)
         for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if token == UNK and end - start > tokenizer.model.max_input_chars_per_word:
-                self.in_long_words += end - start
+                self.in_long_words += times * (end - start)
             elif token == UNK:
-                self.unknown += end - start
+                self.unknown += times * (end - start)
 
 
 def train_tokenizer(
@@ -181,34 +182,52 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str], lost: Lost | No
     """The token ids of every text, (n,) int32 each, without [CLS] and [SEP].
 
     A special token that is spelt out in a text is read as ordinary characters. ``lost`` counts the characters that
-    become [UNK].
+    become [UNK]. No token spans white space, so that each word is encoded once, however often it occurs.
     """
-    encoded = [[np.empty(0, np.int32)] for _ in texts]
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    words = [_numbered(text, numbers) for text in texts]
     with whole_texts(tokenizer, spelt_out=True):
-        for owners, pieces in _batches(texts):
-            for owner, piece, encoding in zip(
-                owners, pieces, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True
-            ):
-                ids = np.array(encoding.ids, np.int32)
-                encoded[owner].append(ids)
-                if lost is not None:
-                    lost.add(tokenizer, piece, ids)
-    return [np.concatenate(parts) for parts in encoded]
+        encoded = [np.empty(0, np.int32)]
+        for batch in _batches(numbers):
+            found = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            encoded += [np.array(encoding.ids, np.int32) for encoding in found]
+        sizes, ids = np.array([len(each) for each in encoded[1:]], np.int64), np.concatenate(encoded)
+        if lost is not None:
+            times = np.bincount(np.concatenate([np.empty(0, np.int64), *words]), minlength=len(numbers))
+            unknown = {int(place) for place in np.repeat(np.arange(len(sizes)), sizes)[ids == UNK]}
+            for word, number in numbers.items():
+                lost.add(tokenizer, word, int(times[number]), number in unknown)
+    starts = np.cumsum(sizes) - sizes
+    return [ids[_runs(starts[own], sizes[own])] for own in words]
 
 
-def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
-    """(index of the text, its piece) of all pieces, as lists that hold about :data:`CHARACTERS_AT_ONCE`."""
-    owners, batch, size = [], [], 0
-    for owner, text in enumerate(texts):
-        for piece in _pieces(text):
-            owners.append(owner)
-            batch.append(piece)
-            size += len(piece)
-            if size >= CHARACTERS_AT_ONCE:
-                yield owners, batch
-                owners, batch, size = [], [], 0
+def _numbered(text: str, numbers: Mapping[str, int]) -> np.ndarray:
+    """The numbers of the words of a text, which are what stands between white space."""
+    words = chain.from_iterable(piece.replace("\t", " ").split(" ") for piece in _pieces(text))
+    return np.fromiter(map(numbers.__getitem__, words), np.int64)
+
+
+def _runs(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The places of one run after the other, each from its start.
+
+    >>> _runs(np.array([7, 2]), np.array([2, 3])).tolist()
+    [7, 8, 2, 3, 4]
+    """
+    ends = np.cumsum(sizes)
+    return np.arange(sizes.sum()) + np.repeat(starts - (ends - sizes), sizes)
+
+
+def _batches(words: Iterable[str]) -> Iterator[list[str]]:
+    """The words, as lists that hold about :data:`CHARACTERS_AT_ONCE`."""
+    batch, size = [], 0
+    for word in words:
+        batch.append(word)
+        size += len(word)
+        if size >= CHARACTERS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
     if batch:
-        yield owners, batch
+        yield batch
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -274,10 +293,10 @@ def _alphabet(texts: Sequence[str], tokenizer: Tokenizer, largest: int) -> list[
     for text in texts:
         raw.update(text)
     counts = Counter()
-    for character, count in raw.items():
+    for character, times in raw.items():
         for normalised in tokenizer.normalizer.normalize_str(character):
             if not normalised.isspace():
-                counts[normalised] += count
+                counts[normalised] += times
     return sorted(sorted(counts, key=lambda character: (-counts[character], character))[:largest])
 
 

@@ -115,3 +115,16 @@ def test_a_document_without_characters_has_no_tokens(tokenizer):
 def test_encoding_for_use_adds_cls_and_sep(tokenizer):
     encoding = tokenizer.encode("the sea")
     assert (encoding.ids[0], encoding.ids[-1]) == (CLS, SEP)
+
+
+def test_words_that_are_encoded_once_give_the_ids_of_the_whole_text():
+    text = (
+        "the Sea\tthe  sea , the\u00a0sea\u2003the\x1csea\rthe\u200bsea e\u0301te \u0301te [MASK]sea the[SEP] 海\n"
+        "\n the sea, the sea. The-sea the'sea Ωsea " + 40 * "sea"
+    )
+    tokenizer = train_tokenizer([text], vocab_size=120, lowercase=True, longest_word=50)
+    tokenizer.encode_special_tokens = True
+    expected = tokenizer.encode(text, add_special_tokens=False).ids
+    (ids,) = encode_documents(tokenizer, [text])
+    assert ids.tolist() == expected
+    assert UNK in expected
