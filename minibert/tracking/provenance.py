@@ -145,11 +145,12 @@ def _user() -> str:
 def _git() -> dict[str, str]:
     unknown = {"git.commit": "unknown", "git.branch": "unknown", "git.dirty": "unknown"}
     try:
-        root, commit = _ask_git("rev-parse", "--show-toplevel", "HEAD").splitlines()
+        root, commit, branch = _ask_git(
+            "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD"
+        ).splitlines()
         # A wheel may lie inside somebody else's repository, whose commit says nothing about this code.
         if Path(root).resolve() != CHECKOUT:
             return unknown
-        branch = _ask_git("rev-parse", "--abbrev-ref", "HEAD").strip()
         dirty = bool(_ask_git("status", "--porcelain").strip())
     except (OSError, ValueError, subprocess.SubprocessError):
         return unknown
