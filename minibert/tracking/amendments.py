@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from minibert.errors import MinibertError
 from minibert.files import may_write
-from minibert.tracking.records import Record
+from minibert.tracking.direct_records import DirectRecord
 from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 
 
-class Amendment(Record):
+class Amendment(DirectRecord):
     """The record of a run that has ended. Its status and what is recorded stay as they are."""
 
     def __init__(self, store: Store, id: str):

@@ -14,11 +14,12 @@ from minibert.errors import MinibertError
 from minibert.files import clear_unfinished, replacing
 from minibert.tracking.claims import Claim, find_unfinished
 from minibert.tracking.consumption import lost_time
+from minibert.tracking.direct_records import DirectRecord
 from minibert.tracking.explanations import explain
 from minibert.tracking.journal import JOURNAL, Journal
 from minibert.tracking.leases import Lease
 from minibert.tracking.points import Point, keep_points, kept_points
-from minibert.tracking.records import MOST_POINTS, Record, create, reopen
+from minibert.tracking.records import MOST_POINTS, create, reopen
 from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.replay import SupersededError
 from minibert.tracking.retries import at_once, is_refusal, patiently
@@ -88,7 +89,7 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     return run
 
 
-class Run(Record):
+class Run(DirectRecord):
     """An open run. ``folder`` is its local working folder, removed when it finishes."""
 
     def __init__(
@@ -336,11 +337,10 @@ class Run(Record):
     def _abandon(self) -> str:
         keep_points(Journal(self.folder), self._points[self._in_file :])
         self._in_file = len(self._points)
+        reason = f"{len(self._points)} metric values could not be stored. {self._trouble}"
         try:
             with at_once():
-                super().finish(
-                    Status.FAILED, f"{len(self._points)} metric values could not be stored. {self._trouble}"
-                )
+                super().finish(Status.FAILED, reason)
         except MinibertError:
             pass  # The same trouble once more; the run stays RUNNING in the store, which is unfinished too.
         return (
