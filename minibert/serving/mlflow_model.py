@@ -7,8 +7,11 @@ The MLflow model is a folder with parameters, tokenizer and minibert's own code.
 """
 
 import hashlib
+import platform
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from minibert.collection import importing
 from minibert.config import PACKAGE
 from minibert.data.tokenizer import encode_texts, load_tokenizer
 from minibert.errors import MinibertError, sentence, unknown_name
@@ -29,6 +33,11 @@ BATCH = 32
 
 REQUIREMENTS = ("hydra-core", "mlflow", "numpy", "omegaconf", "safetensors", "scipy", "tokenizers")
 """What the code of a served model imports"""
+
+KEPT, DATA = "served", "data/network"
+"""Folders: in the working folder of a store, of what models have alike; in a model, of what differs"""
+OF_ITS_OWN = ("run_id", "model_id", "model_uuid", "model_size_bytes", "utc_time_created")
+"""What MLflow's description of a model says of that model alone"""
 
 NOTE_OF_USE = """Fills masks and embeds sentences:
 
@@ -118,23 +127,69 @@ def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
             folder = Path(temporary) / MODEL
 
             def write(model_id: str | None) -> Path:
-                save_served_model(folder, model, tokenizer, run.id, model_id)
+                _save_without_code(folder, model, tokenizer, run.store.work / KEPT, run.id, model_id)
                 return folder
 
-            log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write)
+            log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write, PACKAGE)
     except OSError as error:
         message = f"The model could not be stored: {sentence(error)} Free some space and run again."
         raise MinibertError(message) from error
 
 
-def save_served_model(
-    folder: Path, model: MiniBERT, tokenizer: Tokenizer, run_id: str | None = None, model_id: str | None = None
-) -> None:
+def save_served_model(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
     """Write an MLflow pyfunc model to ``folder``, which must not exist yet."""
-    import mlflow.pyfunc
+    from minibert.tracking.models import CODE
+    from minibert.tracking.shared_files import copy_code
+
+    with tempfile.TemporaryDirectory() as kept:
+        _save_without_code(folder, model, tokenizer, Path(kept))
+    copy_code(PACKAGE, folder / CODE / PACKAGE.name)
+
+
+def _save_without_code(
+    folder: Path,
+    model: MiniBERT,
+    tokenizer: Tokenizer,
+    kept: Path,
+    run_id: str | None = None,
+    model_id: str | None = None,
+) -> None:
+    """All of a served model but the modules of minibert, which are the same for all models.
+
+    ``kept``: folder with what MLflow writes beside the networks (:func:`_files_beside`).
+    """
+    import yaml
+    from mlflow.models import Model
+    from mlflow.models.model import MLMODEL_FILE_NAME
+
+    shutil.copytree(_files_beside(kept), folder)
+    network = folder / DATA
+    _save_network(network, model, tokenizer)
+    about = yaml.safe_load((folder / MLMODEL_FILE_NAME).read_text(encoding="utf-8"))
+    size = about["model_size_bytes"] + sum(path.stat().st_size for path in network.iterdir())
+    of_its_own = Model(run_id=run_id, artifact_path="model", model_id=model_id, model_size_bytes=size).to_dict()
+    Model.from_dict(about | {key: of_its_own[key] for key in OF_ITS_OWN if key in of_its_own}).save(
+        str(folder / MLMODEL_FILE_NAME)
+    )
+
+
+def _files_beside(kept: Path) -> Path:
+    """A folder with the files of a served model that are the same for all networks: what MLflow writes of
+    environment, signature and example. They are made when first needed; MLflow looks at all installed packages.
+    """
+    requirements = [f"{name}=={version(name)}" for name in REQUIREMENTS]
+    depends = [Path(__file__).read_text(encoding="utf-8"), platform.python_version(), *requirements]
+    folder = kept / hashlib.sha256("\n".join(depends).encode()).hexdigest()[:16]
+    if folder.exists():
+        return folder
+    with importing():
+        import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
+    from mlflow.models.model import MLMODEL_FILE_NAME
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
+
+    from minibert.tracking.models import CODE
 
     signature = ModelSignature(
         inputs=Schema([ColSpec(DataType.string)]),
@@ -143,20 +198,25 @@ def save_served_model(
             [ParamSpec("task", DataType.string, "fill-mask"), ParamSpec("top_k", DataType.long, 5)]
         ),
     )
-    example = ["the [MASK] of the union"]
-    with tempfile.TemporaryDirectory() as temporary:
-        data = Path(temporary) / "network"
-        _save_network(data, model, tokenizer)
+    about = Model(artifact_path="model")
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept) as temporary:
+        made, network = Path(temporary) / "made", Path(temporary) / Path(DATA).name
+        network.mkdir()
         mlflow.pyfunc.save_model(
-            folder,
+            made,
             loader_module="minibert.serving.mlflow_model",
-            data_path=str(data),
-            code_paths=[str(PACKAGE)],
-            mlflow_model=Model(run_id=run_id, artifact_path="model", model_id=model_id),
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            data_path=str(network),
+            mlflow_model=about,
+            pip_requirements=requirements,
             signature=signature,
-            input_example=(example, {"task": "fill-mask", "top_k": 5}),
+            input_example=(["the [MASK] of the union"], {"task": "fill-mask", "top_k": 5}),
         )
+        about.flavors[mlflow.pyfunc.FLAVOR_NAME][mlflow.pyfunc.CODE] = CODE
+        about.save(str(made / MLMODEL_FILE_NAME))
+        with suppress(OSError):  # another process was faster
+            made.rename(folder)
+    return folder
 
 
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:

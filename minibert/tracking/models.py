@@ -8,7 +8,7 @@ from minibert.tracking.addresses import local_path
 from minibert.tracking.pages import NOTE
 from minibert.tracking.records import Record
 from minibert.tracking.results import BIGRAM, LOSS, UNIGRAM, beside, losses
-from minibert.tracking.shared_files import copy_folder, link_folder
+from minibert.tracking.shared_files import copy_code, copy_folder, link_folder, share_code
 from minibert.tracking.store import store_errors
 
 MODEL = "model"
@@ -24,24 +24,29 @@ SCORES = (LOSS, UNIGRAM, BIGRAM, "eval/masked_accuracy")
 _logger = logging.getLogger(__name__)
 
 
-def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], Path]) -> None:
+def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], Path], code: Path) -> None:
     """Store what ``write(model id)`` writes to a folder as the model of a run, once even where that was resumed.
 
+    The modules in ``code`` are added to it, as ``code/<their package>``.
     The files are the artifact ``model`` of the run; the model has them too, with its settings and final scores.
     On this machine both are the same files, and the code in them is stored once for all runs.
     A server that knows no models keeps the artifact only, and one that is away gets it later.
     """
     if run.store.journaled is not None:
-        _keep_model(run, kind, note, write(None))
+        folder = write(None)
+        copy_code(code, folder / CODE / code.name)
+        _keep_model(run, kind, note, folder)
         return
     model = _registered(run, kind)
     folder = write(model.model_id if model else None)
     local = run.artifact_folder(MODEL)
     if local is None:
+        copy_code(code, folder / CODE / code.name)
         run.log_artifact(folder, MODEL)
     else:
         with store_errors(run.store.uri, f"store the model of run {run.id}"):
-            copy_folder(folder, local, run.store.work / "code", CODE)
+            copy_folder(folder, local)
+            share_code(code, local / CODE / code.name, run.store.work / "code")
     if model is not None:
         with store_errors(run.store.uri, f"describe the model of run {run.id}"):
             _describe(run, model, note, local or folder)

@@ -12,21 +12,26 @@ from pathlib import Path
 from minibert.files import replacing
 
 READ_ONLY = 0o444
+COMPILED = shutil.ignore_patterns("__pycache__")
+"""What is left out of copied code"""
 
 
-def copy_folder(source: Path, target: Path, pool: Path, shared: str) -> None:
-    """Copy a folder to ``target``, which is replaced. Files under its part ``shared`` are links into ``pool``."""
-    shutil.rmtree(target, ignore_errors=True)  # a file that is a link must not be written in place
-    for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_relative_to(source / shared):
-            link(_pooled(path, pool), place)
-        else:
-            shutil.copy(path, place)
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder to ``target``, which is replaced: a file that is a link must not be written in place."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=shutil.copy)
+
+
+def copy_code(code: Path, target: Path) -> None:
+    """Copy a folder of modules to ``target``, which must not exist."""
+    shutil.copytree(code, target, ignore=COMPILED)
+
+
+def share_code(code: Path, target: Path, pool: Path) -> None:
+    """The same, with links into ``pool`` for files."""
+    shutil.copytree(
+        code, target, ignore=COMPILED, copy_function=lambda path, place: link(_pooled(Path(path), pool), place)
+    )
 
 
 def link_folder(source: Path, target: Path) -> None:

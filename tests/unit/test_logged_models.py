@@ -16,6 +16,10 @@ def test_a_run_that_is_killed_while_its_model_is_stored_has_one_model(
 ):
     store = copied_store(empty_database, tmp_path)
 
+    code = tmp_path / "minibert"
+    code.mkdir()
+    (code / "a.py").write_text("one = 1")
+
     def write(model_id: str | None) -> Path:
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / "MLmodel").write_text(f"model_id: {model_id}")
@@ -30,9 +34,9 @@ def test_a_run_that_is_killed_while_its_model_is_stored_has_one_model(
     with claim(store, "c0ffee" * 10) as claimed:
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             patch.setattr(type(store.client._client), moment, kill)
-            log_model(start(), "network", "note", write)
+            log_model(start(), "network", "note", write, code)
         run = start()
-        log_model(run, "network", "note", write)
+        log_model(run, "network", "note", write, code)
         run.finish("FINISHED")
     (model,) = store.client.search_logged_models([store.experiment_id])
     (output,) = store.client.get_run(run.id).outputs.model_outputs
