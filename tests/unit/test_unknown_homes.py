@@ -5,7 +5,6 @@ from support.subjects import tiny_network
 
 from minibert import MiniBERT, MinibertError
 from minibert.diagnostics import track_weight_changes
-from minibert.evaluation import finetune_sst2
 from minibert.evaluation.word_learning.babylm import read_word_contexts
 from minibert.files import expanded
 
@@ -47,7 +46,6 @@ def test_every_word_that_names_a_path_refuses_an_unknown_home(door, small_settin
         lambda path: tiny_network(40).save_pretrained(path),
         read_word_contexts,
         lambda path: track_weight_changes([path]),
-        lambda path: finetune_sst2(None, None, cache=path),
     ],
 )
 def test_functions_refuse_an_unknown_home_and_what_is_no_path(call):

@@ -11,10 +11,10 @@ always below 0.55. The highest are LAMB and SGD with debug, still on the unigram
 same to a unit; all others end below 0.04."""
 SATURATED = 0.1
 """Entropy of a layer's median head as a share of its maximum, at the last measured step. Below, a query attends to
-one or two tokens. Healthy heads become so sharp, too, when they have found a position to look at: those of the upper
-layer of model tiny (Muon at its default rate, 300 steps of 32 sequences) were at 0.14 at step 128 and ended at 0.02,
-and its held-out loss had left the unigram level at step 50. At ten times that rate both layers were below 0.1 at step
-32, and the loss never left the level.
+one or two tokens. Healthy heads become so sharp, too, when they have found a position to look at: those of the
+upper layer of model tiny (Muon at its default rate, 300 steps of 32 sequences) were at 0.14 at step 128 and ended
+at 0.02, and its held-out loss had left the unigram level at step 50. At ten times that rate both layers were below
+0.1 at step 32, and the loss never left the level.
 """
 SINK = 0.9
 """Share of its attention that a layer's median head gives to [CLS], to [SEP] or to the token itself, at the last
