@@ -9,7 +9,9 @@ from pathlib import Path
 from safetensors import safe_open
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SCHEME = '''"""One number for each position, added to all entries of the embeddings."""
+SCHEME = '''"""One number for each position, added to half of the embeddings' entries: norms take off what all share."""
+
+import numpy as np
 
 from minibert.model.parameters import Block
 from minibert.model.positions.scheme import PositionScheme
@@ -22,10 +24,12 @@ class StepPositions(PositionScheme):
         return [Block("embeddings.step.weight", (config.position.positions, 1))]
 
     def embed(self, x, position_ids, params):
-        x += params["embeddings.step.weight"][: x.shape[1]]
+        x[..., ::2] += params["embeddings.step.weight"][: x.shape[1]]
 
     def embed_backward(self, dx, position_ids, grads):
-        grads["embeddings.step.weight"][: dx.shape[1]] += dx.sum(axis=(0, 2))[:, None]
+        gradient = np.zeros_like(grads["embeddings.step.weight"])
+        gradient[: dx.shape[1], 0] = dx[..., ::2].sum(axis=(0, 2))
+        grads.add("embeddings.step.weight", gradient)
 '''
 SCHEMA = """
 
