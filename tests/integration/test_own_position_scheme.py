@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SCHEME = '''"""One number for each position, added to half of the embeddings' entries: norms take off what all share."""
+SCHEME = '''"""One number for each position, added to half of the embeddings' entries: norms drop what all have."""
 
 import numpy as np
 
