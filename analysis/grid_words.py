@@ -22,8 +22,13 @@ MARGINS = (
 
 
 def answer(findings: Findings, grid: Grid) -> str:
-    """Where the metric ends best, which settings change it, and whether one's effect depends on another."""
-    return " ".join(filter(None, (_best(findings, grid), _which_matter(grid), _whether_any_depends(grid))))
+    """Where the metric ends best, which settings change it, and whether one's effect depends on another.
+
+    Where nothing is separated, that comes first, and the best mean is only named.
+    """
+    if any(each.separated for each in (*grid.main, *grid.interactions)):
+        return " ".join(filter(None, (_best(findings, grid), _changed(grid), _not_shown(grid), _dependent(grid))))
+    return " ".join(filter(None, (_not_shown(grid, at_the_end(findings.steps)), _best(findings, grid))))
 
 
 def what_each_does(grid: Grid) -> list[str]:
@@ -63,40 +68,53 @@ def _best(findings: Findings, grid: Grid) -> str:
     best, *others = best_groups(findings)
     parts = zip(grid.factors, best.runs[0].parts, strict=True)
     named = joined([f"{factor} {grid.shown(factor, part)}" for factor, part in parts])
-    value = show_estimate(best.final, fewest([best.final], described))
+    value = f"{show_estimate(best.final, fewest([best.final], described))}{unit(described)}"
+    extreme = "highest" if described.higher_is_better else "lowest"
     tied = f", and {joined([group.shown for group in others])} are as good" if others else ""
-    return (
-        f"{capital(at_the_end(findings.steps))}, the {described.title} is "
-        f"{'highest' if described.higher_is_better else 'lowest'} with {named}: {value}{unit(described)} (mean of "
-        f"{best.final.n} seeds with its 95 % interval; {count} combinations were trained{tied})."
-    )
+    of = f"mean of {best.final.n} seeds with its 95 % interval; {count} combinations were trained{tied}"
+    if any(each.separated for each in (*grid.main, *grid.interactions)):
+        when = capital(at_the_end(findings.steps))
+        return f"{when}, the {described.title} is {extreme} with {named}: {value} ({of})."
+    return f"The {extreme} mean is with {named}: {value} ({of})."
 
 
-def _which_matter(grid: Grid) -> str:
+def _changed(grid: Grid) -> str:
     """Which settings change the metric, and by how much at most, averaged over the others."""
-    tested = [factor for factor in grid.factors if any(each.tested for each in grid.main_of(factor))]
-    largest = {factor: found[0] for factor in tested if (found := _largest(grid.main_of(factor)))}
-    dependent = {factor for each in grid.interactions if each.separated for factor in each.factors}
-    silent = [factor for factor in tested if factor not in largest and factor not in dependent]
+    largest = {factor: found[0] for factor in grid.factors if (found := _largest(grid.main_of(factor)))}
     described = _digits(grid, largest.values())
     sizes = joined([f"{factor} by up to {_size(each, described)}" for factor, each in largest.items()])
     if len(largest) == len(grid.factors):
-        which = "Both" if len(largest) == 2 else "All"
-        return f"{which} settings change the {described.title}: {sizes}."
-    none = f"These seeds show no effect of {joined(silent, ' or ')}." if silent else ""
-    changed = f"The {described.title} changes with {sizes}." if largest else ""
-    return " ".join(filter(None, (changed, none)))
+        return f"{'Both' if len(largest) == 2 else 'All'} settings change the {described.title}: {sizes}."
+    return f"The {described.title} changes with {sizes}." if largest else ""
 
 
-def _whether_any_depends(grid: Grid) -> str:
-    """Whether the effect of any factor depends on another one."""
-    dependent = [pair for pair in grid.pairs if any(each.separated for each in grid.of_pair(pair))]
+def _not_shown(grid: Grid, when: str = "") -> str:
+    """Which effects, and whether a dependence, the seeds do not show. ``when``: if these are all there are."""
+    dependent = {factor for each in grid.interactions if each.separated for factor in each.factors}
+    silent = []
+    for factor in grid.factors:
+        tested = [each for each in grid.main_of(factor) if each.tested]
+        if tested and factor not in dependent and not any(each.separated for each in tested):
+            silent.append(factor)
     others = "one depends on the other" if len(grid.factors) == 2 else "any depends on another"
-    if dependent:
-        return " ".join(f"What {one} does depends on {other}." for one, other in dependent)
-    if any(each.tested for each in grid.interactions):
-        return f"These seeds do not show that the effect of {others}."
-    return f"Whether the effect of {others} cannot be told for lack of runs." if grid.interactions else ""
+    adds_up = any(each.tested for each in grid.interactions) and not dependent
+    opening = f"{capital(when)}, these seeds" if when else "These seeds"
+    sentences = []
+    if silent:
+        on = f" on the {quantity(grid.study.metric).title}" if when else ""
+        nor = f", nor that the effect of {others}" if adds_up else ""
+        sentences.append(f"{opening} show no effect of {joined(silent, ' or ')}{on}{nor}.")
+    elif adds_up:
+        sentences.append(f"{opening} do not show that the effect of {others}.")
+    if grid.interactions and not any(each.tested for each in grid.interactions):
+        sentences.append(f"Whether the effect of {others} cannot be told for lack of runs.")
+    return " ".join(sentences)
+
+
+def _dependent(grid: Grid) -> str:
+    """Which effect depends on another setting."""
+    pairs = [pair for pair in grid.pairs if any(each.separated for each in grid.of_pair(pair))]
+    return " ".join(f"What {one} does depends on {other}." for one, other in pairs)
 
 
 def _main(grid: Grid, factor: str) -> str:

@@ -9,6 +9,7 @@ from .inside import Inside
 from .quantities import AXES, quantity
 from .statistics import Estimate, mean_interval
 from .tracked_runs import BELOW_BIGRAM, BELOW_UNIGRAM
+from .values import shown as shown_values
 
 RATE_GRID = "eval/loss_at_rate/"
 BESIDE = (
@@ -154,7 +155,8 @@ def tuning(findings: Findings) -> Table | None:
     )
     if tied:
         note += f" Several settings are equally good at {', '.join(tied)}: the first of them was taken."
-    return Table(f"{study.tuned} tuned for each {study.label}", (study.label, *map(str, settings)), rows, note)
+    columns = (study.label, *(shown_values(map(str, settings))[str(setting)] for setting in settings))
+    return Table(f"{study.tuned} tuned for each {study.label}", columns, rows, note)
 
 
 def rate_grid(findings: Findings) -> Table | None:

@@ -53,13 +53,13 @@ def restricted_mean(costs: Sequence[float], ends: Sequence[float], horizon: floa
 
         μ = ∫₀^τ Ŝ(t) dt,   Var μ = n/(n−1) Σᵢ (∫_{tᵢ}^τ Ŝ(t) dt)² dᵢ / (nᵢ (nᵢ − dᵢ)),
 
-    with dᵢ runs that get there at tᵢ of nᵢ that still train, m of all n. If no run ended before τ, these are the mean
-    of min(cost, τ) and its usual variance s²/n. Leaving out the runs that do not get there would call the slowest
-    setting the fastest. ``horizon`` τ is the shortest of the ends if it is not given; groups that are compared need
-    the same one. The interval is that of Student's t with min(m, n − 1) degrees of freedom, because runs at the
-    horizon are all alike and say little of the spread: with n − 1 it would be too narrow where many do not get
-    there. That is simulated (``python -m tests.benchmarks.coverage``), not derived. Where all runs get there it is
-    the t interval of their mean. NaN where fewer than two do.
+    with dᵢ runs that get there at tᵢ of nᵢ that still train, m of all n. If no run ended before τ, these are the
+    mean of min(cost, τ) and its usual variance s²/n. Leaving out the runs that do not get there would call the
+    slowest setting the fastest. ``horizon`` τ is the shortest of the ends if it is not given; groups that are
+    compared need the same one. The interval is that of Student's t with min(m, n − 1) degrees of freedom, because
+    runs at the horizon are all alike and say little of the spread: with n − 1 it would be too narrow where many do
+    not get there. That is simulated (``python -m tests.benchmarks.coverage``), not derived. Where all runs get
+    there it is the t interval of their mean. NaN where fewer than two do.
 
     Sources: Kaplan and Meier (1958), "Nonparametric estimation from incomplete observations"; Klein and
     Moeschberger (2003), "Survival Analysis", section 4.5.

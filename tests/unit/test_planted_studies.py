@@ -149,7 +149,7 @@ def test_an_interaction_is_told_with_both_effects_and_their_difference():
 
 def test_effects_that_add_up_are_told_with_what_is_ruled_out():
     said, more, _ = told(study_of(two_factors(planted=0.0), TWO))
-    assert "These seeds do not show that the effect of one depends on the other." in said
+    assert "nor that the effect of one depends on the other." in said
     assert "Whether the effect of rate depends on optimizer; if so, by no more than 0." in more
 
 
