@@ -5,10 +5,13 @@ tag ``minibert.home``, the folder of the database when the addresses were writte
 now, the addresses below that folder are rewritten to the present folder.
 """
 
+import atexit
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
+from weakref import WeakSet
 
 from filelock import FileLock
 
@@ -88,6 +91,20 @@ def _make(path: Path, artifacts: Path) -> None:
     with closing(open_to_write(unfinished)) as connection:
         _let_read_while_writing(connection)
     unfinished.rename(path)
+
+
+@cache
+def close_at_exit() -> None:
+    """Let the connections that MLflow opens from now on be closed when the process ends.
+
+    The last one that is closed brings all that was written from the write-ahead log into the file of the store,
+    which is then whole if it is copied alone. The collector, which would close them, passes over what holds them.
+    """
+    from sqlalchemy import Engine, event
+
+    engines: WeakSet[Engine] = WeakSet()
+    event.listen(Engine, "engine_connect", lambda connection: engines.add(connection.engine))
+    atexit.register(lambda: [engine.dispose() for engine in engines])
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:

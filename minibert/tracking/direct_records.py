@@ -3,6 +3,7 @@
 The health of a run and its figures read some hundred histories, each of which takes MLflow twenty times as long.
 """
 
+import atexit
 import sqlite3
 import weakref
 
@@ -41,7 +42,8 @@ class DirectRecord(Record):
         try:
             if self._connection is None:
                 self._connection = read_only(self.store.database)
-                weakref.finalize(self, self._connection.close)
+                # At exit before the connections of MLflow, of which the last that is closed completes the file.
+                atexit.register(weakref.finalize(self, self._connection.close))
                 self._asks_mlflow = not is_known(self._connection)
             return None if self._asks_mlflow else self._connection.execute(query, (self.id, *words)).fetchall()
         except sqlite3.Error:  # also where another thread asks than the one that did first

@@ -18,7 +18,7 @@ from minibert.config import ROOT
 from minibert.errors import MinibertError, unknown_name
 from minibert.locks import file_lock, wait_for
 from minibert.tracking.addresses import given_folder, is_server, sqlite_address, sqlite_path
-from minibert.tracking.databases import HOME, check_database, prepare_database, set_location
+from minibert.tracking.databases import HOME, check_database, close_at_exit, prepare_database, set_location
 from minibert.tracking.explanations import explain, store_errors
 from minibert.tracking.journaled import JournaledClient
 from minibert.tracking.overlaid import UNKNOWN
@@ -236,6 +236,8 @@ def _mlflow_client(place: Place):
     with importing():  # and it imports more when it is made
         from mlflow import MlflowClient
 
+        if place.database is not None:
+            close_at_exit()
         return MlflowClient(tracking_uri=place.address)
 
 

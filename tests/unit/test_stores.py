@@ -4,6 +4,8 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from functools import partial
@@ -280,3 +282,23 @@ def test_artifacts_of_a_remote_store_lie_at_the_paths_of_those_of_a_local_one(fo
         assert (which.fetch() / "a.txt").read_bytes() == b"text"
         with pytest.raises(Refused, match="outside"):
             artifacts_of(run.store, run.id).write("../x", b"")
+
+
+RECORDED = """
+import sys
+from minibert.tracking import claim, open_store, start_run
+store = open_store(None, sys.argv[1], "minibert")
+with claim(store, "c0ffee" * 10) as held:
+    run = start_run(held, "a run", {}, {})
+    run.log({"eval/loss": 1.5}, 4)
+    run.flush()
+    assert run.history("eval/loss") == ([4], [1.5])
+    run.finish("FINISHED")
+"""
+
+
+def test_the_file_of_a_store_is_whole_by_itself_when_the_process_has_ended(folder, tmp_path):
+    subprocess.run([sys.executable, "-c", RECORDED, str(folder)], check=True)
+    assert not (folder / "mlflow.db-wal").exists()
+    shutil.copy(folder / "mlflow.db", tmp_path / "mlflow.db")
+    assert ask(tmp_path, "SELECT step, value FROM metrics") == [(4, 1.5)]
