@@ -23,8 +23,9 @@ class LiteralFigure(Figure):
     """
 
     def draw(self, renderer) -> None:  # of every way to show or save a figure
+        found = self.findobj(Text)  # it makes the ticks, too
         numbers = self._numbers()
-        texts = [text for text in self.findobj(Text) if text not in numbers]
+        texts = [text for text in found if text not in numbers]
         for text in texts:
             text.set_parse_math(False)
         give_fonts(texts)
@@ -55,6 +56,6 @@ class LiteralFigure(Figure):
             found.add(axis.get_offset_text())
             for minor, formatter in ((False, axis.get_major_formatter()), (True, axis.get_minor_formatter())):
                 if not isinstance(formatter, GIVEN):
-                    ticks = axis.get_minor_ticks() if minor else axis.get_major_ticks()
+                    ticks = axis.minorTicks if minor else axis.majorTicks
                     found.update(label for tick in ticks for label in (tick.label1, tick.label2))
         return found
