@@ -178,7 +178,7 @@ def evaluate_trained(run: Record, config: Config, data: PreparedData, display: D
     """Ask the instruments of a run about the checkpoints that it has just kept. What fails fails no run."""
     if not enabled(config.evaluation):
         return
-    saved, asked = saved_run(run.store, run.id), config.evaluation.asked_steps()
+    saved, asked = saved_run(run.store, run.id, config), config.evaluation.asked_steps()
     if isinstance(asked, list) and (lacking := [step for step in asked if step not in saved.checkpoints]):
         display.error(
             f"evaluation.steps={asked}: no checkpoint was kept of {', '.join(map(str, lacking))}. Kept: "

@@ -131,8 +131,8 @@ def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = No
     return saved_run(store, find_run_id(store.client, run_id))
 
 
-def saved_run(store: Store, run_id: str) -> SavedRun:
-    """The same, in a store that is open."""
+def saved_run(store: Store, run_id: str, config: Config | None = None) -> SavedRun:
+    """The same, in a store that is open. ``config``: that of the run, where it is known and need not be read."""
     folder = artifacts_of(store, run_id).fetch()
     checkpoints = checkpoints_in(folder / "checkpoints")
     if not checkpoints:
@@ -140,9 +140,10 @@ def saved_run(store: Store, run_id: str) -> SavedRun:
     with store_errors(store.uri, f"read run {run_id}"):
         run = store.client.get_run(run_id)
     tokenizer_hash, is_running = run.data.tags.get("tokenizer.hash"), run.info.status == Status.RUNNING
-    config = _read_config(folder / "config.yaml")
-    if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
-        config.data.cache = str(store.folder / "cache")
+    if config is None:
+        config = _read_config(folder / "config.yaml")
+        if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
+            config.data.cache = str(store.folder / "cache")
     return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash, is_running)
 
 
