@@ -14,6 +14,10 @@ import psutil
 from tests.benchmarks.worker import busy_seconds
 
 
+class CommandError(SystemExit):
+    """A command failed. Ends a benchmark that does not go on without it."""
+
+
 @dataclass(frozen=True)
 class Spent:
     """What a command took."""
@@ -34,8 +38,8 @@ def spend(
 ) -> Spent:
     """Run ``python WORDS`` to its end; ``told`` is called with every line that it prints.
 
-    It runs the code of ``checkout``, by default that of this process's folder. Raises :class:`SystemExit`, with
-    everything that it printed, when it fails.
+    It runs the code of ``checkout``, by default that of this process's folder. Raises :class:`CommandError`,
+    with everything that it printed, when it fails.
     """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     if checkout is not None:
@@ -62,7 +66,7 @@ def spend(
     listener.join()
     printed = "".join(lines)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{printed}")
+        raise CommandError(f"{' '.join(command)} failed:\n{printed}")
     return Spent(
         seconds,
         times[-1] - times[0] if times else 0.0,

@@ -26,7 +26,7 @@ from rich.text import Text
 from minibert.command_line.terminal import print_table
 from tests.benchmarks import disk
 from tests.benchmarks.checkouts import ROOT, checkout_of, obstacle
-from tests.benchmarks.commands import Spent, spend
+from tests.benchmarks.commands import CommandError, Spent, spend
 from tests.benchmarks.kernels import kernels_of
 from tests.benchmarks.report import Verdict, machine, machine_line, median_and_range, verdict_table
 from tests.benchmarks.turns import console
@@ -127,10 +127,11 @@ def show_found(options: argparse.Namespace, sides: dict[str, Path], folder: Path
 
 
 def show_disk(options: argparse.Namespace, sides: dict[str, Path], folder: Path) -> dict:
-    stores = options.count or made_stores(sides, folder)
-    used = {side: disk.usage(store) for side, store in zip(sides, stores, strict=True)}
-    print_table(console, disk.table("Disk of the sweep of make sweep", used))
-    judge(disk_verdicts(used), [])
+    stores = dict(zip(sides, options.count, strict=True)) if options.count else made_stores(sides, folder)
+    used = {side: disk.usage(store) for side, store in stores.items()}
+    if used:
+        print_table(console, disk.table("Disk of the sweep of make sweep", used))
+        judge(disk_verdicts(used), [])
     return used
 
 
@@ -178,14 +179,19 @@ def measure_found(store: Path, checkout: Path, runs: int, rounds: int) -> Measur
     return measured
 
 
-def made_stores(sides: dict[str, Path], folder: Path) -> list[Path]:
-    """The stores of the sweep, trained with small batches by every checkout."""
-    stores = []
+def made_stores(sides: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """The stores of the sweep, trained with small batches by every checkout; one that fails is named aloud."""
+    stores = {}
     for number, (side, checkout) in enumerate(sides.items()):
-        stores.append(folder / f"{DISK}{number}")
-        words = [*MODULE, *STORED, f"tracking.folder={stores[-1]}"]
-        with console.status(f"the sweep, {side}") as status:
-            spend(words, checkout, lambda line, side=side: status.update(Text(f"{side}: {line.strip()[:90]}")))
+        store = folder / f"{DISK}{number}"
+        words = [*MODULE, *STORED, f"tracking.folder={store}"]
+        try:
+            with console.status(f"the sweep, {side}") as status:
+                spend(words, checkout, lambda line, side=side: status.update(Text(f"{side}: {line.strip()[:90]}")))
+        except CommandError as error:
+            console.print(f"{side} failed: {error}", style="red")
+        else:
+            stores[side] = store
     return stores
 
 
@@ -258,7 +264,7 @@ def _seconds(rounds: np.ndarray) -> tuple[str, str]:
 
 
 def disk_verdicts(used: dict[str, dict[str, int]]) -> list[Verdict]:
-    if BESIDE not in used:
+    if len(used) < 2:
         return []
     share = sum(used[HERE].values()) / sum(used[BESIDE].values())
     return [Verdict(f"disk of a sweep / {BESIDE}'s", share, LARGEST_DISK)]

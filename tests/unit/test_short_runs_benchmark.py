@@ -204,3 +204,13 @@ def test_what_cannot_be_measured_is_refused(words, message, capsys):
     with pytest.raises(SystemExit):
         short_runs.parse(words)
     assert message in capsys.readouterr().err
+
+
+def test_a_checkout_that_cannot_train_the_sweep_is_named_and_left_out(tmp_path, capsys):
+    sides = {HERE: planted_checkout(tmp_path / "here"), BESIDE: planted_checkout(tmp_path / "beside")}
+    (sides[BESIDE] / "minibert" / "run.py").write_text("raise SystemExit('no launcher')")
+    options = short_runs.parse(["--parts", "disk"])
+    used = short_runs.show_disk(options, sides, tmp_path)
+    assert list(used) == [HERE] and used[HERE][disk.CHECKPOINTS] == 0
+    printed = capsys.readouterr().out
+    assert "the other failed" in printed and "no launcher" in printed and "kind of file" in printed
