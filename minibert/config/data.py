@@ -167,6 +167,31 @@ class LossCurriculumConfig(PacedCurriculumConfig):
         yield from _needs_masked_words("curriculum=loss", config)
 
 
+@joins(CURRICULA)
+@dataclass
+class ShortRowsConfig(CurriculumConfig):
+    """Short rows first, then whole ones: every step has as many tokens."""
+
+    name: str = choice("short_rows")
+    sequence_length: int = number(16, at_least=3)
+    """Tokens of a short row, [CLS] and [SEP] included."""
+    share: float = number(0.5, above=0, below=1)
+    """Of all steps, the share that has short rows."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        length, given = config.training.sequence_length, f"curriculum.sequence_length={self.sequence_length}"
+        if self.sequence_length >= length:
+            yield f"{given}: no shorter than whole rows. Allowed: less than training.sequence_length={length}."
+        for task, needed in config.objective.shortest_rows.items():
+            if self.sequence_length < needed <= length:
+                yield f"{given}: too short for objective.{task}. Allowed: at least {needed}."
+        if config.training.one_batch:
+            yield (
+                f"curriculum={self.name} with training.one_batch=true: the one batch would be of two lengths. "
+                "Allowed: curriculum=none."
+            )
+
+
 @dataclass
 class ObjectiveConfig:
     """What is learned: masked words, and beside them the tasks whose weight is not zero."""
@@ -194,6 +219,12 @@ class ObjectiveConfig:
         """The tasks beside masked words, each with a head of the network."""
         return [name for name in TASKS if getattr(self, name)]
 
+    @property
+    def shortest_rows(self) -> dict[str, int]:
+        """Task -> tokens of the shortest row that it can ask about, [CLS] and [SEP] included."""
+        lengths = {"nsp": 5, "sop": 5, "token_order": math.ceil(2 / self.moved) + 2}
+        return {task: lengths[task] for task in self.tasks if task in lengths}
+
     def problems(self, config: "Config") -> Iterator[str]:
         """What the group refuses of the configuration that it is part of."""
         length = config.training.sequence_length
@@ -203,7 +234,7 @@ class ObjectiveConfig:
             )
         yield from self._pair_problems(config.model.segments, length)
         if self.token_order and self.moved * (length - 2) < 2:
-            needed = math.ceil(2 / self.moved) + 2
+            needed = self.shortest_rows["token_order"]
             yield (
                 f"objective.token_order={self.token_order}: of a sequence of training.sequence_length={length}, "
                 f"a share objective.moved={self.moved} is fewer than the two tokens that can change places. "
@@ -233,7 +264,7 @@ class ObjectiveConfig:
                     f"objective.{task}={getattr(self, task)}: the network has to tell the two segments of a row "
                     f"apart, and model.segments is {segments}. Allowed: model.segments=2."
                 )
-            if length < 5:
+            if length < self.shortest_rows[task]:
                 yield (
                     f"objective.{task}={getattr(self, task)}: training.sequence_length={length} has no room for "
                     "two segments. Allowed: at least 5, for [CLS] a [SEP] b [SEP]."

@@ -191,6 +191,8 @@ def implement_curriculum_learning(
 
 CURRICULA = {
     "none": lambda config, sequences, vocabulary, course, probe: None,
+    # Rows of each length have the ordinary order (:mod:`minibert.data.short_rows`).
+    "short_rows": lambda config, sequences, vocabulary, course, probe: None,
     "length": lambda config, sequences, vocabulary, course, probe: Curriculum(
         config, sentence_length(sequences, vocabulary), *course
     ),

@@ -4,11 +4,13 @@ from functools import partial
 from typing import cast
 
 from minibert.config import Config
+from minibert.config.data import ShortRowsConfig
 from minibert.data.batches import Batch, Batches, batches_of, frozen_batches
 from minibert.data.curriculum import implement_curriculum_learning
 from minibert.data.masking import UniformMasking, build_masking
 from minibert.data.objectives import add_auxiliary_tasks
 from minibert.data.prepared import PreparedData
+from minibert.data.short_rows import ShortRowsFirst, cut_short
 from minibert.data.vocabulary import describe_vocabulary
 from minibert.data.word_sampling import WordSampler
 from minibert.randomness import generator
@@ -47,8 +49,22 @@ def build_batches(config: Config, data: PreparedData) -> Batches:
     sampler = None
     if words is not None:
         sampler = WordSampler(data.unigram_counts, words, masking_seed, config.model.dtype)
-    kind = OneBatch if settings.one_batch else Batches
-    return kind(sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary, sampler)
+    whole = (sequences, masking, settings.batch_size, data_seed, masking_seed, curriculum, auxiliary, sampler)
+    if isinstance(config.curriculum, ShortRowsConfig):
+        short = _short_batches(config, data, masking)
+        return ShortRowsFirst(short, config.curriculum.share, settings.steps, *whole)
+    return OneBatch(*whole) if settings.one_batch else Batches(*whole)
+
+
+def _short_batches(config: Config, data: PreparedData, masking) -> Batches:
+    """The batches of short rows, of as many tokens as those of whole rows, or a few less."""
+    settings, length = config.training, cast(ShortRowsConfig, config.curriculum).sequence_length
+    rows = cut_short(data.train, length, config.data.packed)
+    auxiliary = add_auxiliary_tasks(config.objective, rows, data.unigram_counts)
+    rows = rows if auxiliary is None else auxiliary.sequences
+    count = settings.batch_size * settings.sequence_length // length
+    data_seed, masking_seed = cast(int, config.seeds.data), cast(int, config.seeds.masking)
+    return Batches(rows, masking, count, data_seed, masking_seed, auxiliary=auxiliary)
 
 
 def probe_batch(config: Config, data: PreparedData) -> Batch:

@@ -210,7 +210,8 @@ def _occasional_metrics(config: Config) -> list[str]:
     found = [f"train/{task}_{what}" for task in ("mlm", *config.objective.tasks) for what in ("loss", "accuracy")]
     found += RANGE_TEST_METRICS if config.schedule.name == "range_test" else ()
     found += ["masking/rate"] if isinstance(config.masking, ChangingMaskingConfig) else []
-    found += ["curriculum/share"] if config.curriculum.name != "none" else []
+    stages = {"none": [], "short_rows": ["curriculum/sequence_length"]}
+    found += stages.get(config.curriculum.name, ["curriculum/share"])
     found += ["train/clipped_share"] if config.clipping.name != "none" else []
     return found
 

@@ -45,6 +45,7 @@ class Lanes:
         self.count = count
         self.grads = [Gradients(model.params.layout, model.config.dtype) for _ in range(count)]
         self.workspaces = [Workspace() for _ in range(count)]
+        self._lengths = [0] * count  # of the rows that each lane has taken memory for
 
     def __enter__(self):
         self._limits = threadpool_limits(1, user_api="blas")
@@ -105,11 +106,12 @@ class Lanes:
         return total
 
     def _prepare_workspace(self, lane: int, batch: Batch, span: slice, checkpointed: bool) -> None:
-        """Take memory for a whole step before the first: arrays taken one by one leave holes behind."""
-        work = self.workspaces[lane]
-        if not work.nbytes:
-            labels = batch.labels[span]
-            sequences, tokens = labels.shape
+        """Take memory for a whole step before the first one of its length of rows: arrays taken one by one leave
+        holes behind, and a resumed run should compute in the same places as one that was not interrupted."""
+        work, labels = self.workspaces[lane], batch.labels[span]
+        sequences, tokens = labels.shape
+        if tokens != self._lengths[lane]:
+            self._lengths[lane] = tokens
             predictions = int((labels >= 0).sum())
             work.reserve(
                 pass_memory(self.model.config, sequences, tokens, predictions, checkpointed, batch.scored_words)

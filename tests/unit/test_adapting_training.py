@@ -10,6 +10,7 @@ from minibert.config.data import (
     LossCurriculumConfig,
     MaskingConfig,
     ObjectiveConfig,
+    ShortRowsConfig,
 )
 from minibert.data.packing import pack_documents
 from minibert.data.prepared import PreparedData
@@ -70,6 +71,11 @@ SETTINGS = {
     "loss": {"curriculum": CURRICULUM},
     "both": {"masking": MASKING, "curriculum": CURRICULUM},
     "tasks": {"objective": ObjectiveConfig(sop=1.0, replaced_token=1.0)},
+    "short rows": {"curriculum": ShortRowsConfig(sequence_length=6, share=0.5)},
+    "whole rows": {"curriculum": ShortRowsConfig(sequence_length=6, share=0.2), "masking": MASKING},
+    "short rows, tasks": {
+        "curriculum": ShortRowsConfig(sequence_length=8), "objective": ObjectiveConfig(nsp=1.0)
+    },
 }
 
 
@@ -79,7 +85,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data, name, tmp_p
         expected = run(whole, STEPS)
         measured = whole.meters.take_measured()
     with trainer(data, **SETTINGS[name]) as first:
-        before = run(first, 7)  # in the middle of a stage of the curriculum
+        before = run(first, 7)  # in the middle of a stage of each curriculum
         first.save(tmp_path / "state.safetensors")
     with trainer(data, **SETTINGS[name]) as second:
         second.batches.at(5)  # whatever was looked at before

@@ -9,7 +9,7 @@ from minibert.errors import MinibertError
 from minibert.running.plan import plan
 
 MASKINGS = ("whole_word", "span", "frequency", "scheduled", "adaptive")
-CURRICULA = ("length", "rarity", "loss")
+CURRICULA = ("length", "rarity", "loss", "short_rows")
 REPLACED_ALONE = ["objective=replaced_token", "objective.mlm=false"]
 
 
@@ -61,6 +61,13 @@ def test_a_task_of_two_segments_brings_the_segments_with_it(task):
         (["masking=wholeword"], ["did you mean 'whole_word'"]),
         (["curriculum=rarity", "curriculum.share=1"], ["curriculum.share=1", "below 1"]),
         (["curriculum=rarity", "curriculum.pacing=rot"], ["did you mean 'root'"]),
+        (["curriculum=short_rows", "training.sequence_length=16"], ["curriculum.sequence_length=16", "less than"]),
+        (["curriculum=short_rows", "training.one_batch=true"], ["one_batch=true", "curriculum=none"]),
+        (
+            ["curriculum=short_rows", "objective=token_order", "curriculum.sequence_length=8"],
+            ["curriculum.sequence_length=8", "objective.token_order", "at least 16"],
+        ),
+        (["curriculum=short_rows", "curriculum.pacing=linear"], ["curriculum.pacing"]),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_with_the_reason(words, said):
