@@ -32,7 +32,7 @@ class ShortRowsFirst(Batches):
     """Before the step ⌈share · steps⌉ the batches are those of ``short``; then they are of whole rows.
 
     The batch of a later step, its masks and its sample of the vocabulary included, is the one that this step has
-    without the curriculum. Nothing but the step decides between the two, so that a checkpoint holds no state of it.
+    without the curriculum. Nothing but the step decides between the two: a checkpoint holds no state of it.
     """
 
     def __init__(self, short: Batches, share: float, steps: int, *whole: Any):

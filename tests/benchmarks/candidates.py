@@ -78,8 +78,8 @@ COLUMNS = ("candidate", "cost of a step", "steps", "nats", "bits a byte", "to th
 BEGIN = "<!-- candidates: begin. By `python -m tests.benchmarks.candidates`; changes in here are lost. -->"
 END = "<!-- candidates: end -->"
 NOTE = (
-    "Cost: processor time of a step, the default's is 1. One seed each; the development half. Nats are of a masked "
-    "token, and compare within one vocabulary only."
+    "Cost: processor time of a step, the default's is 1. One seed each; the development half. Nats are of a "
+    "masked token, and compare within one vocabulary only."
 )
 
 
@@ -158,7 +158,7 @@ def prepared(changed: Sequence[str], words: Sequence[str]) -> Trainer:
 
 
 def seconds_of_a_step(trainer: Trainer, place: int) -> float:
-    """Processor time: the median of a turn that begins after ``place`` of :data:`PLACES` equal parts of the run."""
+    """Processor time: the median of a turn after ``place`` of :data:`PLACES` equal parts of the run."""
     trainer.progress.step = place * trainer.config.training.steps // PLACES
     taken = []
     for _ in range(TURN):

@@ -73,9 +73,7 @@ SETTINGS = {
     "tasks": {"objective": ObjectiveConfig(sop=1.0, replaced_token=1.0)},
     "short rows": {"curriculum": ShortRowsConfig(sequence_length=6, share=0.5)},
     "whole rows": {"curriculum": ShortRowsConfig(sequence_length=6, share=0.2), "masking": MASKING},
-    "short rows, tasks": {
-        "curriculum": ShortRowsConfig(sequence_length=8), "objective": ObjectiveConfig(nsp=1.0)
-    },
+    "short rows, tasks": {"curriculum": ShortRowsConfig(sequence_length=8), "objective": ObjectiveConfig(nsp=1.0)},
 }
 
 
