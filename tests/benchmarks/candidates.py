@@ -4,7 +4,8 @@ Each candidate takes as many steps as the processor time of ``--steps`` steps of
 it costs is measured beside a step of the default, in turns, with one lane and by the clock of the process, so that
 other work on the machine hardly counts. Then it is trained as ``python -m minibert.run`` does, with seed 0, and
 scored on the development half of the held-out documents. A candidate that the store has finished is not trained
-again. With ``--lab-book`` the tables are made from the store.
+again. With ``--lab-book`` the tables are made from the store, each final network scored once more with [MASK] at
+every predicted token.
 
     python -m tests.benchmarks.candidates
     python -m tests.benchmarks.candidates --steps 10132 --only "the default" "one layer of 96"
@@ -22,16 +23,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from analysis.lab_book import markdown, write_between
 from analysis.tables import Table
 from minibert.config import register
+from minibert.data.batches import batches_of
+from minibert.data.masking import UniformMasking
+from minibert.data.packing import documents_part
 from minibert.data.prepared import prepare_data
+from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.files import replacing
+from minibert.randomness import generator
 from minibert.running.assembly import build_diagnostics, build_trainer
 from minibert.running.plan import plan
+from minibert.serving.loading import load_run
 from minibert.tracking.overview import recorded_runs
 from minibert.tracking.status import Status
 from minibert.tracking.tables import RunRow, look_at_store
+from minibert.training.lanes import Lanes
 from minibert.training.trainer import Trainer
 
 DEFAULT = "the default"
@@ -74,12 +84,13 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "the default, seed 1": ("seed=1",),
 }
 """What is changed -> the words that change it"""
-COLUMNS = ("candidate", "cost of a step", "steps", "nats", "bits a byte", "to the default")
+COLUMNS = ("candidate", "cost of a step", "steps", "nats", "bits a byte", "to the default", "nats, all [MASK]")
 BEGIN = "<!-- candidates: begin. By `python -m tests.benchmarks.candidates`; changes in here are lost. -->"
 END = "<!-- candidates: end -->"
 NOTE = (
     "Cost: processor time of a step, the default's is 1. One seed each; the development half. Nats are of a "
-    "masked token, and compare within one vocabulary only."
+    "masked token, and compare within one vocabulary only. All [MASK]: the same tokens are predicted, but none of "
+    "them is shown, as itself or as another word."
 )
 
 
@@ -98,7 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.lab_book:
         runs = recorded_runs(look_at_store(None, options.folder, "minibert"))
         path = options.lab_book / "README.md"
-        part = "\n".join(markdown(table) + "\n" for table in tables(runs, costs))
+        scored = {
+            run.id: loss_behind_masks(run.id, options.folder) for run in runs if run.status == Status.FINISHED
+        }
+        part = "\n".join(markdown(table) + "\n" for table in tables(runs, costs, scored))
         write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
 
 
@@ -168,8 +182,23 @@ def seconds_of_a_step(trainer: Trainer, place: int) -> float:
     return statistics.median(taken[1:])
 
 
-def tables(runs: Sequence[RunRow], costs: dict[str, float]) -> list[Table]:
-    """A table for every processor time that a run of the default has finished in."""
+def loss_behind_masks(run_id: str, folder: Path) -> float:
+    """Held-out loss in nats with the tokens of the frozen masks predicted, and [MASK] at every one of them."""
+    loaded = load_run(run_id, folder=folder)
+    config, asked = loaded.config, loaded.config.evaluation
+    data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
+    rows = documents_part(data.evaluation, asked.documents)
+    masking = UniformMasking(loaded.tokenizer.get_vocab_size(), asked.rate, asked.rate, mask=1.0, random=0.0)
+
+    def draws(index: int) -> np.random.Generator:
+        return generator(asked.mask_seed, index)
+
+    with Lanes(loaded.model, 1) as lanes:
+        return evaluate(lanes, batches_of(rows, np.arange(len(rows)), masking, asked.batch_size, draws))["loss"]
+
+
+def tables(runs: Sequence[RunRow], costs: dict[str, float], scored: dict[str, float]) -> list[Table]:
+    """A table for every processor time that a run of the default has finished in. ``scored``: run id -> loss."""
     named = {run.name: run for run in sorted(runs, key=lambda run: run.started)}
     ending = run_name("", 0).partition("0")[2]
     begun = run_name(DEFAULT, 0).partition("0")[0]
@@ -178,10 +207,10 @@ def tables(runs: Sequence[RunRow], costs: dict[str, float]) -> list[Table]:
         for name, run in named.items()
         if name.startswith(begun) and run.status == Status.FINISHED
     }
-    return [table(budget, named, costs) for budget in sorted(budgets)]
+    return [table(budget, named, costs, scored) for budget in sorted(budgets)]
 
 
-def table(budget: int, named: dict[str, RunRow], costs: dict[str, float]) -> Table:
+def table(budget: int, named: dict[str, RunRow], costs: dict[str, float], scored: dict[str, float]) -> Table:
     """The candidates that were trained in as much processor time as ``budget`` steps of the default take."""
     baseline = named[run_name(DEFAULT, budget)].metrics["eval/bits_per_byte"]
     rows = []
@@ -191,11 +220,11 @@ def table(budget: int, named: dict[str, RunRow], costs: dict[str, float]) -> Tab
             continue
         about = (title, f"{costs[title]:.2f}", f"{int(run.parameters['training.steps']):,}")
         if run.status != Status.FINISHED:
-            rows.append((*about, "did not end", "", ""))
+            rows.append((*about, "did not end", "", "", ""))
             continue
         nats, bits = run.metrics["eval/loss"], run.metrics["eval/bits_per_byte"]
         to_default = "" if title == DEFAULT else f"{bits - baseline:+.3f}".replace("-", "−")
-        rows.append((*about, f"{nats:.3f}", f"{bits:.3f}", to_default))
+        rows.append((*about, f"{nats:.3f}", f"{bits:.3f}", to_default, f"{scored[run.id]:.3f}"))
     title = f"In the processor time of {budget:,} steps of the default"
     return Table(title, COLUMNS, tuple(rows), NOTE)
 

@@ -29,20 +29,30 @@ def test_names_of_runs_are_all_different():
 
 def row(title, budget, loss, status=Status.FINISHED, started=1.0):
     metrics = {"eval/loss": loss, "eval/bits_per_byte": loss / 4}
-    return RunRow(title, run_name(title, budget), status, started, None, {"training.steps": "1200"}, {}, metrics)
+    return RunRow(
+        f"{title} {started}",
+        run_name(title, budget),
+        status,
+        started,
+        None,
+        {"training.steps": "1200"},
+        {},
+        metrics,
+    )
 
 
 def test_each_processor_time_in_which_the_default_has_finished_has_a_table_of_what_has_ended():
     runs = [
         row(DEFAULT, 100, 4.0), row(SHORT, 100, 5.0), row(SHORT, 100, 3.9, started=2.0),
         row(ADAMW, 100, float("nan"), Status.FAILED), row("ALiBi", 100, 3.0, Status.RUNNING),
-        row(DEFAULT, 20, 6.0), row(SHORT, 7, 1.0),
+        row(DEFAULT, 20, 6.0, started=3.0), row(SHORT, 7, 1.0),
     ]  # fmt: skip
-    small, large = tables(runs, {DEFAULT: 1.0, SHORT: 0.85, ADAMW: 0.5})
+    scored = {run.id: 2 * run.metrics["eval/loss"] for run in runs}
+    small, large = tables(runs, {DEFAULT: 1.0, SHORT: 0.85, ADAMW: 0.5}, scored)
     assert "20 steps" in small.title and "100 steps" in large.title
-    assert small.rows == ((DEFAULT, "1.00", "1,200", "6.000", "1.500", ""),)
+    assert small.rows == ((DEFAULT, "1.00", "1,200", "6.000", "1.500", "", "12.000"),)
     assert large.rows == (
-        (DEFAULT, "1.00", "1,200", "4.000", "1.000", ""),
-        (SHORT, "0.85", "1,200", "3.900", "0.975", "−0.025"),
-        (ADAMW, "0.50", "1,200", "did not end", "", ""),
+        (DEFAULT, "1.00", "1,200", "4.000", "1.000", "", "8.000"),
+        (SHORT, "0.85", "1,200", "3.900", "0.975", "−0.025", "7.800"),
+        (ADAMW, "0.50", "1,200", "did not end", "", "", ""),
     )
