@@ -84,13 +84,13 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "the default, seed 1": ("seed=1",),
 }
 """What is changed -> the words that change it"""
-COLUMNS = ("candidate", "cost of a step", "steps", "nats", "bits a byte", "to the default", "nats, all [MASK]")
+COLUMNS = ("candidate", "cost of a step", "steps", "nats", "bits a byte", "to the default", "nats, all masked")
 BEGIN = "<!-- candidates: begin. By `python -m tests.benchmarks.candidates`; changes in here are lost. -->"
 END = "<!-- candidates: end -->"
 NOTE = (
     "Cost: processor time of a step, the default's is 1. One seed each; the development half. Nats are of a "
-    "masked token, and compare within one vocabulary only. All [MASK]: the same tokens are predicted, but none of "
-    "them is shown, as itself or as another word."
+    "masked token, and compare within one vocabulary only. Last column: the same tokens predicted, with a mask in "
+    "place of each of them, so that none is shown as itself or as another word."
 )
 
 
@@ -213,11 +213,12 @@ def tables(runs: Sequence[RunRow], costs: dict[str, float], scored: dict[str, fl
 def table(budget: int, named: dict[str, RunRow], costs: dict[str, float], scored: dict[str, float]) -> Table:
     """The candidates that were trained in as much processor time as ``budget`` steps of the default take."""
     baseline = named[run_name(DEFAULT, budget)].metrics["eval/bits_per_byte"]
-    rows = []
+    rows, found = [], []
     for title in CANDIDATES:
         run = named.get(run_name(title, budget))
         if run is None or run.status == Status.RUNNING:
             continue
+        found.append(run)
         about = (title, f"{costs[title]:.2f}", f"{int(run.parameters['training.steps']):,}")
         if run.status != Status.FINISHED:
             rows.append((*about, "did not end", "", "", ""))
@@ -226,7 +227,9 @@ def table(budget: int, named: dict[str, RunRow], costs: dict[str, float], scored
         to_default = "" if title == DEFAULT else f"{bits - baseline:+.3f}".replace("-", "−")
         rows.append((*about, f"{nats:.3f}", f"{bits:.3f}", to_default, f"{scored[run.id]:.3f}"))
     title = f"In the processor time of {budget:,} steps of the default"
-    return Table(title, COLUMNS, tuple(rows), NOTE)
+    under = {(run.tags["version.numpy"], run.tags["kernel.name"]) for run in found}
+    where = " and ".join(f"NumPy {numpy} on {kernel} kernels" for numpy, kernel in sorted(under))
+    return Table(title, COLUMNS, tuple(rows), f"{NOTE} {where}.")
 
 
 if __name__ == "__main__":

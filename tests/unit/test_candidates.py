@@ -6,6 +6,7 @@ from minibert.tracking.status import Status
 from minibert.tracking.tables import RunRow
 from tests.benchmarks.candidates import CANDIDATES, DEFAULT, run_name, settings, tables
 
+TAGS = {"version.numpy": "2.4.6", "kernel.name": "Haswell"}
 SHORT, ADAMW = "short rows of 16 for half of the steps", "AdamW 6e-3"
 
 
@@ -36,7 +37,7 @@ def row(title, budget, loss, status=Status.FINISHED, started=1.0):
         started,
         None,
         {"training.steps": "1200"},
-        {},
+        TAGS,
         metrics,
     )
 
@@ -50,6 +51,7 @@ def test_each_processor_time_in_which_the_default_has_finished_has_a_table_of_wh
     scored = {run.id: 2 * run.metrics["eval/loss"] for run in runs}
     small, large = tables(runs, {DEFAULT: 1.0, SHORT: 0.85, ADAMW: 0.5}, scored)
     assert "20 steps" in small.title and "100 steps" in large.title
+    assert large.note.endswith(" NumPy 2.4.6 on Haswell kernels.")
     assert small.rows == ((DEFAULT, "1.00", "1,200", "6.000", "1.500", "", "12.000"),)
     assert large.rows == (
         (DEFAULT, "1.00", "1,200", "4.000", "1.000", "", "8.000"),
