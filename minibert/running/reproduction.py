@@ -25,9 +25,9 @@ from minibert.running.causes import Cause, explanation, find_causes, of_other_da
 from minibert.running.comparison import Difference, Metrics, Rehearsal, compare_parameters, recorded_metrics
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
+from minibert.tracking.direct_records import DirectRecord
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 from minibert.tracking.provenance import LANES, environment
-from minibert.tracking.records import Record
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
 from minibert.training.lanes import without_warnings
@@ -64,7 +64,7 @@ class Recorded:
     reason: str
     tags: dict[str, str]
     saved: SavedRun
-    record: Record
+    record: DirectRecord
     last: int
     """The step that it got to; of a run that failed for a number that was not finite, the step that failed"""
 
@@ -147,7 +147,7 @@ def read_recorded(store: Store, run_id: str) -> Recorded:
     saved = saved_run(store, run_id)
     with store_errors(store.uri, f"read run {run_id}"):
         entity = store.client.get_run(run_id)
-    record = Record(store, run_id, entity.info.artifact_uri or "", continued=True)
+    record = DirectRecord(store, run_id, entity.info.artifact_uri or "", continued=True)
     tags, status = dict(entity.data.tags), Status(entity.info.status)
     steps = saved.config.training.steps
     reason = tags.get("minibert.reason", "")
