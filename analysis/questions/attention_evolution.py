@@ -37,6 +37,7 @@ LIMITS = (
     "step at which its steepest piece begins depends on the scale. The scale here is log steps.",
     "The interval of a single run describes the noise around one curve. Verdicts use only the spread over seeds. "
     "If attention changes before the loss, this does not show that it is the cause.",
+    "One corpus, one size and one schedule of the learning rate.",
 )
 CLAUSES = {
     (LEAVES, "before"): "before the loss leaves that level",
@@ -59,59 +60,74 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     orders = compare(timelines)
     return Examination(
         title="How attention changes",
-        answer=answer(timelines, orders, findings.study.label),
-        sentences=tuple(description(timelines, orders)),
+        answer=answer(timelines, orders),
+        sentences=tuple(description(timelines, orders, findings.study.label)),
         tables=(_times(timelines), _verdicts(orders)),
         figures=attention_figures.draw(timelines, findings.study.label),
         limits=LIMITS,
     )
 
 
-def answer(timelines: dict[str, list[Timeline]], orders: list[Order], label: str) -> str:
-    """The paragraph that answers the study's question, from the numbers alone. ``label``: of the groups' factor"""
+def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
+    """The two sentences that answer the study's question, from the numbers alone: what happens, and what of its
+    order is known."""
+    runs = _runs(timelines)
+    ends = [f"{_share(_sharpest(found))} with {shown}" for shown, found in runs.items()]
+    seeds = " to ".join(map(str, sorted({len(found) for found in timelines.values()})))
+    verdicts = Counter(order.verdict for order in orders)
+    told = [order for order in orders if order.verdict in ("before", "after")]
+    open_ = len(orders) - sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
+    together = f", with it in {verdicts['with']}" if verdicts["with"] else ""
+    return (
+        f"The sharpest head goes from at least {_least(runs)} of the entropy of uniform attention to "
+        f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time, attention changes before the loss "
+        f"in {count(verdicts['before'])}{together} and after it in {count(verdicts['after'])}; "
+        f"{count(verdicts['cannot be told'])} cannot be told, after Holm's adjustment {count(open_)}."
+    )
+
+
+def description(timelines: dict[str, list[Timeline]], orders: list[Order], label: str) -> list[str]:
+    """The orders by moment of the loss, and what happens in every group. ``label``: of the groups' factor"""
+    described = [_by_moment(orders, label), _groups_of_heads(timelines)]
+    for shown, found in timelines.items():
+        own = [order for order in orders if order.group == shown]
+        described.append(" ".join([_loss(shown, found), *_layers(found, own), _end(found)]))
+    return [text for text in described if text]
+
+
+def _by_moment(orders: list[Order], label: str) -> str:
     moments = {LEAVES: "the loss leaves the unigram level", FALLS: "the loss begins its fastest fall"}
     counted = []
     for reference, moment in moments.items():
         counts = Counter(order.verdict for order in orders if order.reference == reference)
-        unknown = count(counts["cannot be told"])
         counted.append(
             f"before {moment} in {count(counts['before'])}, with it in {count(counts['with'])} and after it in "
-            f"{count(counts['after'])} ({unknown} cannot be told)"
+            f"{count(counts['after'])} ({count(counts['cannot be told'])} cannot be told)"
         )
-    told = [order for order in orders if order.verdict in ("before", "after")]
-    left = sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
-    seeds = " to ".join(map(str, sorted({len(found) for found in timelines.values()})))
     return (
-        f"{_change(timelines)} Over the {len(orders) // len(moments)} layers of all {label}s, attention begins "
-        f"its fastest change {'; '.join(counted)}. This is of one corpus, size and schedule of the learning rate, "
-        f"with {seeds} seeds. Intervals are 95 %, each for its own comparison: they decide {len(told)} of the "
-        f"{len(orders)} orders in time; after adjustment for all comparisons (Holm), {count(left)}."
+        f"Over the {len(orders) // len(moments)} layers of all {label}s, attention begins its fastest change "
+        f"{'; '.join(counted)}. Intervals are 95 %, each for its own comparison."
     )
 
 
-def description(timelines: dict[str, list[Timeline]], orders: list[Order]) -> list[str]:
-    """What happens in every group."""
-    described = []
-    for shown, found in timelines.items():
-        own = [order for order in orders if order.group == shown]
-        described.append(" ".join([_loss(shown, found), *_layers(found, own), _end(found)]))
-    return described
-
-
-def _change(timelines: dict[str, list[Timeline]]) -> str:
-    """From the first measured step to the last."""
-    runs = {shown: [line.run for line in found] for shown, found in timelines.items()}
-    first = min(float(np.nanmin(run.entropy_share[..., 0])) for found in runs.values() for run in found)
-    ends = [f"{_share(_sharpest(found))} with {shown}" for shown, found in runs.items()]
-    text = (
-        f"At the first measured step the entropy of every head is at least {math.floor(1000 * first) / 1000:.3f} "
-        f"of that of uniform attention; at the last, that of the sharpest head is {' and '.join(ends)}"
-    )
+def _groups_of_heads(timelines: dict[str, list[Timeline]]) -> str:
+    """How many groups of similar heads there are at the end; empty if none were measured."""
+    runs = _runs(timelines)
     groups = {shown: mean_interval([run.clusters[-1] for run in found]) for shown, found in runs.items()}
-    if all(estimate.n for estimate in groups.values()):
-        formed = [f"{_groups(groups[shown], found[0].heads)} groups with {shown}" for shown, found in runs.items()]
-        text += f", and similar heads form {' and '.join(formed)}"
-    return f"{text}."
+    if not all(estimate.n for estimate in groups.values()):
+        return ""
+    formed = [f"{_groups(groups[shown], found[0].heads)} groups with {shown}" for shown, found in runs.items()]
+    return f"At the last step similar heads form {' and '.join(formed)}."
+
+
+def _runs(timelines: dict[str, list[Timeline]]) -> dict[str, list[AttentionRun]]:
+    return {shown: [line.run for line in found] for shown, found in timelines.items()}
+
+
+def _least(runs: dict[str, list[AttentionRun]]) -> str:
+    """The lowest entropy share of any head at the first measured step, rounded down."""
+    first = min(float(np.nanmin(run.entropy_share[..., 0])) for found in runs.values() for run in found)
+    return f"{math.floor(1000 * first) / 1000:.3f}"
 
 
 def _sharpest(runs: list[AttentionRun]) -> Estimate:

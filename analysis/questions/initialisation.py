@@ -7,7 +7,7 @@ from minibert.tracking import Store
 
 from ..examination import Examination
 from ..findings import SIGNIFICANCE, UNIGRAM, Findings
-from ..formatting import p_value, with_difference, with_interval, with_p
+from ..formatting import count, p_value, with_difference, with_interval, with_p
 from ..quantities import AXES, Quantity
 from ..statistics import Difference, Estimate
 from ..tables import Table
@@ -45,37 +45,63 @@ def examine(store: Store, findings: Findings) -> Examination | None:
 
 
 def answer(compared: Sequence[Compared]) -> str:
-    """The paragraph that answers the study's question, from the numbers alone."""
-    starts = [each.start for each in compared]
-    parts = (_lowest(compared), _soonest(compared), _spans(starts), _diverged(starts))
-    return " ".join(part for part in parts if part)
+    """The two sentences that answer the study's question, from the numbers alone: how training ends, and when it
+    begins to learn."""
+    return f"{_ends(compared)} {_begins(compared)}"
 
 
 def description(compared: Sequence[Compared]) -> list[str]:
-    """Which starts are separated from the baseline, and in which direction."""
+    """Which starts are separated from the baseline, in which direction, and the extremes."""
+    starts = [each.start for each in compared]
     base = _baseline(compared)
-    if base is None:
-        return []
-    steps, losses = _of_steps(compared), _of_losses(compared)
-    return [
-        f"Against {base.value}, after Holm's adjustment: the final held-out loss is lower with "
-        f"{_named(losses, -1)} and higher with {_named(losses, 1)}; the plateau is left sooner with "
-        f"{_named(steps, -1)} and later with {_named(steps, 1)}."
-    ]
+    parts = [_extremes(compared), _soonest(compared), _spans(starts), _diverged(starts)]
+    if base is not None:
+        steps, losses = _of_steps(compared), _of_losses(compared)
+        parts.append(
+            f"Against {base.value}, after Holm's adjustment: the final held-out loss is lower with "
+            f"{_named(losses, -1)} and higher with {_named(losses, 1)}; the plateau is left sooner with "
+            f"{_named(steps, -1)} and later with {_named(steps, 1)}."
+        )
+    return [part for part in parts if part]
 
 
-def _lowest(compared: Sequence[Compared]) -> str:
+def _ends(compared: Sequence[Compared]) -> str:
+    """The start with the lowest loss, and how many are told from the baseline."""
     known = [each for each in compared if each.start.final.n > 1]
     if not known:
         return "No start has two finite final losses."
-    best = min(known, key=lambda each: each.start.final.mean)
-    worst = max(known, key=lambda each: each.start.final.mean)
-    base = _baseline(compared)
-    return (
+    best, base = min(known, key=lambda each: each.start.final.mean), _baseline(compared)
+    lowest = (
         f"After {best.start.horizon:,} steps the held-out loss is lowest with {_name(best, base)}, "
-        f"{_loss(best.start.final)} nats{_apart(best.loss, best.loss_p, LOSS)}, and highest with "
-        f"{_name(worst, base)}, {_loss(worst.start.final)}{_apart(worst.loss, worst.loss_p, LOSS)}. "
-        f"{_counted(base, _of_losses(compared), 'it is lower', 'higher')}"
+        f"{_loss(best.start.final)} nats{_apart(best.loss, best.loss_p, LOSS)}"
+    )
+    if base is None:
+        return f"{lowest}. There is no baseline to compare it with."
+    losses = _of_losses(compared)
+    return f"{lowest}: of {len(losses)} starts beside the baseline, {_counted(losses, 'lower', 'higher')}."
+
+
+def _begins(compared: Sequence[Compared]) -> str:
+    """When the baseline leaves the level of word frequencies, and how many starts are told from that."""
+    base = _baseline(compared)
+    runs, stayed, diverged = _totals([each.start for each in compared])
+    never = f"{count(stayed)} of {runs} runs stay there to the end, and {count(diverged)} diverged"
+    if base is None:
+        return f"Of the level of word frequencies: {never}."
+    return (
+        f"The baseline leaves the level of word frequencies at step {_when(base)}: "
+        f"{_counted(_of_steps(compared), 'sooner', 'later')}; {never}."
+    )
+
+
+def _extremes(compared: Sequence[Compared]) -> str:
+    known = [each for each in compared if each.start.final.n > 1]
+    if not known:
+        return ""
+    worst = max(known, key=lambda each: each.start.final.mean)
+    return (
+        f"The final loss is highest with {_name(worst, _baseline(compared))}, {_loss(worst.start.final)}"
+        f"{_apart(worst.loss, worst.loss_p, LOSS)}."
     )
 
 
@@ -88,7 +114,7 @@ def _soonest(compared: Sequence[Compared]) -> str:
     return (
         f"The loss leaves the level of word frequencies soonest with {_name(best, base)}, at step "
         f"{_when(best.start)}{_apart(best.steps, best.steps_p, 'step')}, and latest with {_name(worst, base)}, at "
-        f"step {_when(worst.start)}. {_counted(base, _of_steps(compared), 'it leaves it sooner', 'later')}"
+        f"step {_when(worst.start)}."
     )
 
 
@@ -119,15 +145,11 @@ def _separated(found: Differences, sign: int) -> list[str]:
     return [start.value for start, difference, p in found if p < SIGNIFICANCE and sign * difference.mean > 0]
 
 
-def _counted(base: Start | None, found: Differences, less: str, more: str) -> str:
-    """How many starts are separated from the baseline."""
-    if base is None:
-        return "There is no baseline to compare it with."
-    below, above = (len(_separated(found, sign)) or "none" for sign in (-1, 1))
-    return (
-        f"Against {base.value}, {less} with {below} of {len(found)} starts and {more} with {above} (p adjusted "
-        "for all, Holm)."
-    )
+def _counted(found: Differences, less: str, more: str) -> str:
+    """``none sooner, 9 later and 8 not told apart from it (Holm)``: starts against the baseline"""
+    below, above = (len(_separated(found, sign)) for sign in (-1, 1))
+    open_ = len(found) - below - above
+    return f"{count(below)} {less}, {count(above)} {more} and {count(open_)} not told apart from it (Holm)"
 
 
 def _named(found: Differences, sign: int) -> str:
@@ -156,13 +178,17 @@ def _spans(starts: Sequence[Start]) -> str:
 
 def _diverged(starts: Sequence[Start]) -> str:
     """Runs that diverged, and runs that never left the plateau: all count."""
-    runs = sum(len(start.runs) for start in starts)
-    diverged = sum(start.diverged for start in starts)
-    stayed = sum(start.never_left for start in starts) - diverged
+    runs, stayed, diverged = _totals(starts)
     where = [f"{start.diverged} with {start.value}" for start in starts if start.diverged]
     text = f"{diverged or 'None'} of {runs} runs diverged (share {_share(diverged, runs)}"
     text += f"; {', '.join(where)})" if where else ")"
-    return f"{text}; {stayed or 'none'} of the others stayed at the level of word frequencies."
+    return f"{text}; {count(stayed)} of the others stayed at the level of word frequencies."
+
+
+def _totals(starts: Sequence[Start]) -> tuple[int, int, int]:
+    """All runs, those that stay on the plateau without diverging, and those that diverge."""
+    diverged = sum(start.diverged for start in starts)
+    return sum(len(start.runs) for start in starts), sum(start.never_left for start in starts) - diverged, diverged
 
 
 def _table(compared: Sequence[Compared]) -> Table:
@@ -221,9 +247,9 @@ def _difference(found: Difference | None, metric: str) -> str:
     return with_difference(found, metric) if found is not None and found.n else "–"
 
 
-def _share(count: int, of: int) -> str:
+def _share(number: int, of: int) -> str:
     """``0.20 [0.04, 0.62]``"""
-    value, low, high = share(count, of)
+    value, low, high = share(number, of)
     return f"{SHARE.show(value)} [{SHARE.show(low)}, {SHARE.show(high)}]"
 
 

@@ -26,6 +26,7 @@ LIMITS = (
     "Between two checkpoints the accuracy is taken to change evenly over log₂(1 + step): the step of half of a "
     "gain is no more exact than the checkpoints are close. What is learnt before something else need not be its "
     "cause.",
+    "One corpus, one size and one recipe.",
 )
 
 
@@ -77,43 +78,57 @@ def _examine(runs: Sequence[ProbedRun]) -> Examination:
     found = orders(times)
     return Examination(
         title=TITLE,
-        answer=answer(kinds, times, found),
-        sentences=tuple(description(kinds)),
+        answer=answer(kinds, found),
+        sentences=tuple(description(kinds, times, found)),
         tables=(layers_table(kinds), controls_table(kinds), *([times_table(times, found)] if times else [])),
         figures=layer_knowledge_figures.draw(kinds, times),
     )
 
 
-def answer(kinds: Sequence[Known], times: Sequence[Learnt], found: Sequence[Order]) -> str:
-    """The paragraph that answers the study's question, from the numbers alone."""
+def answer(kinds: Sequence[Known], found: Sequence[Order]) -> str:
+    """The two sentences that answer the study's question, from the numbers alone: which layers, and how sure that
+    is."""
     by_layer: dict[int, list[str]] = {}
     for kind in kinds:
         by_layer.setdefault(kind.best, []).append(words(kind.name))
     best = "; from ".join(f"{_layer(layer)}: {', '.join(by_layer[layer])}" for layer in sorted(by_layer))
-    above = [over(kind.over_embeddings) for kind in kinds]
-    apart = [over(kind.over_next) for kind in kinds]
-    trained = [over(kind.over_untrained) for kind in kinds]
-    layers = _separated([difference for kind in kinds for difference in (kind.over_embeddings, kind.over_next)])
-    to_untrained = _separated([kind.over_untrained for kind in kinds])
+    compared = [difference for kind in kinds for difference in (kind.over_embeddings, kind.over_next)]
+    embeddings, following = (_separated(compared)[place::2] for place in (0, 1))
+    untrained = _separated([kind.over_untrained for kind in kinds])
     seeds = max(len(kind.runs) for kind in kinds)
+    order = ""
+    if found:
+        told = sum(each.separated for each in found)
+        order = f"; which kind is learnt first is told in {count(told)} of {len(found)} pairs"
     return (
-        f"A linear probe reads most from {best}. This best layer is above the embeddings in {count(sum(above))} "
-        f"of {len(kinds)} kinds of knowledge, above the next best layer in {count(sum(apart))}, and above every "
-        f"layer of the untrained network in {count(sum(trained))}, by 95 % intervals over {seeds} seeds; after "
-        f"adjustment for all comparisons (Holm), {count(layers)} of the {2 * len(kinds)} differences between "
-        f"layers and {count(to_untrained)} of those to the untrained network are left.{_order(times, found)} "
-        "This is of one corpus, size and recipe."
+        f"A linear probe reads most from {best}. By Holm's adjustment over {seeds} seeds, this layer is above the "
+        f"untrained network in {count(sum(untrained))} of {len(kinds)} kinds, above the embeddings in "
+        f"{count(sum(embeddings))} and above the next best layer in {count(sum(following))}{order}."
     )
 
 
-def description(kinds: Sequence[Known]) -> list[str]:
-    """Of which kinds more is read than from each control, and of which not."""
+def description(kinds: Sequence[Known], times: Sequence[Learnt], found: Sequence[Order]) -> list[str]:
+    """What single intervals say, when each kind is learnt, and of which kinds more is read than from each
+    control."""
     controls = {
         "any layer of the untrained network": [over(kind.over_untrained) for kind in kinds],
         "the most frequent label of each word": [over(kind.over_word_tag) for kind in kinds],
         "the control task, whose labels are random": [over(kind.selectivity) for kind in kinds],
     }
-    return [_beside(control, kinds, better) for control, better in controls.items()]
+    told = [_single(kinds), _order(times, found), *(_beside(name, kinds, better) for name, better in controls.items())]
+    return [text for text in told if text]
+
+
+def _single(kinds: Sequence[Known]) -> str:
+    above, apart, trained = (
+        sum(over(getattr(kind, name)) for kind in kinds)
+        for name in ("over_embeddings", "over_next", "over_untrained")
+    )
+    return (
+        f"By the 95 % interval of each comparison alone, the best layer is above the embeddings in {count(above)} "
+        f"of {len(kinds)} kinds of knowledge, above the next best layer in {count(apart)}, and above every layer of "
+        f"the untrained network in {count(trained)}."
+    )
 
 
 def _beside(control: str, kinds: Sequence[Known], better: Sequence[bool]) -> str:
@@ -133,15 +148,15 @@ def _order(times: Sequence[Learnt], found: Sequence[Order]) -> str:
     listed = ", ".join(f"{words(each.name)} ({step(each.time)})" for each in dated)
     told, separated = sum(order.told for order in found), sum(order.separated for order in found)
     return (
-        f" Half of the last gain over step 0 is reached at these steps: {listed}. Of any two of these kinds, "
+        f"Half of the last gain over step 0 is reached at these steps: {listed}. Of any two of these kinds, "
         f"intervals decide which comes first in {count(told)} of {len(found)} pairs (Holm: {count(separated)})."
     )
 
 
-def _separated(differences: Sequence[Difference]) -> int:
-    """How many are above 0 after adjustment for all of them."""
+def _separated(differences: Sequence[Difference]) -> list[bool]:
+    """Which are above 0 after adjustment for all of them."""
     pairs = zip(differences, adjusted(differences), strict=True)
-    return sum(p < SIGNIFICANCE and difference.mean > 0 for difference, p in pairs)
+    return [p < SIGNIFICANCE and difference.mean > 0 for difference, p in pairs]
 
 
 def _layer(layer: int) -> str:

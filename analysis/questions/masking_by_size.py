@@ -46,17 +46,17 @@ def examine(store: Store, findings: Findings) -> Examination | None:
 
 
 def answer(found: BySize) -> str:
-    """The paragraph that answers the study's question, from the numbers alone."""
-    return f"{_verdict(found)} {_best(found)} {_gains(found)} {_interaction(found)}"
+    """The two sentences that answer the study's question, from the numbers alone."""
+    return f"{_verdict(found)} {_best(found)}"
 
 
 def description(found: BySize) -> list[str]:
-    """The best ratio by parabolas, and diverged runs."""
+    """What more masking brings at each size, the best ratio by parabolas, and diverged runs."""
     runs, diverged = (sum(getattr(size, name) for size in found.sizes) for name in ("runs", "diverged"))
     where = [f"{size.diverged} with {in_millions(size.weights)}" for size in found.sizes if size.diverged]
     listed = f" ({', '.join(where)})" if where else ""
     counted = f"{diverged or 'None'} of {runs} runs diverged{listed}."
-    return [text for text in (_parabolas(found), counted) if text]
+    return [text for text in (f"{_gains(found)} {_interaction(found)}", _parabolas(found), counted) if text]
 
 
 def _verdict(found: BySize) -> str:
