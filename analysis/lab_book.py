@@ -7,7 +7,7 @@ markers is not changed. The index ``experiments/README.md`` is written anew.
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +36,8 @@ from .tables import Table, costs, results, tuning
 
 NO_RESULT = ("tracking.", "data.cache=", "hydra.launcher.")
 """What words begin with that say how runs are recorded, and how many are trained at once"""
+DOWNLOADED = ("blimp", "sst2", "ud_english_ewt", "zorro")
+"""Data sets that a command downloads by their names"""
 ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
 MARKUP = re.compile(r"[\\`*<$~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#>+-](?=\s|#)", re.MULTILINE)
 """Characters of a text that Markdown may take for its own, where it may"""
@@ -115,6 +117,8 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
     dirty = " with uncommitted changes" if "true" in environment.get("git.dirty", "") else ""
     kernel = f" on {environment['kernel.name']} kernels" if "kernel.name" in environment else ""
     took = f"; {trained} of training in all" if (trained := duration(study)) else ""
+    given, again = portable(study.command), by_names(study.command)
+    named = f"Again with {code(again)}, which downloads the data. " if again != given else ""
     parts = [
         f"**{plain(answer(findings, examination))}**",
         *map(plain, comparisons(findings, examination)),
@@ -128,7 +132,7 @@ def _results(evidence: Evidence, figures: list[str]) -> str:
         *(markdown(costs(findings, found)) for found in findings.efficiencies),
         *([plain(study.worked_out)] if study.worked_out else []),
         *(f"Missing: {plain(f'{name} ({why})')}." for name, why in study.missing.items()),
-        f"Run on {datetime.fromisoformat(study.opened):%d %B %Y} with {code(portable(study.command))}, commit "
+        f"{named}Run on {datetime.fromisoformat(study.opened):%d %B %Y} with {code(given)}, commit "
         f"`{environment.get('git.commit', 'unknown')}`{dirty}, "
         f"Python {environment.get('version.python', 'unknown')}, "
         f"NumPy {environment.get('version.numpy', 'unknown')}{kernel}, "
@@ -160,8 +164,21 @@ def portable(command: str) -> str:
     >>> portable("python -m minibert.run +experiment=x tracking.folder=/a/b data.path=/c/books seed=0,1")
     'python -m minibert.run +experiment=x data.path=FOLDER/books seed=0,1'
     """
+    return _elsewhere(command, lambda folder: f"FOLDER/{folder}")
+
+
+def by_names(command: str) -> str:
+    """The same, with the names of data sets, which are downloaded, in place of folders that are called like them.
+
+    >>> by_names("python -m minibert.run evaluation.minimal_pairs.data=[agreement,/a/zorro]")
+    "python -m minibert.run 'evaluation.minimal_pairs.data=[agreement,zorro]'"
+    """
+    return _elsewhere(command, lambda folder: folder if folder in DOWNLOADED else f"FOLDER/{folder}")
+
+
+def _elsewhere(command: str, named: Callable[[str], str]) -> str:
     words = [word for word in shlex.split(command) if not (names_store(word) or word.startswith(NO_RESULT))]
-    return shlex.join(ABSOLUTE.sub(r"\1FOLDER/\2", word) for word in words)
+    return shlex.join(ABSOLUTE.sub(lambda found: found[1] + named(found[2]), word) for word in words)
 
 
 def _examination(examination: Examination | None) -> list[str]:

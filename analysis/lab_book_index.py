@@ -21,17 +21,24 @@ TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
 What was asked, what was found, and how sure it is. ± and [low, high] are 95 % intervals over seeds; differences
 are paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has
-the hypothesis that was written before, the protocol and the limits. FOLDER in a command is where the data lie;
-their names alone (`ud_english_ewt`, `zorro`) download them. This index is made from the pages by
-`python -m analysis.lab_book`.
+the hypothesis that was written before, the protocol and the limits. Commands download the data that they name.
+This index is made from the pages by `python -m analysis.lab_book`.
 """
 SHORT = re.compile(r"^\*\*In short\.\*\* (.+?)$(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 """The answer in words alone, written by hand above the results"""
 ANSWER = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
 FIGURE = re.compile(r"^!\[(.+)\]\((\S+)\)$", re.MULTILINE)
-RUN = re.compile(r"^Run on (.+?) with `(.+?)`(?:.*?; ((?:a|[\d,.]+) \w+ of training in all))?", re.MULTILINE)
+OPEN = re.compile(r"^Not separated from the baseline .+$", re.MULTILINE)
+"""What is not known, for an answer of one sentence"""
+RUN = re.compile(
+    r"^(?:Again with `(?P<again>.+?)`.*?\. )?Run on (?P<date>.+?) with `(?P<given>.+?)`"
+    r"(?:.*?; (?P<took>(?:a|[\d,.]+) \w+) of training in all)?",
+    re.MULTILINE,
+)
+MADE = re.compile(r"^Made with `(.+?)` (.+)\.$", re.MULTILINE)
+"""Of a page that is made from others"""
 SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
-LONGEST = 640
+LONGEST = 480
 """Characters of an answer: whole sentences, up to here"""
 
 
@@ -47,8 +54,8 @@ class Entry:
     figure: tuple[str, str] | None = None
     """What it shows, and its file"""
     command: str = ""
-    date: str = ""
-    duration: str = ""
+    about: str = ""
+    """When it was run, and how long that took"""
 
 
 def write_index(folder: Path) -> Path:
@@ -76,18 +83,34 @@ def read_entry(page: Path) -> Entry:
     text = page.read_text(encoding="utf-8")
     question = next((line[2:] for line in text.splitlines() if line.startswith("# ")), page.parent.name)
     part = text.partition(BEGIN)[2].partition(END)[0]
-    answer, figure, run = (pattern.search(part) for pattern in (ANSWER, FIGURE, RUN))
-    short = SHORT.search(text)
+    figure, short = FIGURE.search(part), SHORT.search(text)
     return Entry(
         page.parent.name,
         question,
-        shortened(answer[1]) if answer else "",
+        _answer(part),
         " ".join(short[1].split()) if short else "",
         (figure[1], figure[2]) if figure else None,
-        run[2] if run else "",
-        run[1] if run else "",
-        (run[3] or "") if run else "",
+        *_command(part),
     )
+
+
+def _answer(part: str) -> str:
+    """The first sentences of the answer. One that has a single sentence is followed by what is not known."""
+    found, open_ = ANSWER.search(part), OPEN.search(part)
+    if not found:
+        return ""
+    single = not SENTENCE.search(found[1])
+    return shortened(f"{found[1]} {open_[0]}" if open_ and single else found[1])
+
+
+def _command(part: str) -> tuple[str, str]:
+    """The command that makes the results again, and what the index says of it; both empty if a page has none."""
+    if made := MADE.search(part):
+        return made[1], made[2]
+    if run := RUN.search(part):
+        took = f"{run['took']} of training" if run["took"] else "its page has no minutes"
+        return run["again"] or run["given"], f"{took}; run on {run['date']}"
+    return "", ""
 
 
 def section(entry: Entry) -> str:
@@ -98,8 +121,7 @@ def section(entry: Entry) -> str:
         about, file = entry.figure
         parts.append(f"[![{about}]({entry.name}/{file})]({page})")
     if entry.command:
-        took = f", {entry.duration}" if entry.duration else ""
-        parts.append(f"Again: `{entry.command}` (run on {entry.date}{took}).")
+        parts.append(f"Again: `{entry.command}` ({entry.about}).")
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,10 +4,15 @@ import shutil
 
 import pytest
 
-from analysis.lab_book_index import BEGIN, END, LONGEST, read_entry, shortened, write_index
+from analysis.lab_book import DOWNLOADED
+from analysis.lab_book_index import BEGIN, END, LONGEST, QUESTIONS, read_entry, shortened, write_index
 from minibert.config import ROOT
+from minibert.data.annotated.downloads import known_datasets
 from minibert.errors import MinibertError
 
+WORDS_A_MINUTE = 240
+"""A usual pace of silent reading"""
+PAGES = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/README.md"))
 PAGE = f"""# Does it help?
 
 **Question.** By hand.
@@ -40,7 +45,7 @@ def test_a_question_has_its_answer_figure_command_and_minutes(tmp_path):
     text = write_index(tmp_path).read_text(encoding="utf-8")
     assert "## [Does it help?](rates/README.md)\n\nRate 0.4 is best, 4.27 ± 0.06 nats. The others" in text
     assert "[![Learning curves](rates/curves.png)](rates/README.md)" in text
-    assert "Again: `python -m minibert.run +experiment=rates` (run on 28 November 2026, 12 minutes of" in text
+    assert "Again: `python -m minibert.run +experiment=rates` (12 minutes of training; run on 28 November 2026)." in text
     assert "## Not run yet\n\n* [How much does the start matter?](init_sweep/README.md)" in text
     assert write_index(tmp_path).read_text(encoding="utf-8") == text
 
@@ -58,6 +63,58 @@ def test_the_research_questions_come_first(tmp_path):
     text = write_index(tmp_path).read_text(encoding="utf-8")
     places = [text.index(f"## [{name}]") for name in ("attention_evolution", "masking_sweep", "another")]
     assert places == sorted(places)
+
+
+def test_what_is_not_known_follows_an_answer_of_one_sentence(tmp_path):
+    not_known = "Not separated from the baseline 0.15 by these seeds: 0.80 (+0.1 [−0.1, +0.3])."
+    details = PAGE.replace("Details.", not_known)
+    page(tmp_path, "long", details)
+    page(tmp_path, "short", details.replace(" The others are worse.", ""))
+    text = write_index(tmp_path).read_text(encoding="utf-8")
+    assert text.count(not_known) == 1
+    assert f"4.27 ± 0.06 nats. {not_known}\n" in text
+
+
+def test_a_command_that_runs_as_it_stands_is_taken_before_one_with_folders(tmp_path):
+    again = "Again with `python -m minibert.run +experiment=rates data=x`, which downloads the data. Run on 28"
+    page(tmp_path, "rates", PAGE.replace("Run on 28", again).replace("=rates`, commit", "=rates data=FOLDER/x`, commit"))
+    text = write_index(tmp_path).read_text(encoding="utf-8")
+    assert "Again: `python -m minibert.run +experiment=rates data=x` (12 minutes" in text and "FOLDER" not in text
+
+
+def test_an_entry_without_minutes_says_so_and_one_made_from_others_says_from_which(tmp_path):
+    page(tmp_path, "rates", PAGE.replace("; 12 minutes of training in all", ""))
+    made = "Made with `python -m analysis.effects` from the pages rates and more, without training."
+    page(tmp_path, "effects", f"# Effects?\n\n{BEGIN}\n\n**One.**\n\n{made}\n\n{END}\n")
+    text = write_index(tmp_path).read_text(encoding="utf-8")
+    assert "=rates` (its page has no minutes; run on 28 November 2026)." in text
+    assert "Again: `python -m analysis.effects` (from the pages rates and more, without training)." in text
+
+
+def test_data_sets_that_commands_download_by_name_are_those_that_there_are():
+    assert sorted(known_datasets()) == sorted(DOWNLOADED)
+
+
+def test_the_five_answers_are_read_in_two_minutes():
+    """Question and answer of each, without commands and figures."""
+    words = 0
+    for name in QUESTIONS:
+        entry = read_entry(ROOT / "experiments" / name / "README.md")
+        assert entry.short and entry.answer and entry.figure and entry.command
+        words += len(f"{entry.question} {entry.short} {entry.answer}".split())
+    assert words <= 2 * WORDS_A_MINUTE
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_with_a_hypothesis_says_what_became_of_it(name):
+    text = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
+    assert ("**Hypothesis.**" in text) == ("**What became of the hypothesis.**" in text)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_counts_runs_that_do_not_reach_a_level(name):
+    text = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
+    assert "over the runs that get there" not in text
 
 
 def test_a_long_answer_keeps_whole_sentences_and_no_number_is_cut():
