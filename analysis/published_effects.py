@@ -7,7 +7,7 @@ Writes ``experiments/published_effects/README.md`` from the tables of other page
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,17 @@ from minibert.config import ROOT
 from minibert.errors import MinibertError
 from minibert.files import replacing
 
-from .formatting import signed
+from .figure_parts import save
+from .formatting import capital, signed
 from .lab_book_index import BEGIN, END, write_index
+from .published_effects_figure import Panel, effects
 from .questions.rank_correlations import Correlation, rank_correlations
 
-NAME = "published_effects"
+NAME, FIGURE = "published_effects", "effects.png"
+CAPTION = (
+    "What was measured for each claim, with its 95 % interval; filled: on one side of 0. Left and middle: loss "
+    "less that at 15 % and less that of absolute positions, seed by seed. Right: rank correlations over settings."
+)
 TITLE = "# Do effects that others published appear here?"
 OPENING = f"""{TITLE}
 
@@ -45,6 +51,9 @@ class Measured:
     short: str
     """For the table"""
     sentences: str
+    panel: Panel
+    over: str = ""
+    """What it was measured over, if that is less than what the claim is of"""
 
 
 @dataclass(frozen=True)
@@ -71,23 +80,33 @@ def write_published_effects(folder: Path) -> Path | None:
         return None
     path = folder / NAME / "README.md"
     path.parent.mkdir(exist_ok=True)
+    found = measure(texts)
     with replacing(path) as temporary:
-        temporary.write_text(page_of(texts), encoding="utf-8")
+        temporary.write_text(page_of(found), encoding="utf-8")
+    save(effects([measured.panel for _, measured in found]), path.with_name(FIGURE))
     return path
 
 
-def page_of(texts: Mapping[str, str]) -> str:
-    """The page, from the texts of the pages that it is made of: name -> text.
+def measure(texts: Mapping[str, str]) -> list[tuple[Claim, Measured]]:
+    """Each claim with what the lab book has on it, from the texts of its pages: name -> text.
 
     Raises :class:`MinibertError` if one of these has no table that a claim is compared with.
     """
-    found = [(claim, claim.measure(texts[claim.page])) for claim in CLAIMS]
+    return [(claim, claim.measure(texts[claim.page])) for claim in CLAIMS]
+
+
+def page_of(found: Sequence[tuple[Claim, Measured]]) -> str:
+    """The text of the page."""
     rows = [
         f"| {claim.title} | {measured.direction} | {measured.short} | [{claim.page}](../{claim.page}/README.md) |"
         for claim, measured in found
     ]
     agreeing = [claim.title for claim, measured in found if measured.direction == SAME]
-    others = [f"{claim.title} ({measured.direction})" for claim, measured in found if measured.direction != SAME]
+    others = [
+        f"{claim.title} ({measured.direction}{f': {measured.over}' if measured.over else ''})"
+        for claim, measured in found
+        if measured.direction != SAME
+    ]
     answer = f"{len(agreeing)} of {len(found)} published effects have the published direction here"
     answer += f": {'; '.join(agreeing)}." if agreeing else "."
     answer += f" Others: {'; '.join(others)}." if others else ""
@@ -97,7 +116,10 @@ def page_of(texts: Mapping[str, str]) -> str:
         f"**What differs.** {claim.differs}"
         for claim, measured in found
     ]
-    parts = [OPENING, BEGIN, f"**{answer}**", "\n".join(table), *sections, END]
+    figure = f"![{CAPTION.partition(',')[0]}]({FIGURE})\n\n{CAPTION}"
+    pages = ", ".join(claim.page for claim in CLAIMS)
+    made = f"Made with `python -m analysis.published_effects` from the pages {pages}, without training."
+    parts = [OPENING, BEGIN, f"**{answer}**", "\n".join(table), figure, *sections, made, END]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -136,6 +158,14 @@ def _differences(text: str) -> dict[str, str]:
     return {row[first]: row[column] for row in rows if len(numbers(row[column])) == 3}
 
 
+def _bars(cells: Mapping[str, str]) -> dict[str, tuple[float, float, float]]:
+    found = {}
+    for name, cell in cells.items():
+        value, low, high = numbers(cell)
+        found[name] = value, low, high
+    return found
+
+
 def _side(cell: str) -> str:
     _, low, high = numbers(cell)
     return SAME if high < 0 else OTHER if low > 0 else OPEN
@@ -148,14 +178,19 @@ def _masking(text: str) -> Measured:
     lower = [f"{rate} ({cell})" for rate, cell in above.items() if _side(cell) == SAME]
     sentences = f"The {LOSS}, less that of 15 %, is lower at {', '.join(lower) or 'no rate'}"
     sentences += f", and higher at {', '.join(worse)}." if worse else "."
-    return Measured(_side(found["0.40"]), f"40 % less 15 %: {found['0.40']} nats", f"{sentences} Nats, by seed.")
+    panel = Panel("masking more than 15 %", "loss less that at 0.15 (nats)", _bars(above))
+    short = f"40 % less 15 %: {found['0.40']} nats"
+    return Measured(_side(found["0.40"]), short, f"{sentences} Nats, by seed.", panel)
 
 
 def _positions(text: str) -> Measured:
     found = _differences(text)
-    shown = [f"{name} {found[name]}" for name in ("relative", "relative_bias", "rope", "alibi") if name in found]
+    relative = {name: found[name] for name in ("relative", "relative_bias", "rope", "alibi") if name in found}
+    shown = [f"{name} {cell}" for name, cell in relative.items()]
     sentences = f"The {LOSS}, less that of absolute positions, in nats by seed: {'; '.join(shown)}."
-    return Measured(_side(found["relative"]), f"relative less absolute: {found['relative']} nats", sentences)
+    panel = Panel("relative positions", "loss less that of absolute (nats)", _bars(relative))
+    short = f"relative less absolute: {found['relative']} nats"
+    return Measured(_side(found["relative"]), short, sentences, panel)
 
 
 def _rank(text: str) -> Measured:
@@ -186,9 +221,10 @@ def _rank(text: str) -> Measured:
     bounded = all(max(abs(each.low), abs(each.high)) < WEAK for each in by_rank.values())
     direction = OTHER if len(told) > len(by_rank) / 2 else SAME if bounded else OPEN
     listed = "; ".join(f"{score} {_shown(each)}" for score, each in by_rank.items())
+    over = f"tested over {len(names)} settings of size and budget of one recipe, and over no other variants"
     sentences = (
-        "Spearman's ρ of the effective rank of the hidden states after the last layer with each score, over "
-        f"{len(names)} settings of size and budget: {listed}. Its interval is on one side of 0 in {_of(by_rank)}; "
+        f"{capital(over)}. Spearman's ρ of the effective rank of the hidden states after the last layer with each "
+        f"score: {listed}. Its interval is on one side of 0 in {_of(by_rank)}; "
         f"with the rank as a share of the width in {_of(by_share)}; with the {LOSS}, taken negative, in "
         f"{_of(by_loss)}."
     )
@@ -200,7 +236,9 @@ def _rank(text: str) -> Measured:
         )
     middle = sorted(by_rank.values(), key=lambda each: each.value)[len(by_rank) // 2]
     short = f"ρ of rank and score clear in {_of(by_rank)}; median {_shown(middle)}"
-    return Measured(direction, short, sentences)
+    bars = {score: (each.value, each.low, each.high) for score, each in by_rank.items()}
+    panel = Panel("rank of representations", "rank correlation with the score (ρ)", bars)
+    return Measured(direction, short, sentences, panel, over)
 
 
 def _settings_to_tell(correlation: float) -> int:

@@ -6,10 +6,12 @@ import pytest
 
 from analysis.published_effects import (
     CLAIMS,
+    FIGURE,
     NAME,
     OPEN,
     OTHER,
     SAME,
+    measure,
     numbers,
     page_of,
     read_table,
@@ -31,6 +33,7 @@ def test_the_page_of_this_checkout_is_that_of_its_lab_book(tmp_path):
         shutil.copy(LAB_BOOK / claim.page / "README.md", tmp_path / claim.page)
     made = write_published_effects(tmp_path)
     assert made is not None
+    assert (tmp_path / NAME / FIGURE).exists() and (LAB_BOOK / NAME / FIGURE).exists()
     written = (LAB_BOOK / NAME / "README.md").read_text(encoding="utf-8")
     assert made.read_text(encoding="utf-8") == written, "Write it again: python -m analysis.published_effects"
 
@@ -84,9 +87,9 @@ def test_scores_that_follow_the_rank_contradict_the_claim_and_few_settings_leave
 
 def test_the_answer_counts_the_directions():
     texts = {claim.page: text_of(claim) for claim in CLAIMS}
-    answer = next(line for line in page_of(texts).splitlines() if line.startswith("**"))
+    answer = next(line for line in page_of(measure(texts)).splitlines() if line.startswith("**"))
     assert answer.startswith(f"**2 of {len(CLAIMS)} published effects have the published direction here")
-    assert f"across variants ({OPEN})" in answer
+    assert f"across variants ({OPEN}: tested over 9 settings of size and budget of one recipe, and over no other" in answer
 
 
 def test_a_page_without_the_table_is_refused():
