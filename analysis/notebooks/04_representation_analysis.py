@@ -49,14 +49,13 @@ from IPython.display import Markdown, display
 
 import analysis.runs
 from minibert import load_run
-from minibert.data.annotated.conllu import ROOT, UNTAGGED, AnnotatedSentence
+from minibert.data.annotated.conllu import AnnotatedSentence
 from minibert.diagnostics import (
     compute_effective_rank,
     compute_layer_similarity,
     compute_linear_cka,
 )
-from minibert.evaluation import analyze_linguistic_probes
-from minibert.evaluation.probing.tasks import ProbeTask
+from minibert.evaluation import ProbeTask, analyze_linguistic_probes
 
 plt.style.use("notebook.mplstyle")
 warnings.filterwarnings("ignore", "IProgress not found")
@@ -252,13 +251,7 @@ def as_words(row):
 
 text = trained.held_out(SENTENCES)
 restored = np.where(text.labels >= 0, text.labels, text.input_ids).tolist()
-sentences = [
-    AnnotatedSentence(
-        found, (UNTAGGED,) * len(found), ({},) * len(found), (ROOT,) * len(found), (UNTAGGED,) * len(found), line
-    )
-    for line, found in enumerate(map(as_words, restored), 1)
-    if len(found) > 1
-]
+sentences = [AnnotatedSentence.of_words(found) for found in map(as_words, restored) if len(found) > 1]
 
 
 def previous_word(sentences, training):

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from minibert.evaluation.facts import probe_factual_knowledge
     from minibert.evaluation.intrinsic.held_out import compute_gradient_norm, compute_perplexity, masked_accuracy
     from minibert.evaluation.minimal_pairs import probe_syntactic_knowledge
-    from minibert.evaluation.probing import analyze_linguistic_probes, probe_part_of_speech
+    from minibert.evaluation.probing import ProbeTask, analyze_linguistic_probes, probe_part_of_speech
     from minibert.evaluation.pseudo_likelihood import pseudo_log_likelihoods
     from minibert.evaluation.semantics import probe_semantic_knowledge
 
 __all__ = [
-    "analyze_linguistic_probes", "compute_gradient_norm", "compute_perplexity", "finetune", "finetune_sst2",
-    "masked_accuracy", "measure_catastrophic_forgetting", "measure_compositional_understanding",
+    "ProbeTask", "analyze_linguistic_probes", "compute_gradient_norm", "compute_perplexity", "finetune",
+    "finetune_sst2", "masked_accuracy", "measure_catastrophic_forgetting", "measure_compositional_understanding",
     "probe_factual_knowledge", "probe_part_of_speech", "probe_semantic_knowledge", "probe_syntactic_knowledge",
     "pseudo_log_likelihoods",
 ]  # fmt: skip
 
 _HOMES = {
-    "analyze_linguistic_probes": "probing", "compute_gradient_norm": "intrinsic.held_out",
+    "ProbeTask": "probing", "analyze_linguistic_probes": "probing", "compute_gradient_norm": "intrinsic.held_out",
     "compute_perplexity": "intrinsic.held_out", "finetune": "downstream", "finetune_sst2": "downstream",
     "masked_accuracy": "intrinsic.held_out", "measure_catastrophic_forgetting": "downstream",
     "measure_compositional_understanding": "composition", "probe_factual_knowledge": "facts",

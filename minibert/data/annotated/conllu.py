@@ -6,7 +6,7 @@ https://universaldependencies.org/format.html
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,12 @@ class AnnotatedSentence:
     """The name of each arc without its subtype: ``nsubj`` for ``nsubj:pass``"""
     line: int
     """The number of the line where the sentence begins, with its comments"""
+
+    @classmethod
+    def of_words(cls, words: Sequence[str], line: int = 1) -> "AnnotatedSentence":
+        """Words without tags, features and arcs: for a task whose labels are made from the words alone."""
+        n = len(words)
+        return cls(tuple(words), (UNTAGGED,) * n, ({},) * n, (ROOT,) * n, (UNTAGGED,) * n, line)
 
 
 def read_conllu(path: str | Path) -> list[AnnotatedSentence]:
