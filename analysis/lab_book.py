@@ -39,7 +39,9 @@ NO_RESULT = ("tracking.", "data.cache=", "hydra.launcher.")
 DOWNLOADED = ("blimp", "sst2", "ud_english_ewt", "zorro")
 """Data sets that a command downloads by their names"""
 ABSOLUTE = re.compile(r"([=,\[]|^)/(?:[^,\]/]+/)*([^,\]/]+)/?")
-MARKUP = re.compile(r"[\\`*<$~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#>+-](?=\s|#)", re.MULTILINE)
+MARKUP = re.compile(
+    r"[\\`*<$~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|\](?=[(\[])|^\[(?=[^\]\n]*\]:)|^[#>+-](?=\s|#)", re.MULTILINE
+)
 """Characters of a text that Markdown may take for its own, where it may"""
 ENTITIES = {"<": "&lt;", "&": "&amp;", "$": "&#36;", "~": "&#126;"}
 """What not every reader of Markdown lets a backslash escape, on a code host and on a site"""
@@ -230,11 +232,16 @@ def markdown(table: Table) -> str:
     """The table with its title above and its note below."""
 
     def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(plain(" ".join(cell.split())).replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(_cell, cells)) + " |"
 
     rule = line(("---", *("---:" for _ in table.columns[1:])))
     rows = [line(table.columns), rule, *map(line, table.rows)]
     return "\n".join([f"{plain(table.title)}:", "", *rows, "", plain(table.note)])
+
+
+def _cell(text: str) -> str:
+    """Within a row, no text begins a line: the character put in front tells :func:`plain` so."""
+    return plain("|" + " ".join(text.split()))[1:].replace("|", "\\|")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -78,7 +78,8 @@ def _ends(compared: Sequence[Compared]) -> str:
     if base is None:
         return f"{lowest}. There is no baseline to compare it with."
     losses = _of_losses(compared)
-    return f"{lowest}: of {len(losses)} starts beside the baseline, {_counted(losses, 'lower', 'higher')}."
+    counted = _counted(losses, "lower than the baseline's", "higher")
+    return f"{lowest}; of {len(losses)} others, it is {counted}."
 
 
 def _begins(compared: Sequence[Compared]) -> str:
@@ -89,7 +90,7 @@ def _begins(compared: Sequence[Compared]) -> str:
     if base is None:
         return f"Of the level of word frequencies: {never}."
     return (
-        f"The baseline leaves the level of word frequencies at step {_when(base)}: "
+        f"With the baseline, the loss leaves the level of word frequencies at step {_when(base)}, "
         f"{_counted(_of_steps(compared), 'sooner', 'later')}; {never}."
     )
 
@@ -146,10 +147,10 @@ def _separated(found: Differences, sign: int) -> list[str]:
 
 
 def _counted(found: Differences, less: str, more: str) -> str:
-    """``none sooner, 9 later and 8 not told apart from it (Holm)``: starts against the baseline"""
+    """``sooner with none, later with 9 and not told apart with 8 (Holm)``: starts against the baseline"""
     below, above = (len(_separated(found, sign)) for sign in (-1, 1))
     open_ = len(found) - below - above
-    return f"{count(below)} {less}, {count(above)} {more} and {count(open_)} not told apart from it (Holm)"
+    return f"{less} with {count(below)}, {more} with {count(above)} and not told apart with {count(open_)} (Holm)"
 
 
 def _named(found: Differences, sign: int) -> str:

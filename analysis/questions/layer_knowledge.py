@@ -115,8 +115,8 @@ def description(kinds: Sequence[Known], times: Sequence[Learnt], found: Sequence
         "the most frequent label of each word": [over(kind.over_word_tag) for kind in kinds],
         "the control task, whose labels are random": [over(kind.selectivity) for kind in kinds],
     }
-    told = [_single(kinds), _order(times, found), *(_beside(name, kinds, better) for name, better in controls.items())]
-    return [text for text in told if text]
+    beside = [_beside(control, kinds, better) for control, better in controls.items()]
+    return [text for text in (_single(kinds), _order(times, found), *beside) if text]
 
 
 def _single(kinds: Sequence[Known]) -> str:
@@ -126,8 +126,8 @@ def _single(kinds: Sequence[Known]) -> str:
     )
     return (
         f"By the 95 % interval of each comparison alone, the best layer is above the embeddings in {count(above)} "
-        f"of {len(kinds)} kinds of knowledge, above the next best layer in {count(apart)}, and above every layer of "
-        f"the untrained network in {count(trained)}."
+        f"of {len(kinds)} kinds of knowledge, above the next best layer in {count(apart)}, and above every layer "
+        f"of the untrained network in {count(trained)}."
     )
 
 

@@ -45,7 +45,7 @@ def test_a_question_has_its_answer_figure_command_and_minutes(tmp_path):
     text = write_index(tmp_path).read_text(encoding="utf-8")
     assert "## [Does it help?](rates/README.md)\n\nRate 0.4 is best, 4.27 ± 0.06 nats. The others" in text
     assert "[![Learning curves](rates/curves.png)](rates/README.md)" in text
-    assert "Again: `python -m minibert.run +experiment=rates` (12 minutes of training; run on 28 November 2026)." in text
+    assert "Again: `python -m minibert.run +experiment=rates` (12 minutes of training; run on 28 Nov" in text
     assert "## Not run yet\n\n* [How much does the start matter?](init_sweep/README.md)" in text
     assert write_index(tmp_path).read_text(encoding="utf-8") == text
 
@@ -77,7 +77,8 @@ def test_what_is_not_known_follows_an_answer_of_one_sentence(tmp_path):
 
 def test_a_command_that_runs_as_it_stands_is_taken_before_one_with_folders(tmp_path):
     again = "Again with `python -m minibert.run +experiment=rates data=x`, which downloads the data. Run on 28"
-    page(tmp_path, "rates", PAGE.replace("Run on 28", again).replace("=rates`, commit", "=rates data=FOLDER/x`, commit"))
+    text = PAGE.replace("=rates`, commit", "=rates data=FOLDER/x`, commit").replace("Run on 28", again)
+    page(tmp_path, "rates", text)
     text = write_index(tmp_path).read_text(encoding="utf-8")
     assert "Again: `python -m minibert.run +experiment=rates data=x` (12 minutes" in text and "FOLDER" not in text
 

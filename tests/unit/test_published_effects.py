@@ -89,7 +89,9 @@ def test_the_answer_counts_the_directions():
     texts = {claim.page: text_of(claim) for claim in CLAIMS}
     answer = next(line for line in page_of(measure(texts)).splitlines() if line.startswith("**"))
     assert answer.startswith(f"**2 of {len(CLAIMS)} published effects have the published direction here")
-    assert f"across variants ({OPEN}: tested over 9 settings of size and budget of one recipe, and over no other" in answer
+    assert (
+        f"({OPEN}: tested over 9 settings of size and budget of one recipe, and over no other variants)" in answer
+    )
 
 
 def test_a_page_without_the_table_is_refused():
