@@ -77,16 +77,15 @@ def _ends(compared: Sequence[Compared]) -> str:
     )
     if base is None:
         return f"{lowest}. There is no baseline to compare it with."
-    losses = _of_losses(compared)
-    counted = _counted(losses, "lower than the baseline's", "higher")
-    return f"{lowest}; of {len(losses)} others, it is {counted}."
+    counted = _counted(_of_losses(compared), "lower than the baseline's", "higher")
+    return f"{lowest}; {counted}."
 
 
 def _begins(compared: Sequence[Compared]) -> str:
     """When the baseline leaves the level of word frequencies, and how many starts are told from that."""
     base = _baseline(compared)
     runs, stayed, diverged = _totals([each.start for each in compared])
-    never = f"{count(stayed)} of {runs} runs stay there to the end, and {count(diverged)} diverged"
+    never = f"{count(stayed)} of {runs} runs stay there, and {count(diverged)} diverged"
     if base is None:
         return f"Of the level of word frequencies: {never}."
     return (
@@ -147,10 +146,11 @@ def _separated(found: Differences, sign: int) -> list[str]:
 
 
 def _counted(found: Differences, less: str, more: str) -> str:
-    """``sooner with none, later with 9 and not told apart with 8 (Holm)``: starts against the baseline"""
+    """``sooner with none of 17 others, later with 9, not told apart with 8 (Holm)``: against the baseline"""
     below, above = (len(_separated(found, sign)) for sign in (-1, 1))
     open_ = len(found) - below - above
-    return f"{less} with {count(below)}, {more} with {count(above)} and not told apart with {count(open_)} (Holm)"
+    told = f"{less} with {count(below)} of {len(found)} others, {more} with {count(above)}"
+    return f"{told}, not told apart with {count(open_)} (Holm)"
 
 
 def _named(found: Differences, sign: int) -> str:

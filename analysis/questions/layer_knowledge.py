@@ -99,11 +99,11 @@ def answer(kinds: Sequence[Known], found: Sequence[Order]) -> str:
     order = ""
     if found:
         told = sum(each.separated for each in found)
-        order = f"; which kind is learnt first is told in {count(told)} of {len(found)} pairs"
+        order = f"; which is learnt first is told of {count(told)} of {len(found)} pairs"
     return (
-        f"A linear probe reads most from {best}. By Holm's adjustment over {seeds} seeds, this layer is above the "
-        f"untrained network in {count(sum(untrained))} of {len(kinds)} kinds, above the embeddings in "
-        f"{count(sum(embeddings))} and above the next best layer in {count(sum(following))}{order}."
+        f"A linear probe reads most from {best}. After Holm's adjustment ({seeds} seeds), that layer is above the "
+        f"untrained network in {count(sum(untrained))} of {len(kinds)} kinds, the embeddings in "
+        f"{count(sum(embeddings))} and the next best layer in {count(sum(following))}{order}."
     )
 
 

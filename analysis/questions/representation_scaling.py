@@ -76,7 +76,7 @@ def answer(laws: Sequence[Laws], found: Mapping[str, Relations]) -> str:
     """The two sentences that answer the study's question, from the numbers alone: which size is best, and whether
     representations follow the loss."""
     first, *others = laws
-    lowest = [_lowest(first, " weights in the layers"), *map(_lowest, others)]
+    lowest = [_lowest(first, " weights"), *map(_lowest, others)]
     return f"The held-out loss is lowest {' and '.join(lowest)}. {_followed(found)}"
 
 
@@ -123,7 +123,7 @@ def _followed(found: Mapping[str, Relations]) -> str:
     worse = sum(each.with_loss.low > 0 for each in found.values())
     return (
         f"Of {len(found)} scores of the representations, {count(better)} clearly "
-        f"{'rises' if better == 1 else 'rise'} as the loss falls, {count(worse)} clearly "
+        f"{'rises' if better == 1 else 'rise'} as the loss falls, {count(worse)} "
         f"{'falls' if worse == 1 else 'fall'}, and {count(len(found) - better - worse)} cannot be told."
     )
 

@@ -183,7 +183,7 @@ def test_the_best_size_at_equal_compute_is_where_it_was_put(report):
         and float(rows["equal compute, 3.6 M"][6].strip("< ")) < 0.05
     )
     assert rows["equal tokens, 0.44 M"][:2] == ("500", "1,024,000")
-    assert re.search(r"tokens with 3\.6 M weights in the layers, the largest tried, [\d.]+ ± ", report.answer)
+    assert re.search(r"tokens with 3\.6 M weights, the largest tried, [\d.]+ ± ", report.answer)
     assert re.search(r"and at equal compute with 0\.15 M, [\d.]+ ± [\d.]+ nats \([\d.]+ M: \+", report.answer)
     low = " ".join(report.details).partition("A parabola in log N is lowest at ")[2]
     assert float(low.split()[0]) == pytest.approx(10 ** (BEST - 6), rel=0.3)
@@ -201,9 +201,7 @@ def test_what_follows_the_loss_is_told_from_what_follows_the_size(report):
     assert rows["probe of part of speech"][1].startswith("−0.9")
     assert float(rows["probe of number"][2].split()[0]) > 0.9
     assert set(rows) == {"probe of part of speech", "probe of number", "minimal pairs (agreement)"}
-    followed = (
-        "Of 3 scores of the representations, 1 clearly rises as the loss falls, none clearly fall, and 2 cannot"
-    )
+    followed = "Of 3 scores of the representations, 1 clearly rises as the loss falls, none fall, and 2 cannot"
     assert followed in report.answer
     assert "At the same loss, size goes with probe of number (partial ρ 0.9" in " ".join(report.details)
 
