@@ -49,11 +49,8 @@ class MetricDifference:
 class Metrics:
     """How the metrics of a second training compare with the record, as far as it went."""
 
-    first: tuple[MetricDifference, ...]
-    """All that differ at the first step at which one does"""
-    equal_until: int | None
-    """The last step before that one at which a value was compared"""
-    differing: int
+    differing: tuple[MetricDifference, ...]
+    """The first difference of each metric that differs, in order of steps"""
     names: int
     """How many metrics were compared"""
     points: int
@@ -90,12 +87,8 @@ class Rehearsal:
         """What came of all comparisons up to now."""
         shared = {name: points.keys() & self.recorded[name].keys() for name, points in self.metrics.items()
                   if name in self.recorded}  # fmt: skip
-        step = min((each.step for each in self.differing.values()), default=None)
-        before = [each for steps in shared.values() for each in steps if step is not None and each < step]
         return Metrics(
-            first=tuple(each for each in self.differing.values() if each.step == step),
-            equal_until=max(before, default=None),
-            differing=len(self.differing),
+            differing=tuple(sorted(self.differing.values(), key=lambda each: each.step)),
             names=len(shared),
             points=sum(map(len, shared.values())),
             uncompared=tuple(sorted(self.recorded.keys() - shared.keys())),

@@ -22,7 +22,14 @@ from minibert.errors import MinibertError
 from minibert.model.saved import load_checkpoint
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
 from minibert.running.causes import Cause, explanation, find_causes, of_other_data
-from minibert.running.comparison import Difference, Metrics, Rehearsal, compare_parameters, recorded_metrics
+from minibert.running.comparison import (
+    Difference,
+    MetricDifference,
+    Metrics,
+    Rehearsal,
+    compare_parameters,
+    recorded_metrics,
+)
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.direct_records import DirectRecord
@@ -112,7 +119,12 @@ class Comparison:
     def _nothing_to_name(self, step: int) -> bool:
         """Whether a metric differs already, and no kept step is left at which a parameter could be named."""
         kept_later = any(step < kept <= self.last for kept in self.recorded.saved.checkpoints)
-        return bool(self.again.differing) and not kept_later
+        return not kept_later and any(each.step > self.last_equal for each in self.again.differing.values())
+
+    @property
+    def last_equal(self) -> int:
+        """The last step whose parameters are equal; -1 if there is none"""
+        return self.equal[-1] if self.equal else -1
 
 
 def reproduce_run(asked: Reproduction, display: Display) -> bool:
@@ -211,7 +223,7 @@ def _last(asked: Reproduction, recorded: Recorded) -> int:
 def _tell(comparison: Comparison, causes: Sequence[Cause], display: Display) -> bool:
     """Print the verdict. True if all is equal."""
     metrics = comparison.again.compared()
-    differing = [*_parameters(comparison), *_failure(comparison), *_metrics(metrics), *_since(comparison, metrics)]
+    differing = [*_parameters(comparison), *_failure(comparison), *_metrics(comparison, metrics)]
     steps = ", ".join(map(str, comparison.equal)) or "none"
     checked = f"parameters at {len(comparison.equal)} checkpoints (steps {steps})"
     if not differing:
@@ -252,29 +264,32 @@ def _failure(comparison: Comparison) -> list[str]:
     return []
 
 
-def _metrics(metrics: Metrics) -> list[str]:
-    """The first recorded value that differs, and what differs with it."""
-    if not metrics.first:
-        return []
-    first, *others = metrics.first
+def _metrics(comparison: Comparison, metrics: Metrics) -> list[str]:
+    """The recorded values that differ, and between which steps the training became another."""
+    difference, equal = comparison.difference, comparison.last_equal
+    measured = [each for each in metrics.differing if each.step <= equal]
+    found = [each for each in metrics.differing if each.step > equal]
+    told = [_first(found, metrics.names)] if found else []
+    if difference is not None:
+        by = min([difference.step, *(each.step for each in found)])
+        unless = (
+            ", unless that value, too, is only measured otherwise" if measured and by < difference.step else ""
+        )
+        told.append(f"so the training became another between step {equal} and step {by}{unless}" * (equal >= 0))
+        told += [] if found else [f"no recorded value from there up to step {difference.step} differs"]
+    elif found:
+        ended = f"training ended at step {comparison.reached}"
+        told.append(f"no parameters were kept from there on, so none can be named: {ended}")
+    if measured:
+        more = f" and of {len(measured) - 1} more metrics" if measured[1:] else ""
+        told.append(f"with equal parameters, other values are measured: of {measured[0]}{more}")
+    return [each for each in told if each]
+
+
+def _first(found: Sequence[MetricDifference], names: int) -> str:
+    """The first recorded value that differs, and what differs at the same step."""
+    first, *others = [each for each in found if each.step == found[0].step]
     shown = ", ".join(each.metric for each in others[:MOST_NAMED])
     more = f" and {len(others) - MOST_NAMED} more" if others[MOST_NAMED:] else ""
     beside = f"; at that step also {shown}{more}" if others else ""
-    until = metrics.equal_until
-    before = "none was recorded before" if until is None else f"all are equal until step {until}"
-    return [f"the first recorded value that differs is {first}{beside} ({before}, of {metrics.names} metrics)"]
-
-
-def _since(comparison: Comparison, metrics: Metrics) -> list[str]:
-    """What both kinds of values say together: between which steps the training became another."""
-    difference, first = comparison.difference, metrics.first[0].step if metrics.first else None
-    if first is None:
-        return [] if difference is None else [f"no recorded value up to step {difference.step} differs"]
-    later = [step for step in comparison.equal if step >= first]
-    if later:
-        return [f"parameters of step {later[-1]} are equal: measured otherwise, not trained otherwise"]
-    if difference is None:
-        ended = f"training ended at step {comparison.reached}"
-        return [f"no parameters were kept from there on, so none can be named: {ended}"]
-    since = f"between step {comparison.equal[-1]} and" if comparison.equal else "at the latest by"
-    return [f"so the training became another {since} step {min(first, difference.step)}"]
+    return f"the first recorded value that differs is {first}{beside} ({names} metrics are compared)"

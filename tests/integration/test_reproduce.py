@@ -98,7 +98,8 @@ def test_an_altered_parameter_is_named_at_its_step_and_nothing_explains_it(origi
     assert code == 1
     assert f"differs: parameter {ALTERED} differs at step 8, in 1 of" in told
     assert "equal until step 4 of those kept" in told
-    assert "no recorded value up to step 8 differs" in told
+    assert "so the training became another between step 4 and step 8" in told
+    assert "no recorded value from there up to step 8 differs" in told
     assert "none of kernel, versions, lanes, code and data explains it" in told
 
 
@@ -110,7 +111,7 @@ def test_the_first_recorded_value_that_differs_dates_a_difference_between_kept_s
     assert code == 1
     assert f"differs: parameter {ALTERED} differs at step 16, in 1 of" in told
     assert "the first recorded value that differs is train/loss at step 10: " in told
-    assert "at that step also gradient_norm/global (all are equal until step 8" in told
+    assert "; at that step also gradient_norm/global (" in told
     assert "so the training became another between step 8 and step 10" in told
 
 
@@ -126,8 +127,15 @@ def test_training_ends_where_a_value_differs_if_no_later_parameters_are_kept(ori
 def test_a_value_that_differs_while_later_parameters_are_equal_was_measured_otherwise(original, capsys):
     original.alter_metric("eval/loss", 5)
     code, told = original.reproduce(capsys)
-    assert code == 1 and "differs: the first recorded value that differs is eval/loss at step 5: " in told
-    assert "parameters of step 20 are equal: measured otherwise, not trained otherwise" in told
+    assert (
+        code == 1 and "differs: with equal parameters, other values are measured: of eval/loss at step 5: " in told
+    )
+    original.alter_metric("train/loss", 10)
+    original.alter(16)
+    code, told = original.reproduce(capsys)
+    assert "the first recorded value that differs is train/loss at step 10: " in told
+    assert "another between step 8 and step 10, unless that value, too, is only measured otherwise" in told
+    assert "values are measured: of eval/loss at step 5: " in told
 
 
 def test_a_difference_after_the_last_step_asked_for_is_not_seen(original, capsys):
