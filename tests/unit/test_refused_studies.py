@@ -111,7 +111,7 @@ APART = [
 ]
 SEPARATE = {
     "another setting varies and the study names no factor": (
-        study_of(TWO, ("rate", "optimizer")), "is lowest with rate a and optimizer x",
+        study_of(TWO, ("rate", "optimizer")), "that the effect of one depends on the other",
     ),
     "fewer than two seeds are shared with the baseline": (
         study_of(FOUR | {("b",): {7: 4.0, 8: 4.2}}), "Compared unpaired (Welch's t interval)",
