@@ -146,7 +146,7 @@ def test_runs_of_a_sweep_are_named_by_what_differs():
             ["learning rate 0.0012345671", "learning rate 0.0012345672"],
         ),
         ("masking.rate=0.15,0.1500001", ["masking 0.15", "masking 0.1500001"]),
-        ("optimizer.learning_rate=1e-3,1e12", ["learning rate 0.001", "learning rate 1e+12"]),
+        ("optimizer.learning_rate=1e-3,1e12", ["learning rate 0.001", "learning rate 1e12"]),
         ("tracking.run_name=mytest seed=0,1", ["mytest · seed 0", "mytest · seed 1"]),
     ],
 )

@@ -116,7 +116,7 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert result.returncode == 1
     by_name = {run.info.run_name: run for run in runs(tmp_path, "run")}
     assert by_name["learning rate 0.001"].info.status == "FINISHED"
-    failed = by_name["learning rate 1e+12"]
+    failed = by_name["learning rate 1e12"]
     assert failed.info.status == "FAILED"
     assert "not finite" in failed.data.tags["minibert.reason"]
     assert "The first array that is not finite is layers.0." in failed.data.tags["minibert.reason"]
@@ -129,7 +129,7 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert json.loads((artifacts / "failure" / "location.json").read_text())["step"] == 1
     (parent,) = runs(tmp_path, "sweep")
     assert parent.info.status == "FAILED"
-    assert "learning rate 1e+12" in parent.data.tags["minibert.reason"]
+    assert "learning rate 1e12" in parent.data.tags["minibert.reason"]
     assert result.stdout.count("The first array that is not finite is") == 1
     assert "1 of 2 runs finished" in result.stdout
     assert "`python -m minibert.report optimizer.learning_rate` makes it" in result.stdout
