@@ -153,7 +153,7 @@ def numbers(cell: str) -> list[float]:
 def _differences(text: str) -> dict[str, str]:
     """Value of the factor -> difference to the baseline with its interval, as the page has it."""
     rows = read_table(text, "Held-out loss")
-    column = next(name for name in rows[0] if name.startswith("difference to "))  # leads over baselines follow it
+    column = next(name for name in rows[0] if name.startswith("difference to "))  # others: to references
     first = next(iter(rows[0]))
     return {row[first]: row[column] for row in rows if len(numbers(row[column])) == 3}
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from minibert.tracking import Store
 
@@ -33,7 +34,10 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     starts = read_starts(findings.study.runs, findings.references.get(UNIGRAM, math.nan))
     if len(starts) < 2:
         return None
-    compared = compare(starts, findings.study.baseline)
+    found = compare(starts, findings.study.baseline)
+    compared = [
+        replace(each, start=replace(each.start, value=findings.study.shown(each.start.value))) for each in found
+    ]
     return Examination(
         title=TITLE,
         answer=answer(compared),

@@ -114,7 +114,7 @@ def test_the_step_at_which_the_plateau_is_left_is_found_with_its_difference_to_t
     assert rows["small, gain 0.25"][1] == "100 ± 5"
     assert rows["small, gain 1"][2:4] == ("+0 [+0, +0]", "1.000")
     for expected in (
-        "soonest with xavier · 1.0, at step 40 ± 5 (−20 [−20, −20] to the baseline, p < 0.001), and latest with",
+        "soonest with xavier · 1.00, at step 40 ± 5 (−20 [−20, −20] to the baseline, p < 0.001), and latest with",
         "latest with bert · 0.25, at step 100 ± 5.",
         "of word frequencies at step 60 ± 5, sooner with 1 of 5 others, later with 3, not told apart with 1",
         "none of 18 runs stay there, and none diverged.",
@@ -124,7 +124,7 @@ def test_the_step_at_which_the_plateau_is_left_is_found_with_its_difference_to_t
 
 def test_the_lowest_loss_is_named_beside_the_baseline_and_what_strategy_and_gain_bring(found):
     for expected in (
-        "lowest with xavier · 1.0, 4.810 ± 0.025 nats (−0.200 [−0.200, −0.200] to the baseline, p < 0.001); lower",
+        "lowest with xavier · 1.00, 4.810 ± 0.025 nats (−0.200 [−0.200, −0.200] to the baseline, p < 0.001); lower",
         "lower than the baseline's with 1 of 5 others, higher with 3, not told apart with 1 (Holm).",
         "highest with bert · 0.25, 5.310 ± 0.025 (+0.300 [+0.300, +0.300] to the baseline, p < 0.001).",
         "Final means differ by 0.200 nats between the strategies at one gain, and by 0.300 between the gains of",
@@ -135,9 +135,9 @@ def test_the_lowest_loss_is_named_beside_the_baseline_and_what_strategy_and_gain
 
 def test_starts_that_are_separated_from_the_baseline_are_counted(found):
     assert (
-        "lower with xavier · 1.0 and higher with bert · 0.25, small · 0.25, xavier · 0.25;" in found.sentences[-1]
+        "lower with xavier · 1.00 and higher with bert · 0.25, small · 0.25, xavier · 0.25;" in found.sentences[-1]
     )
-    assert "sooner with xavier · 1.0 and later with bert · 0.25, small" in found.sentences[-1]
+    assert "sooner with xavier · 1.00 and later with bert · 0.25, small" in found.sentences[-1]
 
 
 def test_report_and_lab_book_have_the_answer_the_figures_and_the_limits(evidence, rough_figures, tmp_path):
@@ -161,7 +161,7 @@ def test_without_an_effect_the_answer_says_that_nothing_is_separated(empty_store
 def test_a_part_of_the_sweep_with_one_gain_keeps_its_baseline(empty_store):
     track(empty_store, (0, 1, 2), grid(gains=(1.0,)))
     found = examined(empty_store)
-    assert "soonest with xavier · 1.0, at step 40 ± 5 (−20 [−20, −20] to the baseline" in told(found)
+    assert "soonest with xavier · 1, at step 40 ± 5 (−20 [−20, −20] to the baseline" in told(found)
     assert "between the gains" not in told(found)
 
 
@@ -171,9 +171,9 @@ def test_diverged_runs_are_counted_and_never_left_out(empty_store, how):
     found = examined(empty_store)
     row = rows_of(found)["xavier, gain 1"]
     assert row[1] == "200 (never left)" and row[-1] == "3: 1.00 [0.44, 1.00]"
-    assert "3 of 18 runs diverged (share 0.17 [0.06, 0.39]; 3 with xavier · 1.0)" in told(found)
+    assert "3 of 18 runs diverged (share 0.17 [0.06, 0.39]; 3 with xavier · 1.00)" in told(found)
     assert found.answer.endswith("none of 18 runs stay there, and 3 diverged.")
-    assert "latest with xavier · 1.0, at step 200 (never left)" in told(found)
+    assert "latest with xavier · 1.00, at step 200 (never left)" in told(found)
     assert len(found.figures["starts.png"].figure.axes) == 3
 
 
