@@ -12,6 +12,8 @@ from ..formatting import count, p_value, with_difference, with_interval, with_p
 from ..quantities import AXES, Quantity
 from ..statistics import Difference, Estimate
 from ..tables import Table
+from ..tracked_runs import SEPARATOR
+from ..values import shown
 from . import initialisation_figures
 from .initialisation_runs import LOSS, MARGIN, Compared, Start, compare, read_starts, share
 
@@ -35,8 +37,10 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     if len(starts) < 2:
         return None
     found = compare(starts, findings.study.baseline)
+    gains = shown(_gain(each) for each in found)
     compared = [
-        replace(each, start=replace(each.start, value=findings.study.shown(each.start.value))) for each in found
+        replace(each, start=replace(each.start, value=f"{each.start.strategy}{SEPARATOR}{gains[_gain(each)]}"))
+        for each in found
     ]
     return Examination(
         title=TITLE,
@@ -46,6 +50,11 @@ def examine(store: Store, findings: Findings) -> Examination | None:
         figures=initialisation_figures.draw(starts),
         limits=LIMITS,
     )
+
+
+def _gain(each: Compared) -> str:
+    """As it was recorded: ``1.0``"""
+    return each.start.value.rpartition(SEPARATOR)[2]
 
 
 def answer(compared: Sequence[Compared]) -> str:
