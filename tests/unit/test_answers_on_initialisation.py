@@ -124,7 +124,8 @@ def test_the_step_at_which_the_plateau_is_left_is_found_with_its_difference_to_t
 
 def test_the_lowest_loss_is_named_beside_the_baseline_and_what_strategy_and_gain_bring(found):
     for expected in (
-        "lowest with xavier · 1.00, 4.810 ± 0.025 nats (−0.200 [−0.200, −0.200] to the baseline, p < 0.001); lower",
+        "lowest with xavier · 1.00, 4.810 ± 0.025 nats (−0.200 [−0.200, −0.200] to the baseline, p < 0.001); "
+        "lower",
         "lower than the baseline's with 1 of 5 others, higher with 3, not told apart with 1 (Holm).",
         "highest with bert · 0.25, 5.310 ± 0.025 (+0.300 [+0.300, +0.300] to the baseline, p < 0.001).",
         "Final means differ by 0.200 nats between the strategies at one gain, and by 0.300 between the gains of",
