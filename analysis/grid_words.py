@@ -134,7 +134,7 @@ def _main(grid: Grid, factor: str) -> str:
     if open_:
         values = [grid.shown(factor, each.values[0]) for each in open_[:MOST_NAMED]]
         further = f" and {len(open_) - MOST_NAMED} more" if len(open_) > MOST_NAMED else ""
-        sentences.append(f"between {first} and {joined(values, ' or ')}{further}, these seeds show no difference")
+        sentences.append(f"these seeds do not separate {first} from {joined(values, ' or ')}{further}")
     return f"{factor}{_over(grid, factor, found)}: {'; '.join(sentences)}."
 
 
@@ -204,7 +204,7 @@ def _at_most(found: Sequence[GridEffect], described: Quantity) -> str:
         return ""
     if described.logarithmic:
         return f"; if so, by no more than {described.show(max(margins), sign=True)}"
-    return f"; if so, by no more than {described.show(max(margins))}{unit(described)}"
+    return f"; if so, by no more than {described.show(max(margins))}{unit(described)} (two one-sided tests at 5 %)"
 
 
 def _seeds(each: GridEffect) -> str:

@@ -19,10 +19,14 @@ QUESTIONS = (
 """The five research questions come first, the others by name"""
 TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
-What was asked, what was found, and how sure it is. ± and [low, high] are 95 % intervals over seeds; differences
-are paired by seed. An answer holds for the sizes, the corpus and the minutes that its page tells, and the page has
-the hypothesis that was written before, the protocol and the limits. Commands download the data that they name.
-This index is made from the pages by `python -m analysis.lab_book`.
+What was asked, what was found (bold: in words alone), and how sure it is. ± and [low, high] are 95 %
+intervals over seeds, each for itself; differences are paired by seed. What is *not separated* is judged after
+Holm's adjustment for all comparisons of a page, so that its interval may leave out 0. An answer holds for the
+sizes, the corpus and the minutes that its page tells, and losses of different pages do not compare. Each page
+has the hypothesis that was written before, the protocol and the limits. Minutes are those of all trainings
+added up; two of them run at a time on two cores. Commands download the data that they name. This index is
+made from the pages by
+`python -m analysis.lab_book`.
 """
 SHORT = re.compile(r"^\*\*In short\.\*\* (.+?)$(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 """The answer in words alone, written by hand above the results"""

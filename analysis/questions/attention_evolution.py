@@ -82,8 +82,8 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
         f"The sharpest head goes from at least {_least(runs)} of the entropy of uniform attention to "
         f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time ({len(orders) // 2} layers, "
         f"two moments of the loss), attention changes before the loss in {count(verdicts['before'])}{together} "
-        f"and after it in {count(verdicts['after'])}; {count(verdicts['cannot be told'])} cannot be told, after "
-        f"Holm's adjustment {count(open_)}."
+        f"and after it in {count(verdicts['after'])}; {count(verdicts['cannot be told'])} cannot be told "
+        f"({count(open_)} after Holm's adjustment)."
     )
 
 

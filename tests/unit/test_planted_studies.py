@@ -172,7 +172,7 @@ def test_a_combination_that_diverged_is_named_and_what_it_leaves_cannot_be_told(
     found = two_factors()
     found["b", "y"] = dict.fromkeys(range(4), math.nan)
     said, more, examination = told(study_of(found, TWO))
-    assert "rate (at optimizer x alone): between a and b, these seeds show no difference" in more
+    assert "rate (at optimizer x alone): these seeds do not separate a from b" in more
     assert "Whether the effect of one depends on the other cannot be told for lack of runs." in said
     assert (
         "4 of 16 runs have no result and no part in this: 4 ended without a finite held-out loss (b · y: 4)"
