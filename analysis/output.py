@@ -56,13 +56,19 @@ def fingerprint(*content: Any) -> str:
 
 
 def is_written(folder: Path, told: str) -> bool:
-    """Whether ``folder`` holds all files of the report with this fingerprint."""
+    """Whether ``folder`` holds all files of the report with this fingerprint, in their sizes."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        same = bool(told) and (folder / FINGERPRINT).read_text(encoding="utf-8") == told
-        return same and all((folder / name).is_file() for name in files)
-    except (OSError, ValueError, TypeError, KeyError):
+        sealed = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
+        same = bool(told) and sealed["of"] == told
+        return same and all((folder / name).stat().st_size == size for name, size in sealed["sizes"].items())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return False
+
+
+def seal(made: Path, told: str) -> None:
+    """Keep the fingerprint of a report that is written to ``made``, and the sizes of its files."""
+    sizes = {path.name: path.stat().st_size for path in made.iterdir()}
+    (made / FINGERPRINT).write_text(json.dumps({"of": told, "sizes": sizes}), encoding="utf-8")
 
 
 @contextmanager

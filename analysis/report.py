@@ -28,7 +28,7 @@ from .figure_parts import save
 from .figures import draw
 from .further_results import beside, efficiency_in_words
 from .lab_book import entry
-from .output import FINGERPRINT, fingerprint, folder_name, is_written, new_report
+from .output import fingerprint, folder_name, is_written, new_report, seal
 from .page.links import Links
 from .page.render import render
 from .study import Study
@@ -111,7 +111,7 @@ def _write(evidence: Evidence, store: Store, folder: Path, told: str) -> None:
         (made / "index.html").write_text(page, encoding="utf-8")
         try:
             artifacts_of(store, findings.study.sweep_id).add(made, "report")
-            (made / FINGERPRINT).write_text(told, encoding="utf-8")
+            seal(made, told)
         except MinibertError as error:
             unstored = error  # the report is useful even if the store refuses it
     if unstored:

@@ -170,7 +170,8 @@ def _evaluate_run(
     data = recorded_data(saved, record.corpus_hash, display.note)
     outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)
     tell(outcome, display)
-    display.note(f"added to run {short_id(run_id)}: {saved.folder / PAGE}")
+    place = f"{PAGE}, among its artifacts" if record.artifact_folder("") is None else saved.folder / PAGE
+    display.note(f"added to run {short_id(run_id)}: {place}")
     return outcome
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from minibert import interruption
+from minibert.command_line.arguments import names_store
 from minibert.command_line.words import quoted
 from minibert.config import config_hash
 from minibert.errors import MinibertError
@@ -96,9 +97,9 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         display.note(f"The report can be made when the server has all runs: {SYNC} tracking.folder={store.folder}")
         return int(asked == Status.FAILED)
     if not tracking.report:
-        display.note(f"No report, as asked; `{_report_command(sweep, called)}` makes it.")
+        display.note(f"No report, as asked; `{_report_command(sweep, called, planned)}` makes it.")
         return int(asked == Status.FAILED)
-    reported = _report(sweep, called, report, display)
+    reported = _report(sweep, called, report, display, planned)
     return int(asked == Status.FAILED or not reported)
 
 
@@ -162,21 +163,22 @@ def _close_abandoned(sweep: Sweep, given_up: Mapping[str, str]) -> None:
             sweep.close(child, Status.KILLED, interruption.reason() or "its process ended before the run did")
 
 
-def _report(sweep: Sweep, study: str, report: Reporter, display: Display) -> bool:
+def _report(sweep: Sweep, study: str, report: Reporter, display: Display, planned: Plan) -> bool:
     """Let ``report`` write and print the report on a sweep. An error in it is one line."""
     try:
         report(sweep.store, study, sweep.id)
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
-        display.note(f"The runs are recorded. `{_report_command(sweep, study)}` tries again.")
+        display.note(f"The runs are recorded. `{_report_command(sweep, study, planned)}` tries again.")
         return False
     return True
 
 
-def _report_command(sweep: Sweep, study: str) -> str:
+def _report_command(sweep: Sweep, study: str, planned: Plan) -> str:
     named = study if " " not in study else short_id(sweep.id)
-    return shlex.join(["python", "-m", "minibert.report", named])
+    store = [word for word in planned.command if names_store(word)]
+    return without_passwords(shlex.join(["python", "-m", "minibert.report", named, *store]))
 
 
 def _join_finished(sweep: Sweep, names: dict[str, str]) -> set[str]:

@@ -132,7 +132,7 @@ def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
 
             log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write, PACKAGE)
     except OSError as error:
-        message = f"The model could not be stored: {sentence(error)} Free some space and run again."
+        message = f"The model could not be stored: {sentence(error)} Mend that, and run again."
         raise MinibertError(message) from error
 
 
@@ -175,13 +175,16 @@ def _save_without_code(
 
 def _files_beside(kept: Path) -> Path:
     """A folder with the files of a served model that are the same for all networks: what MLflow writes of
-    environment, signature and example. They are made when first needed; MLflow looks at all installed packages.
+    environment, signature and example. They are made when first needed, and anew where they are damaged; MLflow
+    looks at all installed packages.
     """
     requirements = [f"{name}=={version(name)}" for name in REQUIREMENTS]
     depends = [Path(__file__).read_text(encoding="utf-8"), platform.python_version(), *requirements]
-    folder = kept / hashlib.sha256("\n".join(depends).encode()).hexdigest()[:16]
-    if folder.exists():
-        return folder
+    key = hashlib.sha256("\n".join(depends).encode()).hexdigest()[:16]
+    for folder in kept.glob(f"{key}-*"):
+        if folder.name == f"{key}-{_digest(folder)}":
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)  # damaged
     with importing():
         import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
@@ -214,9 +217,19 @@ def _files_beside(kept: Path) -> Path:
         )
         about.flavors[mlflow.pyfunc.FLAVOR_NAME][mlflow.pyfunc.CODE] = CODE
         about.save(str(made / MLMODEL_FILE_NAME))
+        folder = kept / f"{key}-{_digest(made)}"
         with suppress(OSError):  # another process was faster
             made.rename(folder)
     return folder
+
+
+def _digest(folder: Path) -> str:
+    """A hash of the names and contents of all files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:

@@ -233,8 +233,12 @@ def test_a_sweep_that_found_all_its_runs_leaves_its_report_as_it_is_until_someth
     assert not is_written_again()
     open_sweep(store, "found", sweep.sweep_hash, {}, {}, {}).finish("FINISHED")  # every run was found
     assert not is_written_again()
-    (page.parent / "curves.svg").unlink()
-    assert is_written_again()
+    for damage in (
+        lambda: (page.parent / "curves.svg").unlink(),
+        lambda: (page.parent / "finals.csv").write_text(""),
+    ):
+        damage()
+        assert is_written_again() and not is_written_again()
     run = load_study(store, "found").runs[0]
     store.client.log_metric(run.id, "eval/accuracy", 0.5, step=100)
     assert is_written_again() and not is_written_again()

@@ -132,7 +132,8 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert "learning rate 1e12" in parent.data.tags["minibert.reason"]
     assert result.stdout.count("The first array that is not finite is") == 1
     assert "1 of 2 runs finished" in result.stdout
-    assert "`python -m minibert.report optimizer.learning_rate` makes it" in result.stdout
+    printed = result.stdout.replace("\n", " ")
+    assert f"`python -m minibert.report optimizer.learning_rate tracking.folder={tmp_path}` makes it" in printed
     assert not (tmp_path / "reports").exists()
 
 

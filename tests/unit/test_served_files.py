@@ -55,6 +55,21 @@ def test_models_differ_in_their_network_and_in_what_mlflow_says_of_them_alone(to
     )
 
 
+@pytest.mark.parametrize("damage", ["emptied", "removed", "added"])
+def test_what_is_kept_is_made_anew_where_it_is_damaged(tokenizer, tmp_path, damage):
+    model, kept = network(tokenizer), tmp_path / "kept"
+    mlflow_model._save_without_code(tmp_path / "whole", model, tokenizer, kept)
+    (folder,) = kept.iterdir()
+    if damage == "added":
+        (folder / "more.txt").write_text("of another")
+    else:
+        (folder / "conda.yaml").unlink()
+    if damage == "emptied":
+        (folder / "conda.yaml").touch()
+    mlflow_model._save_without_code(tmp_path / "again", model, tokenizer, kept)
+    assert files(tmp_path / "again") == files(tmp_path / "whole") and len(list(kept.iterdir())) == 1
+
+
 def test_the_description_is_that_of_a_model_which_mlflow_saves_whole(tokenizer, tmp_path):
     from mlflow.models import Model
 
