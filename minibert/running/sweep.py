@@ -97,9 +97,9 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         display.note(f"The report can be made when the server has all runs: {SYNC} tracking.folder={store.folder}")
         return int(asked == Status.FAILED)
     if not tracking.report:
-        display.note(f"No report, as asked; `{_report_command(sweep, called, planned)}` makes it.")
+        display.note(f"No report, as asked; `{_report_command(sweep, called, planned.command)}` makes it.")
         return int(asked == Status.FAILED)
-    reported = _report(sweep, called, report, display, planned)
+    reported = _report(sweep, called, report, display, planned.command)
     return int(asked == Status.FAILED or not reported)
 
 
@@ -163,21 +163,21 @@ def _close_abandoned(sweep: Sweep, given_up: Mapping[str, str]) -> None:
             sweep.close(child, Status.KILLED, interruption.reason() or "its process ended before the run did")
 
 
-def _report(sweep: Sweep, study: str, report: Reporter, display: Display, planned: Plan) -> bool:
+def _report(sweep: Sweep, study: str, report: Reporter, display: Display, words: Sequence[str]) -> bool:
     """Let ``report`` write and print the report on a sweep. An error in it is one line."""
     try:
         report(sweep.store, study, sweep.id)
     except Exception as error:
         why = str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
         display.error(f"The report failed: {why}")
-        display.note(f"The runs are recorded. `{_report_command(sweep, study, planned)}` tries again.")
+        display.note(f"The runs are recorded. `{_report_command(sweep, study, words)}` tries again.")
         return False
     return True
 
 
-def _report_command(sweep: Sweep, study: str, planned: Plan) -> str:
+def _report_command(sweep: Sweep, study: str, words: Sequence[str]) -> str:
     named = study if " " not in study else short_id(sweep.id)
-    store = [word for word in planned.command if names_store(word)]
+    store = [word for word in words if names_store(word)]
     return without_passwords(shlex.join(["python", "-m", "minibert.report", named, *store]))
 
 

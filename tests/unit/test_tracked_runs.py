@@ -416,10 +416,10 @@ def test_a_report_that_fails_is_one_line_after_the_sweeps_own_table(capsys, stor
         raise failure
 
     sweep = open_sweep(store, "reported", "5eed" * 16, {HASH: "one"}, {}, {})
-    assert not _report(sweep, "reported", fail, Display())
+    assert not _report(sweep, "reported", fail, Display(), ["seed=0,1", "tracking.folder=elsewhere"])
     printed = capsys.readouterr()
     assert len(printed.err.splitlines()) == 1 and printed.err.startswith("The report failed: ")
-    assert "python -m minibert.report reported" in printed.out
+    assert "python -m minibert.report reported tracking.folder=elsewhere`" in printed.out
 
 
 def test_a_new_parent_adopts_the_runs_of_a_deleted_one_and_leaves_those_of_others(store, held):
