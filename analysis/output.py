@@ -22,6 +22,7 @@ from minibert.errors import MinibertError
 from minibert.files import expanded
 from minibert.locks import wait_for
 from minibert.tracking import Store
+from minibert.tracking.provenance import digest
 
 MANIFEST = "report.json"
 FINGERPRINT = ".fingerprint"
@@ -46,13 +47,11 @@ def folder_name(study: str) -> str:
 def fingerprint(*content: Any) -> str:
     """A hash of what a report tells and of the code that tells it; "" for content that cannot be hashed."""
     try:
-        digest = hashlib.sha256(pickle.dumps(content))
+        told = pickle.dumps(content)
     except Exception:  # whatever an object raises that is not made to be stored
         return ""
-    for room in (Path(__file__).parent, PACKAGE):
-        for path in sorted(room.rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    code = [path for room in (Path(__file__).parent, PACKAGE) for path in room.rglob("*.py")]
+    return digest({"": told} | {path.as_posix(): path.read_bytes() for path in code})
 
 
 def is_written(folder: Path, told: str) -> bool:

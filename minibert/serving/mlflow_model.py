@@ -225,11 +225,10 @@ def _files_beside(kept: Path) -> Path:
 
 def _digest(folder: Path) -> str:
     """A hash of the names and contents of all files in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:16]
+    from minibert.tracking.provenance import digest  # a served model does not need it
+
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return digest({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
 
 
 def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
