@@ -19,14 +19,16 @@ QUESTIONS = (
 """The five research questions come first, the others by name"""
 TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
-What was asked, what was found (bold: in words alone), and how sure it is. ± and [low, high] are 95 %
-intervals over seeds, each for itself; differences are paired by seed. What is *not separated* is judged after
-Holm's adjustment for all comparisons of a page, so that its interval may leave out 0. An answer holds for the
-sizes, the corpus and the minutes that its page tells, and losses of different pages do not compare. Each page
-has the hypothesis that was written before, the protocol and the limits. Minutes are those of all trainings
-added up; two of them run at a time on two cores. Commands download the data that they name. This index is
-made from the pages by
-`python -m analysis.lab_book`.
+Five research questions, then others. **Bold: the answer.** Below it, how sure: ± and [low, high] are 95 %
+intervals over seeds, differences are paired by seed, and *not separated* is judged after Holm's adjustment.
+"""
+CLOSING = """## How to read this
+
+An answer holds for the sizes, the corpus and the minutes that its page tells, and losses of different pages do
+not compare. Each page has the hypothesis that was written before, the protocol and the limits. An interval is for
+its own comparison, so that it may leave out 0 where Holm's adjustment, for all comparisons of a page, does not
+separate two. Minutes are those of all trainings added up; two of them run at a time on two cores. Commands
+download the data that they name. This index is made from the pages by `python -m analysis.lab_book`.
 """
 SHORT = re.compile(r"^\*\*In short\.\*\* (.+?)$(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 """The answer in words alone, written by hand above the results"""
@@ -42,7 +44,7 @@ RUN = re.compile(
 MADE = re.compile(r"^Made with `(.+?)` (.+)\.$", re.MULTILINE)
 """Of a page that is made from others"""
 SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
-LONGEST = 480
+LONGEST = 380
 """Characters of an answer: whole sentences, up to here"""
 
 
@@ -76,7 +78,8 @@ def write_index(folder: Path) -> Path:
     entries.sort(key=lambda entry: (places.get(entry.name, last), entry.name))
     answered = [section(entry) for entry in entries if entry.answer]
     waiting = [f"* [{entry.question}]({entry.name}/README.md)" for entry in entries if not entry.answer]
-    parts = [OPENING, *answered, *(["## Not run yet\n\n" + "\n".join(waiting) + "\n"] if waiting else [])]
+    open_ = ["## Not run yet\n\n" + "\n".join(waiting) + "\n"] if waiting else []
+    parts = [OPENING, *answered, *open_, CLOSING]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(parts), encoding="utf-8")
     return path

@@ -80,10 +80,9 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
     together = f", with it in {verdicts['with']}" if verdicts["with"] else ""
     return (
         f"The sharpest head goes from at least {_least(runs)} of the entropy of uniform attention to "
-        f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time ({len(orders) // 2} layers, "
-        f"two moments of the loss), attention changes before the loss in {count(verdicts['before'])}{together} "
-        f"and after it in {count(verdicts['after'])}; {count(verdicts['cannot be told'])} cannot be told "
-        f"({count(open_)} after Holm's adjustment)."
+        f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time, attention changes before the "
+        f"loss in {count(verdicts['before'])}{together} and after it in {count(verdicts['after'])}; "
+        f"{count(verdicts['cannot be told'])} cannot be told ({count(open_)} after Holm's adjustment)."
     )
 
 

@@ -90,8 +90,12 @@ def _ends(compared: Sequence[Compared]) -> str:
     )
     if base is None:
         return f"{lowest}. There is no baseline to compare it with."
-    counted = _counted(_of_losses(compared), "lower than the baseline's", "higher")
-    return f"{lowest}; {counted}."
+    others = _of_losses(compared)
+    lower, higher = (len(_separated(others, sign)) for sign in (-1, 1))
+    return (
+        f"{lowest}; lower than the baseline's with {count(lower)} of {len(others)} others, higher with "
+        f"{count(higher)}, not told apart with {count(len(others) - lower - higher)} (Holm)."
+    )
 
 
 def _begins(compared: Sequence[Compared]) -> str:
@@ -101,9 +105,11 @@ def _begins(compared: Sequence[Compared]) -> str:
     never = f"{count(stayed)} of {runs} runs stay there, and {count(diverged)} diverged"
     if base is None:
         return f"Of the level of word frequencies: {never}."
+    others = _of_steps(compared)
+    sooner, later = (len(_separated(others, sign)) for sign in (-1, 1))
     return (
-        f"With the baseline, the loss leaves the level of word frequencies at step {_when(base)}, "
-        f"{_counted(_of_steps(compared), 'sooner', 'later')}; {never}."
+        f"With the baseline, the loss leaves the level of word frequencies at step {_when(base)}, sooner with "
+        f"{count(sooner)} of {len(others)} others, later with {count(later)} (Holm); {never}."
     )
 
 
@@ -156,14 +162,6 @@ def _of_losses(compared: Sequence[Compared]) -> Differences:
 
 def _separated(found: Differences, sign: int) -> list[str]:
     return [start.value for start, difference, p in found if p < SIGNIFICANCE and sign * difference.mean > 0]
-
-
-def _counted(found: Differences, less: str, more: str) -> str:
-    """``sooner with none of 17 others, later with 9, not told apart with 8 (Holm)``: against the baseline"""
-    below, above = (len(_separated(found, sign)) for sign in (-1, 1))
-    open_ = len(found) - below - above
-    told = f"{less} with {count(below)} of {len(found)} others, {more} with {count(above)}"
-    return f"{told}, not told apart with {count(open_)} (Holm)"
 
 
 def _named(found: Differences, sign: int) -> str:

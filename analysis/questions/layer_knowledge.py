@@ -86,8 +86,8 @@ def _examine(runs: Sequence[ProbedRun]) -> Examination:
 
 
 def answer(kinds: Sequence[Known], found: Sequence[Order]) -> str:
-    """The two sentences that answer the study's question, from the numbers alone: which layers, and how sure that
-    is."""
+    """The sentences that answer the study's question, from the numbers alone: how sure the best layers are, and
+    which they are."""
     by_layer: dict[int, list[str]] = {}
     for kind in kinds:
         by_layer.setdefault(kind.best, []).append(words(kind.name))
@@ -99,11 +99,12 @@ def answer(kinds: Sequence[Known], found: Sequence[Order]) -> str:
     order = ""
     if found:
         told = sum(each.separated for each in found)
-        order = f"; which is learnt first is told of {count(told)} of {len(found)} pairs"
+        order = f" Which is learnt first is told of {count(told)} of {len(found)} pairs."
     return (
-        f"A linear probe reads most from {best}. After Holm's adjustment ({seeds} seeds), that layer is above the "
-        f"untrained network in {count(sum(untrained))} of {len(kinds)} kinds, the embeddings in "
-        f"{count(sum(embeddings))} and the next best layer in {count(sum(following))}{order}."
+        f"The best layer is above the untrained network in {count(sum(untrained))} of {len(kinds)} kinds of "
+        f"knowledge, above the embeddings in {count(sum(embeddings))} and above the next best layer in "
+        f"{count(sum(following))} ({seeds} seeds, Holm's adjustment).{order} "
+        f"A linear probe reads most from {best}."
     )
 
 

@@ -116,7 +116,7 @@ def test_the_step_at_which_the_plateau_is_left_is_found_with_its_difference_to_t
     for expected in (
         "soonest with xavier · 1.00, at step 40 ± 5 (−20 [−20, −20] to the baseline, p < 0.001), and latest with",
         "latest with bert · 0.25, at step 100 ± 5.",
-        "of word frequencies at step 60 ± 5, sooner with 1 of 5 others, later with 3, not told apart with 1",
+        "of word frequencies at step 60 ± 5, sooner with 1 of 5 others, later with 3 (Holm); ",
         "none of 18 runs stay there, and none diverged.",
     ):
         assert expected in told(found)
@@ -156,7 +156,7 @@ def test_without_an_effect_the_answer_says_that_nothing_is_separated(empty_store
     assert (
         "lower than the baseline's with none of 3 others, higher with none, not told apart with 3 (Holm)" in answer
     )
-    assert "sooner with none of 3 others, later with none, not told apart with 3 (Holm)" in answer
+    assert "sooner with none of 3 others, later with none (Holm);" in answer
 
 
 def test_a_part_of_the_sweep_with_one_gain_keeps_its_baseline(empty_store):
