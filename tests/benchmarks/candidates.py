@@ -12,7 +12,6 @@ every predicted token.
     python -m tests.benchmarks.candidates --only --lab-book experiments/ten_minutes
 """
 
-import argparse
 import json
 import math
 import re
@@ -20,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from minibert.tracking.status import Status
 from minibert.tracking.tables import RunRow, look_at_store
 from minibert.training.lanes import Lanes
 from minibert.training.trainer import Trainer
+from tests.benchmarks.options import Parser, lab_book, new_folder, one_line_errors, whole
 
 DEFAULT = "the default"
 MINUTE = 1031
@@ -94,6 +95,7 @@ NOTE = (
 )
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store = [f"tracking.folder={options.folder}", "tracking.progress=false"]
     costs = measured_costs(options.only, options.folder / "costs.json", store)
     for title in options.only:
-        steps = round(options.steps / costs[title])
+        steps = max(round(options.steps / costs[title]), 1)
         words = [*CANDIDATES[title], *store, f"training.steps={steps}", *settings(steps)]
         name = f"tracking.run_name='{run_name(title, options.steps)}'"
         print(f"{time.strftime('%H:%M:%S')} {title}: {steps} steps", flush=True)
@@ -116,15 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.candidates", description=__doc__.split("\n")[0]
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("candidates", __doc__)
+    parser.add_argument(
+        "--steps", type=whole(), default=MINUTE, help="of the default; all have its processor time"
     )
-    parser.add_argument("--steps", type=int, default=MINUTE, help="of the default; all have its processor time")
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
-    parser.add_argument("--lab-book", type=Path, help="folder whose README.md has the markers")
-    parser.add_argument("--folder", type=Path, default=Path("mlruns/candidates"))
-    return parser.parse_args(arguments)
+    parser.add_argument("--lab-book", type=lab_book, help="folder whose README.md has the markers")
+    parser.add_argument("--folder", type=new_folder, default=Path("mlruns/candidates"))
+    options = parser.parse_args(arguments)
+    parser.require_markers(options.lab_book, BEGIN, END)
+    return options
 
 
 def settings(steps: int) -> list[str]:

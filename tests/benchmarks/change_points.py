@@ -5,11 +5,13 @@ deviation of the noise: in how many repetitions a change point is found, and in 
 holds the place. With 300 repetitions, two standard errors of a share of 0.95 are 0.025.
 """
 
-import argparse
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from analysis.questions.change_points import find_change_point
+from tests.benchmarks.options import Parser, whole
 
 DEVIATIONS = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3)
 LONG, SHORT = np.arange(60.0), np.linspace(0, 10, 60)
@@ -27,18 +29,23 @@ def coverage(curve: str, deviation: float, repetitions: int) -> tuple[int, int, 
     noises = random.normal(0, 1, (repetitions, len(x)))
     found = [point for noise in noises if (point := find_change_point(x, y + deviation * noise))]
     widths = [point.high - point.low for point in found]
-    return len(found), sum(point.low <= place <= point.high for point in found), float(np.median(widths))
+    return (
+        len(found),
+        sum(point.low <= place <= point.high for point in found),
+        float(np.median(widths)) if widths else math.nan,
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=300)
-    repetitions = parser.parse_args().repetitions
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Parser("change_points", __doc__)
+    parser.add_argument("--repetitions", type=whole(), default=300)
+    repetitions = parser.parse_args(arguments).repetitions
     for curve in CURVES:
         print(f"{curve}: noise, found, coverage, median width")
         for deviation in DEVIATIONS:
             found, held, width = coverage(curve, deviation, repetitions)
-            print(f"{deviation:8g} {found / repetitions:6.3f} {held / found:6.3f} {width:9.2g}", flush=True)
+            share = held / found if found else math.nan
+            print(f"{deviation:8g} {found / repetitions:6.3f} {share:6.3f} {width:9.2g}", flush=True)
 
 
 if __name__ == "__main__":

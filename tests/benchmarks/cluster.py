@@ -8,7 +8,6 @@ slurm and server.
     python -m tests.benchmarks.cluster --steps 300 --seeds 8
 """
 
-import argparse
 import multiprocessing
 import os
 import shutil
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from minibert.command_line.terminal import open_console, print_table
 from minibert.tracking import open_store
+from tests.benchmarks.options import Parser, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.worker import busy_seconds
 from tests.support.services import RayMachines, mlflow_server, postgres
@@ -58,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cluster", description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=300, help="of each run, of the model tiny")
-    parser.add_argument("--seeds", type=int, default=8, help="runs of a sweep")
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("cluster", __doc__)
+    parser.add_argument("--steps", type=whole(), default=300, help="of each run, of the model tiny")
+    parser.add_argument("--seeds", type=whole(), default=8, help="runs of a sweep")
     return parser.parse_args(arguments)
 
 
@@ -107,7 +108,7 @@ def log(uri: str | None, folder: Path, run: str, barrier) -> None:
     barrier.wait()
 
 
-def sweeps(options: argparse.Namespace, server: str, address: str, folder: Path) -> Table:
+def sweeps(options: Namespace, server: str, address: str, folder: Path) -> Table:
     """Seconds of the same sweep by each launcher, each in an experiment of its own."""
     table = Table(title=f"A sweep of {options.seeds} runs of {options.steps} steps", title_justify="left")
     for column in ("launcher", "store", "s", "s a run", "processor s a run", "to others"):

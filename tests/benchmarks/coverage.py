@@ -5,9 +5,8 @@ shares, in percent, are of the draws in which there is an interval. One that hol
 100 cases is what it says.
 """
 
-import argparse
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
 
@@ -30,6 +29,7 @@ from analysis.statistics import (
     restricted_mean,
     unpaired_difference,
 )
+from tests.benchmarks.options import Parser, whole
 
 SEEDS = (3, 5, 10)
 NOISE = {("a", "x"): 0.3, ("b", "x"): 0.6, ("a", "y"): 0.3, ("b", "y"): 0.9}
@@ -319,10 +319,10 @@ def _holds(interval, true: float) -> bool | None:
     return bool(interval.low <= true <= interval.high)
 
 
-def print_table() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=4000)
-    draws = parser.parse_args().draws
+def print_table(arguments: Sequence[str] | None = None) -> None:
+    parser = Parser("coverage", __doc__)
+    parser.add_argument("--draws", type=whole(max(fewer for _, fewer in SLOW_TRIALS.values())), default=4000)
+    draws = parser.parse_args(arguments).draws
     print("| " + " | ".join([f"in % of {draws} draws", *(f"{n} seeds" for n in SEEDS)]) + " |")
     print("| --- |" + " ---: |" * len(SEEDS))
     trials = {name: (trial, 1) for name, trial in TRIALS.items()} | {**SLOW_TRIALS}

@@ -9,11 +9,10 @@ not counted.
     python -m tests.benchmarks.diagnostics --level light model.layers=6 tracking.folder=/tmp/mlruns
 """
 
-import argparse
 import json
+from argparse import Namespace
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 from rich.table import Table
@@ -24,10 +23,10 @@ from minibert.config import Config, register
 from minibert.data.prepared import prepare_data
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.engine.registry import Diagnostic
-from minibert.errors import MinibertError
 from minibert.running.plan import groups, plan
 from minibert.training.checkpoints import log_spaced_steps
 from tests.benchmarks.looking import END, LOG, REGULAR, Looked, count_looks, look
+from tests.benchmarks.options import Parser, one_line_errors, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import QUIET, Watch
@@ -52,15 +51,9 @@ class Cost:
         return self.seconds * self.looks
 
 
+@one_line_errors()
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    try:
-        benchmark(options)
-    except MinibertError as error:
-        raise SystemExit(str(error)) from error
-
-
-def benchmark(options: argparse.Namespace) -> None:
     register()
     words = [f"model={options.model}", f"diagnostics={options.level}", *options.overrides]
     config = plan(words, multirun=False).jobs[0].config
@@ -93,17 +86,16 @@ def benchmark(options: argparse.Namespace) -> None:
             "levels": {level: sums(costs_of_level) for level, costs_of_level in levels.items()},
             "looked": asdict(looked),
         }
-        Path(options.json).write_text(json.dumps(written, indent=1))
+        options.json.write_text(json.dumps(written, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.diagnostics", description=summary)
+def parse(arguments: list[str] | None) -> Namespace:
+    parser = Parser("diagnostics", __doc__)
     parser.add_argument("--model", default="base", help="an option of the group model")
     parser.add_argument("--level", default="full", help="an option of the group diagnostics")
-    parser.add_argument("--looks", type=int, default=7, help="that are measured")
-    parser.add_argument("--json", metavar="FILE", help="write every time, with the machine")
+    parser.add_argument("--looks", type=whole(), default=7, help="that are measured")
+    parser.add_json("every time, with the machine")
     parser.add_argument("overrides", nargs="*", help="further settings, as minibert.run takes them")
     return parser.parse_args(arguments)
 

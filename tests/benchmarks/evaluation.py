@@ -13,10 +13,10 @@ minicons 0.3.39 needs ``transformers`` below 5, so it has an environment of its 
     python3 -m venv minicons && minicons/bin/pip install minicons==0.3.39 transformers==4.57.6 torch
 """
 
-import argparse
 import json
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +32,6 @@ from minibert.data.annotated.conllu import read_conllu
 from minibert.data.annotated.downloads import dataset
 from minibert.data.annotated.minimal_pairs import MinimalPair, read_minimal_pairs
 from minibert.data.prepared import PreparedData, prepare_data
-from minibert.errors import MinibertError
 from minibert.evaluation.asking import ask
 from minibert.evaluation.catalogue import enabled
 from minibert.evaluation.instruments import Subject
@@ -42,6 +41,7 @@ from minibert.evaluation.pseudo_likelihood import pseudo_log_likelihoods
 from minibert.model.bert import MiniBERT
 from minibert.running.evaluation import FolderPlace, settings_of
 from minibert.running.plan import plan
+from tests.benchmarks.options import Parser, one_line_errors, program, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import QUIET, Watch
@@ -60,7 +60,7 @@ BATCH_SIZES = (16, 32, 64)
 class Workbench:
     """What the works share."""
 
-    options: argparse.Namespace
+    options: Namespace
     config: Config
     data: PreparedData
     model: MiniBERT
@@ -91,15 +91,9 @@ class Row:
         return median if self.beside is None else median / self.beside
 
 
+@one_line_errors()
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    try:
-        benchmark(options)
-    except MinibertError as error:
-        raise SystemExit(str(error)) from error
-
-
-def benchmark(options: argparse.Namespace) -> None:
     register()
     words = [f"model={options.model}", *options.overrides]
     config = plan(words, multirun=False).jobs[0].config
@@ -112,13 +106,12 @@ def benchmark(options: argparse.Namespace) -> None:
     print_table(console, table(rows))
     if options.json:
         written = {"machine": about, "words": words, "rows": [asdict(row) | {"value": row.value} for row in rows]}
-        Path(options.json).write_text(json.dumps(written, indent=1))
+        options.json.write_text(json.dumps(written, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.evaluation", description=summary)
+def parse(arguments: list[str] | None) -> Namespace:
+    parser = Parser("evaluation", __doc__)
     parser.add_argument("--model", default="tiny", help="an option of the group model")
     parser.add_argument(
         "--data", default="blimp", help="BLiMP: the data set, which is downloaded, or a folder of it"
@@ -126,10 +119,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--treebank", default="ud_english_ewt", help="the data set, which is downloaded, or CoNLL-U of your own"
     )
-    parser.add_argument("--minicons", metavar="PYTHON", help="an interpreter that has minicons")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minicons", type=program, metavar="PYTHON", help="an interpreter that has minicons")
+    parser.add_argument("--rounds", type=whole(), default=3)
     parser.add_argument("--only", choices=list(WORKS), help="the one work that is measured")
-    parser.add_argument("--json", metavar="FILE", help="write every time, with the machine")
+    parser.add_json("every time, with the machine")
     parser.add_argument("overrides", nargs="*", help="further settings, as minibert.run takes them")
     return parser.parse_args(arguments)
 

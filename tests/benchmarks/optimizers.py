@@ -8,11 +8,10 @@ whole training step of minibert, of which each has its share.
     python -m tests.benchmarks.optimizers --optimizers adamw muon --json optimizers.json
 """
 
-import argparse
 import json
+from argparse import Namespace
 from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -20,6 +19,7 @@ from rich.table import Table
 from minibert.command_line.terminal import print_table
 from minibert.config.optimizers import LookaheadConfig
 from tests.benchmarks.contenders import CONTENDERS, Entry
+from tests.benchmarks.options import Parser, whole
 from tests.benchmarks.report import (
     Measurement,
     machine,
@@ -52,22 +52,19 @@ def main(arguments: list[str] | None = None) -> None:
         found = {"machine": about, "shape": options.shape, "sizes": asdict(shape)}
         found["optimizers"] = [as_json(name, measured) for name in options.optimizers if name in measured]
         found["contenders"] = [measurement_as_json(measurement) for measurement in measured.values()]
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(found, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.optimizers", description=summary)
+def parse(arguments: list[str] | None) -> Namespace:
+    parser = Parser("optimizers", __doc__)
     parser.add_argument("--shape", default="base", choices=list(SHAPES))
     parser.add_argument("--optimizers", nargs="+", default=list(NAMES), choices=NAMES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=30, help=f"in a turn; multiples of {PERIOD} suit lookahead")
-    parser.add_argument("--json", metavar="FILE", help="write every time, with versions, BLAS and machine")
-    options = parser.parse_args(arguments)
-    if options.steps < PERIOD:
-        parser.error(f"--steps {options.steps}: allowed are {PERIOD} and more, Lookahead's period.")
-    return options
+    parser.add_argument("--rounds", type=whole(), default=5)
+    steps = f"in a turn; multiples of {PERIOD}, Lookahead's period, suit it"
+    parser.add_argument("--steps", type=whole(PERIOD), default=30, help=steps)
+    parser.add_json()
+    return parser.parse_args(arguments)
 
 
 def entries_of(names: list[str]) -> dict[str, Entry]:

@@ -5,16 +5,16 @@ The whole step, without dropout unless it is asked for; the schemes take turns (
     python -m tests.benchmarks.positions --schemes absolute rope relative --json positions.json
 """
 
-import argparse
 import json
+from argparse import Namespace
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.table import Table
 
 from minibert.command_line.terminal import print_table
 from minibert.config.model import POSITIONS
 from tests.benchmarks.contenders import Entry
+from tests.benchmarks.options import Parser, rate, whole
 from tests.benchmarks.report import (
     Measurement,
     machine,
@@ -45,19 +45,20 @@ def main(arguments: list[str] | None = None) -> None:
             found["to_absolute_by_round"] = {
                 name: list(ratios(measurement, measured[REFERENCE])) for name, measurement in measured.items()
             }
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(found, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.positions", description=summary)
+def parse(arguments: list[str] | None) -> Namespace:
+    parser = Parser("positions", __doc__)
     parser.add_argument("--shape", default="base", choices=list(SHAPES))
-    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--dropout", type=rate, default=0.0)
     parser.add_argument("--schemes", nargs="+", default=list(POSITIONS), choices=list(POSITIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="in a turn; by default what fits in two seconds, but 5 at least")
-    parser.add_argument("--json", metavar="FILE", help="write every time, with versions, BLAS and machine")
+    parser.add_argument("--rounds", type=whole(), default=5)
+    parser.add_argument(
+        "--steps", type=whole(), help="in a turn; by default what fits in two seconds, but 5 at least"
+    )
+    parser.add_json()
     return parser.parse_args(arguments)
 
 

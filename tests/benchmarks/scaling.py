@@ -7,11 +7,9 @@ its own, so that its memory is its own. Dropout is off.
     python -m tests.benchmarks.scaling --figure scaling.png --json scaling.json
 """
 
-import argparse
 import json
 import math
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from rich.progress import track
@@ -19,6 +17,7 @@ from rich.table import Table
 
 from minibert.command_line.terminal import open_console, print_table
 from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.options import Parser, new_file
 from tests.benchmarks.report import MEGABYTE, machine
 from tests.benchmarks.worker import QUIET, Worker
 from tests.benchmarks.workload import BASE, SHAPES, Shape, Workload, draw_batches, needed_flops, physical_cores
@@ -84,10 +83,11 @@ class Cost:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scaling", description=summary)
-    parser.add_argument("--json", metavar="FILE", help="write every point, with the machine")
-    parser.add_argument("--figure", metavar="FILE", help="draw time and memory a token (PNG, PDF or SVG)")
+    parser = Parser("scaling", __doc__)
+    parser.add_json("every point, with the machine")
+    parser.add_argument(
+        "--figure", type=new_file, metavar="FILE", help="draw time and memory a token (PNG, PDF or SVG)"
+    )
     options = parser.parse_args(arguments)
     console = open_console()
     shapes = list(dict.fromkeys(shape for points in AXES.values() for _, shape in points))
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(f"not a quiet machine: up to {disturbed:.0%} of it went to other processes", style="yellow")
     if options.json:
         axes = {axis: as_json(axis, costs) for axis in AXES}
-        Path(options.json).write_text(json.dumps({"machine": machine(), "axes": axes}, indent=1))
+        options.json.write_text(json.dumps({"machine": machine(), "axes": axes}, indent=1))
     if options.figure:
         figure(costs).savefig(options.figure, dpi=150)
 

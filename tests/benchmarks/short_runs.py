@@ -9,11 +9,11 @@ their steps, on which checkpoints and metrics depend, but small batches, on whic
     python -m tests.benchmarks.short_runs --beside 37f2d7b --rounds 5 --store mlruns/short_runs
 """
 
-import argparse
 import json
 import os
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -28,6 +28,7 @@ from tests.benchmarks import disk
 from tests.benchmarks.checkouts import ROOT, checkout_of, obstacle
 from tests.benchmarks.commands import CommandError, Spent, spend
 from tests.benchmarks.kernels import kernels_of
+from tests.benchmarks.options import Parser, new_folder, whole
 from tests.benchmarks.report import Verdict, machine, machine_line, median_and_range, verdict_table
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import PAUSE_SECONDS, QUIET
@@ -82,24 +83,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measured = {part: parts[part](options, sides, folder) for part in options.parts}
     if options.json:
         written = {"machine": about, "beside": options.beside, "measured": measured}
-        Path(options.json).write_text(json.dumps(written, indent=1))
+        options.json.write_text(json.dumps(written, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.short_runs", description=__doc__.split("\n")[0]
-    )
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("short_runs", __doc__)
     parts = [RUNS, FOUND, DISK]
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     beside = "another checkout of minibert, or a commit of the repository, which is checked out for the time"
     parser.add_argument("--beside", metavar="FOLDER or COMMIT", help=beside)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--found", type=int, default=100, metavar="RUNS", help="of the sweep that is found")
-    parser.add_argument("--store", type=Path, metavar="FOLDER", help="keeps the runs of that sweep")
+    parser.add_argument("--rounds", type=whole(), default=3)
+    parser.add_argument("--found", type=whole(), default=100, metavar="RUNS", help="of the sweep that is found")
+    parser.add_argument("--store", type=new_folder, metavar="FOLDER", help="keeps the runs of that sweep")
     count = "for the part disk: stores of the sweep that are there already, this checkout's and the other's"
     parser.add_argument("--count", nargs="+", type=Path, metavar="FOLDER", help=count)
-    parser.add_argument("--json", metavar="FILE", help="write every figure, with the machine")
+    parser.add_json("every figure, with the machine")
     options = parser.parse_args(arguments)
     if options.beside is not None and (reason := obstacle(options.beside)):
         parser.error(f"--beside {reason}")
@@ -111,14 +110,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def show_runs(options: argparse.Namespace, sides: dict[str, Path], folder: Path) -> dict:
+def show_runs(options: Namespace, sides: dict[str, Path], folder: Path) -> dict:
     measured = measure_runs(sides, folder, options.rounds)
     print_table(console, runs_table(measured))
     judge(runs_verdicts(measured), list(measured.values()))
     return {f"{way}, {side}": asdict(one) for (way, side), one in measured.items()}
 
 
-def show_found(options: argparse.Namespace, sides: dict[str, Path], folder: Path) -> dict:
+def show_found(options: Namespace, sides: dict[str, Path], folder: Path) -> dict:
     measured = measure_found(options.store or folder / FOUND, sides[HERE], options.found, options.rounds)
     print_table(console, found_table(measured, options.found))
     seconds = float(np.median(measured.of("printing")))
@@ -126,7 +125,7 @@ def show_found(options: argparse.Namespace, sides: dict[str, Path], folder: Path
     return asdict(measured)
 
 
-def show_disk(options: argparse.Namespace, sides: dict[str, Path], folder: Path) -> dict:
+def show_disk(options: Namespace, sides: dict[str, Path], folder: Path) -> dict:
     stores = dict(zip(sides, options.count, strict=True)) if options.count else made_stores(sides, folder)
     used = {side: disk.usage(store) for side, store in stores.items()}
     if used:

@@ -8,10 +8,10 @@ which have a row of their own.
     python -m tests.benchmarks.step_profile --shape base --steps 30
 """
 
-import argparse
 import cProfile
 import os
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from rich.table import Table
 from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders.bare_and_tracked import Bare
 from tests.benchmarks.kernels import kernels_of
+from tests.benchmarks.options import Parser, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
 from tests.benchmarks.workload import SHAPES, Shape, Workload, draw_batches, physical_cores
@@ -41,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_table(console, table(f"A step of {options.shape}, one lane of {lanes}", seconds, options.rows))
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.step_profile", description=__doc__.split("\n")[0]
-    )
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("step_profile", __doc__)
     parser.add_argument("--shape", default="base", choices=list(SHAPES))
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--rows", type=int, default=16, help="functions that are named; the others are one row")
+    parser.add_argument("--steps", type=whole(), default=30)
+    parser.add_argument(
+        "--rows", type=whole(), default=16, help="functions that are named; the others are one row"
+    )
     return parser.parse_args(arguments)
 
 

@@ -4,14 +4,13 @@ Makes a SQLite store with a sweep of 1,000 finished runs of 300 metrics, and mea
 list of sweeps, of reading the runs, of MLflow's own search, and of the report.
 """
 
-import argparse
 import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -21,6 +20,7 @@ from analysis.runs import load
 from minibert.tracking import Store, open_store, open_sweep
 from minibert.tracking.databases import open_to_write
 from minibert.tracking.sweeps import member_tag, search
+from tests.benchmarks.options import Parser, whole
 
 RATES, OPTIMIZERS = ("0.15", "0.25", "0.4", "0.6", "0.8"), ("adamw", "lion")
 EVALUATED = ("eval/loss", "eval/masked_accuracy", "eval/perplexity", "tokens_seen", "tokens_predicted", "seconds")
@@ -124,12 +124,12 @@ def measure(store: Store, name: str) -> dict[str, float]:
     return {what: seconds_of(task) for what, task in {**tasks, "MLflow's own search_runs": searched}.items()}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was measured. Returns the exit code: 1 if a limit is exceeded."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--metrics", type=int, default=300)
-    asked = parser.parse_args()
+    parser = Parser("store", __doc__)
+    parser.add_argument("--runs", type=whole(), default=1000)
+    parser.add_argument("--metrics", type=whole(len(EVALUATED)), default=300)
+    asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(None, Path(folder), "minibert")
         name = fill(store, asked.runs, asked.metrics)

@@ -9,11 +9,11 @@ count for more, and they are work for one core.
     python -m tests.benchmarks.sweep_throughput --rounds 3 --json sweep_throughput.json
 """
 
-import argparse
 import json
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from minibert.command_line.terminal import print_table
 from minibert.tracking import open_store
 from tests.benchmarks.commands import spend
 from tests.benchmarks.kernels import kernels_of
+from tests.benchmarks.options import Parser, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import QUIET
@@ -72,26 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         written = {
             "machine": about,
-            "options": vars(options),
+            "options": vars(options) | {"json": str(options.json)},
             "measured": {k: asdict(v) for k, v in measured.items()},
         }
-        Path(options.json).write_text(json.dumps(written, indent=1))
+        options.json.write_text(json.dumps(written, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.sweep_throughput", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--steps", type=int, default=400, help="of each run")
-    parser.add_argument("--seeds", type=int, default=8, help="runs of a sweep")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--json", metavar="FILE", help="write every time, with the machine")
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("sweep_throughput", __doc__)
+    parser.add_argument("--steps", type=whole(), default=400, help="of each run")
+    parser.add_argument("--seeds", type=whole(), default=8, help="runs of a sweep")
+    parser.add_argument("--rounds", type=whole(), default=1)
+    parser.add_json("every time, with the machine")
     parser.add_argument("overrides", nargs="*", help="further settings, as minibert.run takes them")
     return parser.parse_args(arguments)
 
 
-def words(options: argparse.Namespace, cache: Path) -> list[str]:
+def words(options: Namespace, cache: Path) -> list[str]:
     return [
         "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"data.cache={cache}",
         *options.overrides,

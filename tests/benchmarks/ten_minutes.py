@@ -16,9 +16,9 @@ minibert alone, those of the scaling with time:
     python -m tests.benchmarks.ten_minutes --minutes 60 --shares 1 1/6 1/60 --contenders minibert
 """
 
-import argparse
 import json
 import statistics
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -34,6 +34,7 @@ from minibert.command_line.terminal import print_table
 from minibert.config import config_hash, register
 from minibert.files import replacing
 from minibert.running.plan import plan
+from tests.benchmarks.options import Parser, lab_book, new_folder, one_line_errors, positive, share, whole
 from tests.benchmarks.trainings import Trained, Training, run
 from tests.benchmarks.trainings.comparison import Curve, alone, draw, first_below, summary
 from tests.benchmarks.turns import console
@@ -45,6 +46,8 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- {}: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- {}: end -->"
+COMPARISON = {True: "scaling", False: "comparison"}
+"""Whether minibert is by itself -> the name of the comparison"""
 OTHER_RATES = "Faint: the other rates. "
 CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
 CONTENDERS = {
@@ -58,6 +61,7 @@ CONTENDERS = {
 }
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -68,18 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, training in contenders.items():
         shares = [float(share) for share in options.shares] if name == "minibert" else [1.0]
         rates = options.rates if training.kind != "minibert" else [0.0]
-        for share in shares:
+        for fraction in shares:
             for rate in rates:
                 for seed in range(options.seeds if training.kind == "minibert" else 1):
-                    steps = max(round(options.minutes * share * 60 / paces[name]), 1)
+                    steps = max(round(options.minutes * fraction * 60 / paces[name]), 1)
                     every = max(steps // options.points, 1)
                     wanted = replace(
                         training, steps=steps, every=every, learning_rate=rate, seed=seed, lanes=options.threads
                     )
-                    title = f"{name}, {options.minutes * share:g} min" + (f", rate {rate:g}" if rate else "")
+                    title = f"{name}, {options.minutes * fraction:g} min" + (f", rate {rate:g}" if rate else "")
                     with console.status(f"{title}, seed {seed}: {steps} steps"):
                         trained = remembered(wanted, options.folder)
-                    curves.append(Curve(name, share, rate, seed, paces[name], trained))
+                    curves.append(Curve(name, fraction, rate, seed, paces[name], trained))
     by_itself = alone(curves)
     rows = summary(curves)
     title = f"Held-out loss after {options.minutes:g} minutes" + (
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"written to {options.folder}: results.json, curves.png")
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
     if options.lab_book:
-        name = "scaling" if by_itself else "comparison"
+        name = COMPARISON[by_itself]
         path = options.lab_book / "README.md"
         figure = f"![Held-out loss against seconds]({name}.png)"
         cells = tuple(tuple(row.values()) for row in rows)
@@ -106,23 +110,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw(curves, options.lab_book / f"{name}.png")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.ten_minutes", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--minutes", type=float, default=10.0)
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = Parser("ten_minutes", __doc__)
+    parser.add_argument("--minutes", type=positive, default=10.0)
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
-    parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3], help="of the others")
+    parser.add_argument("--rates", nargs="+", type=positive, default=[1e-3, 2e-3, 4e-3], help="of the others")
     shares = "of the minutes, a training of minibert for each"
-    parser.add_argument("--shares", nargs="+", type=Fraction, default=[Fraction(1), Fraction(1, 10)], help=shares)
-    parser.add_argument("--seeds", type=int, default=1, help="of minibert's trainings")
+    parser.add_argument("--shares", nargs="+", type=share, default=[Fraction(1), Fraction(1, 10)], help=shares)
+    parser.add_argument("--seeds", type=whole(), default=1, help="of minibert's trainings")
     threads = "of a training; its pace is always that on all cores"
-    parser.add_argument("--threads", type=int, default=physical_cores(), help=threads)
-    parser.add_argument("--rounds", type=int, default=5, help="turns in which the pace is measured")
-    parser.add_argument("--points", type=int, default=40, help="of a curve")
-    parser.add_argument("--lab-book", type=Path, help="folder whose README.md has the markers")
-    parser.add_argument("--folder", type=Path, default=Path("mlruns/ten_minutes"))
-    return parser.parse_args(arguments)
+    parser.add_argument("--threads", type=whole(), default=physical_cores(), help=threads)
+    parser.add_argument("--rounds", type=whole(), default=5, help="turns in which the pace is measured")
+    parser.add_argument("--points", type=whole(), default=40, help="of a curve")
+    parser.add_argument("--lab-book", type=lab_book, help="folder whose README.md has the markers")
+    parser.add_argument("--folder", type=new_folder, default=Path("mlruns/ten_minutes"))
+    options = parser.parse_args(arguments)
+    name = COMPARISON[set(options.contenders) == {"minibert"}]
+    parser.require_markers(options.lab_book, BEGIN.format(name), END.format(name))
+    return options
 
 
 def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, float]:

@@ -8,14 +8,14 @@ the environment names none, NumPy's own choice and AVX2 ones; else those named a
     python -m tests.benchmarks.train_step --shape all --dropout 0 0.1 --json results.json
 """
 
-import argparse
 import json
+from argparse import Namespace
 from itertools import product
-from pathlib import Path
 
 from minibert.command_line.terminal import print_table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.kernels import CHOICES, WITHOUT_AVX512, kernel_choices, processor_has_avx2
+from tests.benchmarks.options import Parser, rate, whole
 from tests.benchmarks.report import (
     Measurement,
     as_json,
@@ -48,22 +48,23 @@ def main(arguments: list[str] | None = None) -> None:
             show(shape, dropout, measured, kernels.name)
             comparisons.append(as_json(shape, dropout, measured, kernels.name))
     if options.json:
-        Path(options.json).write_text(json.dumps({"machine": about, "comparisons": comparisons}, indent=1))
+        options.json.write_text(json.dumps({"machine": about, "comparisons": comparisons}, indent=1))
         console.print(f"written to {options.json}")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    summary = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.train_step", description=summary)
+def parse(arguments: list[str] | None) -> Namespace:
+    parser = Parser("train_step", __doc__)
     parser.add_argument("--shape", nargs="+", default=["base"], choices=[*SHAPES, "all"])
-    parser.add_argument("--dropout", nargs="+", type=float, default=[0.0], help="rates, one comparison each")
+    parser.add_argument("--dropout", nargs="+", type=rate, default=[0.0], help="rates, one comparison each")
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument(
         "--kernels", nargs="+", choices=list(CHOICES), help="whose choice; by default two, where they differ"
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="in a turn; by default what fits in two seconds, but 5 at least")
-    parser.add_argument("--json", metavar="FILE", help="write every time, with versions, BLAS and machine")
+    parser.add_argument("--rounds", type=whole(), default=5)
+    parser.add_argument(
+        "--steps", type=whole(), help="in a turn; by default what fits in two seconds, but 5 at least"
+    )
+    parser.add_json()
     options = parser.parse_args(arguments)
     if WITHOUT_AVX512 in (options.kernels or ()) and not processor_has_avx2():
         parser.error(f"--kernels {WITHOUT_AVX512}: this processor is not known to have AVX2. Allowed: the others.")
