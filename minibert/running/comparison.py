@@ -1,12 +1,13 @@
 """A second training beside the record of the first: parameters and metrics, compared to the bit."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from minibert.errors import listed
 from minibert.tracking.records import Record
 from minibert.tracking.refusals import as_number
 
@@ -46,6 +47,26 @@ class MetricDifference:
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What the record lacks of a metric that was computed again."""
+
+    metric: str
+    steps: tuple[int, ...]
+    """At which it was computed again and has no value on record"""
+    last: int | None
+    """The last step that it has a value on record of; None if it has none at all"""
+
+    @property
+    def where(self) -> str:
+        """Which of its values, as a phrase."""
+        if self.last is None:
+            return "at every step"
+        if self.steps[0] > self.last:
+            return f"after step {self.last}"
+        return f"at {len(self.steps)} steps, the first of them step {self.steps[0]}"
+
+
+@dataclass(frozen=True)
 class Metrics:
     """How the metrics of a second training compare with the record, as far as it went."""
 
@@ -56,6 +77,8 @@ class Metrics:
     points: int
     uncompared: tuple[str, ...]
     """Metrics on record that were not computed again"""
+    lacking: tuple[Lack, ...]
+    """Values that were computed again and are not on record"""
 
 
 @dataclass
@@ -89,10 +112,17 @@ class Rehearsal:
                   if name in self.recorded}  # fmt: skip
         return Metrics(
             differing=tuple(sorted(self.differing.values(), key=lambda each: each.step)),
-            names=len(shared),
+            names=sum(map(bool, shared.values())),
             points=sum(map(len, shared.values())),
             uncompared=tuple(sorted(self.recorded.keys() - shared.keys())),
+            lacking=tuple(self._lacking()),
         )
+
+    def _lacking(self) -> Iterator[Lack]:
+        for name in sorted(self.metrics.keys() - set(TIMES)):
+            recorded = self.recorded.get(name, {})
+            if steps := tuple(step for step in self.metrics[name] if step not in recorded):
+                yield Lack(name, steps, max(recorded, default=None))
 
     def flush(self) -> bool:
         return True
@@ -155,3 +185,15 @@ def _how(recorded: np.ndarray | None, now: np.ndarray | None) -> str:
         largest = np.nanmax(np.abs(before - after), initial=0.0)
         size = np.nanmax(np.abs(before), initial=0.0)
     return f"in {count:,} of {now.size:,} values by at most {largest:.2g} (the largest on record is {size:.2g})"
+
+
+def told_lacks(lacking: Sequence[Lack]) -> str:
+    """What a record lacks, in one phrase: the metrics that lack the same are told together."""
+    alike: dict[str, list[str]] = {}
+    for each in lacking:
+        alike.setdefault(each.where, []).append(each.metric)
+    parts = [
+        f"{names[0]}{f' and {len(names) - 1} more metrics' if names[1:] else ''} {where}"
+        for where, names in sorted(alike.items(), key=lambda item: -len(item[1]))
+    ]
+    return "; ".join(listed(parts))

@@ -18,7 +18,7 @@ from minibert.command_line.arguments import StoreWords, argument
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.range_test.recorded import conclude_range_test
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, listed
 from minibert.model.saved import load_checkpoint
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
 from minibert.running.causes import Cause, explanation, find_causes, of_other_data
@@ -29,6 +29,7 @@ from minibert.running.comparison import (
     Rehearsal,
     compare_parameters,
     recorded_metrics,
+    told_lacks,
 )
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
@@ -37,6 +38,7 @@ from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 from minibert.tracking.provenance import LANES, environment
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
+from minibert.training.checkpoints import log_spaced_steps
 from minibert.training.lanes import without_warnings
 from minibert.training.observers import Ended, TrainingLog
 from minibert.training.trainer import NotFinite, Trainer
@@ -221,28 +223,55 @@ def _last(asked: Reproduction, recorded: Recorded) -> int:
 
 
 def _tell(comparison: Comparison, causes: Sequence[Cause], display: Display) -> bool:
-    """Print the verdict. True if all is equal."""
+    """Print the verdict. True if all is equal that could be compared.
+
+    Raises :class:`MinibertError` if nothing could.
+    """
     metrics = comparison.again.compared()
     differing = [*_parameters(comparison), *_failure(comparison), *_metrics(comparison, metrics)]
-    steps = ", ".join(map(str, comparison.equal)) or "none"
-    checked = f"parameters at {len(comparison.equal)} checkpoints (steps {steps})"
-    if not differing:
-        display.start(
-            f"equal to the bit: {checked} and {metrics.points:,} values of {metrics.names} metrics"
-            + (f"; it fails again: {comparison.failure}" if comparison.failure else "")
+    lacks = _lacks(comparison, metrics)
+    lacking = [f"not compared, as the record lacks it: {lack}" for lack in lacks]
+    if differing:
+        display.start(f"differs: {differing[0]}")
+        explained = explanation(causes, of_parameters=comparison.difference is not None)
+        for each in [*differing[1:], *explained, *lacking]:
+            display.note(each)
+        return False
+    if not (comparison.equal or metrics.points or comparison.failure):
+        raise MinibertError(
+            f"run {short_id(comparison.recorded.saved.id)}: nothing can be compared up to step "
+            f"{comparison.reached}, as the record lacks {' and '.join(lacks)}."
         )
-        if metrics.uncompared:
-            display.note(
-                f"not compared: {len(metrics.uncompared)} metrics that were not computed again, such as "
-                f"{metrics.uncompared[0]}"
-            )
-        if causes:
-            display.note("what is not the same made no difference")
-        return True
-    display.start(f"differs: {differing[0]}")
-    for each in [*differing[1:], *explanation(causes, of_parameters=comparison.difference is not None)]:
+    steps = ", ".join(map(str, comparison.equal)) or "none"
+    display.start(
+        f"equal to the bit{', as far as the record goes' if lacks else ''}: "
+        f"parameters at {len(comparison.equal)} checkpoints (steps {steps}) and "
+        f"{metrics.points:,} values of {metrics.names} metrics"
+        + (f"; it fails again: {comparison.failure}" if comparison.failure else "")
+    )
+    if metrics.uncompared:
+        display.note(
+            f"not compared: {len(metrics.uncompared)} metrics that were not computed again, such as "
+            f"{metrics.uncompared[0]}"
+        )
+    for each in lacking:
         display.note(each)
-    return False
+    if causes:
+        display.note("what is not the same made no difference")
+    return True
+
+
+def _lacks(comparison: Comparison, metrics: Metrics) -> list[str]:
+    """What was computed again and could not be compared, because it is not on record, in phrases."""
+    recorded, training = comparison.recorded, comparison.recorded.saved.config.training
+    last = comparison.reached if recorded.failing is None else min(comparison.reached, recorded.failing - 2)
+    steps = log_spaced_steps(training.steps, training.checkpoint_every, training.checkpoints_per_doubling)
+    gone = [str(step) for step in steps if step <= last and step not in recorded.saved.checkpoints]
+    told = [f"parameters of these steps: {', '.join(listed(gone))}"] if gone else []
+    if metrics.lacking:
+        values = sum(len(each.steps) for each in metrics.lacking)
+        told.append(f"{values:,} values: {told_lacks(metrics.lacking)}")
+    return told
 
 
 def _parameters(comparison: Comparison) -> list[str]:

@@ -57,6 +57,15 @@ class Original:
                 words = "UPDATE metrics SET value = value + 1e-9 WHERE run_uuid = ? AND key = ? AND step = ?"
                 assert database.execute(words, (self.id, name, step)).rowcount == 1
 
+    def cut(self, *metrics: str, after: int = -1) -> None:
+        """Take the points of these metrics after a step off the record, as a damaged database would."""
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
+            for name in metrics or self.run.data.metrics:
+                words = (self.id, name, after)
+                database.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = ? AND step > ?", words)
+                if after < 0:
+                    database.execute("DELETE FROM latest_metrics WHERE run_uuid = ? AND key = ?", words[:2])
+
     def record(self, tag: str, value: str) -> None:
         self.store.client.set_tag(self.id, tag, value)
 
@@ -88,7 +97,7 @@ def test_a_run_is_equal_to_the_bit_whatever_else_is_known_of_it_and_its_record_i
     code, told = original.reproduce(capsys)
     assert code == 0, told
     assert "equal to the bit: parameters at 7 checkpoints (steps 0, 1, 2, 4, 8, 16, 20)" in told
-    assert "not one and the same" not in told
+    assert "not one and the same" not in told and "lacks" not in told
     assert original.snapshot() == before
 
 
@@ -167,6 +176,43 @@ def test_other_code_versions_lanes_and_an_interruption_are_named_even_if_they_ma
     assert "the run itself changed its kernel (vectors): fake at first" in told and "made no difference" in told
 
 
+def test_of_a_record_whose_curves_are_cut_it_is_said_what_could_not_be_compared(original, capsys):
+    original.cut("train/loss", "gradient_norm/global", after=10)
+    original.cut("eval/loss")
+    (original.checkpoints / "step_0000016.safetensors").unlink()
+    code, told = original.reproduce(capsys)
+    assert code == 0, told
+    assert "equal to the bit, as far as the record goes: parameters at 6 checkpoints" in told
+    assert "as the record lacks it: parameters of these steps: 16" in told
+    (line,) = [line for line in told.splitlines() if "values: " in line]
+    assert "gradient_norm/global and 1 more metrics after step 10" in line and "eval/loss at every step" in line
+    original.alter(8)
+    code, told = original.reproduce(capsys)
+    assert code == 1 and f"differs: parameter {ALTERED} differs at step 8" in told
+    assert "as the record lacks it: " in told and "eval/loss at every step" in told
+
+
+def test_a_gap_within_a_curve_is_told_by_where_it_begins(original, capsys):
+    with closing(sqlite3.connect(original.folder / "mlflow.db")) as database, database:
+        words = "DELETE FROM metrics WHERE run_uuid = ? AND key = 'train/loss' AND step IN (5, 10)"
+        assert database.execute(words, (original.id,)).rowcount == 2
+    code, told = original.reproduce(capsys)
+    assert code == 0 and "lacks it: 2 values: train/loss at 2 steps, the first of them step 5" in told
+
+
+def test_where_the_record_has_nothing_to_compare_nothing_is_called_equal(original, capsys):
+    original.cut()
+    for path in original.checkpoints.glob("step_*"):
+        if path.stem != "step_0000020":
+            path.unlink()
+    code, told = original.reproduce(capsys, "steps=4")
+    assert code == 2 and "equal" not in told
+    assert (
+        "nothing can be compared up to step 4, as the record lacks parameters of these steps: 0, 1, 2, 4 and "
+        in told
+    )
+
+
 def test_on_other_data_nothing_is_trained(original, capsys):
     original.record("corpus.hash", "f" * 64)
     code, told = original.reproduce(capsys)
@@ -179,7 +225,7 @@ def test_on_other_data_nothing_is_trained(original, capsys):
 def test_a_run_that_failed_fails_again_at_the_same_step(exploded, capsys):
     code, told = exploded.reproduce(capsys)
     assert code == 0, told
-    assert "on record it is FAILED" in told and "it fails again: Step" in told
+    assert "on record it is FAILED" in told and "it fails again: Step" in told and "lacks" not in told
 
 
 def test_a_killed_run_is_compared_up_to_where_it_got(original, capsys):
