@@ -150,6 +150,11 @@ class Batches:
         their state."""
         return [part for part in (self.masking, self.curriculum) if getattr(part, "state", None)]
 
+    @property
+    def milestones(self) -> dict[int, str]:
+        """Steps done -> what changes for good in the batches that follow, in words."""
+        return {} if self.curriculum is None else self.curriculum.milestones
+
     def indices(self, step: int) -> np.ndarray:
         """(B,) int64: which sequences are in the batch of a step."""
         if self.curriculum is not None:

@@ -82,6 +82,11 @@ class Curriculum:
         """The values that change from step to step, for the log."""
         return {"curriculum/share": self.allowed[self.stage(step)] / len(self.scores)}
 
+    @property
+    def milestones(self) -> dict[int, str]:
+        """Steps done -> what changes for good in the batches that follow, in words."""
+        return {int(self.begins[-1]): "all sequences take part from here on"}
+
     def observe(self, step: int, measured, score) -> None:
         """Ignore the measurements: the scores are fixed."""
 

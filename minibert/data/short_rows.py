@@ -50,3 +50,8 @@ class ShortRowsFirst(Batches):
     def indices(self, step: int):
         """(B,) int64: which sequences are in the batch of a step, short ones before the change."""
         return self.short.indices(step) if step < self.change else super().indices(step)
+
+    @property
+    def milestones(self) -> dict[int, str]:
+        whole = {self.change: f"whole rows, of {self.sequences.input_ids.shape[1]} tokens, from here on"}
+        return super().milestones | whole

@@ -49,7 +49,7 @@ from minibert.tracking.store import Store, open_store
 from minibert.tracking.sweeps import join_sweep
 from minibert.tracking.system_metrics import system_metrics
 from minibert.training.lanes import without_warnings
-from minibert.training.observers import Checkpoints, Ended, TrainingLog
+from minibert.training.observers import Checkpoints, Ended, Milestones, TrainingLog
 from minibert.training.trainer import NotFinite
 
 _logger = logging.getLogger(__name__)
@@ -249,7 +249,8 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display, judge
         )
         with display.training(config.training.steps, evaluation):
             try:
-                trainer.train([TrainingLog(run.log), evaluation, judged, checkpoints, display.step])
+                observers = [TrainingLog(run.log), evaluation, Milestones(display.note), judged, checkpoints]
+                trainer.train([*observers, display.step])
             except NotFinite as error:
                 failure = report_failure(run, trainer, error)
                 run.flush()

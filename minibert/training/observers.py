@@ -48,6 +48,19 @@ class TrainingLog:
         self.log(metrics | norms | (memory if trainer.finished else {}), progress.step)
 
 
+class Milestones:
+    """Observer: tells when the batches change for good, such as from short rows to whole ones."""
+
+    def __init__(self, tell: Callable[[str], object]):
+        """``tell`` gets a sentence."""
+        self.tell = tell
+
+    def __call__(self, trainer, _step) -> None:
+        step = trainer.progress.step
+        if step in (milestones := trainer.batches.milestones) and not trainer.finished:
+            self.tell(f"step {step:,}: {milestones[step]}")
+
+
 def keep_parameters(keep, model, step: int) -> None:
     """Keep the parameters of a step as ``step_<step>.safetensors`` (``keep``: see :class:`Checkpoints`)."""
     about = {"step": step, "model": asdict(model.config)}

@@ -1,5 +1,6 @@
 """Short rows first: the same text and tokens, cut shorter, and whole rows as if there had been no short ones."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from minibert.data.short_rows import cut_short
 from minibert.data.tokenizer import CLS, PAD, SEP, train_tokenizer
 from minibert.data.training_batches import build_batches, probe_batch
 from minibert.model.bert import MiniBERT
+from minibert.training.observers import Milestones, TrainingLog
 from minibert.training.trainer import Trainer
 
 VOCAB, LENGTH, SHORT, BATCH, STEPS = 60, 16, 6, 8, 20
@@ -160,3 +162,38 @@ def test_tasks_ask_about_short_rows_too(data, task):
     short, whole = batches.at(0), batches.at(CHANGE)
     assert short.auxiliary[task].labels.shape == short.input_ids.shape == (BATCH * LENGTH // SHORT, SHORT)
     assert short.auxiliary[task].count and whole.auxiliary[task].count
+
+
+def test_the_change_is_told_once_and_the_length_of_rows_is_recorded(data):
+    chosen, told, lengths = config(), [], {}
+    chosen.training = replace(chosen.training, log_every=1)
+
+    def log(metrics, step):
+        lengths[step] = metrics["curriculum/sequence_length"]
+
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+        trainer.train([TrainingLog(log), Milestones(told.append)])
+    assert told == [f"step {CHANGE}: whole rows, of {LENGTH} tokens, from here on"]
+    assert lengths == {step: SHORT if step <= CHANGE else LENGTH for step in range(1, STEPS + 1)}
+
+
+def test_a_change_after_the_last_step_is_not_told(data):
+    chosen, told = config(replace(SHORT_ROWS, share=0.99)), []
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+        trainer.train([Milestones(told.append)])
+    assert not told and trainer.batches.change == STEPS
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["curriculum=short_rows", "curriculum.share=0.4"], "step 3: whole rows, of 32 tokens, from here on"),
+        (["curriculum=length", "curriculum.share=0.6"], "step 4: all sequences take part from here on"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_run_prints_the_change_once(door, small_settings, empty_database, tmp_path, words, said):
+    shutil.copy(empty_database, tmp_path)
+    few = ["training.steps=6", "diagnostics=off", "tracking.progress=true", f"tracking.folder={tmp_path}"]
+    done = door(*small_settings, *words, *few)
+    assert done.returncode == 0 and done.stdout.count(said) == 1, done.stdout + done.stderr
