@@ -154,12 +154,14 @@ def _record(
     tags[LANES] = str(config.training.lanes)
     parameters = asdict(config)
     del parameters["tracking"], parameters["study"]
-    run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
-    _tell_changes(run)
+    with interruption.deferred():  # so that a run that is begun is known here, and closed
+        run = start_run(claimed, name, parameters, tags, config.tracking.parent_run)
     with consumption(run.before) as used:
         status, reason = _attempt(run, config, data, display, judge)
-    describe(display.error, lambda: run.set_tags(used))
-    untold = _close(run, status, reason, display)
+    try:
+        describe(display.error, lambda: run.set_tags(used))
+    finally:  # also if nobody reads any more what could not be recorded
+        untold = _close(run, status, reason, display)
     if untold is None:
         return Outcome(run.id, status, reason, claimed.store)
     said = f"{str(reason).rstrip('.')}. The store does not know of it: {untold}"
@@ -171,6 +173,9 @@ def _attempt(
 ) -> tuple[Status, str | None]:
     """Record the settings of an open run and train it. Returns its status and, if it did not finish, why."""
     try:
+        if asked := interruption.reason():
+            raise Interrupted(asked)
+        _tell_changes(run)
         run.log_text(without_passwords(OmegaConf.to_yaml(OmegaConf.structured(config))), "config.yaml")
         run.log_artifact(data.folder / "tokenizer.json")
         run.log_dataset(data.corpus_name, data.corpus_hash, data.corpus_source, data.statistics)
@@ -184,9 +189,10 @@ def _attempt(
     except MinibertError as error:
         return Status.FAILED, str(error)
     except Exception as error:  # a bug: the store keeps the traceback, and the other runs of a sweep continue
-        display.error(traceback.format_exc())
         with suppress(MinibertError):  # without the store, the rest is saved nevertheless
             run.log_text(traceback.format_exc(), "traceback.txt")
+        with suppress(SystemExit):  # nobody reads it
+            display.error(traceback.format_exc())
         return Status.FAILED, f"{type(error).__name__}: {error}"
 
 

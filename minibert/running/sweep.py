@@ -30,6 +30,7 @@ from minibert.tracking.lookup import short_id
 from minibert.tracking.pages import describe_sweep
 from minibert.tracking.processes import is_alive
 from minibert.tracking.provenance import environment
+from minibert.tracking.records import how_it_ended
 from minibert.tracking.results import rooms_of
 from minibert.tracking.settling import SYNC, send_all
 from minibert.tracking.status import Status
@@ -43,7 +44,7 @@ Reporter = Callable[[Store, str, str], object]
 def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     """Train all runs of a plan under one parent run, then report on them. Returns the exit code."""
     first = planned.jobs[0].config
-    tracking, study = first.tracking, first.study
+    tracking = first.tracking
     called = sweep_name(planned)
     check_launcher(planned)
     display.start(f"{called}: {len(planned.jobs)} runs")
@@ -55,21 +56,12 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         key: run_name(each.config, each.choices, planned.keys)
         for key, each in zip(hashes, planned.jobs, strict=True)
     }
-    tags = environment()
-    command = without_passwords("python -m minibert.run " + shlex.join(planned.command))
-    sweep = open_sweep(
-        store,
-        called,
-        sweep_hash(planned, called, corpora),
-        names,
-        tags=tags | {"minibert.command": command},
-        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "first": first_values(planned)}},
-        command=new_command(planned.command, names, tags),
-    )
-    if others := len(sweep.planned) - len(names):
-        display.note(f"These runs join sweep {short_id(sweep.id)}, which has {others} others.")
-    status, reason = Status.FAILED, "the sweep's own process failed"
+    sweep, status, reason = None, Status.FAILED, None
     try:
+        with interruption.shielded():  # so that a parent that is begun is known here, and closed
+            sweep = _open(planned, called, names, corpora, store)
+        if others := len(sweep.planned) - len(names):
+            display.note(f"These runs join sweep {short_id(sweep.id)}, which has {others} others.")
         remaining = {*names} if tracking.rerun else _join_finished(sweep, names)
         if remaining:
             remaining |= _to_be_asked(sweep, dict(zip(hashes, planned.jobs, strict=True)))
@@ -79,24 +71,64 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
         status, reason = _verdict(sweep, sweep.planned)
         _complete(sweep, dict(zip(hashes, planned.jobs, strict=True)), display)
     except Interrupted:
-        pass  # a second signal: the runs are left as they are
+        if sweep is None:
+            raise
+        # Otherwise a second signal: the runs are left as they are.
+    except BaseException as error:
+        if status == Status.FAILED:
+            status, reason = how_it_ended(error)
+        raise
     finally:
         if interruption.reason():
             status, reason = Status.KILLED, interruption.reason()
-        told = asdict(study), sweep.planned, sweep.commands(), planned.keys
-        describe(display.error, lambda: describe_sweep(sweep, *told))
-        if status == Status.KILLED or not _is_continued_elsewhere(sweep, names):
-            sweep.finish(status, reason)
+        if sweep is not None:
+            _close(sweep, planned, names, status, reason, display)
+    assert sweep is not None  # otherwise something was raised
     display.sweep_end(sweep, names, status, reason)
     if status == Status.KILLED:
         return interruption.exit_code()
     asked = _verdict(sweep, names)[0]
     if asked != status:
         display.note(f"Of the whole sweep, {reason}")
+    return _conclude(sweep, called, report, display, planned, asked)
+
+
+def _open(planned: Plan, called: str, names: Mapping[str, str], corpora: Collection[str], store: Store) -> Sweep:
+    """The parent run of the runs of this command."""
+    tags, study = environment(), planned.jobs[0].config.study
+    command = without_passwords("python -m minibert.run " + shlex.join(planned.command))
+    return open_sweep(
+        store,
+        called,
+        sweep_hash(planned, called, corpora),
+        names,
+        tags=tags | {"minibert.command": command},
+        parameters={"study": asdict(study), "sweep": {"keys": planned.keys, "first": first_values(planned)}},
+        command=new_command(planned.command, names, tags),
+    )
+
+
+def _close(
+    sweep: Sweep, planned: Plan, names: Mapping[str, str], status: Status, reason: str | None, display: Display
+) -> None:
+    """Describe a sweep and close it in the store, also if nobody reads any more why it cannot be described."""
+    study = asdict(planned.jobs[0].config.study)
+    try:
+        describe(
+            display.error, lambda: describe_sweep(sweep, study, sweep.planned, sweep.commands(), planned.keys)
+        )
+    finally:
+        if status == Status.KILLED or not _is_continued_elsewhere(sweep, names):
+            sweep.finish(status, reason)
+
+
+def _conclude(sweep: Sweep, called: str, report: Reporter, display: Display, planned: Plan, asked: Status) -> int:
+    """Report on a sweep that has ended, if all of it is there and a report is wanted. Returns the exit code."""
+    store, wanted = sweep.store, planned.jobs[0].config.tracking.report
     if any(each.left for each in send_all(store)):
         display.note(f"The report can be made when the server has all runs: {SYNC} tracking.folder={store.folder}")
         return int(asked == Status.FAILED)
-    if not tracking.report:
+    if not wanted:
         display.note(f"No report, as asked; `{_report_command(sweep, called, planned.command)}` makes it.")
         return int(asked == Status.FAILED)
     reported = _report(sweep, called, report, display, planned.command)

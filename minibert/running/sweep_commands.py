@@ -15,7 +15,7 @@ from minibert.command_line.arguments import StoreWords, argument, names_store
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
 from minibert.running.estimate import seconds_as_text
-from minibert.tracking.abandoned import reap, standing
+from minibert.tracking.abandoned import ABANDONED, reap, standing
 from minibert.tracking.addresses import given_folder
 from minibert.tracking.history import HASH_DIGITS, read_commands, read_plan
 from minibert.tracking.journal import begun_for
@@ -89,10 +89,13 @@ def list_sweeps(asked: ListWords) -> int:
     counts = [status.lower() for status in counted]
     table = _table(None, "sweep", "id", "status", "finished", *counts, "started", "took", "command")
     for sweep in found:
+        lost = _lost_runs(store, sweep)
+        shown = {status: sweep.count(status) for status in counted}
+        shown |= {Status.KILLED: shown[Status.KILLED] + lost, Status.RUNNING: shown[Status.RUNNING] - lost}
         table.add_row(
             *(sweep.name, short_id(sweep.id), _standing(store, sweep).lower()),
             f"{sweep.count(Status.FINISHED)} of {sweep.planned}",
-            *(str(sweep.count(status)) for status in counted),
+            *map(str, shown.values()),
             datetime.fromtimestamp(sweep.started).strftime("%Y-%m-%d %H:%M"),
             _took(sweep),
             Text(_shortened(sweep.command.removeprefix("python -m minibert."))),
@@ -255,6 +258,16 @@ def _find(store: Store, word: str) -> tuple[Standing, list[Child]]:
         if sweep.id == sweep_id:
             return sweep, children(store, sweep.tags["minibert.sweep_hash"])
     raise MinibertError(f"sweep={word}: no such sweep in experiment {store.experiment_id} of {store.uri}.")
+
+
+def _lost_runs(store: Store, sweep: Standing) -> int:
+    """How many of its runs the store calls RUNNING though their process is gone. Read only if some are."""
+    running = sweep.count(Status.RUNNING)
+    if not running:
+        return 0
+    runs = children(store, sweep.tags.get("minibert.sweep_hash", ""))
+    alive = sum(run.status == Status.RUNNING and standing(run.status, run.tags) != ABANDONED for run in runs)
+    return max(running - alive, 0)
 
 
 def _standing(store: Store, sweep: Standing) -> str:

@@ -23,7 +23,10 @@ EXAMPLES = {
     "prune": {"last": "keep the first and the last of each run", "last keep=5 --yes": "five of each, unasked"},
 }
 NOTES = {
-    "list": "FINISHED: all that the commands of a sweep asked for is. `took` is the time of its last command.",
+    "list": (
+        "FINISHED: all that the commands of a sweep asked for is. `took` is the time of its last command.\n"
+        "Among the killed are runs whose process is gone, which `reap` closes."
+    ),
     "show": "Below the table are all commands that were given for the sweep.",
     "resume": "Commands whose runs have all finished are left out. The store is that named here.",
     "sync": (

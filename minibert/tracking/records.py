@@ -4,17 +4,22 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minibert import interruption
 from minibert.errors import MinibertError
+from minibert.interruption import Interrupted
 from minibert.tracking.artifacts import Artifacts
 from minibert.tracking.infinities import restored
 from minibert.tracking.provenance import before_continuation, changed
 from minibert.tracking.refusals import LEFT_OUT, LeftOut, as_number
+from minibert.tracking.replay import SupersededError
+from minibert.tracking.retries import at_once
 from minibert.tracking.sending import send
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, store_errors
@@ -197,7 +202,8 @@ def create(store: Store, name: str, parameters: Mapping[str, Any], tags: Mapping
     """A new MLflow run, as MLflow's entity."""
     # Tags go in with the creation: a run that is killed right after it is still found by its hash.
     run = store.client.create_run(store.experiment_id, run_name=name, tags=_texts(tags))
-    LeftOut(store, run.info.run_id).add(_write_parameters(store, run.info.run_id, flatten(parameters)))
+    with closed_on_error(store, run.info.run_id):
+        LeftOut(store, run.info.run_id).add(_write_parameters(store, run.info.run_id, flatten(parameters)))
     return run
 
 
@@ -211,15 +217,43 @@ def reopen(
     changes (:func:`minibert.tracking.provenance.changed`).
     """
     store.client.update_run(run.info.run_id, status=Status.RUNNING)
-    if "minibert.reason" in run.data.tags:
-        store.client.delete_tag(run.info.run_id, "minibert.reason")
-    new, old = _texts(tags), run.data.tags
-    changes = changed(old, new)
-    write_tags(store, run.info.run_id, new | before_continuation(old, changes))
-    missing = {key: value for key, value in flatten(parameters).items() if key not in run.data.params}
-    refused = _write_parameters(store, run.info.run_id, missing)
-    LeftOut(store, run.info.run_id, old.get(LEFT_OUT, "")).add(refused)
+    with closed_on_error(store, run.info.run_id):
+        if "minibert.reason" in run.data.tags:
+            store.client.delete_tag(run.info.run_id, "minibert.reason")
+        new, old = _texts(tags), run.data.tags
+        changes = changed(old, new)
+        write_tags(store, run.info.run_id, new | before_continuation(old, changes))
+        missing = {key: value for key, value in flatten(parameters).items() if key not in run.data.params}
+        refused = _write_parameters(store, run.info.run_id, missing)
+        LeftOut(store, run.info.run_id, old.get(LEFT_OUT, "")).add(refused)
     return changes
+
+
+@contextmanager
+def closed_on_error(store: Store, run_id: str) -> Iterator[None]:
+    """Within this context, whatever ends it early closes a record that nobody else would close.
+
+    It is KILLED if this process was asked to end, and FAILED otherwise. A record that another process has taken
+    over stays as it is. If the store does not take the end either, its tags tell that its process is gone.
+    """
+    try:
+        yield
+    except SupersededError:
+        raise
+    except BaseException as error:
+        status, reason = how_it_ended(error)
+        with suppress(Exception), interruption.deferred(), at_once():
+            Record(store, run_id, "", continued=True).finish(status, reason)
+        raise
+
+
+def how_it_ended(error: BaseException) -> tuple[Status, str]:
+    """(status, reason) of a record whose process was ended by an exception."""
+    if asked := interruption.reason():
+        return Status.KILLED, asked
+    if isinstance(error, Interrupted):
+        return Status.KILLED, str(error)
+    return Status.FAILED, str(error) if isinstance(error, MinibertError) else f"{type(error).__name__}: {error}"
 
 
 def write_tags(store: Store, run_id: str, tags: Mapping[str, Any]) -> dict[str, str]:

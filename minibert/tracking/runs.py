@@ -19,7 +19,7 @@ from minibert.tracking.explanations import explain
 from minibert.tracking.journal import JOURNAL, Journal
 from minibert.tracking.leases import Lease
 from minibert.tracking.points import Point, keep_points, kept_points
-from minibert.tracking.records import MOST_POINTS, create, reopen
+from minibert.tracking.records import MOST_POINTS, closed_on_error, create, reopen
 from minibert.tracking.refusals import LEFT_OUT
 from minibert.tracking.replay import SupersededError
 from minibert.tracking.retries import at_once, is_refusal, patiently
@@ -68,25 +68,24 @@ def _continue_or_begin(claim: Claim, name: str, parameters: Mapping[str, Any], t
     if earlier is None:
         entity = create(store, name, parameters, tags)
     else:
-        recorded = [metric.timestamp for metric in earlier.data.to_proto().metrics]
+        entity, recorded = earlier, [metric.timestamp for metric in earlier.data.to_proto().metrics]
         lost = lost_time(earlier.data.tags, max(recorded, default=0) / 1000)
         changes = reopen(store, earlier, parameters, tags | lost)
-    if lease is not None:
-        lease.hold((earlier or entity).info.run_id, created=earlier is None)
-    if earlier is None:
-        return Run(store, entity.info.run_id, entity.info.artifact_uri, continued=False, lease=lease)
-    left_out = earlier.data.tags.get(LEFT_OUT, "")
-    run = Run(
-        store, earlier.info.run_id, earlier.info.artifact_uri, continued=True, left_out=left_out, lease=lease
-    )
-    run.changes, run.before = changes, dict(earlier.data.tags) | lost
-    last = earlier.data.to_proto().metrics
-    for folder in filter(None, (run.folder, run.artifact_folder(""))):
-        clear_unfinished(folder)
-    if store.journaled is not None:
-        run.fetch_state(elsewhere)
-    run.recover({metric.key: metric.step for metric in last})
-    return run
+    with closed_on_error(store, entity.info.run_id):
+        if lease is not None:
+            lease.hold(entity.info.run_id, created=earlier is None)
+        left_out = "" if earlier is None else earlier.data.tags.get(LEFT_OUT, "")
+        run = Run(store, entity.info.run_id, entity.info.artifact_uri, earlier is not None, left_out, lease)
+        if earlier is None:
+            return run
+        run.changes, run.before = changes, dict(earlier.data.tags) | lost
+        last = earlier.data.to_proto().metrics
+        for folder in filter(None, (run.folder, run.artifact_folder(""))):
+            clear_unfinished(folder)
+        if store.journaled is not None:
+            run.fetch_state(elsewhere)
+        run.recover({metric.key: metric.step for metric in last})
+        return run
 
 
 class Run(DirectRecord):

@@ -17,7 +17,7 @@ from minibert.tracking.consumption import seconds_taken
 from minibert.tracking.history import Command, add_to_plan, read_commands
 from minibert.tracking.lookup import find_run_id
 from minibert.tracking.processes import process_tags
-from minibert.tracking.records import Record, create, flatten, reopen, write_tags
+from minibert.tracking.records import Record, closed_on_error, create, flatten, reopen, write_tags
 from minibert.tracking.replay import PARENT
 from minibert.tracking.retries import patiently
 from minibert.tracking.settling import settle
@@ -135,7 +135,7 @@ def open_sweep(
     ``planned`` are the runs that ``command`` asks for: hash of the configuration -> name. They join those that it
     has planned before.
 
-    Raises :class:`MinibertError` when the store cannot be written.
+    Raises :class:`MinibertError` when the store cannot be written. What is begun by then is closed.
     """
     tags = {
         **tags,
@@ -148,10 +148,12 @@ def open_sweep(
     lock = store.lock(f"{store.scope}-sweep-{sweep_hash[:16]}")
     with wait_for(lock), store_errors(store.uri, f"open sweep '{name}'"):
         entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
-        _adopt(store, entity.info.run_id, sweep_hash)
-    sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
-    sweep.plan(dict(planned), command)
-    sweep.set_tags({"minibert.planned": len(sweep.planned)})
+        with closed_on_error(store, entity.info.run_id):
+            _adopt(store, entity.info.run_id, sweep_hash)
+    with closed_on_error(store, entity.info.run_id):
+        sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
+        sweep.plan(dict(planned), command)
+        sweep.set_tags({"minibert.planned": len(sweep.planned)})
     return sweep
 
 

@@ -52,17 +52,23 @@ def run_search(asked: Asked, display: Display) -> int:
     study = open_study(search, place, identity)
     if before := len(study.get_trials(deepcopy=False)):
         display.note(f"The study has {before} trials already.")
-    sweep = _open_parent(asked, store, study, identity)
-    failure = None
+    sweep, failure = None, None
     try:
+        with interruption.shielded():  # so that a parent that is begun is known here, and closed
+            sweep = _open_parent(asked, store, study, identity)
         with interruption.deferred():
             if search.workers > 1:
                 _work_in_processes(asked, first, identity, sweep.id, display)
             work(Work(asked, study, place, store, sweep.id, display))
     except MinibertError as error:
+        if sweep is None:
+            raise
         failure = error
     except Interrupted:
-        pass  # a second signal: the runs are left as they are
+        if sweep is None:
+            raise
+        # Otherwise a second signal: the runs are left as they are.
+    assert sweep is not None  # otherwise something was raised
     code = _end(asked, study, place, sweep, display, failure)
     if failure is not None:
         raise failure
@@ -139,13 +145,15 @@ def _end(
         status, reason = Status.FAILED, str(failure or "no trial finished")
     else:
         status, reason = Status.FINISHED, None
-    _write(asked, study, place, sweep, display)
     try:
-        sweep.plan(names)
-        sweep.set_tags({"minibert.planned": len(sweep.planned)})
-        describe(display.error, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
-        if status == Status.KILLED or not counts["open"]:
-            sweep.finish(status, reason)
+        try:
+            _write(asked, study, place, sweep, display)
+            sweep.plan(names)
+            sweep.set_tags({"minibert.planned": len(sweep.planned)})
+            describe(display.error, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
+        finally:  # also if nobody reads any more what could not be written
+            if status == Status.KILLED or failure is not None or not counts["open"]:
+                sweep.finish(status, reason)
     except MinibertError as error:  # what was found is told nevertheless
         if failure is None:
             display.error(str(error))
