@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from minibert.config.averaging import AVERAGINGS
-from minibert.config.checks import require_config, validate
+from minibert.config.checks import require_config, require_option, validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.evaluation import ASKED_AFTERWARDS, EvaluationConfig
@@ -63,6 +63,7 @@ __all__ = [
     "config_hash",
     "register",
     "require_config",
+    "require_option",
     "resolve",
     "restore",
     "shipped_options",

@@ -33,24 +33,37 @@ def validate(config: Config | ModelConfig, prefix: str = "") -> None:
     problems = list(field_problems(config, prefix))
     if not problems:
         problems = list(config.problems())
-    if problems:
-        raise MinibertError("\n".join(problems))
+    _refuse(problems)
 
 
-def require_config(config: Any, schema: type, prefix: str, options: Mapping[str, type] | None = None) -> None:
+def require_config(config: Any, schema: type, prefix: str) -> None:
     """Check what a function was given: its type, its fields and, of a group, if its class is that of its name.
 
-    ``prefix``: of the keys, such as ``model.``. ``options``: name -> schema, of the group.
+    ``prefix``: of the keys, such as ``model.``.
 
     Raises :class:`MinibertError` for another type, and names every value that is not allowed.
     """
+    _refuse(_problems_of(config, schema, prefix))
+
+
+def require_option(config: Any, schema: type, prefix: str) -> None:
+    """Check that what a function was given is an option of a group: its type, its name, the class of that name.
+
+    Other values may be out of range: who composes a run has checked them. Raises :class:`MinibertError`.
+    """
+    beginnings = prefix[:-1] + ":", f"{prefix}name"
+    _refuse([each for each in _problems_of(config, schema, prefix) if each.startswith(beginnings)])
+
+
+def _problems_of(config: Any, schema: type, prefix: str) -> list[str]:
     if not isinstance(config, schema):
-        raise MinibertError(f"{prefix[:-1]}: {shown(config)} was given. Allowed: {_article(schema)}.")
-    if problems := list(field_problems(config, prefix)):
+        return [f"{prefix[:-1]}: {shown(config)} was given. Allowed: {_article(schema)}."]
+    return list(field_problems(config, prefix))
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
         raise MinibertError("\n".join(problems))
-    if options is not None and not isinstance(config, options[config.name]):
-        given, needed = _article(type(config)), _article(options[config.name])
-        raise MinibertError(f"{prefix}name={config.name}: was given in {given}. Allowed: {needed}.")
 
 
 def _article(schema: type) -> str:
@@ -87,9 +100,24 @@ def field_problems(config, prefix: str) -> Iterator[str]:
             yield from _number_problems(key, value, item.metadata)
         if choices and value not in choices:
             yield f"{key}={value}: not allowed{nearest(str(value), choices)}. Allowed: {', '.join(choices)}."
+        elif isinstance(choices, Mapping):
+            yield from _schema_problems(key, config, choices)
         # A comparison with NaN is false, so NaN is refused wherever there is a bound.
         if not all(comparisons[name][0](value, item.metadata[name]) for name in limits):
             yield f"{key}={value}: out of range. Allowed: {allowed}."
+
+
+def _schema_problems(key: str, config: Any, options: Mapping[str, type]) -> Iterator[str]:
+    """What is wrong where the class of an option is another than that of its name.
+
+    Settings of that name would be missing, or those that are given would be passed over.
+    """
+    own = [name for name, schema in options.items() if schema is type(config)]
+    if own and config.name not in own:
+        yield (
+            f"{key}={config.name}: was given in {_article(type(config))}. Allowed in it: {', '.join(own)}; "
+            f"{config.name} belongs in {_article(options[config.name])}."
+        )
 
 
 def _other_kind(value: Any, kind: Any) -> str:

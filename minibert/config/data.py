@@ -55,18 +55,20 @@ class MaskingConfig:
             )
 
 
-@joins(MASKINGS, "span")
+@joins(MASKINGS)
 @dataclass
 class SpanMaskingConfig(MaskingConfig):
+    name: str = option("span", MASKINGS)
     p: float = number(0.2, above=0, below=1, only_with=SPANS)
     """Of the geometric distribution of lengths: the chance that a span ends after a word."""
     longest: int = number(10, at_least=1, only_with=SPANS)
     """Words in a span."""
 
 
-@joins(MASKINGS, "frequency")
+@joins(MASKINGS)
 @dataclass
 class FrequencyMaskingConfig(MaskingConfig):
+    name: str = option("frequency", MASKINGS)
     exponent: float = number(0.5, at_least=0, only_with=FREQUENCIES)
     """A word is drawn with probability proportional to its count to the power of −exponent."""
 
@@ -92,22 +94,24 @@ class ChangingMaskingConfig(SpanMaskingConfig, FrequencyMaskingConfig):
                 )
 
 
-@joins(MASKINGS, "scheduled")
+@joins(MASKINGS)
 @dataclass
 class ScheduledMaskingConfig(ChangingMaskingConfig):
     """``rate`` is where it starts."""
 
+    name: str = option("scheduled", MASKINGS)
     end: float = number(0.15, above=0, below=1)
     shape: str = choice("linear", "linear", "cosine")
     share: float = number(1.0, above=0, at_most=1)
     """Of all steps, the share over which the rate changes."""
 
 
-@joins(MASKINGS, "adaptive")
+@joins(MASKINGS)
 @dataclass
 class AdaptiveMaskingConfig(ChangingMaskingConfig):
     """``rate`` is where it starts."""
 
+    name: str = option("adaptive", MASKINGS)
     target: float = number(0.3, above=0, below=1)
     """Masked accuracy on the training batches that the rate is to bring about."""
     gain: float = number(0.005, above=0)
@@ -148,6 +152,7 @@ class CurriculumConfig:
 class PacedCurriculumConfig(CurriculumConfig):
     """Easy sequences first: the share of them that may be drawn grows until it is all."""
 
+    name: str = option("rarity", CURRICULA)
     pacing: str = choice("root", "linear", "root", "step")
     start: float = number(0.1, above=0, at_most=1)
     """Share of the sequences, the easiest, to begin with."""
@@ -157,9 +162,10 @@ class PacedCurriculumConfig(CurriculumConfig):
     """In how many stages the share grows."""
 
 
-@joins(CURRICULA, "loss")
+@joins(CURRICULA)
 @dataclass
 class LossCurriculumConfig(PacedCurriculumConfig):
+    name: str = option("loss", CURRICULA)
     stride: int = number(8, at_least=1)
     """One of so many neighbouring sequences is scored, for all of them."""
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 
 from minibert.config import require_config
-from minibert.config.data import CURRICULA as SCHEMAS
 from minibert.config.data import CurriculumConfig, LossCurriculumConfig, PacedCurriculumConfig
 from minibert.data.baselines import log_unigram_frequencies
 from minibert.data.packing import Sequences
@@ -190,7 +189,7 @@ def implement_curriculum_learning(
 
     Raises :class:`MinibertError` for another configuration, and for values out of range.
     """
-    require_config(config, CurriculumConfig, "curriculum.", SCHEMAS)
+    require_config(config, CurriculumConfig, "curriculum.")
     return CURRICULA[config.name](config, sequences, vocabulary, (batch_size, data_seed, steps), probe)
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from minibert.config import MaskingConfig
+from minibert.config import MaskingConfig, require_option
 from minibert.data.masking_rates import ScheduledMasking, implement_adaptive_masking
 from minibert.data.tokenizer import FIRST_ORDINARY, MASK
 from minibert.data.vocabulary import Vocabulary
@@ -216,6 +216,7 @@ def build_masking(config: MaskingConfig, vocab_size: int, vocabulary: Vocabulary
     All maskings except the uniform one need ``vocabulary``, the facts about the tokens. ``steps`` is the number of
     training steps, over which a scheduled rate changes.
     """
+    require_option(config, MaskingConfig, "masking.")
     if config.name not in MASKINGS:
         raise unknown_name("masking.name", config.name, MASKINGS)
     return MASKINGS[config.name](config, vocab_size, vocabulary, steps)

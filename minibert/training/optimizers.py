@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from minibert.config import Config, OptimizerConfig
+from minibert.config import Config, OptimizerConfig, require_option
 from minibert.config.optimizers import (
     AdafactorConfig,
     AdamWConfig,
@@ -138,6 +138,7 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
 
 
 def build_direction(config: OptimizerConfig, heads: int = 1) -> Chain:
+    require_option(config, OptimizerConfig, "optimizer.")
     if config.name not in OPTIMIZERS:
         raise unknown_name("optimizer.name", config.name, (*OPTIMIZERS, "lookahead"))
     return muon(config, heads) if isinstance(config, MuonConfig) else OPTIMIZERS[config.name](config)

@@ -12,7 +12,7 @@ the parameters.
 import math
 from collections.abc import Callable
 
-from minibert.config import ScheduleConfig
+from minibert.config import ScheduleConfig, require_option
 from minibert.config.training import RangeTestConfig
 from minibert.errors import unknown_name
 
@@ -83,6 +83,7 @@ def build_schedule(config: ScheduleConfig, steps: int) -> Callable[[int], float]
     >>> [round(factor(step), 2) for step in (1, 2, 3, 8)]
     [0.5, 1.0, 1.0, 0.17]
     """
+    require_option(config, ScheduleConfig, "schedule.")
     if config.name not in SCHEDULES:
         raise unknown_name("schedule.name", config.name, SCHEDULES)
     shape = SCHEDULES[config.name]

@@ -8,16 +8,22 @@ import pytest
 
 import minibert
 from minibert import MinibertError, ModelConfig, create_model, create_tokenizer, load_model
-from minibert.config import CONF, DataConfig, PositionConfig, RopeConfig
+from minibert.config import CONF, DataConfig, PositionConfig, RopeConfig, ScheduleConfig
+from minibert.config.averaging import AveragingConfig
 from minibert.config.data import (
     AdaptiveMaskingConfig,
     CurriculumConfig,
+    LossCurriculumConfig,
+    MaskingConfig,
     ObjectiveConfig,
     PacedCurriculumConfig,
+    ScheduledMaskingConfig,
 )
 from minibert.config.evaluation import DownstreamConfig
+from minibert.config.optimizers import ClippingConfig, DepthRatesConfig, LayerRatesConfig, MuonConfig
 from minibert.data.corpora import load_corpus
 from minibert.data.curriculum import implement_curriculum_learning
+from minibert.data.masking import build_masking
 from minibert.data.masking_rates import implement_adaptive_masking
 from minibert.data.objectives import add_auxiliary_tasks
 from minibert.data.tokenizer import train_tokenizer
@@ -29,6 +35,11 @@ from minibert.model.positions import build_positions
 from minibert.randomness import derive_seeds, generator, generators
 from minibert.running.plan import plan
 from minibert.training.checkpoints import save_checkpoint
+from minibert.training.optimizers import build_direction
+from minibert.training.schedules import build_schedule
+from minibert.training.transforms.averaging import build_averaging
+from minibert.training.transforms.clipping import build_clipping
+from minibert.training.transforms.layer_rates import compute_layer_wise_learning_rates
 
 INPUT_IDS = np.array([[2, 9, 9, 5, 3], [2, 7, 3, 1, 0]])
 RUNGS = ("xxs", "xs", "s", "m", "l", "xl", "xxl")
@@ -133,6 +144,11 @@ GIVEN = {
                 r"^curriculum\.start: str 'x' was given\. Allowed: a number",
             ),
             (CurriculumConfig("length"), r"^curriculum\.name=length: was given in a CurriculumConfig.* a Paced"),
+            (
+                PacedCurriculumConfig("none"),
+                r"^curriculum\.name=none: was given in a PacedCurriculumConfig\. Allowed in it: length, rarity;",
+            ),
+            (LossCurriculumConfig("rarity"), r"Allowed in it: loss; rarity belongs in a PacedCurriculumConfig"),
         ],
     ),
     "a masking": (
@@ -140,6 +156,41 @@ GIVEN = {
         [
             (None, r"^masking: NoneType None was given\. Allowed: an AdaptiveMaskingConfig"),
             (AdaptiveMaskingConfig("adaptive", target=2.0), r"^masking\.target=2\.0: out of range"),
+            (
+                AdaptiveMaskingConfig("uniform"),
+                r"^masking\.name=uniform: was given in an AdaptiveMaskingConfig\. Allowed in it: adaptive;",
+            ),
+            (AdaptiveMaskingConfig("adpative"), r"^masking\.name=adpative: not allowed \(did you mean 'adaptive'"),
+        ],
+    ),
+    "layer-wise rates": (
+        lambda given: compute_layer_wise_learning_rates(given, 1e-3, {}),
+        [
+            ("depth", r"^layer_rates: str 'depth' was given\. Allowed: a LayerRatesConfig"),
+            (LayerRatesConfig("dpeth"), r"^layer_rates\.name=dpeth: not allowed \(did you mean 'depth'"),
+            (LayerRatesConfig("depth"), r"^layer_rates\.name=depth: was given in a LayerRatesConfig"),
+            (DepthRatesConfig("none"), r"^layer_rates\.name=none: not allowed\. Allowed: depth"),
+        ],
+    ),
+    "every other group": (
+        lambda given: given[0](given[1]),
+        [
+            (
+                (lambda one: build_masking(one, 99), MaskingConfig("adaptive")),
+                r"adaptive belongs in an AdaptiveMasking",
+            ),
+            (
+                (lambda one: build_masking(one, 99), ScheduledMaskingConfig("span")),
+                r"Allowed in it: scheduled; span",
+            ),
+            ((build_clipping, ClippingConfig("adaptive")), r"adaptive belongs in an AdaptiveClippingConfig"),
+            (
+                (lambda one: build_schedule(one, 9), ScheduleConfig("range_test")),
+                r"range_test belongs in a RangeTest",
+            ),
+            ((lambda one: build_averaging(one, 9), AveragingConfig("ema")), r"ema belongs in an EMAConfig"),
+            ((build_direction, MuonConfig("adamw")), r"^optimizer\.name=adamw: was given in a MuonConfig"),
+            ((build_positions, settings(position=RopeConfig("alibi"))), r"alibi belongs in a PositionConfig"),
         ],
     ),
     "an objective": (

@@ -174,5 +174,5 @@ def test_unset_rates_follow_the_common_rate():
 
 
 def test_an_unknown_masking_is_answered_with_the_nearest_one():
-    with pytest.raises(MinibertError, match=r"masking.name: unknown name 'unifrom' .did you mean 'uniform'"):
+    with pytest.raises(MinibertError, match=r"masking.name=unifrom: not allowed .did you mean 'uniform'"):
         build_masking(MaskingConfig(name="unifrom"), VOCAB)

@@ -286,7 +286,7 @@ def test_pieces_that_a_mask_keeps_apart_share_one_table_of_distances():
         ({"position": RelativeConfig(keys=False, values=False)}, r"keys=False and .*position=none"),
         ({"position": RelativeBiasConfig(buckets=10)}, "buckets=10.*multiples of 4"),
         ({"position": RelativeBiasConfig(buckets=32, farthest=8)}, "farthest=8.*more than 8"),
-        ({"position": PositionConfig("rope")}, r"a PositionConfig for the scheme rope\. Allowed: a RopeConfig"),
+        ({"position": PositionConfig("rope")}, r"rope belongs in a RopeConfig"),
         ({"position": PositionConfig("roep")}, r"model\.position\.name=roep.*did you mean 'rope'"),
         ({"position": RopeConfig(fraction=1.5)}, r"model\.position\.fraction=1\.5: out of range"),
     ],

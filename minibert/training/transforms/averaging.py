@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from minibert.config import require_option
 from minibert.config.averaging import AveragingConfig, EMAConfig, LastConfig
 from minibert.errors import unknown_name
 from minibert.training.transforms.chains import Chain, State, Transform, chain
@@ -90,6 +91,7 @@ AVERAGINGS: dict[str, Callable[[AveragingConfig, int], Chain]] = {
 
 def build_averaging(config: AveragingConfig, steps: int) -> Chain:
     """The last link of a chain, for a run of so many steps."""
+    require_option(config, AveragingConfig, "averaging.")
     if config.name not in AVERAGINGS:
         raise unknown_name("averaging.name", config.name, AVERAGINGS)
     return chain(AVERAGINGS[config.name](config, steps))

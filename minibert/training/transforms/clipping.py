@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minibert.config import require_option
 from minibert.config.optimizers import ClippingConfig
 from minibert.errors import unknown_name
 from minibert.training.transforms.chains import Chain, State, Transform, chain, scaling
@@ -93,6 +94,7 @@ def _share_of_clipped_units(state: State) -> float:
 
 
 def build_clipping(config: ClippingConfig) -> Chain:
+    require_option(config, ClippingConfig, "clipping.")
     if config.name not in CLIPPINGS:
         raise unknown_name("clipping.name", config.name, CLIPPINGS)
     return chain(CLIPPINGS[config.name](config))

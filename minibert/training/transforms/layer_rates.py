@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minibert.config import require_config, require_option
 from minibert.config.optimizers import DepthRatesConfig, LayerRatesConfig, RatioRatesConfig
 from minibert.errors import MinibertError, unknown_name
 from minibert.training.transforms.chains import Chain, Choice, Transform, norm, only_weights
@@ -30,8 +31,9 @@ def compute_layer_wise_learning_rates(
     would add at rate 1; 1 where either norm is zero, and for gains and biases. You, Gitman and Ginsburg, "Large
     Batch Training of Convolutional Networks", 2017 (LARS).
 
-    Raises :class:`MinibertError` for ``ratio`` without updates.
+    Raises :class:`MinibertError` for ``ratio`` without updates, another configuration, and values out of range.
     """
+    require_config(config, LayerRatesConfig, "layer_rates.")
     if config.name == "depth":
         layers = len({name.split(".")[1] for name in params if name.startswith("layers.")})
         factors = {name: depth_factor(name, layers, cast(DepthRatesConfig, config)) for name in params}
@@ -90,6 +92,7 @@ LAYER_RATES = {
 
 def build_layer_rates(config: LayerRatesConfig, names) -> Chain:
     """The link that stands between an optimizer and the learning rate; ``names`` are those of all parameters."""
+    require_option(config, LayerRatesConfig, "layer_rates.")
     if config.name not in LAYER_RATES:
         raise unknown_name("layer_rates.name", config.name, LAYER_RATES)
     return LAYER_RATES[config.name](config, names)
