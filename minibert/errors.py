@@ -26,14 +26,14 @@ def sentence(text: object) -> str:
     return str(text).rstrip(" .\n") + "."
 
 
-def shown(given: object) -> str:
-    """A value as a message shows it: its type and its beginning.
+def shown(given: object, most: int = 60) -> str:
+    """A value as a message shows it: its type and its beginning, of ``most`` characters.
 
     >>> shown("ten")
     "str 'ten'"
     """
     text = f"{given!a}"
-    return f"{type(given).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
+    return f"{type(given).__name__} {text if len(text) <= most else text[: most - 1] + '…'}"
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

@@ -16,6 +16,8 @@ from minibert.errors import MinibertError, shown
 UNFINISHED = ".unfinished"
 """Suffix of a folder that holds a file that is still being written"""
 
+LONGEST_PATH = 4096
+"""Characters of a path that a message shows: all that a path can have on most systems"""
 LONGEST_PART = 80
 """Bytes of a name from data within the name of a file or a metric: file systems take 255, MLflow's metrics 250"""
 
@@ -60,23 +62,29 @@ def given_path(given: Any, name: str, allowed: str) -> Path:
         path = Path(given).expanduser()
     except (TypeError, RuntimeError) as error:  # RuntimeError: a ~user that this machine does not know
         reason = f" ({error})" if isinstance(error, RuntimeError) else ""
-        raise MinibertError(f"{name}: {shown(given)} was given{reason}. Allowed: {allowed}.") from error
+        raise _no_path(given, name, reason, allowed) from error
     if "\0" in str(path) or not str(given):
-        raise MinibertError(f"{name}: {shown(given)} was given. Allowed: {allowed}.")
+        raise _no_path(given, name, "", allowed)
     return path
 
 
-def expanded(path: str | Path, key: str = "") -> Path:
-    """A path with ``~`` read as a home folder. ``key``: the word that names it.
+def _no_path(given: Any, name: str, reason: str, allowed: str) -> MinibertError:
+    return MinibertError(f"{name}: {shown(given, LONGEST_PATH)} was given{reason}. Allowed: {allowed}.")
+
+
+def expanded(path: str | Path, key: str = "", given: str | None = None) -> Path:
+    """A path with ``~`` read as a home folder.
+
+    ``key``: the word that names it; ``given``: its value as it was typed, where the path is only a part of that.
 
     Raises :class:`MinibertError` for the home of a user that this machine does not know.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        given, home = f"{key}={path}" if key else f"{path}", Path(path).parts[0]
+        told, home = f"{key}={given or path}" if key else f"{path}", Path(path).parts[0]
         raise MinibertError(
-            f"{given}: the home folder {home} is not known on this machine. Give the whole path, from / on."
+            f"{told}: the home folder {home} is not known on this machine. Give the whole path, from / on."
         ) from error
 
 

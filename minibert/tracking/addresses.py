@@ -55,8 +55,8 @@ def sqlite_path(address: str) -> Path | None:
     if url.query.get("uri") in ("true", "1") and name.startswith("file:"):
         name = unquote(urlparse(name).path)
     if name in ("", ":memory:"):
-        raise MinibertError(f"{address}: names no file. Write sqlite:///folder/file.db.")
-    return expanded(name, "tracking.uri").resolve()
+        raise MinibertError(f"tracking.uri={address}: names no file. Write sqlite:///folder/file.db.")
+    return expanded(name, "tracking.uri", address).resolve()
 
 
 def is_server(uri: str) -> bool:

@@ -132,10 +132,7 @@ def open_existing_store(
     """
     place = find_place(uri, folder)
     if place.database is not None and not place.database.exists():
-        raise MinibertError(
-            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it. Give the folder "
-            "of a store, or run something first."
-        )
+        raise _nothing_there(uri, folder, place.database)
     with store_errors(place.address, "open it"), at_once():
         client = _journaled(place, experiment) if is_server(place.address) else _client(place)
         if experiment is None:
@@ -148,6 +145,15 @@ def open_existing_store(
         if isinstance(client, JournaledClient):
             client.experiment_id = found.experiment_id
         return Store(client, found.experiment_id, place.address, place.folder, place.database)
+
+
+def _nothing_there(uri: str | None, folder: Path | str | None, database: Path) -> MinibertError:
+    """The error for a database that is not there, in the words that named it."""
+    advice = "Give the folder of a store, or run something first."
+    if uri is not None:
+        return MinibertError(f"tracking.uri={uri}: there is no {database}. {advice}")
+    given = database.parent if folder is None else folder
+    return MinibertError(f"tracking.folder={given}: there is no {database.name} in it. {advice}")
 
 
 def unopened_store(place: "Place", experiment_id: str) -> Store:
