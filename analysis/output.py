@@ -1,8 +1,9 @@
 """The folder of a report. Nothing is written outside of it, and no file is lost that another program wrote.
 
 A report is written to a new folder beside its own, and moved when it is complete. ``report.json`` lists its files:
-the next report may replace only these. One is a hash of what the report tells (:func:`fingerprint`), by which a
-report that would be the same is known.
+the next report may replace only these. One, ``.fingerprint``, has a hash of what the report tells
+(:func:`fingerprint`), by which a report that would be the same is known, and their names and sizes. So where
+``report.json`` was removed or is damaged, they are known from there, and the report is made anew.
 """
 
 import hashlib
@@ -55,10 +56,10 @@ def fingerprint(*content: Any) -> str:
 
 
 def is_written(folder: Path, told: str) -> bool:
-    """Whether ``folder`` holds all files of the report with this fingerprint, in their sizes."""
+    """Whether ``folder`` holds all files of the report with this fingerprint, in their sizes, and their list."""
     try:
         sealed = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
-        same = bool(told) and sealed["of"] == told
+        same = bool(told) and sealed["of"] == told and _names_in(folder / MANIFEST, "files") is not None
         return same and all((folder / name).stat().st_size == size for name, size in sealed["sizes"].items())
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return False
@@ -102,14 +103,15 @@ def _earlier_report(folder: Path) -> set[str]:
     if not folder.is_dir():
         raise MinibertError(f"{folder}: is a file. A report needs a folder: give another name, output=FOLDER.")
     present = {path.name for path in folder.iterdir()}
+    if (listed := _names_in(folder / MANIFEST, "files")) is not None:
+        return listed & present
+    if (sealed := _names_in(folder / FINGERPRINT, "sizes")) is not None:
+        return (sealed | {FINGERPRINT}) & present
     if MANIFEST in present:
-        try:
-            return set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]) & present
-        except (ValueError, TypeError, KeyError):
-            raise MinibertError(
-                f"{folder / MANIFEST}: is not the list of a report's files. Remove it, or give another folder, "
-                "output=FOLDER."
-            ) from None
+        raise MinibertError(
+            f"{folder / MANIFEST}: is not the list of a report's files, so nobody knows which are of one. Move "
+            "the folder away, or give another, output=FOLDER."
+        )
     if present.issuperset(UNLISTED):
         return (UNLISTED | UNLISTED_FIGURES) & present
     if present:
@@ -120,14 +122,22 @@ def _earlier_report(folder: Path) -> set[str]:
     return set()
 
 
+def _names_in(file: Path, key: str) -> set[str] | None:
+    """The names of the files of a report, as one of them has them; None if it does not tell."""
+    try:
+        return {str(name) for name in json.loads(file.read_text(encoding="utf-8"))[key]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _swap(made: Path, folder: Path, earlier: set[str]) -> None:
     written = {path.name for path in made.iterdir()}
     folder.mkdir(exist_ok=True)
     present = {path.name for path in folder.iterdir()}
     if foreign := (written & present) - earlier:
         raise MinibertError(
-            f"{folder}: {_listed(foreign)} would be replaced, which no report wrote. Move it, or give another "
-            "folder, output=FOLDER."
+            f"{folder}: {_listed(foreign)} would be replaced, and no list says that a report wrote it. "
+            "Move it away, or give another folder, output=FOLDER."
         )
     # Listed before and after: if the process is killed in between, all files of both reports are known.
     _list(folder, written | earlier)

@@ -6,17 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.output import MANIFEST, folder_name, new_report
+from analysis.output import FINGERPRINT, MANIFEST, folder_name, is_written, new_report, seal
 from analysis.report import default_folder
 from minibert.errors import MinibertError
 from minibert.tracking import Store
 from tests.unit.test_partial_sweeps import study
 
 
-def write(tmp_path, folder, *names, text="report"):
+def write(tmp_path, folder, *names, text="report", told=""):
     with new_report(Store(None, "1", "", tmp_path / "store"), folder) as made:
         for name in names:
             (made / name).write_text(text)
+        if told:
+            seal(made, told)
 
 
 def files(folder):
@@ -57,6 +59,35 @@ def test_a_report_from_before_there_was_a_list_is_replaced(tmp_path):
         (folder / name).write_text("old")
     write(tmp_path, folder, "index.html", "finals.csv")
     assert files(folder) == {"index.html": "report", "finals.csv": "report", "photo.png": "old"}
+
+
+LISTS = [MANIFEST, FINGERPRINT]
+
+
+@pytest.mark.parametrize("gone", [*LISTS, "index.html", "curves.svg"])
+@pytest.mark.parametrize("how", ["removed", "damaged"])
+def test_a_report_of_which_a_file_was_removed_or_damaged_by_hand_is_made_anew(tmp_path, gone, how):
+    folder, names = tmp_path / "out", ("index.html", "curves.csv", "curves.svg", "finals.csv", "comparisons.csv")
+    write(tmp_path, folder, *names, "old.png", told="the same")
+    (folder / "photo.png").write_text("mine")
+    assert is_written(folder, "the same")
+    (folder / gone).unlink() if how == "removed" else (folder / gone).write_text("[")
+    assert not is_written(folder, "the same")
+    write(tmp_path, folder, *names, text="second", told="the same")
+    found = files(folder)
+    assert found.pop("photo.png") == "mine" and found.pop(FINGERPRINT)
+    assert found == dict.fromkeys(names, "second") and is_written(folder, "the same")
+
+
+def test_where_no_list_is_left_the_advice_is_to_move_the_folder_and_following_it_helps(tmp_path):
+    folder = tmp_path / "out"
+    write(tmp_path, folder, "index.html", "curves.svg", told="the same")
+    for name in LISTS:
+        (folder / name).write_text("[")
+    with pytest.raises(MinibertError, match=r"which are of one\. Move the folder away, or give another"):
+        write(tmp_path, folder, "index.html", "curves.svg")
+    folder.rename(tmp_path / "away")
+    write(tmp_path, folder, "index.html", "curves.svg")
 
 
 def test_a_report_that_fails_leaves_the_earlier_one_as_it_was(tmp_path):
