@@ -20,8 +20,20 @@ from threadpoolctl import threadpool_info
 PACKAGES = ("minibert", "numpy", "scipy", "hydra-core", "omegaconf", "mlflow", "tokenizers", "safetensors")
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent
-ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics", "randomness")
+ROOMS = ("config", "data", "model", "training", "evaluation", "diagnostics", "randomness", "running/assembly")
 """Folders and files of the package on whose code the numbers of a run depend"""
+OUTSIDE = {
+    "running": "composes settings, which are on record, and begins and ends runs",
+    "command_line": "reads settings, which are on record",
+    "tracking": "keeps what was computed",
+    "serving": "stores the trained network",
+    "files": "writes what was computed",
+    "errors": "words of messages",
+    "locks": "waits for other processes",
+    "interruption": "ends a run between two steps, to go on to the same bits",
+    "collection": "frees memory",
+}
+"""The other parts of the package that a training run executes -> what they do, which decides no number"""
 
 KERNEL, LANES = "kernel.", "kernel.lanes"
 NAME, LIBRARY, VECTORS = "kernel.name", "kernel.library", "kernel.vectors"

@@ -103,3 +103,9 @@ def test_of_other_data_it_is_said_whether_the_text_or_what_is_made_of_it_is_anot
         "0.21 on record, 0.22 now"
     )
     assert of(tokenizer__hash="y").endswith("nothing on record explains that its vocabulary is another")
+
+
+def test_a_change_of_what_a_run_is_made_of_is_told_as_code():
+    causes = find_causes(NOW | {"code.running/assembly": "0"}, NOW | {"code.running/assembly": "1"})
+    (only,) = explanation(causes, of_parameters=True)
+    assert only.startswith("this explains it") and only.endswith("code (running/assembly): 0 on record, 1 now")
