@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 from minibert.command_line.arguments import command
 from minibert.command_line.doors import DOORS
 from minibert.command_line.settings import groups, settings, settings_with, unknown_key
+from minibert.command_line.words import plain
 from minibert.config import VARIANTS
+from minibert.errors import unknown_name
 
 HELP = """\
 minibert trains small BERTs on a CPU and records what happens.
@@ -75,8 +77,10 @@ def help_text(words: Sequence[str] = (), compose: Callable[[], Any] = dict) -> s
     """The help of ``minibert run``, or the settings of the groups that the words name.
 
     ``compose()`` is the configuration of a run: its values are told where they are others than the schemas state.
+
+    Raises :class:`MinibertError` for a group, a setting or an option that is not there.
     """
-    parts = [word.lstrip("+").partition("=") for word in words]
+    parts = [[part.strip() for part in word.lstrip("+").partition("=")] for word in words]
     if not parts:
         width = max(map(len, groups())) + 2
         further = " " * (width + 2)
@@ -86,9 +90,19 @@ def help_text(words: Sequence[str] = (), compose: Callable[[], Any] = dict) -> s
         ]
         doors = {door: command(door) for door in DOORS}
         return HELP.format(groups="\n".join(lines), **doors).strip()
+    for group, _, option in parts:
+        _require_options(group, option)
     composed = OmegaConf.create(compose())
     found = [_group_help(group, option, composed) for group, _, option in parts]
     return "\n\n".join(found)
+
+
+def _require_options(group: str, given: str) -> None:
+    """Raise :class:`MinibertError` for an option that its group does not have; several stand between commas."""
+    if group in groups() and given and "(" not in given:
+        for name in given.strip("[]").split(","):
+            if plain(name.strip()) not in groups()[group]:
+                raise unknown_name(f"--help {group}={given}", name, groups()[group])
 
 
 def _options(group: str) -> list[str]:

@@ -104,6 +104,9 @@ def test_help_on_an_option_that_goes_into_or_over_another_needs_no_further_word(
         (["optimizer=lion", "optimizer/inner=adamw"], "optimizer/inner=adamw: goes with optimizer=lookahead only"),
         (["optimizer=lion", "optimizer=sgd"], "optimizer is given twice"),
         (["experiment=masking_sweep", "+experiment=init_sweep"], "each experiment has a sweep of its own"),
+        (["optimizer/inner=lino"], "optimizer/inner=lino: unknown name 'lino' (did you mean 'lion'?)"),
+        (["optimizer=lion,adam"], "did you mean 'adamw'"),
+        (["model=ladder/_ladder"], "unknown name 'ladder/_ladder'"),
     ],
     ids=" ".join,
 )
