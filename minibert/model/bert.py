@@ -42,7 +42,8 @@ class MiniBERT:
 
     ``model.params["layers.0.attention.query.weight"]`` is a view of the flat ``model.params.vector``.
 
-    Raises :class:`MinibertError` for a configuration that makes no network, and for a seed that is none.
+    Raises :class:`MinibertError` for a configuration that makes no network, a seed that is none, and frequencies
+    of other than the tokens of the vocabulary.
     """
 
     def __init__(self, config: ModelConfig, seed: int = 0, log_frequencies: np.ndarray | None = None):
@@ -62,8 +63,9 @@ class MiniBERT:
         blocks += auxiliary_head_blocks(config)
         self.params = Parameters(Layout(blocks), config.dtype)
         initialize(self.params, config, seed)
-        if log_frequencies is not None and config.decoder_bias and config.output_bias == "unigram":
-            self.params["mlm_head.bias"] = log_frequencies
+        start = None if log_frequencies is None else _as_frequencies(log_frequencies, config.vocab_size)
+        if start is not None and config.decoder_bias and config.output_bias == "unigram":
+            self.params["mlm_head.bias"] = start
 
     @classmethod
     def from_pretrained(cls, folder) -> "MiniBERT":
@@ -302,3 +304,18 @@ class MiniBERT:
         full = np.zeros((chosen.size, dx.shape[1]), dx.dtype)
         full[chosen.reshape(-1)] = dx
         return full
+
+
+def _as_frequencies(given: Any, vocab_size: int) -> np.ndarray:
+    """(V,) float64. Raises :class:`MinibertError` for anything but one finite number a token."""
+    try:
+        found = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (vocab_size,) or not np.isfinite(found).all():
+        told = f"an array of shape {given.shape}" if isinstance(given, np.ndarray) else shown(given)
+        raise MinibertError(
+            f"log_frequencies: {told} was given. Allowed: an array of shape ({vocab_size},), a finite number "
+            "for each token of model.vocab_size."
+        )
+    return found

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, shown
 from minibert.model.bert import MiniBERT
 from minibert.model.caches import ForwardCache
 from minibert.model.dropout import DropoutMasks
@@ -90,8 +90,8 @@ class SentenceClassifier(MiniBERT):
 
         Raises :class:`MinibertError` for fewer than two labels, and for an unknown pooling.
         """
-        if len(labels) < 2:
-            raise MinibertError(f"labels: {', '.join(labels) or 'none'} given. Allowed: at least two.")
+        if not (isinstance(labels, list | tuple) and all(isinstance(each, str) for each in labels) and labels[1:]):
+            raise MinibertError(f"labels: {shown(labels)} was given. Allowed: the names of at least two classes.")
         if pooling not in POOLINGS:
             raise MinibertError(f"pooling={pooling}: no way to pool. Allowed: {', '.join(POOLINGS)}.")
         self.labels, self.pooling = tuple(labels), pooling

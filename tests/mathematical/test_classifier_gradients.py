@@ -107,7 +107,7 @@ def test_the_head_depends_on_its_seed_alone():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"labels": ["good"]}, "labels: good given. Allowed: at least two"),
+        ({"labels": ["good"]}, "labels: list .'good'. was given"),
         ({"labels": LABELS, "pooling": "max"}, "pooling=max: no way to pool. Allowed: mean, cls"),
     ],
 )

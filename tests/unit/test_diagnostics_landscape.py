@@ -350,6 +350,9 @@ class TestLandscape:
             ({"radius": 0}, "radius: 0 was given. Allowed: above 0"),
             ({"threads": 0}, "threads: 0 was given"),
             ({"param_name": "encoder"}, "no parameter is called 'encoder'"),
+            ({"param_name": ["encoder"]}, r"param_name: list \['encoder'\] was given"),
+            ({"directions": "gradent"}, "unknown name 'gradent' .did you mean 'gradient'"),
+            ({"directions": ("gradient", 3)}, "unknown name '3'"),
         ],
     )
     def test_bad_requests_are_refused(self, settings, message):

@@ -134,6 +134,25 @@ def test_values_of_another_type_are_refused_with_what_is_allowed(fields, said):
         minibert.MiniBERT(settings(**fields))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("a", "str 'a'"),
+        ([0.0], r"list \[0\.0\]"),
+        ([["a"]], r"list \[\['a'\]\]"),
+        (np.zeros(3), r"an array of shape \(3,\)"),
+        (np.zeros((40, 1)), r"an array of shape \(40, 1\)"),
+        (np.full(40, np.nan), r"an array of shape \(40,\)"),
+    ],
+    ids=str,
+)
+def test_an_output_bias_starts_at_one_finite_number_a_token(given, told):
+    with pytest.raises(
+        MinibertError, match=rf"^log_frequencies: {told} was given\. Allowed: an array of shape \(40,\)"
+    ):
+        minibert.MiniBERT(settings(), 0, given)
+
+
 GIVEN = {
     "a curriculum": (
         lambda given: implement_curriculum_learning(given, None, None, 8, 0, 100, None),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minibert.errors import MinibertError, nearest
+from minibert.errors import MinibertError, nearest, shown
 from minibert.model.initializers import is_table
 from minibert.model.parameters import Parameters
 from minibert.randomness import generator
@@ -26,6 +26,8 @@ def choose_parameters(params: Parameters, param_name: str | None = None) -> tupl
     """
     if param_name is None:
         return tuple(params)
+    if not isinstance(param_name, str):
+        raise MinibertError(f"param_name: {shown(param_name)} was given. Allowed: one name, or None for all.")
     wanted = param_name.replace("layer_", "layers.", 1) if param_name.startswith("layer_") else param_name
     joint = {part: block.name for block in params.layout.blocks for part in block.parts}
     chosen = tuple(

@@ -176,7 +176,8 @@ def analyze_loss_landscape(
     """
     _check_points(points=points, surface_points=surface_points)
     names = choose_parameters(model.params, param_name)
-    wanted = tuple(dict.fromkeys((*directions, *(surface or ()))))
+    directions = (directions,) if isinstance(directions, str) else tuple(directions)
+    wanted = tuple(dict.fromkeys(map(str, (*directions, *(surface or ())))))
     with FrozenLoss(model, data_batch, threads) as loss:
         gradient = _only(indices_of(model.params, names), loss.gradients([loss.parameters])[0])
         found = {}
