@@ -27,6 +27,9 @@ KINDS: dict[Any, tuple[Any, str]] = {
 LISTS = {int: "a list of whole numbers", float: "a list of numbers", str: "a list of texts"}
 """Type of the entries of a list -> how a message calls the list"""
 
+WORDS = {"model.position": "position", "optimizer.inner": "optimizer/inner"}
+"""Place of a group in the configuration -> its word on the command line, where that is another"""
+
 
 def validate(config: Config | ModelConfig, prefix: str = "") -> None:
     """Check every field against its bounds and choices, then the fields against each other."""
@@ -114,9 +117,11 @@ def _schema_problems(key: str, config: Any, options: Mapping[str, type]) -> Iter
     """
     own = [name for name, schema in options.items() if schema is type(config)]
     if own and config.name not in own:
+        place, needed = key.removesuffix(".name"), _article(options[config.name])
+        word = f"{WORDS.get(place, place)}={config.name}"
         yield (
             f"{key}={config.name}: was given in {_article(type(config))}. Allowed in it: {', '.join(own)}; "
-            f"{config.name} belongs in {_article(options[config.name])}."
+            f"{config.name} belongs in {needed}. On the command line: {word}."
         )
 
 

@@ -209,7 +209,7 @@ GIVEN = {
             ),
             ((lambda one: build_averaging(one, 9), AveragingConfig("ema")), r"ema belongs in an EMAConfig"),
             ((build_direction, MuonConfig("adamw")), r"^optimizer\.name=adamw: was given in a MuonConfig"),
-            ((build_positions, settings(position=RopeConfig("alibi"))), r"alibi belongs in a PositionConfig"),
+            ((build_positions, settings(position=RopeConfig("alibi"))), r"On the command line: position=alibi\."),
         ],
     ),
     "an objective": (

@@ -25,7 +25,7 @@ def refusal(*words) -> str:
         (["objective=replaced_token", "objective.mlm=false", "masking.rate=0.3"], "objective.mlm=true"),
         (["training.lanes=16", "training.batch_size=8"], "Allowed: at most 8"),
         (["training.lanes=2,9", "training.batch_size=16", "training.accumulation=2"], "training.lanes=9"),
-        (["optimizer.name=sgd"], "Allowed: optimizer=sgd"),
+        (["optimizer.name=sgd"], "On the command line: optimizer=sgd."),
         (["objective.name=sop"], "Allowed: objective=sop"),
         (["diagnostics.name=full"], "Allowed: diagnostics=full"),
         (["model.auxiliary_heads=[nsp]"], "objective=..."),
