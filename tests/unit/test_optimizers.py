@@ -306,20 +306,20 @@ COUNTERPARTS = {
         lambda torch, p: torch.optim.Adafactor(p, lr=0.01, eps=(1e-30, 1e-3), d=1.0),
     ),
     "muon": (
-        MuonConfig(weight_decay=0.1),
+        MuonConfig(weight_decay=0.1, iterations=5, polynomials="jordan"),
         lambda torch, p: torch.optim.Muon(p, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
     ),
 }
-TOLERANCES = {"muon": 2e-3}
-"""Its orthogonalisation is in bfloat16 there."""
 
 
 @pytest.mark.parametrize("name", COUNTERPARTS)
-def test_20_steps_equal_those_of_torch(name):
+def test_20_steps_equal_those_of_torch(name, monkeypatch):
     torch = pytest.importorskip("torch")
     config, counterpart = COUNTERPARTS[name]
     if name == "muon" and not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon")
+    # torch's Muon orthogonalises in bfloat16, how exactly depends on the processor; here it stays in float64.
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.double)
     random = np.random.default_rng(1)
     start = random.normal(size=24)
     descent = Descent(config, start, layers_0_weight=(4, 6))
@@ -330,4 +330,4 @@ def test_20_steps_equal_those_of_torch(name):
         theirs.grad = torch.tensor(gradient.reshape(4, 6))
         optimizer.step()
         ours = descent.step(gradient, 0.01)
-    assert ours == pytest.approx(theirs.detach().numpy().ravel(), abs=TOLERANCES.get(name, 1e-12))
+    assert ours == pytest.approx(theirs.detach().numpy().ravel(), abs=1e-12)
