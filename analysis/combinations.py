@@ -3,7 +3,7 @@ depend on each other, and what is not known."""
 
 from dataclasses import replace
 
-from . import grid_tables, grid_words, interaction_figures
+from . import grid_answer, grid_tables, grid_words, interaction_figures
 from .examination import Examination, Section
 from .findings import Findings
 from .grid import lay_out
@@ -21,7 +21,7 @@ def examine(findings: Findings) -> Examination:
     sections = [
         Section(
             "What each setting does",
-            (grid_words.AVERAGED,),
+            (grid_words.compared_with(grid),),
             tuple(grid_words.what_each_does(grid)),
             tables=(grid_tables.changes(grid),),
         ),
@@ -42,7 +42,7 @@ def examine(findings: Findings) -> Examination:
         sections = [replace(each, sentences=(), points=(), notes=()) for each in sections]
     return Examination(
         title="Effects of the settings",
-        answer=grid_words.answer(findings, grid),
+        answer=grid_answer.answer(findings, grid),
         sentences=(),
         tables=(),
         figures={FIGURE: interaction_figures.draw(grid)} if grid.interactions else {},

@@ -24,6 +24,8 @@ from .tracked_runs import TrackedRun
 
 SIGNIFICANCE = 0.05
 UNIGRAM, BIGRAM, TARGET = "unigram entropy", "bigram model", "target"
+SAME_TEXT = 1e-6
+"""How far baselines of one text can be apart that another kernel computed, relative to their size"""
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,8 @@ def control_means(group: Group, control: Control) -> Estimate:
 
 
 def _references(study: Study, groups: Sequence[Group], controls: Sequence[Control]) -> dict[str, float]:
-    """The baselines depend only on the corpus, so any run that recorded them is used. Only losses have them. The
-    controls of an instrument are means over all runs."""
+    """Baselines of the held-out text, if all runs have the same text in the same pieces. Only losses have them.
+    The controls of an instrument are means over all runs."""
     target = {} if study.target is None else {TARGET: study.target}
     if study.metric != "eval/loss":
         means = {
@@ -239,7 +241,7 @@ def _references(study: Study, groups: Sequence[Group], controls: Sequence[Contro
     found = {}
     for metric, title in titles.items():
         values = [run.final(metric) for run in study.runs if math.isfinite(run.final(metric))]
-        if values:
+        if values and math.isclose(min(values), max(values), rel_tol=SAME_TEXT):
             found[title] = values[0]
     return found | target
 

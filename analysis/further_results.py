@@ -38,15 +38,20 @@ def _beside_bigram(findings: Findings) -> str:
     open_ = [shown for shown in found if shown not in (*below, *above)]
     described = quantity(findings.study.metric)
     parts = [
-        f"{label} {', '.join(below)} is below it" if below else "",
-        f"{label} {', '.join(above)} is above it" if above else "",
-        f"{label} {', '.join(open_)} cannot be told from it" if open_ else "",
+        f"{_named(label, below)} below it" if below else "",
+        f"{_named(label, above)} above it" if above else "",
+        f"{label} {joined(open_)} cannot be told from it" if open_ else "",
     ]
     if len(above) == len(found) > 1:
         parts = [f"every {label} ends above it: none predicts as well yet"]
     named = "; ".join(part for part in parts if part)
     opening = "A bigram model of the same text, which sees the word before alone, scores"
     return f"{opening} {described.show(level)} {described.unit}: {named}."
+
+
+def _named(label: str, groups: list[str]) -> str:
+    """``rate 0.15 is``, ``rate 0.15 and 0.40 are``"""
+    return f"{label} {joined(groups)} {'is' if len(groups) == 1 else 'are'}"
 
 
 def _beside_control(findings: Findings, control: Control) -> str:

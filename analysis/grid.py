@@ -2,12 +2,14 @@
 each other."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, product
 
 from .findings import SIGNIFICANCE, difference_to
+from .formatting import fewest
+from .quantities import Quantity, quantity
 from .statistics import Difference, Effect, Estimate, holm, interaction, main_effect, mean_interval
 from .study import Study
 from .tracked_runs import SEPARATOR
@@ -52,7 +54,11 @@ class HeldFixed:
     difference: Difference | None
     """To the first value at the same combination; None for that value itself, and without two runs to compare"""
     adjusted_p: float = float("nan")
-    """Holm's p value over all of the factor's comparisons"""
+    """Holm's p value over all comparisons of the study with the other settings held fixed"""
+
+    @property
+    def separated(self) -> bool:
+        return self.adjusted_p < SIGNIFICANCE
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,21 @@ class Grid:
         named = self.factors if factors is None else factors
         return SEPARATOR.join(self.shown(factor, value) for factor, value in zip(named, cell, strict=True))
 
-    def held_fixed(self, factor: str) -> list[HeldFixed]:
-        """Each value at each combination of the other factors, beside the first value there."""
+    @cached_property
+    def held_fixed(self) -> dict[str, list[HeldFixed]]:
+        """Factor -> each of its values at each combination of the other factors, beside the first value there."""
+        found = {factor: self._held_fixed(factor) for factor in self.factors}
+        compared = [each.difference for rows in found.values() for each in rows]
+        adjusted = iter(holm([math.nan if each is None else each.p_value for each in compared]))
+        return {
+            factor: [replace(each, adjusted_p=next(adjusted)) for each in rows] for factor, rows in found.items()
+        }
+
+    def digits(self, differences: Iterable[Difference]) -> Quantity:
+        """The metric with no more decimals than these need."""
+        return fewest(differences, quantity(self.study.metric))
+
+    def _held_fixed(self, factor: str) -> list[HeldFixed]:
         place, first = self.factors.index(factor), self.firsts[factor]
         found = []
         for others in product(*map(self.values_of, self.others(factor))):
@@ -118,8 +137,7 @@ class Grid:
                 compared = difference_to(at[first], by_seed) if value != first else None
                 known = compared if compared is not None and compared.n else None
                 found.append(HeldFixed(others, value, mean_interval([*by_seed.values()]), known))
-        p_values = [math.nan if each.difference is None else each.difference.p_value for each in found]
-        return [replace(each, adjusted_p=p) for each, p in zip(found, holm(p_values), strict=True)]
+        return found
 
 
 def lay_out(study: Study) -> Grid:

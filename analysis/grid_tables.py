@@ -14,7 +14,7 @@ TOO_FEW = "Too few runs: no intervals, no claim."
 
 def changes(grid: Grid) -> Table:
     """A row for each value of each setting: its effect, averaged over the others."""
-    described = _digits([each for each in grid.main if each.tested], grid)
+    described = grid.digits(each.difference for each in grid.main if each.tested)
     partial = any(each.effect.without for each in grid.main)
     rows = []
     for each in grid.main:
@@ -34,7 +34,7 @@ def dependence(grid: Grid, pair: tuple[str, str]) -> Table:
     """How one setting's effect differs between the values of another one."""
     one, other = pair
     found, first = grid.of_pair(pair), grid.firsts[other]
-    described = _digits([each for each in found if each.tested], grid)
+    described = grid.digits(each.difference for each in found if each.tested)
     alone = len(grid.values_of(other)) == 2
     rows = []
     for each in found:
@@ -56,7 +56,7 @@ def dependence(grid: Grid, pair: tuple[str, str]) -> Table:
 
 def held_fixed(grid: Grid, factor: str) -> Table:
     """A row for each value of a setting at each combination of the others."""
-    found, others = grid.held_fixed(factor), grid.others(factor)
+    found, others = grid.held_fixed[factor], grid.others(factor)
     compared = [each.difference for each in found if each.difference is not None]
     described = fewest([*(each.mean for each in found), *compared], quantity(grid.study.metric))
     rows = []
@@ -73,8 +73,9 @@ def held_fixed(grid: Grid, factor: str) -> Table:
             )
         )  # fmt: skip
     columns = (joined(others), factor, "seeds", described.axis_label, "difference", "p (Holm)")
-    tested = [difference for difference in compared if difference.n >= 2]
-    note = _tests(tested, "of this table") if tested else TOO_FEW
+    every = [each.difference for rows in grid.held_fixed.values() for each in rows if each.difference is not None]
+    tested = [difference for difference in every if difference.n >= 2]
+    note = _tests(tested, "with the others held fixed") if any(each.n >= 2 for each in compared) else TOO_FEW
     return Table(f"{factor}, at each value of {joined(others)}", columns, tuple(rows), note)
 
 
@@ -102,7 +103,3 @@ def _tests(found: Sequence, which: str) -> str:
         test = welch if all(unpaired) else f"{test}, {welch} where fewer than two seeds are shared"
     adjusted = f", adjusted for all {len(unpaired)} comparisons {which}" if len(unpaired) > 1 else ""
     return f"p (Holm): t test, {test}{adjusted}."
-
-
-def _digits(found: Sequence[GridEffect], grid: Grid) -> Quantity:
-    return fewest([each.difference for each in found], quantity(grid.study.metric))

@@ -1,34 +1,33 @@
 """A sweep of several settings in sentences: what each does, whether they depend on each other, what is open."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from .answers import best_groups
 from .findings import Findings
-from .formatting import apart, at_the_end, capital, fewest, show_difference, show_estimate, unit, with_p
+from .formatting import apart, show_difference, unit, with_p
 from .grid import Grid, GridEffect
 from .quantities import Quantity, quantity
 from .statistics import seeds_to_settle, smallest_margin
-from .values import joined
+from .values import joined, same_value
 
 MOST_NAMED = 3
 """Values that a sentence names, those with the largest effects; the table has all"""
 MOST_CELLS = 6
-AVERAGED = "Differences are means over all values of the other settings, each of which counts the same."
 MARGINS = (
     "No more than: by two one-sided tests at 5 %, each by itself. Seeds that would tell: as many as find a change "
     "of the size seen in four sweeps of five."
 )
 
 
-def answer(findings: Findings, grid: Grid) -> str:
-    """Where the metric ends best, which settings change it, and whether one's effect depends on another.
-
-    Where nothing is separated, that comes first, and the best mean is only named.
-    """
-    if any(each.separated for each in (*grid.main, *grid.interactions)):
-        return " ".join(filter(None, (_best(findings, grid), _changed(grid), _not_shown(grid), _dependent(grid))))
-    return " ".join(filter(None, (_not_shown(grid, at_the_end(findings.steps)), _best(findings, grid))))
+def compared_with(grid: Grid) -> str:
+    """Which value of each setting the others are compared with, and what a difference is a mean of."""
+    named = joined([f"{factor} {grid.shown(factor, first)}" for factor, first in grid.firsts.items()])
+    given = all(same_value(grid.study.first.get(factor, ""), first) for factor, first in grid.firsts.items())
+    why = ", the values that the command gave first" if given else ""
+    return (
+        f"Compared with {named}{why}. Differences are means over all values of the other settings, each of which "
+        "counts the same."
+    )
 
 
 def what_each_does(grid: Grid) -> list[str]:
@@ -60,85 +59,28 @@ def what_is_open(findings: Findings, grid: Grid) -> list[str]:
     return found
 
 
-def _best(findings: Findings, grid: Grid) -> str:
-    """The best combination, as a description: it was chosen among many after the fact."""
-    described, count = quantity(findings.study.metric), len(findings.groups)
-    if findings.most_seeds < 2 or described.higher_is_better is None:
-        return f"{count} combinations of {joined(grid.factors)} were trained."
-    best, *others = best_groups(findings)
-    parts = zip(grid.factors, best.runs[0].parts, strict=True)
-    named = joined([f"{factor} {grid.shown(factor, part)}" for factor, part in parts])
-    value = f"{show_estimate(best.final, fewest([best.final], described))}{unit(described)}"
-    extreme = "highest" if described.higher_is_better else "lowest"
-    tied = f", and {joined([group.shown for group in others])} are as good" if others else ""
-    of = f"mean of {best.final.n} seeds with its 95 % interval; {count} combinations were trained{tied}"
-    if any(each.separated for each in (*grid.main, *grid.interactions)):
-        when = capital(at_the_end(findings.steps))
-        return f"{when}, the {described.title} is {extreme} with {named}: {value} ({of})."
-    return f"The {extreme} mean is with {named}: {value} ({of})."
-
-
-def _changed(grid: Grid) -> str:
-    """Which settings change the metric, and by how much at most, averaged over the others."""
-    largest = {factor: found[0] for factor in grid.factors if (found := _largest(grid.main_of(factor)))}
-    described = _digits(grid, largest.values())
-    sizes = joined([f"{factor} by up to {_size(each, described)}" for factor, each in largest.items()])
-    if len(largest) == len(grid.factors):
-        return f"{'Both' if len(largest) == 2 else 'All'} settings change the {described.title}: {sizes}."
-    return f"The {described.title} changes with {sizes}." if largest else ""
-
-
-def _not_shown(grid: Grid, when: str = "") -> str:
-    """Which effects, and whether a dependence, the seeds do not show. ``when``: if these are all there are."""
-    dependent = {factor for each in grid.interactions if each.separated for factor in each.factors}
-    silent = []
-    for factor in grid.factors:
-        tested = [each for each in grid.main_of(factor) if each.tested]
-        if tested and factor not in dependent and not any(each.separated for each in tested):
-            silent.append(factor)
-    others = "one depends on the other" if len(grid.factors) == 2 else "any depends on another"
-    adds_up = any(each.tested for each in grid.interactions) and not dependent
-    opening = f"{capital(when)}, these seeds" if when else "These seeds"
-    sentences = []
-    if silent:
-        on = f" on the {quantity(grid.study.metric).title}" if when else ""
-        nor = f", nor that the effect of {others}" if adds_up else ""
-        sentences.append(f"{opening} show no effect of {joined(silent, ' or ')}{on}{nor}.")
-    elif adds_up:
-        sentences.append(f"{opening} do not show that the effect of {others}.")
-    if grid.interactions and not any(each.tested for each in grid.interactions):
-        sentences.append(f"Whether the effect of {others} cannot be told for lack of runs.")
-    return " ".join(sentences)
-
-
-def _dependent(grid: Grid) -> str:
-    """Which effect depends on another setting."""
-    pairs = [pair for pair in grid.pairs if any(each.separated for each in grid.of_pair(pair))]
-    return " ".join(f"What {one} does depends on {other}." for one, other in pairs)
-
-
 def _main(grid: Grid, factor: str) -> str:
     found = [each for each in grid.main_of(factor) if each.tested]
     if not found:
         return f"{factor}: there are too few runs to compare its values."
-    described, first = _digits(grid, found), grid.shown(factor, found[0].firsts[0])
-    largest, open_ = _largest(found), [each for each in found if not each.separated]
+    described, first = grid.digits(each.difference for each in found), grid.shown(factor, found[0].firsts[0])
+    shown, open_ = largest(found), [each for each in found if not each.separated]
     sentences = []
-    for each in largest:
+    for each in shown:
         size, judged = apart(each.difference, described), _judged(each, described)
         than = "" if sentences else f" {'that' if described.logarithmic else 'than'} with {first}"
         what = "" if sentences else f"the {described.title} is "
         sentences.append(f"with {grid.shown(factor, each.values[0])}, {what}{size}{than}{judged}")
-    if more := sum(each.separated for each in found) - len(largest):
+    if more := sum(each.separated for each in found) - len(shown):
         sentences.append(f"{more} more are in the table")
     if open_:
         values = [grid.shown(factor, each.values[0]) for each in open_[:MOST_NAMED]]
         further = f" and {len(open_) - MOST_NAMED} more" if len(open_) > MOST_NAMED else ""
         sentences.append(f"these seeds do not separate {first} from {joined(values, ' or ')}{further}")
-    return f"{factor}{_over(grid, factor, found)}: {'; '.join(sentences)}."
+    return f"{factor}{averaged_over(grid, factor, found)}: {'; '.join(sentences)}."
 
 
-def _over(grid: Grid, factor: str, found: Sequence[GridEffect]) -> str:
+def averaged_over(grid: Grid, factor: str, found: Sequence[GridEffect]) -> str:
     """What effects are averaged over, if that is not all values of the other factors."""
     if not any(each.effect.without for each in found):
         return ""
@@ -151,20 +93,20 @@ def _over(grid: Grid, factor: str, found: Sequence[GridEffect]) -> str:
 def _pair(grid: Grid, pair: tuple[str, str]) -> str:
     one, other = pair
     found = grid.of_pair(pair)
-    described = _digits(grid, [each for each in found if each.tested])
+    described = grid.digits(each.difference for each in found if each.tested)
     if not any(each.tested for each in found):
         return f"Whether the effect of {one} depends on {other} cannot be told for lack of runs."
-    largest = _largest(found)
-    if not largest:
+    clearest = largest(found)
+    if not clearest:
         return f"These seeds do not show that the effect of {one} depends on {other}."
     named = [
         f"from {grid.shown(one, each.firsts[0])} to {grid.shown(one, each.values[0])}, the {described.title} "
         f"changes by {show_difference(each.at[0].difference, described)} with {grid.shown(other, each.firsts[1])} "
         f"and by {show_difference(each.at[1].difference, described)} with {grid.shown(other, each.values[1])} "
         f"(between these: {show_difference(each.difference, described)}, {with_p(each.adjusted_p)})"
-        for each in largest
+        for each in clearest
     ]
-    more = sum(each.separated for each in found) - len(largest)
+    more = sum(each.separated for each in found) - len(clearest)
     further = f"; {more} more are in the table" if more else ""
     return f"The effect of {one} depends on {other}: {'; '.join(named)}{further}."
 
@@ -174,7 +116,7 @@ def _open_values(grid: Grid, factor: str) -> list[str]:
     open_ = [each for each in grid.main_of(factor) if each.tested and not each.separated]
     found = []
     for each in open_[:MOST_NAMED]:
-        described = _digits(grid, [each])
+        described = grid.digits([each.difference])
         value, first = (grid.shown(factor, text) for text in (each.values[0], each.firsts[0]))
         found.append(
             f"Whether {factor} {value} differs from {first}: the change seen is "
@@ -194,7 +136,7 @@ def _open_pair(grid: Grid, pair: tuple[str, str]) -> str:
         return ""
     which = "the effect" if len(found) == len(grid.of_pair(pair)) else "another effect"
     seeds = _seeds(max(found, key=lambda each: abs(each.difference.mean)))
-    margin = _at_most(found, _digits(grid, found))
+    margin = _at_most(found, grid.digits(each.difference for each in found))
     return f"Whether {which} of {one} depends on {other}{margin}{seeds}."
 
 
@@ -247,17 +189,7 @@ def _judged(effect: GridEffect, described: Quantity) -> str:
     return " (better)" if (effect.difference.mean > 0) == described.higher_is_better else " (worse)"
 
 
-def _size(effect: GridEffect, described: Quantity) -> str:
-    if described.logarithmic:
-        return described.show(effect.difference.mean, sign=True)
-    return described.show(abs(effect.difference.mean))
-
-
-def _digits(grid: Grid, found: Iterable[GridEffect]) -> Quantity:
-    return fewest([each.difference for each in found], quantity(grid.study.metric))
-
-
-def _largest(found: Sequence[GridEffect]) -> list[GridEffect]:
+def largest(found: Sequence[GridEffect]) -> list[GridEffect]:
     """Those that are separated, the largest first, as many as a sentence names."""
     separated = [each for each in found if each.separated]
     return sorted(separated, key=lambda each: -abs(each.difference.mean))[:MOST_NAMED]

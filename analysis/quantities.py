@@ -89,8 +89,18 @@ QUANTITIES = {
         least=0,
         meaning="the mean −log₂ probability of masked tokens in text that no run trains on, by their bytes",
     ),
-    "eval/nats_below_unigram": Quantity("lead over the unigram entropy", "nats", higher_is_better=True),
-    "eval/nats_below_bigram": Quantity("lead over the bigram model", "nats", higher_is_better=True),
+    "eval/nats_below_unigram": Quantity(
+        "lead over the unigram entropy",
+        "nats",
+        higher_is_better=True,
+        meaning="how far the held-out loss is below the unigram entropy; below 0, the loss is above it",
+    ),
+    "eval/nats_below_bigram": Quantity(
+        "lead over the bigram model",
+        "nats",
+        higher_is_better=True,
+        meaning="how far the held-out loss is below that of a bigram model; below 0, the loss is above it",
+    ),
     "eval/masked_accuracy": Quantity(
         "masked accuracy",
         higher_is_better=True,

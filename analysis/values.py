@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-MOST_DECIMALS, LARGEST = 4, 1e5
-"""Decimals, and size, up to which numbers are written out"""
+MOST_DECIMALS, LARGEST = 4, 1e4
+"""Decimals up to which numbers are written out, and size below which; the names of runs have the same limit"""
 
 
 def is_number(text: str) -> bool:
@@ -37,7 +37,8 @@ def in_order(values: Iterable[str]) -> tuple[str, ...]:
 def shown(values: Iterable[str]) -> dict[str, str]:
     """Recorded value -> as it is printed, in the order of :func:`in_order`.
 
-    Numbers have the decimals of the longest. Large and small ones are as short as a command can give them.
+    Numbers have the decimals of the longest. Small ones, and large ones that may have decimals, are as short as a
+    command can give them.
 
     >>> shown(["0.4", "0.15"])
     {'0.15': '0.15', '0.4': '0.40'}
@@ -49,9 +50,13 @@ def shown(values: Iterable[str]) -> dict[str, str]:
     decimals = max((_decimals(value) for value in numbers), default=0)
     if any("e" in value.lower() for value in numbers) or decimals > MOST_DECIMALS:
         return {value: _shortest(value) if value in numbers else value for value in found}
-    if any("." in value and abs(float(value)) >= LARGEST for value in numbers):
-        return {value: _shortest(value) if value in numbers else value for value in found}
-    return {value: f"{Decimal(value):.{decimals}f}" if value in numbers else value for value in found}
+
+    def written_out(number: str) -> str:
+        if "." in number and abs(float(number)) >= LARGEST:
+            return _shortest(number)
+        return f"{Decimal(number):.{decimals}f}"
+
+    return {value: written_out(value) if value in numbers else value for value in found}
 
 
 def joined(names: Sequence[str], last: str = " and ") -> str:

@@ -4,6 +4,7 @@ Names are for people. A run is identified by the hash of its configuration.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from minibert.running.composition import compose_options, default_options
 SEPARATOR = " · "
 EXPONENT = re.compile(r"e\+?(-?)0*")
 """Of a number as Python writes it, ``1e+06``, where a command has ``1e6``"""
+LARGEST = 1e4
+"""From which on a number has an exponent where that is shorter: 1e4, as in a report"""
 LONGEST_NAME = 200
 """A database behind MLflow may keep no more than 250 characters."""
 ALWAYS_SHOWN = ("data", "model", "optimizer")
@@ -121,7 +124,12 @@ def _short(value: Any) -> str:
         return f"{value:.2f}"
     # Six digits if they are exact; two values of a sweep may differ in the eighth.
     text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return EXPONENT.sub(r"e\1", text)
+    text = EXPONENT.sub(r"e\1", text)
+    if not LARGEST <= abs(value) < math.inf:
+        return text
+    mantissa, exponent = f"{value:e}".split("e")
+    short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return short if float(short) == value and len(short) < len(text) else text
 
 
 def _value_at(config: Any, key: str) -> Any:

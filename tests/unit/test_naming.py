@@ -35,6 +35,8 @@ def test_runs_of_different_position_schemes_have_different_names():
             ("position=rope", "model.position.base=1e6"),
             "sotu · one_layer · muon · base 1e6 · seed 3",
         ),
+        (("position=rope", "model.position.base=2e4"), "sotu · one_layer · muon · base 2e4 · seed 3"),
+        (("position=rope", "model.position.base=2000"), "sotu · one_layer · muon · base 2000 · seed 3"),
         (("optimizer=lookahead", "optimizer/inner=lion"), "sotu · one_layer · lookahead · inner lion · seed 3"),
         (("seeds.init=7",), "sotu · one_layer · muon · init 7 · seed 3"),
         (("training=debugging", "seed=3"), "sotu · one_layer · muon · training debugging · seed 3"),

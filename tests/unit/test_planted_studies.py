@@ -13,7 +13,7 @@ from analysis.answers import answer, compared_with_baseline, details
 from analysis.assumptions import check, check_replicates
 from analysis.combinations import examine
 from analysis.findings import find
-from analysis.grid import lay_out
+from analysis.grid import Grid, lay_out
 from analysis.statistics import minimum_detectable, paired_difference, seeds_to_settle
 from analysis.tables import costs
 from minibert.errors import MinibertError
@@ -140,7 +140,8 @@ def tables(examination):
 
 def test_an_interaction_is_told_with_both_effects_and_their_difference():
     said, more, examination = told(study_of(two_factors(), TWO))
-    assert said.endswith("What rate does depends on optimizer.")
+    assert "What rate does depends on optimizer (p = 0." in said and "the held-out loss rises by 0." in said
+    assert "] with optimizer y, and no change is shown with x." in said
     assert "The effect of rate depends on optimizer: from a to b, the held-out loss changes by" in more
     assert " with x and by +0." in more and "(between these: +0." in more
     assert "its average holds at none" in more and "if so, by no more than" not in more
@@ -283,3 +284,13 @@ def test_a_grid_without_a_finished_run_or_with_a_diagonal_alone_is_told_and_draw
         figure = examination.figures["interactions.png"].figure
         figure.set_dpi(20)
         figure.canvas.draw()
+
+
+def test_of_300_grids_without_an_effect_at_most_5_in_100_tell_a_change_with_the_others_held_fixed():
+    generator = np.random.default_rng(7)
+    firsts = {"rate": "a", "optimizer": "x"}
+    cells = (losses(generator, dict.fromkeys(GRID, 0.0), seeds=3) for _ in range(300))
+    grids = (Grid(study_of(each, TWO, have_curves=False), each, firsts, (), ()) for each in cells)
+    told, _ = share(grids, lambda grid: any(row.separated for rows in grid.held_fixed.values() for row in rows))
+    # 0.05 and two standard errors of a share of 5 % of 300
+    assert told <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 300)

@@ -126,11 +126,19 @@ def test_each_setting_is_compared_with_the_others_held_fixed():
     assert [row[4][:6] for row in other.rows] == ["baseli", "+1.00 ", "baseli", "+1.60 "]
 
 
-def test_p_values_are_adjusted_for_all_comparisons_of_a_table():
+def test_p_values_are_adjusted_for_all_comparisons_with_the_others_held_fixed():
     cells = lay_out(study()).cells
-    alone = [paired_difference(cells["0.4", each], cells["0.15", each]).p_value for each in ("adamw", "lion")]
-    shown = [row[5] for row in fixed_tables(examine(find(study())))[0].rows if row[5] != "–"]
+    pairs = [
+        *((("0.4", each), ("0.15", each)) for each in ("adamw", "lion")),
+        *(((each, "lion"), (each, "adamw")) for each in ("0.15", "0.4")),
+    ]
+    alone = [paired_difference(cells[one], cells[other]).p_value for one, other in pairs]
+    tables = fixed_tables(examine(find(study())))
+    shown = [row[5] for table in tables for row in table.rows if row[5] != "–"]
     assert shown == ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in holm(alone)]
+    assert {table.note for table in tables} == {
+        "p (Holm): t test, paired by seed, adjusted for all 4 comparisons with the others held fixed."
+    }
 
 
 def test_every_combination_has_a_row_and_numbers_are_in_their_order():
