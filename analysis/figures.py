@@ -29,13 +29,15 @@ SPENT = ("step", "tokens_predicted", "flops")
 """The costs that are drawn"""
 LINEAR = Quantity("")
 MOST_BESIDE_EACH_OTHER = 90
-"""Characters of all names under an axis that stand side by side without being turned"""
+"""Characters of all names under an axis that stand side by side without being turned, on :data:`WIDTH` inches"""
 MOST_SIDE_BY_SIDE = 10
 """Groups for which several panels stand beside each other"""
 MOST_IN_A_PANEL = 12
 """Names of a legend that fit in the place of a panel"""
 WIDTH, PER_GROUP = 7.2, 0.52
 """Inches of a figure with the groups side by side: at least, and for each group"""
+PANEL = 5
+"""Inches of one of several panels beside each other"""
 MANY = 1e4
 """Numbers on an axis from which it has ticks such as 20k"""
 
@@ -188,14 +190,16 @@ def efficiency(findings: Findings, reached: Efficiency) -> "Figure":
     axes = [axis for axis in SPENT if any(cost.axes[axis].n for cost in costs)]
     metric = quantity(findings.study.metric)
     if len(findings.groups) <= MOST_SIDE_BY_SIDE:
-        figure = new_figure(5 * len(axes), 4.2)
+        width = PANEL
+        figure = new_figure(PANEL * len(axes), 5.0 if _turned(findings, PANEL) else 4.2)
         panels = figure.subplots(1, len(axes), squeeze=False)
     else:
-        figure = new_figure(_width(findings), 3.8 * len(axes))
+        width = _width(findings)
+        figure = new_figure(width, 3.8 * len(axes))
         panels = figure.subplots(len(axes), 1, squeeze=False)
     for panel, axis in zip(panels.flat, axes, strict=True):
         estimates = [cost.axes[axis] for cost in costs]
-        _dots_and_intervals(panel, findings, estimates, [{} for _ in costs], AXES[axis])
+        _dots_and_intervals(panel, findings, estimates, [{} for _ in costs], AXES[axis], width)
         bounds = [(place, cost.axes[axis].mean) for place, cost in enumerate(costs) if cost.at_least]
         if bounds:
             panel.scatter(
@@ -221,13 +225,19 @@ def _width(findings: Findings) -> float:
     return max(WIDTH, PER_GROUP * len(findings.groups))
 
 
-def _turned(findings: Findings) -> bool:
+def _turned(findings: Findings, width: float = WIDTH) -> bool:
     """Whether the names of the groups are too long to stand side by side."""
-    return sum(len(group.shown) for group in findings.groups) > MOST_BESIDE_EACH_OTHER
+    most = MOST_BESIDE_EACH_OTHER * min(width / WIDTH, 1)
+    return sum(len(group.shown) for group in findings.groups) > most
 
 
 def _dots_and_intervals(
-    panel: "Axes", findings: Findings, estimates: list[Estimate], seeds: list[dict], described: Quantity = LINEAR
+    panel: "Axes",
+    findings: Findings,
+    estimates: list[Estimate],
+    seeds: list[dict],
+    described: Quantity = LINEAR,
+    width: float = WIDTH,
 ) -> None:
     """Groups side by side at even distances, because their values may be names or unevenly spaced."""
     panel.set_yscale("log" if described.logarithmic else "linear")
@@ -253,7 +263,7 @@ def _dots_and_intervals(
         dots = described.unscale(np.array(list(by_seed.values())))
         panel.scatter(index + beside, dots, color=colour, s=22, alpha=0.85, linewidths=0)
     baseline = findings.baseline
-    turned = _turned(findings)
+    turned = _turned(findings, width)
     mark = " (baseline)" if turned else "\n(baseline)"
     names = [group.shown + mark if group is baseline else group.shown for group in findings.groups]
     panel.set_xticks(range(len(names)), names)

@@ -43,7 +43,8 @@ def _best(findings: Findings, grid: Grid) -> str:
     of = f"{compared} combinations were compared"
     if compared < every:
         of = f"{compared} of {every} combinations have two results or more and were compared"
-    tied = f"; {joined([group.shown for group in others])} are as good" if others else ""
+    are = "is" if len(others) == 1 else "are"
+    tied = f"; {joined([group.shown for group in others])} {are} as good" if others else ""
     among = f"95 % interval, {best.final.n} seeds; {of}{tied}"
     if any(each.separated for each in (*grid.main, *grid.interactions)):
         when = capital(at_the_end(findings.steps))

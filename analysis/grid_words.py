@@ -25,8 +25,8 @@ def compared_with(grid: Grid) -> str:
     given = all(same_value(grid.study.first.get(factor, ""), first) for factor, first in grid.firsts.items())
     why = ", the values that the command gave first" if given else ""
     return (
-        f"Compared with {named}{why}. Differences are means over all values of the other settings, each of which "
-        "counts the same."
+        f"Compared with {named}{why}. Differences are means over all values of the other settings, each with the "
+        "same weight."
     )
 
 

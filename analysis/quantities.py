@@ -75,13 +75,13 @@ QUANTITIES = {
         "training loss",
         "nats per predicted token",
         least=0,
-        meaning="the mean −log probability of the tokens that are predicted in training",
+        meaning="the mean −ln probability (nats) of the tokens that are predicted in training",
     ),
     "eval/loss": Quantity(
         "held-out loss",
         "nats per masked token",
         least=0,
-        meaning="the mean −log probability of masked tokens in text that no run trains on",
+        meaning="the mean −ln probability (nats) of masked tokens in text that no run trains on",
     ),
     "eval/bits_per_byte": Quantity(
         "held-out loss per byte",

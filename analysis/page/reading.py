@@ -18,8 +18,8 @@ def reading(findings: Findings) -> str:
         parts.append("± and [low, high] are 95 % intervals over seeds.")
         if any(group.difference for group in findings.groups) or len(study.factors) > 1:
             parts.append(
-                "Two settings count as different if the p value, adjusted for the number of comparisons (Holm), "
-                "is below 0.05. That no difference is shown does not mean that they are equal."
+                "A change counts as shown, and two settings as separated, if the p value, adjusted for the number "
+                "of comparisons (Holm), is below 0.05. What is not separated need not be equal."
             )
     return " ".join(filter(None, parts))
 

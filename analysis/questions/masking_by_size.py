@@ -63,7 +63,10 @@ def _verdict(found: BySize) -> str:
     """Whether the best ratio grows, by the parabolas."""
     change = found.of_lowest
     if change is None or change.difference.n < 2:
-        return "Whether the best ratio grows with size cannot be told: too few seeds have one between those tried."
+        return (
+            "Whether the best ratio grows with size cannot be told: it takes two sizes with two seeds whose best "
+            "ratio is between those tried."
+        )
     factor, told = _factor(change.difference), f"{change.difference.n} seeds, {with_p(change.p)}, Holm"
     between = f"from {in_millions(change.smallest)} to {in_millions(change.largest)} weights in the layers"
     if change.p < SIGNIFICANCE:
@@ -174,9 +177,9 @@ def _changes(found: BySize) -> Table:
     )  # fmt: skip
     note = (
         "95 % t intervals over seeds. Differences are taken seed by seed; the last row has their difference "
-        "between the two sizes, and the factor between the best ratios, seed by seed as well. A parabola in log "
-        "ratio is fitted to each seed; its lowest point counts if it is between the ratios tried, so that a seed "
-        "whose best ratio is beyond them is left out. p: paired t tests, adjusted for all in this table."
+        "between the two sizes, and the factor between the best ratios, seed by seed as well. A best ratio "
+        "is the lowest point of the mean of the seeds' parabolas in log ratio, if it is between the ratios tried; "
+        "its interval is by the delta method. p: paired t tests, adjusted for all in this table."
     )
     return Table("What more masking brings, by size", columns, tuple(rows), note)
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from ..statistics import Difference, Estimate, holm, mean_interval, paired_difference
 from ..tracked_runs import TrackedRun
-from .power_laws import best_size
 from .representation_scaling_runs import LOSS, layer_weights
 
 RATIO, WIDTH = "masking.rate", "model.hidden_size"
@@ -61,13 +62,12 @@ class SizeRuns:
 
     @cached_property
     def lowest(self) -> dict[tuple[str, ...], float]:
-        """Replicate -> log₁₀ of the ratio at the lowest point of a parabola in log ratio, where it has one."""
+        """Replicate -> its part in log₁₀ of the ratio with the lowest loss (:func:`lowest_point`)."""
         by_seed: dict[tuple[str, ...], dict[float, float]] = {}
         for ratio, found in self.losses.items():
             for seed, loss in found.items():
                 by_seed.setdefault(seed, {})[ratio] = loss
-        found = {seed: best_size({seed: losses}).mean for seed, losses in by_seed.items()}
-        return {seed: place for seed, place in found.items() if math.isfinite(place)}
+        return lowest_point(by_seed)
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,30 @@ def compare(sizes: Sequence[SizeRuns]) -> BySize:
         replace(gains, p=of_gain) if gains else None,
         replace(lowest, p=of_lowest) if lowest else None,
     )
+
+
+def lowest_point(by_seed: Mapping[tuple[str, ...], Mapping[float, float]]) -> dict[tuple[str, ...], float]:
+    """Where the loss is lowest, as one number for each seed whose mean is that place, in log₁₀ of the ratio.
+
+    A parabola a + b x + c x² in x = log₁₀ ratio is fitted to the losses of each seed s. The place is that of the
+    mean parabola, x̂ = −b̄ / 2c̄. A seed has the number x̂ − (b_s + 2 x̂ c_s) / 2c̄: their mean is x̂ and their spread,
+    to first order, that of x̂ (delta method), so that Student's intervals of them, and of their differences between
+    two sizes, are those of x̂. No seed is left out because its own parabola is lowest beyond the ratios, or flat.
+
+    ``by_seed``: seed -> ratio -> loss. Seeds with less than three ratios are left out. Empty where the mean
+    parabola is not open above, and where it is lowest beyond the ratios that were tried. Oehlert (1992), "A note
+    on the delta method".
+    """
+    known = {seed: losses for seed, losses in by_seed.items() if len(losses) > 2}
+    fits = {seed: np.polyfit(np.log10([*losses]), [*losses.values()], 2) for seed, losses in known.items()}
+    if not fits:
+        return {}
+    c, b, _ = np.mean([*fits.values()], axis=0)
+    ratios = [ratio for losses in known.values() for ratio in losses]
+    if not c > 0 or not math.log10(min(ratios)) <= -b / (2 * c) <= math.log10(max(ratios)):
+        return {}
+    place = float(-b / (2 * c))
+    return {seed: place - float(own[1] + 2 * place * own[0]) / (2 * float(c)) for seed, own in fits.items()}
 
 
 def _read(weights: int, runs: Sequence[TrackedRun]) -> SizeRuns:

@@ -10,7 +10,7 @@ import pytest
 from analysis.answers import answer, details
 from analysis.csv_files import write_csv
 from analysis.evidence import Evidence
-from analysis.figures import draw
+from analysis.figures import draw, efficiency, finals
 from analysis.findings import find
 from analysis.page.curves import chart
 from analysis.page.render import render
@@ -244,3 +244,10 @@ def test_the_curves_to_explore_show_the_single_runs_too():
     assert low < min(lasts) and max(lasts) < high
     wild = chart(find(study(*runs, run("0.4", 2, 6.0), run("0.15", 2, 900.0))))
     assert wild["limits"][1] < 2000
+
+
+def test_names_without_room_in_one_of_several_panels_are_turned():
+    found = find(study(*(run(f"0.{rate} · adamw", 0, 5.0 + rate / 100) for rate in range(1, 7))))
+    for panel in efficiency(found, found.efficiencies[0]).axes:
+        assert {label.get_rotation() for label in panel.get_xticklabels()} == {40}
+    assert {label.get_rotation() for label in finals(found).axes[0].get_xticklabels()} == {0}

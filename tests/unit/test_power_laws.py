@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from analysis.questions.masking_by_size_runs import lowest_point
 from analysis.questions.power_laws import EXPONENTS, best_size, fit_floored, fit_pure, lack_of_fit
 from analysis.questions.rank_correlations import rank_correlations
 from minibert.errors import MinibertError
@@ -123,3 +124,21 @@ def test_undefined_correlations_are_nan_and_missing_values_are_left_out():
     assert few.n == 2 and np.isnan(few.value)
     some = rank_correlations([1, np.nan, 2, 3, 4], range(5), [4, 9, 3, 2, 1], settings)[0]
     assert some.n == 4 and some.value == pytest.approx(-1)
+
+
+def test_the_lowest_point_is_that_of_the_mean_parabola_and_no_seed_is_left_out():
+    ratios = (0.15, 0.25, 0.40, 0.60)
+
+    def losses(place, curvature):
+        return {ratio: 4 + curvature * (np.log10(ratio) - place) ** 2 for ratio in ratios}
+
+    parabolas = {("0",): (np.log10(0.30), 1.0), ("1",): (np.log10(0.75), 0.6)}  # the second, beyond what was tried
+    found = lowest_point({seed: losses(*each) for seed, each in parabolas.items()})
+    weights = np.array([curvature for _, curvature in parabolas.values()])
+    places = np.array([place for place, _ in parabolas.values()])
+    assert set(found) == set(parabolas)
+    assert np.mean([*found.values()]) == pytest.approx(weights @ places / weights.sum())
+    assert found["0",] < found["1",]
+    assert lowest_point({("0",): losses(np.log10(0.75), 1.0)}) == {}
+    assert lowest_point({("0",): losses(np.log10(0.30), -1.0)}) == {}
+    assert lowest_point({("0",): dict(list(losses(-0.5, 1.0).items())[:2])}) == {}
