@@ -43,7 +43,7 @@ def _beside_bigram(findings: Findings) -> str:
         f"{label} {joined(open_)} cannot be told from it" if open_ else "",
     ]
     if len(above) == len(found) > 1:
-        parts = [f"every {label} ends above it: none predicts as well yet"]
+        parts = [f"every {label} ends above it, so none predicts as well yet"]
     named = "; ".join(part for part in parts if part)
     opening = "A bigram model of the same text, which sees the word before alone, scores"
     return f"{opening} {described.show(level)} {described.unit}: {named}."

@@ -151,13 +151,12 @@ def _silent(grid: Grid) -> list[str]:
 
 def _elsewhere(grid: Grid, factor: str) -> str:
     """The largest effect of a setting that is separated with the others held fixed, where its average is not."""
-    found = sorted(
-        (row for row in grid.held_fixed[factor] if row.separated), key=lambda row: -abs(row.difference.mean)
-    )
+    rows = grid.held_fixed[factor]
+    found = [(each.difference, each) for each in rows if each.difference is not None and each.separated]
     if not found:
         return ""
-    most, *more = found
-    moves = _moves(most.difference, grid.digits([most.difference]))
+    (change, most), *more = sorted(found, key=lambda pair: -abs(pair[0].mean))
+    moves = _moves(change, grid.digits([change]))
     others = zip(grid.others(factor), most.others, strict=True)
     held = joined([f"{name} {grid.shown(name, value)}" for name, value in others])
     also = f"; {len(more)} more such changes are in the table" if more else ""

@@ -39,7 +39,8 @@ def explanation(recorded: Sequence[Settings], found: Sequence[str], seeds: int, 
         return f"Worked out from the recorded configurations: nothing but seeds varies. {replicates}."
     following = sorted(key for key in varied if key not in found and not _is_derived(recorded, key))
     more = f" and {len(following) - MOST_NAMED} more" if len(following) > MOST_NAMED else ""
-    along = f" {', '.join(following[:MOST_NAMED])}{more} vary along with that." if following else ""
+    follow = "varies" if len(following) == 1 else "vary"
+    along = f" {', '.join(following[:MOST_NAMED])}{more} {follow} along with that." if following else ""
     named = listed({key: varied[key] for key in found})
     verb = "vary" if len(found) > 1 else "varies"
     return f"Worked out from the recorded configurations: {named} {verb}.{along} {replicates}."

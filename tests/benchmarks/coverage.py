@@ -170,7 +170,7 @@ def best_ratio(generator: np.random.Generator, n: int) -> bool | None:
 
 
 def best_ratio_at_an_end(generator: np.random.Generator, n: int) -> bool | None:
-    """The same from 0.38 to 0.50, where the parabolas of some seeds are lowest beyond 0.60, the highest tried."""
+    """The same from 0.38 to 0.50, where the parabolas of some seeds, and of few means, are lowest beyond 0.60."""
     return _best_ratio(generator, n, 0.38, 0.50)
 
 
