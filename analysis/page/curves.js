@@ -73,7 +73,7 @@ for (const figure of document.querySelectorAll("figure.interactive")) {
       const dash = [[6, 4], [2, 3], [8, 3, 2, 3]][index % 3];
       plot.add_layout(new Bokeh.Span({ location: reference.value, dimension: "width", line_color: "#555", line_dash: dash, line_width: 1 }));
       if (low === null || (reference.value >= low && reference.value <= high))
-        plot.add_layout(new Bokeh.Label({ x: end, y: reference.value, y_offset: 2, text: reference.name, text_align: "right", text_font_size: "11px", text_color: "#555", background_fill_color: "#fff", background_fill_alpha: 0.8 }));
+        plot.add_layout(new Bokeh.Label({ x: end, y: reference.value, y_offset: 2, text: reference.name, text_align: "right", text_font_size: "11px", text_color: "#555" }));
     }
     plot.add_tools(new Bokeh.HoverTool({
       renderers: [told], limit: 3,
