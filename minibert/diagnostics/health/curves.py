@@ -1,6 +1,7 @@
 """The curves of one training run."""
 
 from minibert.diagnostics.engine.registry import drawing
+from minibert.diagnostics.plotting.panels import placed_panels
 from minibert.diagnostics.plotting.style import COLOURS, Drawing, finish, new_figure
 
 CURVES = {
@@ -9,6 +10,8 @@ CURVES = {
     "gradient_norm": ("gradient norm before clipping (nats per unit)", {"gradient_norm/global": None}),
 }
 """Figure -> label of the y axis, and metrics with their names in the legend."""
+SIZE = 6.0, 4.0
+"""Inches"""
 CAPTIONS = {
     "loss": "Loss on training batches, as a mean since the last point, and on held-out text with fixed masks.",
     "learning_rate": "The learning rate of each step, as the schedule sets it.",
@@ -21,8 +24,8 @@ def plot_training_curves(record) -> dict[str, Drawing]:
     """``loss``, ``learning_rate`` and ``gradient_norm`` against optimizer steps."""
     drawn = {}
     for name, (label, metrics) in CURVES.items():
-        figure = new_figure(6, 4)
-        panel = figure.subplots()
+        figure = new_figure(*SIZE, placed=True)
+        (panel,) = placed_panels(figure, *SIZE)
         for (metric, curve), colour in zip(metrics.items(), COLOURS, strict=False):
             steps, values = record.history(metric)
             marker = "o" if metric == "eval/loss" else None

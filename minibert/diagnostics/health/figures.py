@@ -9,6 +9,7 @@ from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.health.detect import detect_training_issues
 from minibert.diagnostics.health.issues import Finding, Health, Histories, NotRecordedError
 from minibert.diagnostics.health.step_checks import LARGE_UPDATE, update_ratios
+from minibert.diagnostics.plotting.panels import placed_panels
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ LINE = 150
 """Characters of a line of the list of findings"""
 LINE_HEIGHT = 0.19
 """Inches"""
+WIDTH, HEIGHT = 11.0, 7.0
+"""Inches, of the panels"""
 STEEP = 3.0
 """A loss that rises to so many times the unigram entropy is drawn on a log scale."""
 
@@ -48,9 +51,9 @@ def plot_training_health(record, health: Health | None = None) -> "Figure":
     health = detect_training_issues(histories) if health is None else health
     lines = _lines(health)
     room = LINE_HEIGHT * (len(lines) + 1)
-    figure = new_figure(11, 7 + room)
-    above, below = cast(Any, figure.subfigures(2, 1, height_ratios=[7, room]))
-    (loss, gradient), (updates, units) = above.subplots(2, 2)
+    figure = new_figure(WIDTH, HEIGHT + room, placed=True)
+    above, below = cast(Any, figure.subfigures(2, 1, height_ratios=[HEIGHT, room]))
+    loss, gradient, updates, units = placed_panels(above, WIDTH, HEIGHT, 2, 2)
     _draw_loss(loss, histories, health)
     _draw_gradient(gradient, histories)
     _draw_updates(updates, histories)

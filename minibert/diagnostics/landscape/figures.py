@@ -9,12 +9,15 @@ from minibert.diagnostics.engine.registry import drawing
 from minibert.diagnostics.landscape.measures import RISE, LinearPath, LossLandscape, Surface
 from minibert.diagnostics.landscape.sharpness import Sharpness
 from minibert.diagnostics.plotting.depths import colour_bar, in_depth_order
+from minibert.diagnostics.plotting.panels import placed_panels
 from minibert.diagnostics.plotting.series import last_value, metric_name, quantities_within
 from minibert.diagnostics.plotting.style import COLOURS, SEQUENTIAL, Drawing, finish, new_figure, step_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SIZE = 6.0, 4.0
+"""Inches"""
 LOSS = "loss (nats per predicted token)"
 RANDOM = "random"
 TITLES = {
@@ -231,8 +234,8 @@ def _draw_slices(curves: Mapping[str, Curve]) -> "Figure":
 
 
 def _draw_coarse_slices(found: Mapping[str, Mapping[str, np.ndarray]]) -> "Figure":
-    figure = new_figure(6, 4)
-    panel = figure.subplots()
+    figure = new_figure(*SIZE, placed=True)
+    (panel,) = placed_panels(figure, *SIZE)
     finite = np.concatenate([arrays["losses"][np.isfinite(arrays["losses"])] for arrays in found.values()])
     for title, arrays in found.items():
         colour = COLOURS[list(COARSE.values()).index(title)]

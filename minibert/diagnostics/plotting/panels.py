@@ -22,6 +22,8 @@ AT_START = (
 )
 LEFT, BETWEEN, RIGHT, BELOW, ABOVE = 0.8, 0.55, 1.1, 0.6, 0.6
 """Inches left of all panels, after each, for the bar of colours, below all panels, and above each"""
+AROUND, APART = (0.95, 0.15, 0.55, 0.3), (0.95, 0.85)
+"""Inches left, right, below and above all panels that have ticks and labels of their own; beside and above each"""
 
 
 def in_depth(layer: int | str) -> tuple[int, str]:
@@ -41,14 +43,13 @@ def in_order(kinds: Iterable[str], order: tuple[str, ...]) -> list[str]:
 def small_panels(count: int, width: float = 2.7, height: float = 1.8) -> tuple["Figure", list]:
     """A figure with ``count`` panels in rows of at most :data:`COLUMNS`, sizes in inches a panel.
 
-    All positions are given: an automatic layout takes longer than all the drawing.
+    All positions are given.
     """
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
     whole_width = LEFT + columns * (width + BETWEEN) + RIGHT
     whole_height = BELOW + rows * (height + ABOVE)
-    figure = new_figure(whole_width, whole_height)
-    figure.set_layout_engine("none")
+    figure = new_figure(whole_width, whole_height, placed=True)
     panels = []
     for index in range(count):
         row, column = divmod(index, columns)
@@ -56,6 +57,20 @@ def small_panels(count: int, width: float = 2.7, height: float = 1.8) -> tuple["
         place = (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
         panels.append(figure.add_axes(place))
     return figure, panels
+
+
+def placed_panels(figure, width: float, height: float, rows: int = 1, columns: int = 1) -> list:
+    """Panels with ticks and labels of their own, one row after the other.
+
+    ``figure`` is one whose panels are placed (:func:`new_figure`), or a part of it, of that size in inches.
+    """
+    left, right, bottom, top = AROUND
+    beside, above = APART
+    across = (width - left - right - (columns - 1) * beside) / columns
+    down = (height - bottom - top - (rows - 1) * above) / rows
+    place = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
+    place |= {"wspace": beside / across, "hspace": above / down}
+    return list(figure.subplots(rows, columns, squeeze=False, gridspec_kw=place).flat)
 
 
 def colours_of(things: Iterable) -> dict:

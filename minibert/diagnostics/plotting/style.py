@@ -1,7 +1,7 @@
 """The style of all figures."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minibert.collection import importing
 
@@ -27,12 +27,17 @@ class Drawing:
     caption: str
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, that belongs to no window. Its texts are shown as they stand."""
+def new_figure(width: float, height: float, placed: bool = False) -> "Figure":
+    """An empty figure, in inches, that belongs to no window. Its texts are shown as they stand.
+
+    matplotlib arranges the panels so that no text lies on another, unless they are ``placed`` by who draws them:
+    to arrange them takes as long as to draw them.
+    """
     with importing():
         from minibert.diagnostics.plotting.literal import LiteralFigure
 
-    return LiteralFigure(figsize=(width, height), layout="constrained")
+    layout: Any = "none" if placed else "constrained"
+    return LiteralFigure(figsize=(width, height), layout=layout)
 
 
 def as_label(name: str) -> str:

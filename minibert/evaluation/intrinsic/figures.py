@@ -112,9 +112,8 @@ def draw_reliability(values: Mapping, step: int) -> Drawing:
 def placed_panels(
     width: float, height: float, rows: int, columns: int, place: Mapping, **settings
 ) -> tuple["Figure", list]:
-    """A figure in inches, its panels at the given place: an automatic layout takes longer than all the drawing."""
-    figure = new_figure(width, height)
-    figure.set_layout_engine("none")
+    """A figure in inches, and its panels at the given place."""
+    figure = new_figure(width, height, placed=True)
     return figure, list(figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(place), **settings).flat)
 
 
