@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from minibert.config import DataConfig
 from minibert.data import baselines
 from minibert.data.corpora import Corpus, load_corpus, split_documents
+from minibert.data.duplicates import compute_duplicate_shares
 from minibert.data.overlap import RUN, separate
 from minibert.data.packing import Sequences, cut_documents, pack_documents
 from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_tokenizer
@@ -26,7 +27,7 @@ from minibert.errors import MinibertError
 from minibert.files import expanded
 from minibert.locks import file_lock, wait_for
 
-FORMAT = 5
+FORMAT = 6
 """Part of the cache key. Raise it whenever the files, or the computation of their contents, change."""
 
 MUCH = 0.01
@@ -48,7 +49,8 @@ class PreparedData:
     corpus_hash: str
     tokenizer_hash: str
     statistics: dict[str, float | int]
-    """Counts of documents, sequences and tokens, and the baselines of the held-out text in nats per token."""
+    """Counts of documents, sequences and tokens, shares of repeated text, and the baselines of the held-out text
+    in nats per token."""
     folder: Path
     """The cache folder, which holds tokenizer.json."""
 
@@ -187,6 +189,7 @@ def _build(
         )
     report("measuring the baselines")
     train_counts = baselines.unigram_counts(train, vocab_size)
+    repeated = compute_duplicate_shares(train.input_ids, train.ordinary)
     statistics = {
         "train_documents": len(texts[0]),
         "evaluation_documents": len(texts[1]),
@@ -203,6 +206,8 @@ def _build(
         "characters_lost_as_unknown": lost.unknown,
         "evaluation_overlap": overlap,
         "documents_moved_to_training": len(moved),
+        "duplicate_share": repeated.sequences,
+        "repeated_text_share": repeated.text,
         **baselines.text_baselines(train, train_counts, evaluation),
     }
     arrays = {"unigram_counts": train_counts, **_arrays("train", train), **_arrays("evaluation", evaluation)}

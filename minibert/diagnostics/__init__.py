@@ -2,6 +2,7 @@
 
 from minibert.data.annotated.conllu import read_conllu
 from minibert.data.annotated.pieces import encode_words
+from minibert.data.duplicates import compute_duplicate_shares
 from minibert.diagnostics.activations.analyzer import MathematicalAnalyzer
 from minibert.diagnostics.activations.measures import (
     collect_activations,
@@ -51,7 +52,6 @@ from minibert.diagnostics.gradients.weights import (
     track_weight_changes,
 )
 from minibert.diagnostics.health.detect import detect_training_issues
-from minibert.diagnostics.health.duplicates import compute_duplicate_shares
 from minibert.diagnostics.health.figures import plot_training_health
 from minibert.diagnostics.health.issues import Finding, Health
 from minibert.diagnostics.health.nonfinite import NonFiniteLocation, locate_nonfinite

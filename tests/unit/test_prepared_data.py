@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from minibert.config import DataConfig
 from minibert.data import prepared
+from minibert.data.duplicates import compute_duplicate_shares
 from minibert.data.prepared import ARRAYS, MANIFEST, TOKENIZER, PreparedData, prepare_data
 from minibert.errors import MinibertError
 
@@ -90,6 +91,8 @@ def test_statistics_tell_what_was_read_dropped_and_held_out(config):
     assert statistics["train_sequences"] == len(data.train)
     assert statistics["train_tokens"] == data.train.text_tokens
     assert statistics["unknown_share"] == 0.0
+    repeated = compute_duplicate_shares(data.train.input_ids, data.train.ordinary)
+    assert (statistics["duplicate_share"], statistics["repeated_text_share"]) == repeated
     assert data.unigram_counts.shape == (80,)
     assert data.unigram_counts.sum() == data.train.text_tokens
     assert all(type(value) in (int, float) for value in statistics.values())

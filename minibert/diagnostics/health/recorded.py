@@ -2,7 +2,6 @@
 
 from minibert.diagnostics.engine.registry import diagnostic
 from minibert.diagnostics.health.detect import detect_training_issues
-from minibert.diagnostics.health.duplicates import compute_duplicate_shares
 from minibert.diagnostics.plotting.series import metric_name
 
 
@@ -10,11 +9,9 @@ from minibert.diagnostics.plotting.series import metric_name
 def duplicate_data(data):
     """``health/duplicate_share`` of the training sequences that occur more than once, and
     ``health/repeated_text_share`` of their text that occurs elsewhere too, 32 tokens or more in a row. Once a
-    run."""
-    shares = compute_duplicate_shares(data.train.input_ids, data.train.ordinary)
+    run, as counted when the text was prepared."""
     return {
-        metric_name("health", "duplicate_share"): shares.sequences,
-        metric_name("health", "repeated_text_share"): shares.text,
+        metric_name("health", name): data.statistics[name] for name in ("duplicate_share", "repeated_text_share")
     }
 
 
