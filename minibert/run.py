@@ -14,13 +14,10 @@ from minibert.diagnostics.catalogue import check_names
 from minibert.errors import MinibertError
 from minibert.interruption import Interrupted
 from minibert.report import load_analysis
-from minibert.running.forecast import foresee
-from minibert.running.launching import call_hydra
-from minibert.running.life import job, run_single
+from minibert.running.life import run_single
 from minibert.running.plan import plan
 from minibert.running.progress import Display
 from minibert.running.questions import DRY_RUN, answer
-from minibert.running.sweep import run_sweep
 from minibert.tracking import Store
 
 
@@ -33,15 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     display = Display()
     try:
         require_text(arguments)
-        if (answered := answer(arguments, lambda: call_hydra(job, arguments))) is not None:
+        if (answered := answer(arguments)) is not None:
             return answered
         sweeping = bool({*flags} - {DRY_RUN})
         planned = plan(overrides, multirun=sweeping)
         for each in planned.jobs:
             check_names(each.config.diagnostics)
         if DRY_RUN in flags:
+            from minibert.running.forecast import foresee  # here, as below: a single run does without it
+
             return foresee(planned, display)
         if planned.sweep or sweeping:
+            from minibert.running.sweep import run_sweep
+
             return run_sweep(planned, display, _report)
         return run_single(planned.jobs[0], display)
     except MinibertError as error:

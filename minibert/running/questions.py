@@ -1,6 +1,6 @@
 """What ``minibert run`` answers without training: help, version, composed configuration, completion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -23,11 +23,10 @@ HYDRAS_OWN = ("--info", "-i", "--hydra-help")
 """Flags that Hydra answers"""
 
 
-def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None:
+def answer(arguments: Sequence[str]) -> int | None:
     """Print what the flags ask for. Returns the exit code, or None if they ask for a run.
 
-    ``ask_hydra`` passes the command line on to Hydra. Raises :class:`MinibertError` for an unknown flag, and for
-    words from which no configuration can be composed.
+    Raises :class:`MinibertError` for an unknown flag, and for words from which no configuration can be composed.
     """
     asked, flags, words = _read(arguments)
     if asked == "--help":
@@ -41,10 +40,18 @@ def answer(arguments: Sequence[str], ask_hydra: Callable[[], int]) -> int | None
     elif asked in HYDRAS_OWN:
         _, *others = words if asked != "--hydra-help" and words and "=" not in words[0] else ("", *words)
         compose(others)
-        return ask_hydra()
+        return _ask_hydra(arguments)
     else:
         return None
     return 0
+
+
+def _ask_hydra(arguments: Sequence[str]) -> int:
+    """Pass the command line on to Hydra."""
+    from minibert.running.launching import call_hydra  # here: a single run does without it
+    from minibert.running.life import job
+
+    return call_hydra(job, list(arguments))
 
 
 def _composed(words: Sequence[str]) -> Any:

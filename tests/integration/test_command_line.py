@@ -69,7 +69,7 @@ def test_a_question_that_hydra_cannot_answer_is_one_message(capsys, monkeypatch,
     def fail(task, arguments):
         raise MinibertError("ValueError: only one of them")
 
-    monkeypatch.setattr("minibert.run.call_hydra", fail)
+    monkeypatch.setattr("minibert.running.launching.call_hydra", fail)
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
 
@@ -79,7 +79,7 @@ def test_a_question_to_hydra_says_by_its_exit_code_whether_it_was_answered(comma
     assert result.returncode == 2
     assert result.stderr.startswith("optimizer.lrr=1: unknown key 'optimizer.lrr'")
     for code in (0, 2):
-        monkeypatch.setattr("minibert.run.call_hydra", lambda task, arguments, code=code: code)
+        monkeypatch.setattr("minibert.running.launching.call_hydra", lambda task, arguments, code=code: code)
         assert main(["--info", "all"]) == code
 
 
