@@ -27,7 +27,7 @@ class Claim:
 
     def finished_run(self) -> str | None:
         """Id of the newest finished run of this configuration, if there is one."""
-        return find_finished(self.store, self.config_hash)
+        return find_all_finished(self.store, [self.config_hash]).get(self.config_hash)
 
     def release(self) -> None:
         if self.lease is not None:
