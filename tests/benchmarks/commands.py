@@ -42,6 +42,7 @@ def spend(
     with everything that it printed, when it fails.
     """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # sources are compiled once, not by every command
     if checkout is not None:
         environment["PYTHONPATH"] = str(checkout)
     command = [sys.executable, *words]
