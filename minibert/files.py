@@ -4,14 +4,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from minibert.errors import MinibertError, shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UNFINISHED = ".unfinished"
 """Suffix of a folder that holds a file that is still being written"""
@@ -37,6 +40,17 @@ def short_name(name: str) -> str:
 
 class DuplicateKeyError(ValueError):
     """An object of a JSON text has one key twice."""
+
+
+def in_row_order(arrays: "Mapping[str, np.ndarray]") -> "dict[str, np.ndarray]":
+    """The arrays as safetensors may write them, with their rows one after the other in memory.
+
+    Version 0.8.0 writes the memory of an array as it lies there, so that a transposed one is read back with its
+    numbers in other places.
+    """
+    import numpy as np  # a command that only prints does not need it
+
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def read_json(text: str | bytes) -> Any:

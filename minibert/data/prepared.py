@@ -24,7 +24,7 @@ from minibert.data.overlap import RUN, separate
 from minibert.data.packing import Sequences, cut_documents, pack_documents
 from minibert.data.tokenizer import PAD, UNK, Lost, encode_documents, train_tokenizer
 from minibert.errors import MinibertError
-from minibert.files import expanded
+from minibert.files import expanded, in_row_order
 from minibert.locks import file_lock, wait_for
 
 FORMAT = 6
@@ -211,7 +211,8 @@ def _build(
         **baselines.text_baselines(train, train_counts, evaluation),
     }
     arrays = {"unigram_counts": train_counts, **_arrays("train", train), **_arrays("evaluation", evaluation)}
-    files = {TOKENIZER: tokenizer.to_str(pretty=True).encode(), ARRAYS: safetensors.numpy.save(arrays)}
+    content = safetensors.numpy.save(in_row_order(arrays))
+    files = {TOKENIZER: tokenizer.to_str(pretty=True).encode(), ARRAYS: content}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {"hashes": hashes, "statistics": statistics}
     files[MANIFEST] = json.dumps({"sha256": _digest(manifest), **manifest}, indent=2).encode()

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from minibert.data.annotated.pieces import NO_WORD, WordPieces, pieces_of_words
 from minibert.errors import MinibertError
-from minibert.files import replacing
+from minibert.files import in_row_order, replacing
 from minibert.model.bert import MiniBERT
 from minibert.model.passes import Inputs, Pass, Selection
 from minibert.training.lanes import Lanes
@@ -163,7 +163,7 @@ def cached_representations(
         found = word_representations(model, tokenizer, sentences, word, lanes)
         # A cache that is full or cannot be written to costs time later, and not what was computed now.
         with suppress(OSError, SafetensorError), replacing(file, durable=False) as temporary:
-            save_file(asdict(found), temporary)
+            save_file(in_row_order(asdict(found)), temporary)
     return found
 
 

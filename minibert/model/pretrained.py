@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from minibert.config import ModelConfig, RopeConfig
 from minibert.errors import MinibertError, listed, sentence
-from minibert.files import given_path
+from minibert.files import given_path, in_row_order
 from minibert.model import foreign, foreign_settings
 from minibert.model.foreign import BERT, ESM, FAMILIES, SEGMENTS, Family
 from minibert.model.foreign_files import modern_names, read_settings, read_tensors
@@ -112,7 +112,7 @@ def save_pretrained(folder, config: ModelConfig, params: Mapping[str, np.ndarray
         tensors["esm.contact_head.regression.weight"] = np.zeros((1, config.layers * config.heads), config.dtype)
         tensors["esm.contact_head.regression.bias"] = np.zeros(1, config.dtype)
     files = {
-        "model.safetensors": save(tensors, metadata={"format": "pt"}),
+        "model.safetensors": save(in_row_order(tensors), metadata={"format": "pt"}),
         "config.json": _json(foreign_settings.model_settings(config, family, tokens)),
     }
     _write(folder, files | ({} if tokenizer is None else _tokenizer_files(config, tokenizer)))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from minibert.errors import MinibertError, sentence
-from minibert.files import replacing
+from minibert.files import in_row_order, replacing
 from minibert.model.saved import checksum
 
 LAST_POWER = 512
@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> 
 
     Raises :class:`MinibertError` when there is no room, or no permission, to write it.
     """
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    tensors = in_row_order(tensors)
     text = json.dumps(about)
     try:
         with replacing(path) as temporary:

@@ -1,14 +1,17 @@
 """Files are whole or as they were before, and what a killed process leaves behind is cleared away."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
-from minibert.files import UNFINISHED, clear_unfinished, replacing
+from minibert.config import ROOT
+from minibert.files import UNFINISHED, clear_unfinished, in_row_order, replacing
 from minibert.training.checkpoints import save_checkpoint
 
 
@@ -67,3 +70,16 @@ def test_what_is_being_written_and_what_is_no_such_folder_stay(tmp_path, dead):
         clear_unfinished(tmp_path)
     assert {each.name for each in tmp_path.iterdir()} == names | {"file.txt"}
     clear_unfinished(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6.0).reshape(2, 3).T, np.arange(9)[::-2], np.arange(8.0).reshape(2, 4)[:, 1:3]]
+)
+def test_an_array_is_written_as_it_reads_and_not_as_it_lies_in_memory(array):
+    assert np.array_equal(load(save(in_row_order({"a": array})))["a"], array)
+
+
+def test_every_file_of_safetensors_is_written_in_row_order():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "minibert").rglob("*.py")]
+    writers = [text for text in texts if re.search(r"safetensors\.numpy(?: import .*|\.)\bsave", text)]
+    assert writers and all("in_row_order(" in text for text in writers)
