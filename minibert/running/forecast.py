@@ -23,6 +23,7 @@ from minibert.running.sweep_commands import size_as_text
 from minibert.tracking.addresses import local_path
 from minibert.tracking.consumption import seconds_taken
 from minibert.tracking.lookup import short_id
+from minibert.tracking.models import CODE
 from minibert.tracking.overview import recorded_runs
 from minibert.tracking.processes import is_alive
 from minibert.tracking.records import flatten
@@ -181,5 +182,9 @@ def _bytes(run: RunRow) -> float:
     folder: Path | None = local_path(run.address)
     if folder is None or not folder.is_dir():
         return 0.0
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum(each.st_size / each.st_nlink for each in files)
+    counted: dict[tuple[int, int], float] = {}  # a file of the run that has several places counts once
+    for path in filter(Path.is_file, folder.rglob("*")):
+        state = path.stat()
+        places = state.st_nlink if CODE in path.relative_to(folder).parts else 1
+        counted[state.st_dev, state.st_ino] = state.st_size / places
+    return sum(counted.values())

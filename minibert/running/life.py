@@ -251,20 +251,26 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display, judge
         evaluation = build_evaluation(config, data, run)
         judged = Judged(evaluation, judge)
         checkpoints = Checkpoints(
-            config.training, resume_path, run.keep, run.secure, judged.wish_to_end, run.share_state
+            config.training,
+            resume_path,
+            run.keep,
+            run.secure,
+            judged.wish_to_end,
+            run.share_state,
+            data.tokenizer_hash,
         )
         with display.training(config.training.steps, evaluation):
             try:
                 observers = [TrainingLog(run.log), evaluation, Milestones(display.note), judged, checkpoints]
                 trainer.train([*observers, display.step])
             except NotFinite as error:
-                failure = report_failure(run, trainer, error)
+                failure = report_failure(run, trainer, error, data.tokenizer_hash)
                 run.flush()
                 diagnostics.conclude()
                 raise failure from error
         run.flush()
         with display.stage("storing the model"), trainer.evaluation_parameters():
-            log_served_model(run, trainer.model, data.tokenizer)
+            log_served_model(run, trainer.model, data.tokenizer, trainer.progress.step)
     with threadpool_limits(1, user_api="blas"):  # as in training: more threads add in another order
         with display.stage("diagnostics of the whole run"):
             conclude_range_test(run, config)

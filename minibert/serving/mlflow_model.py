@@ -26,7 +26,7 @@ from minibert.errors import MinibertError, sentence, unknown_name
 from minibert.model.bert import MiniBERT
 from minibert.model.factory import build_recorded
 from minibert.model.saved import load_checkpoint
-from minibert.training.checkpoints import save_checkpoint
+from minibert.training.checkpoints import checkpoint_name, save_checkpoint
 
 BATCH = 32
 """Texts in one pass"""
@@ -118,19 +118,21 @@ class ServedModel:
         ]
 
 
-def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer) -> None:
-    """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`."""
-    from minibert.tracking.models import MODEL, log_model  # a served model does not need it
+def log_served_model(run, model: MiniBERT, tokenizer: Tokenizer, step: int) -> None:
+    """Store the model as ``runs:/<run id>/model``; ``run`` is an open :class:`minibert.tracking.runs.Run`.
+
+    ``step``: that of the parameters. Where the run has kept them on this machine, that file is the model's, too.
+    """
+    from minibert.tracking.models import log_model  # a served model does not need it
+
+    kept = run.artifact_folder("checkpoints")
+    checkpoint = kept / checkpoint_name(step) if kept else None
+
+    def write(folder: Path, model_id: str | None) -> None:
+        _save_without_code(folder, model, tokenizer, run.store.work / KEPT, run.id, model_id, checkpoint)
 
     try:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / MODEL
-
-            def write(model_id: str | None) -> Path:
-                _save_without_code(folder, model, tokenizer, run.store.work / KEPT, run.id, model_id)
-                return folder
-
-            log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write, PACKAGE)
+        log_model(run, "masked language model", NOTE_OF_USE.format(run.id), write, PACKAGE)
     except OSError as error:
         message = f"The model could not be stored: {sentence(error)} Mend that, and run again."
         raise MinibertError(message) from error
@@ -153,10 +155,12 @@ def _save_without_code(
     kept: Path,
     run_id: str | None = None,
     model_id: str | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """All of a served model but the modules of minibert, which are the same for all models.
 
-    ``kept``: folder with what MLflow writes beside the networks (:func:`_files_beside`).
+    ``kept``: folder with what MLflow writes beside the networks (:func:`_files_beside`). ``checkpoint``: see
+    :func:`_save_network`.
     """
     import yaml
     from mlflow.models import Model
@@ -164,7 +168,7 @@ def _save_without_code(
 
     shutil.copytree(_files_beside(kept), folder)
     network = folder / DATA
-    _save_network(network, model, tokenizer)
+    _save_network(network, model, tokenizer, checkpoint)
     about = yaml.safe_load((folder / MLMODEL_FILE_NAME).read_text(encoding="utf-8"))
     size = about["model_size_bytes"] + sum(path.stat().st_size for path in network.iterdir())
     of_its_own = Model(run_id=run_id, artifact_path="model", model_id=model_id, model_size_bytes=size).to_dict()
@@ -231,12 +235,35 @@ def _digest(folder: Path) -> str:
     return digest({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
 
 
-def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer) -> None:
-    """What :func:`_load_pyfunc` reads. The file of parameters keeps the hash of their tokenizer."""
+def _save_network(folder: Path, model: MiniBERT, tokenizer: Tokenizer, checkpoint: Path | None = None) -> None:
+    """What :func:`_load_pyfunc` reads. The file of parameters keeps the hash of their tokenizer.
+
+    A ``checkpoint`` of the same gets a second place as that file. Neither is ever written in place, only replaced.
+    """
+    from minibert.tracking.shared_files import link  # a served model does not need it
+
     content = tokenizer.to_str(pretty=True).encode()
     about = {"model": asdict(model.config), "tokenizer": hashlib.sha256(content).hexdigest()}
-    save_checkpoint(folder / "parameters.safetensors", dict(model.params), about)
+    parameters = folder / "parameters.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    if checkpoint is not None and _is_of(checkpoint, model, about):
+        link(checkpoint, parameters)
+    else:
+        save_checkpoint(parameters, dict(model.params), about)
     (folder / "tokenizer.json").write_bytes(content)
+
+
+def _is_of(checkpoint: Path, model: MiniBERT, about: dict) -> bool:
+    """Whether a file is a whole checkpoint, with the parameters of the model to the bit, and says this of them."""
+    try:
+        tensors, told = load_checkpoint(checkpoint)
+    except MinibertError:  # it is missing, or damaged
+        return False
+    return (
+        about.items() <= told.items()
+        and tensors.keys() == set(model.params)
+        and all(tensors[name].tobytes() == array.tobytes() for name, array in model.params.items())
+    )
 
 
 def _load_pyfunc(path: str) -> ServedModel:

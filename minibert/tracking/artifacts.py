@@ -19,7 +19,10 @@ from minibert.tracking.store import Store, store_errors
 
 
 class Artifacts:
-    """Paths are relative to the run's own folder, with slashes. Every error is a :class:`MinibertError`."""
+    """Paths are relative to the run's own folder, with slashes. Every error is a :class:`MinibertError`.
+
+    Files on this machine are replaced, never written in place: a file may have a second place as another artifact.
+    """
 
     def __init__(self, store: Store, run_id: str, address: str):
         self._store = store
@@ -47,7 +50,7 @@ class Artifacts:
                 log = self._store.client.log_artifacts if source.is_dir() else self._store.client.log_artifact
                 log(self._run_id, str(source), folder)
             elif source.is_dir():
-                shutil.copytree(source, self._place(folder or ""), dirs_exist_ok=True)
+                shutil.copytree(source, self._place(folder or ""), copy_function=_copy, dirs_exist_ok=True)
             else:
                 _replace(self._place(folder or "") / source.name, source.read_bytes())
 
@@ -124,3 +127,8 @@ def artifacts_of(store: Store, run_id: str) -> Artifacts:
 def _replace(path: Path, content: bytes) -> None:
     with replacing(path, durable=False) as temporary:
         temporary.write_bytes(content)
+
+
+def _copy(source: str, target: str) -> None:
+    with replacing(Path(target), durable=False) as temporary:
+        shutil.copy(source, temporary)

@@ -1,14 +1,18 @@
 """A trained network among MLflow's models: its files, and what its page shows."""
 
 import logging
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from minibert.files import replacing
 from minibert.tracking.addresses import local_path
 from minibert.tracking.pages import NOTE
 from minibert.tracking.records import Record
 from minibert.tracking.results import BIGRAM, LOSS, UNIGRAM, beside, losses
-from minibert.tracking.shared_files import copy_code, copy_folder, link_folder, share_code
+from minibert.tracking.shared_files import copy_code, link_folder, share_code
 from minibert.tracking.store import store_errors
 
 MODEL = "model"
@@ -23,33 +27,50 @@ SCORES = (LOSS, UNIGRAM, BIGRAM, "eval/masked_accuracy")
 
 _logger = logging.getLogger(__name__)
 
+Write = Callable[[Path, str | None], None]
+"""(folder that is not there yet, id of the model or None) -> writes all files of a model but its code"""
 
-def log_model(run: Record, kind: str, note: str, write: Callable[[str | None], Path], code: Path) -> None:
-    """Store what ``write(model id)`` writes to a folder as the model of a run, once even where that was resumed.
+
+def log_model(run: Record, kind: str, note: str, write: Write, code: Path) -> None:
+    """Store what ``write(folder, model id)`` writes as the model of a run, once even where that was resumed.
 
     The modules in ``code`` are added to it, as ``code/<their package>``.
     The files are the artifact ``model`` of the run; the model has them too, with its settings and final scores.
-    On this machine both are the same files, and the code in them is stored once for all runs.
+    On this machine both are the same files, and the code in them is stored once for all runs. The folder is
+    written beside its place and renamed, so that it is whole or not there.
     A server that knows no models keeps the artifact only, and one that is away gets it later.
     """
-    if run.store.journaled is not None:
-        folder = write(None)
-        copy_code(code, folder / CODE / code.name)
-        _keep_model(run, kind, note, folder)
+    journaled = run.store.journaled is not None
+    artifacts = None if journaled else run.artifact_folder("")
+    model = None if journaled else _registered(run, kind)
+    with _written(run, artifacts, write, model.model_id if model else None, code) as folder:
+        if journaled:
+            _keep_model(run, kind, note, folder)
+        elif artifacts is None:
+            run.log_artifact(folder, MODEL)
+        if model is not None:
+            with store_errors(run.store.uri, f"describe the model of run {run.id}"):
+                _describe(run, model, note, folder)
+
+
+@contextmanager
+def _written(
+    run: Record, artifacts: Path | None, write: Write, model_id: str | None, code: Path
+) -> Iterator[Path]:
+    """The folder with all files of a model: among the ``artifacts`` of its run, else one that goes at the end."""
+    if artifacts is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / MODEL
+            write(folder, model_id)
+            copy_code(code, folder / CODE / code.name)
+            yield folder
         return
-    model = _registered(run, kind)
-    folder = write(model.model_id if model else None)
-    local = run.artifact_folder(MODEL)
-    if local is None:
-        copy_code(code, folder / CODE / code.name)
-        run.log_artifact(folder, MODEL)
-    else:
-        with store_errors(run.store.uri, f"store the model of run {run.id}"):
-            copy_folder(folder, local)
-            share_code(code, local / CODE / code.name, run.store.work / "code")
-    if model is not None:
-        with store_errors(run.store.uri, f"describe the model of run {run.id}"):
-            _describe(run, model, note, local or folder)
+    place = artifacts / MODEL
+    with replacing(place, durable=False) as folder:
+        write(folder, model_id)
+        share_code(code, folder / CODE / code.name, run.store.work / "code")
+        shutil.rmtree(place, ignore_errors=True)
+    yield place
 
 
 def _keep_model(run: Record, kind: str, note: str, folder: Path) -> None:

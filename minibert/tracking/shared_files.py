@@ -1,7 +1,8 @@
-"""Files that many runs have alike, such as the code of their models, stored once.
+"""Files at several places, stored once, by hard links. Where the file system has none, they are copied.
 
-They are hard links to one read-only copy, named by its hash. Each stays as long as one run has it, so a run that
-is deleted takes nothing from the others. Where the file system has no hard links, they are copied.
+What many runs have alike, such as the code of their models, is one read-only copy, named by its hash. A file stays
+as long as it has one place, so what is deleted takes nothing from the others. No place may be written to: a file
+that changes is replaced (:func:`minibert.files.replacing`).
 """
 
 import hashlib
@@ -14,12 +15,6 @@ from minibert.files import replacing
 READ_ONLY = 0o444
 COMPILED = shutil.ignore_patterns("__pycache__")
 """What is left out of copied code"""
-
-
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder to ``target``, which is replaced: a file that is a link must not be written in place."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, copy_function=shutil.copy)
 
 
 def copy_code(code: Path, target: Path) -> None:

@@ -34,6 +34,11 @@ def log_spaced_steps(steps: int, every: int, per_doubling: int = 1) -> list[int]
     return sorted(kept)
 
 
+def checkpoint_name(step: int) -> str:
+    """The file of the parameters that are kept of a step."""
+    return f"step_{step:07d}.safetensors"
+
+
 def save_checkpoint(path: Path, tensors: dict[str, np.ndarray], about: dict) -> None:
     """Write tensors and ``about`` (JSON data) to ``path``, which is replaced as a whole or left alone.
 

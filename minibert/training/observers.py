@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from minibert.training.checkpoints import log_spaced_steps, save_checkpoint
+from minibert.training.checkpoints import checkpoint_name, log_spaced_steps, save_checkpoint
 
 
 class Ended(Exception):
@@ -61,10 +61,11 @@ class Milestones:
             self.tell(f"step {step:,}: {milestones[step]}")
 
 
-def keep_parameters(keep, model, step: int) -> None:
-    """Keep the parameters of a step as ``step_<step>.safetensors`` (``keep``: see :class:`Checkpoints`)."""
-    about = {"step": step, "model": asdict(model.config)}
-    keep(f"step_{step:07d}.safetensors", lambda path: save_checkpoint(path, dict(model.params.items()), about))
+def keep_parameters(keep, model, step: int, tokenizer: str | None = None) -> None:
+    """Keep the parameters of a step as ``step_<step>.safetensors`` (``keep``, ``tokenizer``: see
+    :class:`Checkpoints`)."""
+    about = {"step": step, "model": asdict(model.config), "tokenizer": tokenizer}
+    keep(checkpoint_name(step), lambda path: save_checkpoint(path, dict(model.params.items()), about))
 
 
 class Checkpoints:
@@ -75,7 +76,8 @@ class Checkpoints:
     all points that this supersedes to safety: a resumed run does not log them again. ``share(step, ask_store)`` is
     called after it was written, and lets other machines have it. ``wish_to_end`` is asked
     after every step: when it gives a reason, the state is saved and :class:`Ended` raised. The store is not asked
-    then, because the process may be ended by force a moment later.
+    then, because the process may be ended by force a moment later. ``tokenizer``: SHA-256 of the tokenizer.json of
+    the run, which each kept checkpoint names.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Checkpoints:
         secure: Callable[[bool], None],
         wish_to_end: Callable[[], str | None],
         share: Callable[[int, bool], None] = lambda step, ask_store: None,
+        tokenizer: str | None = None,
     ):
         self.steps = frozenset(
             log_spaced_steps(config.steps, config.checkpoint_every, config.checkpoints_per_doubling)
@@ -96,12 +99,13 @@ class Checkpoints:
         self.secure = secure
         self.wish_to_end = wish_to_end
         self.share = share
+        self.tokenizer = tokenizer
         self._last = time.monotonic()
 
     def __call__(self, trainer, _step) -> None:
         step = trainer.progress.step
         if step in self.steps or trainer.finished:
-            keep_parameters(self.keep, trainer.model, step)
+            keep_parameters(self.keep, trainer.model, step, self.tokenizer)
         reason = self.wish_to_end()
         if reason or trainer.finished or time.monotonic() - self._last >= self.seconds:
             self.secure(not reason)

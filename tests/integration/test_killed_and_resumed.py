@@ -45,7 +45,9 @@ def recorded(folder):
         name: [(point.step, point.value) for point in store.client.get_metric_history(run.info.run_id, name)]
         for name in run.data.metrics
     }
-    (last,) = sorted((folder / "artifacts" / run.info.run_id / "artifacts" / "checkpoints").glob("*0000060.*"))
+    artifacts = folder / "artifacts" / run.info.run_id / "artifacts"
+    (last,) = (artifacts / "checkpoints").glob("*0000060.*")
+    assert last.samefile(artifacts / "model" / "data" / "network" / "parameters.safetensors")
     return {
         "history": history,
         "tensors": load_checkpoint(last)[0],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from minibert.model.saved import load_checkpoint
 from minibert.running import life
 from minibert.tracking import leases, open_store, retries
 from minibert.tracking.journal import journals
@@ -129,6 +130,13 @@ def test_a_server_that_was_never_reached_is_an_error_unless_the_user_says_otherw
     assert (model.source_run_id, model.model_type) == (found["id"], "masked language model")
     described = (found["folder"] / "model" / "MLmodel").read_text()
     assert found["id"] in described and model.model_id in described
+    checkpoint, _ = load_checkpoint(found["folder"] / "checkpoints" / f"step_{STEPS:07d}.safetensors")
+    files = list(tracking_server.folder.rglob("parameters.safetensors"))
+    assert len(files) == 2  # that of the run and that of the model: a server has no links
+    for tensors, _ in map(load_checkpoint, files):
+        assert {name: array.tobytes() for name, array in tensors.items()} == {
+            name: array.tobytes() for name, array in checkpoint.items()
+        }
 
 
 def test_a_run_that_is_killed_while_the_server_is_away_is_sent_and_goes_on(

@@ -189,6 +189,9 @@ def variants() -> dict[str, ModelConfig]:
 def test_every_variant_is_saved_served_and_loaded(config, tokenizer, tmp_path):
     model = MiniBERT(config)
     _save_network(tmp_path, model, tokenizer)
+    again, parameters = tmp_path / "again", "parameters.safetensors"
+    _save_network(again, model, tokenizer, checkpoint=tmp_path / parameters)
+    assert (again / parameters).samefile(tmp_path / parameters)
     served = _load_pyfunc(str(tmp_path))
     assert served.model.config == config
     assert served.model.params.vector.tobytes() == model.params.vector.tobytes()
@@ -217,7 +220,7 @@ def tracked(model, tokenizer, tmp_path_factory):
             for step in (0, 8):
                 tensors = {name: array + step for name, array in kind.params.items()}
                 run.keep(f"step_{step}.safetensors", partial(save_checkpoint, tensors=tensors, about={}))
-            log_served_model(run, kind, tokenizer)
+            log_served_model(run, kind, tokenizer, 8)
             run.finish("FINISHED")
             ids.append(run.id)
     return ids, store.uri

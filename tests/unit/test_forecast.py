@@ -1,6 +1,7 @@
 """The plan of ``--dry-run``: what is found, what continues, and what the rest would take."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,19 @@ def test_a_plan_needs_no_store_and_makes_none(words, tmp_path, capsys):
     assert main(["--dry-run", *words]) == 0
     assert "1 run, 1 of them to be trained." in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_disk_of_a_run_counts_a_file_at_several_places_once_and_shared_code_by_its_share(tmp_path):
+    run, code = tmp_path / "run", Path("model") / "code" / "minibert"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / code).mkdir(parents=True)
+    (run / "checkpoints" / "step_8").write_bytes(bytes(1000))
+    (run / code / "a.py").write_bytes(bytes(600))
+    for source, target in (
+        (run / "checkpoints" / "step_8", run / "model" / "parameters"),
+        (run / "checkpoints" / "step_8", tmp_path / "of MLflow's model"),
+        (run / code / "a.py", tmp_path / "of another run"),
+    ):
+        target.hardlink_to(source)
+    (cost,) = costs([replace(row(100.0), address=str(run))]).values()
+    assert cost.bytes == 1000 + 600 / 2

@@ -20,10 +20,9 @@ def test_a_run_that_is_killed_while_its_model_is_stored_has_one_model(
     code.mkdir()
     (code / "a.py").write_text("one = 1")
 
-    def write(model_id: str | None) -> Path:
-        (tmp_path / "model").mkdir(exist_ok=True)
-        (tmp_path / "model" / "MLmodel").write_text(f"model_id: {model_id}")
-        return tmp_path / "model"
+    def write(folder: Path, model_id: str | None) -> None:
+        folder.mkdir()
+        (folder / "MLmodel").write_text(f"model_id: {model_id}")
 
     def kill(*_, **__):
         raise Interrupted("SIGKILL")

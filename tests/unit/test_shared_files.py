@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from minibert.tracking.shared_files import copy_code, copy_folder, link_folder, share_code
+from minibert.tracking.shared_files import copy_code, link_folder, share_code
 
 
 @pytest.fixture
@@ -40,8 +40,7 @@ def test_new_code_over_old_changes_no_other_run(code, tmp_path):
     for name in ("first", "second"):
         share_code(code, tmp_path / name / "code", tmp_path / "pool")
     (code / "room" / "a.py").write_text("one = 2\n")
-    (tmp_path / "model").mkdir()
-    copy_folder(tmp_path / "model", tmp_path / "first")
+    shutil.rmtree(tmp_path / "first")
     share_code(code, tmp_path / "first" / "code", tmp_path / "pool")
     assert tree(tmp_path / "first" / "code") == MODULES | {"room/a.py": b"one = 2\n"}
     assert tree(tmp_path / "second" / "code") == MODULES
