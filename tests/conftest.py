@@ -20,6 +20,7 @@ from minibert.tracking import open_store
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LONGEST = "test_pages"
+gc.disable()  # while the tests are collected: next to nothing of what is imported is garbage
 register()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,6 +38,7 @@ def pytest_collection_finish() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
     threadpool_limits(1, user_api="blas")
 
 

@@ -12,12 +12,17 @@ SERVED = "minibert.serving.mlflow_model"
 
 @pytest.fixture(scope="session", autouse=True)
 def small_models(tmp_path_factory):
-    """Models carry one file of code: to store all of the package for each run would take a third of its time."""
+    """Models carry one file of code: to store all of the package for each run would take a third of its time.
+
+    What MLflow writes beside a network is made once for all stores, not for each.
+    """
     package = tmp_path_factory.mktemp("code") / "minibert"
     package.mkdir()
     (package / "__init__.py").write_text("")
+    made, kept = import_module(SERVED)._files_beside, tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{SERVED}.PACKAGE", package)
+        patch.setattr(f"{SERVED}._files_beside", lambda _: made(kept))
         yield
 
 
@@ -40,8 +45,8 @@ def tracking_server(empty_database, tmp_path_factory):
     server.close()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
     """Debian's Chromium without a window, driven by Selenium. Its logs have the console and every request."""
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
@@ -52,3 +57,12 @@ def browser(tmp_path_factory):
     opened = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     yield opened
     opened.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """The browser with an empty page, and with nothing in its logs."""
+    chromium.get("about:blank")
+    for log in ("browser", "performance"):
+        chromium.get_log(log)
+    return chromium

@@ -28,8 +28,8 @@ SEEDS = "seed=range(4)"
 @pytest.fixture(scope="module")
 def settings(small_settings):
     return [
-        "--multirun", *small_settings, f"training.steps={STEPS}", "training.checkpoint_seconds=0.01",
-        "training.lanes=1", "model.dropout=0.1", "diagnostics=off", "evaluation.every=20",
+        "--multirun", *small_settings, f"training.steps={STEPS}", "training.lanes=1", "model.dropout=0.1",
+        "diagnostics=off", "diagnostics.figures=[]", "evaluation.every=20",
     ]  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_a_sweep_on_two_machines_loses_nothing_when_one_of_them_goes(
     address, database = server
     words = [
         *settings, SEEDS, "hydra/launcher=ray", f"hydra.launcher.address={machines.address}",
-        f"tracking.uri={address}", "tracking.folder=${oc.env:SCRATCH}/mlruns",
+        f"tracking.uri={address}", "tracking.folder=${oc.env:SCRATCH}/mlruns", "training.checkpoint_seconds=0.02",
     ]  # fmt: skip
     store, engine = open_store(address, tmp_path, "minibert"), create_engine(database)
     held: set[int] = set()
@@ -168,7 +168,7 @@ def test_jobs_of_submitit_are_queued_again_when_their_time_is_over_and_begun_aga
     shutil.copy(empty_database, tmp_path)
     words = [
         *settings, "seed=0,1", "hydra/launcher=submitit_local", "hydra.launcher.processes=2",
-        f"tracking.folder={tmp_path}",
+        f"tracking.folder={tmp_path}", "training.checkpoint_seconds=0.01",
     ]  # fmt: skip
     engine = create_engine(sqlite_address(tmp_path / "mlflow.db"))
     waiting = {"seed 0": signal.SIGUSR2, "seed 1": signal.SIGKILL}

@@ -7,21 +7,21 @@ stopped and started again, so the tests stand in the order in which they run.
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from minibert.model.saved import load_checkpoint
+from minibert.run import main
 from minibert.running import life
 from minibert.tracking import leases, open_store, retries
 from minibert.tracking.journal import journals
 from minibert.tracking.runs import Run
 from minibert.tracking.store import open_existing_store
 from minibert.training.trainer import Trainer
+from tests.support.copies import Copy, query
 
 LOOK = """
 import sys, tempfile
@@ -48,7 +48,7 @@ def settings(small_settings):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(door, settings, empty_database, tmp_path_factory):
+def undisturbed(door, settings, empty_database, rough_figures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copy(empty_database, folder)
     assert door(*settings, f"tracking.folder={folder}").returncode == 0
@@ -140,14 +140,16 @@ def test_a_server_that_was_never_reached_is_an_error_unless_the_user_says_otherw
 
 
 def test_a_run_that_is_killed_while_the_server_is_away_is_sent_and_goes_on(
-    door, start, at_server, tracking_server, undisturbed, tmp_path
+    door, at_server, tracking_server, undisturbed, tmp_path
 ):
-    process = start(*at_server(tmp_path, "tracking.experiment=killed"))
-    wait_for_step(process, tracking_server.database, "killed", 5)
-    tracking_server.stop()
-    wait_for_journal(process, tmp_path, 15)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with Copy(main, at_server(tmp_path, "tracking.experiment=killed"), tmp_path / "printed.txt") as copy:
+        until(copy, lambda: has_step(tracking_server.database, "killed", 5))
+        os.kill(copy.pid, signal.SIGSTOP)  # so that it does not end meanwhile
+        tracking_server.stop()
+        os.kill(copy.pid, signal.SIGCONT)
+        until(copy, lambda: journal_has_step(tmp_path, 15))
+        os.killpg(copy.pid, signal.SIGKILL)
+        assert copy.wait() == -signal.SIGKILL, copy.printed
     tracking_server.start()
     assert sync(door, tracking_server, tmp_path).returncode == 0
     before = at(tracking_server, tmp_path, "killed")
@@ -216,34 +218,24 @@ def test_a_server_that_goes_while_artifacts_are_sent_at_the_end_gets_them_later(
     assert_same(at(tracking_server, tmp_path, "ended"), undisturbed)
 
 
-def wait_for_step(process, database: Path, experiment: str, step: int) -> None:
-    """Wait until the server has this step of the experiment's run."""
-    query = (
+def until(copy: Copy, reached) -> None:
+    """Wait until this is the case, while the run goes on."""
+    copy.until(reached)
+    assert not copy.has_ended(), f"the run ended too early: {copy.printed}"
+
+
+def has_step(database: Path, experiment: str, step: int) -> bool:
+    """Whether the server has this step of the experiment's run."""
+    statement = (
         "SELECT max(m.step) FROM latest_metrics m JOIN runs r ON r.run_uuid = m.run_uuid "
         "JOIN experiments e ON e.experiment_id = r.experiment_id WHERE e.name = ?"
     )
-    while not has_ended(process):
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            (reached,) = connection.execute(query, (experiment,)).fetchone()
-        if reached is not None and reached >= step:
-            return
-    pytest.fail(f"the run ended too early: {process.stdout.read()}")
+    (reached,) = query(database.parent, statement, experiment)[0]
+    return reached is not None and reached >= step
 
 
-def wait_for_journal(process, folder: Path, step: int) -> None:
-    """Wait until a point of this step waits in the journal."""
-    while not has_ended(process):
-        waiting = [each for journal in journals(folder / "work") for each in journal.waiting()]
-        points = [point for each in waiting if each["do"] == "batch" for point in each["metrics"]]
-        if any(reached >= step for _, _, _, reached in points):
-            return
-    pytest.fail(f"the run ended too early: {process.stdout.read()}")
-
-
-def has_ended(process) -> bool:
-    """Whether the process has ended, or does so in a moment. It has the processor meanwhile."""
-    try:
-        process.wait(timeout=0.02)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def journal_has_step(folder: Path, step: int) -> bool:
+    """Whether a point of this step waits in the journal."""
+    waiting = [each for journal in journals(folder / "work") for each in journal.waiting()]
+    points = [point for each in waiting if each["do"] == "batch" for point in each["metrics"]]
+    return any(reached >= step for _, _, _, reached in points)

@@ -39,6 +39,9 @@ EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*/*.py"))
 LONGEST_EXAMPLE = 39
 FEW = ["training.steps=4", "training.batch_size=8"]
 IN_A_CHECKOUT = ("minibert", "conf", "analysis", "docs", "experiments", "tests")
+LEFT_OUT = shutil.ignore_patterns("*.ipynb", "*.pyc.*")
+"""Of those folders. What is compiled goes along, since a new process takes seconds for it; Python is writing the
+files of the second pattern"""
 RUN = [
     "model=debug", "training=debugging", *(f"{key}={value}" for key, value in SMALL.items()), "data=text",
     "data.path=books/*.txt", "evaluation.intrinsic.enabled=false", "diagnostics.figures=[]",
@@ -50,7 +53,7 @@ def checkout(empty_database, rough_figures, door, tmp_path_factory):
     """A copy of what someone has cloned and trained in: a run, a sweep, and the files that the pages name."""
     folder = tmp_path_factory.mktemp("pages") / "minibert"
     for name in IN_A_CHECKOUT:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
+        shutil.copytree(ROOT / name, folder / name, ignore=LEFT_OUT)
     for name in ("README.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (folder / "mlruns").mkdir()

@@ -14,7 +14,7 @@ T_1 = 12.706205  # 97.5 % quantile of Student's t, 1 degree of freedom
 
 
 @pytest.fixture(scope="module")
-def store(empty_database, tmp_path_factory):
+def store(empty_database, rough_figures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlruns")
     shutil.copy(empty_database, folder)
     return open_store(None, folder, "minibert")

@@ -23,7 +23,8 @@ TRIALS = 4
 def search(small_settings, tmp_path_factory):
     """A file that states a search of debug size."""
     words = dict(word.split("=", 1) for word in small_settings)
-    settings = words | {"diagnostics": "off", "training.checkpoint_seconds": "0.001", "evaluation.every": "2"}
+    settings = words | {"training.checkpoint_seconds": "0.001", "evaluation.every": "2"}
+    settings |= {"diagnostics": "off", "diagnostics.figures": "[]"}
     parameters = {
         "optimizer": {"kind": "categorical", "choices": ["adamw", "sgd"]},
         "optimizer.learning_rate": {"low": 1e-4, "high": 3e-2, "log": True},

@@ -107,7 +107,7 @@ def test_a_sweep_runs_nothing_the_second_time_and_prints_the_same_table(command,
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
-    door, small_settings, empty_database, tmp_path
+    door, small_settings, empty_database, rough_figures, tmp_path
 ):
     shutil.copy(empty_database, tmp_path)
     words = ["optimizer.learning_rate=1e12,1e-3", "training.steps=6", "hydra/launcher=basic", "diagnostics=off"]
@@ -137,7 +137,7 @@ def test_a_failing_run_leaves_the_others_running_and_its_reason_in_the_parent(
     assert not (tmp_path / "reports").exists()
 
 
-def test_the_record_of_a_run_is_complete(door, small_settings, empty_database, tmp_path):
+def test_the_record_of_a_run_is_complete(door, small_settings, empty_database, rough_figures, tmp_path):
     shutil.copy(empty_database, tmp_path)
     asked = [*small_settings, "evaluation.intrinsic.enabled=true"]
     assert door(*asked, "training.steps=6", f"tracking.folder={tmp_path}").returncode == 0

@@ -24,7 +24,11 @@ if processes > 1:
         engine.dispose()
 for line in sys.stdin:
     children = []
-    with socket.create_server(("127.0.0.1", int(line))) as listening:
+    # asyncio sends answers at once only by a socket that names its protocol: 40 ms sooner
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", int(line)))
+        listening.listen()
         for _ in range(processes):
             children.append(os.fork())
             if not children[-1]:

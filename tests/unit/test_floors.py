@@ -6,6 +6,7 @@ they name types and are never executed.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -99,7 +100,10 @@ def imports(name: str, file: Path) -> set[str]:
     return {other for other in found if other in MODULES} - {name}
 
 
-ARROWS = {name: imports(name, file) for name, file in MODULES.items()}
+@cache
+def arrows() -> dict[str, set[str]]:
+    """Module -> those that it imports. To read all code takes seconds, and other tests need the names alone."""
+    return {name: imports(name, file) for name, file in MODULES.items()}
 
 
 def floor(name: str, floors: tuple[tuple[str, ...], ...]) -> int | None:
@@ -117,7 +121,7 @@ def floor(name: str, floors: tuple[tuple[str, ...], ...]) -> int | None:
 def arrows_that_run_up(floors: tuple[tuple[str, ...], ...]) -> list[str]:
     return [
         f"{name} -> {other}"
-        for name, others in ARROWS.items()
+        for name, others in arrows().items()
         for other in sorted(others)
         if (here := floor(name, floors)) is not None
         and (there := floor(other, floors)) is not None
@@ -139,7 +143,7 @@ def test_no_arrow_runs_up_within_the_diagnostics():
 
 def test_no_circle_of_modules_closes():
     try:
-        tuple(TopologicalSorter(ARROWS).static_order())
+        tuple(TopologicalSorter(arrows()).static_order())
     except CycleError as error:
         raise AssertionError(" <- ".join(error.args[1])) from None
 
@@ -148,7 +152,7 @@ def test_analysis_knows_neither_training_nor_networks():
     allowed = ("analysis", *FOR_ANALYSIS)
     others = {
         f"{name} -> {other}"
-        for name, found in ARROWS.items()
+        for name, found in arrows().items()
         if name.split(".")[0] == "analysis"
         for other in found
         if not any(other == room or other.startswith(room + ".") for room in allowed)

@@ -73,7 +73,7 @@ over, what the error says"""
 
 
 @pytest.fixture(scope="module")
-def store(empty_database, tmp_path_factory):
+def store(empty_database, rough_figures, tmp_path_factory):
     return copied_store(empty_database, tmp_path_factory.mktemp("store"))
 
 

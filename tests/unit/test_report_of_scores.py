@@ -37,7 +37,7 @@ def track(store, name, finals, metric=METRIC, steps=(100,)):
 
 
 @pytest.fixture(scope="module")
-def store(empty_database, tmp_path_factory):
+def store(empty_database, rough_figures, tmp_path_factory):
     return copied_store(empty_database, tmp_path_factory.mktemp("store"))
 
 
