@@ -20,7 +20,8 @@ QUESTIONS = (
 TITLE = "# The lab book\n"
 OPENING = f"""{TITLE}
 Five research questions, then others. **Bold: the answer.** Below it, how sure: ± and [low, high] are 95 %
-intervals over seeds, differences are paired by seed, and *not separated* is judged after Holm's adjustment.
+intervals over seeds, differences are paired by seed, and *not separated* is judged after Holm's adjustment
+([words](../docs/glossary.md#words)).
 """
 CLOSING = """## How to read this
 

@@ -74,15 +74,14 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
     runs = _runs(timelines)
     ends = [f"{_share(_sharpest(found))} with {shown}" for shown, found in runs.items()]
     seeds = " to ".join(map(str, sorted({len(found) for found in timelines.values()})))
-    verdicts = Counter(order.verdict for order in orders)
-    told = [order for order in orders if order.verdict in ("before", "after")]
-    open_ = len(orders) - sum(order.adjusted_p < 1 - CONFIDENCE for order in told)
+    separated = [order for order in orders if order.adjusted_p < 1 - CONFIDENCE or order.verdict == "with"]
+    verdicts = Counter(order.verdict for order in separated)
     together = f", with it in {verdicts['with']}" if verdicts["with"] else ""
     return (
         f"The sharpest head goes from at least {_least(runs)} of the entropy of uniform attention to "
         f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time, attention changes before the "
         f"loss in {count(verdicts['before'])}{together} and after it in {count(verdicts['after'])}; "
-        f"{count(verdicts['cannot be told'])} cannot be told ({count(open_)} after Holm's adjustment)."
+        f"{count(len(orders) - len(separated))} cannot be told (Holm's adjustment)."
     )
 
 

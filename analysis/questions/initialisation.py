@@ -85,8 +85,8 @@ def _ends(compared: Sequence[Compared]) -> str:
         return "No start has two finite final losses."
     best, base = min(known, key=lambda each: each.start.final.mean), _baseline(compared)
     lowest = (
-        f"After {best.start.horizon:,} steps the held-out loss is lowest with {_name(best, base)}, "
-        f"{_loss(best.start.final)} nats{_apart(best.loss, best.loss_p, LOSS)}"
+        f"After {best.start.horizon:,} steps ({best.start.final.n} seeds) the held-out loss is lowest with "
+        f"{_name(best, base)}, {_loss(best.start.final)} nats{_apart(best.loss, best.loss_p, LOSS)}"
     )
     if base is None:
         return f"{lowest}. There is no baseline to compare it with."
