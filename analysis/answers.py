@@ -34,7 +34,8 @@ def _answer(findings: Findings, examination: Examination | None) -> str:
     if findings.most_seeds == 1:
         shown = "curves show" if findings.has_curves else "table shows"
         once = f"the {shown} what happened once, and this report claims nothing"
-        return f"{one_seed(not findings.study.missing)} at every {findings.study.kind}: {once}."
+        with_result = " that has a result" if findings.study.missing else ""
+        return f"{one_seed(not findings.study.missing)} at every {findings.study.kind}{with_result}: {once}."
     return examination.answer if examination else _comparison(findings)
 
 

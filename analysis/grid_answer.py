@@ -19,7 +19,7 @@ def answer(findings: Findings, grid: Grid) -> str:
 
     Where no average effect and no dependence is separated, that comes first, and the best mean is only named.
     """
-    best, learnt = _best(findings, grid), _beside_word_frequencies(findings)
+    best, learnt = _best(findings, grid), _beside_word_frequencies(findings, grid)
     elsewhere = [_elsewhere(grid, factor) for factor in _silent(grid)]
     if any(each.separated for each in (*grid.main, *grid.interactions)):
         parts = [best, _dependent(grid), _changed(grid), _not_shown(grid), *elsewhere, learnt]
@@ -39,7 +39,7 @@ def _best(findings: Findings, grid: Grid) -> str:
     value = f"{show_estimate(best.final, fewest([best.final], described))}{unit(described)}"
     extreme = "highest" if described.higher_is_better else "lowest"
     compared = sum(group.final.n >= 2 for group in findings.groups)
-    every = math.prod(len(grid.values_of(factor)) for factor in grid.factors)
+    every = _combinations(grid)
     of = f"{compared} combinations were compared"
     if compared < every:
         of = f"{compared} of {every} combinations have two results or more and were compared"
@@ -167,7 +167,7 @@ def _elsewhere(grid: Grid, factor: str) -> str:
     )
 
 
-def _beside_word_frequencies(findings: Findings) -> str:
+def _beside_word_frequencies(findings: Findings, grid: Grid) -> str:
     """Whether all combinations, or none, predict better than a model that knows how frequent each word is.
 
     By the 95 % interval of each. Empty where some do and some do not, which the table of all combinations shows.
@@ -176,7 +176,7 @@ def _beside_word_frequencies(findings: Findings) -> str:
     found = [lead for group in findings.groups if (lead := group.mean(BELOW_UNIGRAM)).n >= 2]
     if level is None or not found:
         return ""
-    which = " with two results" if len(found) < len(findings.groups) else ""
+    which = " with two results" if len(found) < _combinations(grid) else ""
     shown = quantity(findings.study.metric).show(level)
     what = f"{shown}, the loss of a model that knows word frequencies alone (unigram)"
     if all(lead.low > 0 for lead in found):
@@ -186,6 +186,11 @@ def _beside_word_frequencies(findings: Findings) -> str:
     if not any(lead.low > 0 for lead in found):
         return f"No combination{which} is shown to end below {what}."
     return ""
+
+
+def _combinations(grid: Grid) -> int:
+    """How many there are of the values that have results."""
+    return math.prod(len(grid.values_of(factor)) for factor in grid.factors)
 
 
 def _dependent_pairs(grid: Grid) -> list[tuple[str, str]]:

@@ -59,9 +59,10 @@ def is_written(folder: Path, told: str) -> bool:
     """Whether ``folder`` holds all files of the report with this fingerprint, in their sizes, and their list."""
     try:
         sealed = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
-        same = bool(told) and sealed["of"] == told and _names_in(folder / MANIFEST, "files") is not None
+        same = bool(told) and sealed["of"] == told
+        same = same and sealed["sizes"].keys() <= (_names_in(folder / MANIFEST, "files") or set())
         return same and all((folder / name).stat().st_size == size for name, size in sealed["sizes"].items())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
 
@@ -103,10 +104,10 @@ def _earlier_report(folder: Path) -> set[str]:
     if not folder.is_dir():
         raise MinibertError(f"{folder}: is a file. A report needs a folder: give another name, output=FOLDER.")
     present = {path.name for path in folder.iterdir()}
-    if (listed := _names_in(folder / MANIFEST, "files")) is not None:
-        return listed & present
-    if (sealed := _names_in(folder / FINGERPRINT, "sizes")) is not None:
-        return (sealed | {FINGERPRINT}) & present
+    listed, sealed = _names_in(folder / MANIFEST, "files"), _names_in(folder / FINGERPRINT, "sizes")
+    if listed is not None or sealed is not None:
+        own = {FINGERPRINT} if sealed is not None else set()
+        return (own | (listed or set()) | (sealed or set())) & present
     if MANIFEST in present:
         raise MinibertError(
             f"{folder / MANIFEST}: is not the list of a report's files, so nobody knows which are of one. Move "
@@ -126,7 +127,7 @@ def _names_in(file: Path, key: str) -> set[str] | None:
     """The names of the files of a report, as one of them has them; None if it does not tell."""
     try:
         return {str(name) for name in json.loads(file.read_text(encoding="utf-8"))[key]}
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from threadpoolctl import threadpool_limits
 
 from minibert.command_line.arguments import StoreWords, argument
+from minibert.config.checks import validate
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.range_test.recorded import conclude_range_test
@@ -138,6 +139,7 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
     recorded = read_recorded(store, find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
     last = _last(asked, recorded)
     config = recorded.saved.config
+    validate(config, f"{recorded.saved.folder / 'config.yaml'}: ")
     display.start(f"run {short_id(recorded.saved.id)} ({recorded.name}), again up to step {last:,}")
     if recorded.status != Status.FINISHED:
         reason = f" ({recorded.reason})" if recorded.reason else ""

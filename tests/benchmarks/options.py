@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         """Refuse a folder whose README.md lacks one of the two lines that the results are written between."""
         if lab_book is None:
             return
-        text = (lab_book / PAGE).read_text(encoding="utf-8")
+        text = (lab_book / PAGE).read_text(encoding="utf-8", errors="replace")
         if begin not in text or end not in text:
             self.error(
                 f"--lab-book {lab_book}: its {PAGE} lacks a marker. Both lines belong in it: {begin} and {end}"

@@ -1,5 +1,6 @@
 """A recorded run, trained again from its record: equal to the bit, or what differs, where and why."""
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -247,7 +248,13 @@ def test_what_cannot_be_reproduced_is_one_error(original, capsys):
     path.write_bytes(path.read_bytes()[:-3])
     code, told = original.reproduce(capsys)
     assert code == 2 and "step_0000016.safetensors is broken" in told and "Traceback" not in told
-    (original.checkpoints.parent / "config.yaml").write_text("seed: 1\n")
+    recorded = original.checkpoints.parent / "config.yaml"
+    whole = recorded.read_text()
+    for key, given in {"steps": "-6", "batch_size": "0"}.items():
+        recorded.write_text(re.sub(rf"^  {key}: .+$", f"  {key}: {given}", whole, flags=re.MULTILINE))
+        code, told = original.reproduce(capsys)
+        assert code == 2 and f"config.yaml: training.{key}={given}" in told and "Traceback" not in told
+    recorded.write_text("seed: 1\n")
     code, told = original.reproduce(capsys)
     assert code == 2 and "is incomplete" in told
     code = main(["run=0123abcd", f"tracking.folder={original.folder}"])

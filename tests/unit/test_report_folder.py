@@ -65,13 +65,13 @@ LISTS = [MANIFEST, FINGERPRINT]
 
 
 @pytest.mark.parametrize("gone", [*LISTS, "index.html", "curves.svg"])
-@pytest.mark.parametrize("how", ["removed", "damaged"])
+@pytest.mark.parametrize("how", ["removed", "[", '{"files": []}', '{"files": "ab"}', "[" * 100_000])
 def test_a_report_of_which_a_file_was_removed_or_damaged_by_hand_is_made_anew(tmp_path, gone, how):
     folder, names = tmp_path / "out", ("index.html", "curves.csv", "curves.svg", "finals.csv", "comparisons.csv")
     write(tmp_path, folder, *names, "old.png", told="the same")
     (folder / "photo.png").write_text("mine")
     assert is_written(folder, "the same")
-    (folder / gone).unlink() if how == "removed" else (folder / gone).write_text("[")
+    (folder / gone).unlink() if how == "removed" else (folder / gone).write_text(how)
     assert not is_written(folder, "the same")
     write(tmp_path, folder, *names, text="second", told="the same")
     found = files(folder)
