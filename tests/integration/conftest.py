@@ -19,10 +19,9 @@ def small_models(tmp_path_factory):
     package = tmp_path_factory.mktemp("code") / "minibert"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    made, kept = import_module(SERVED)._files_beside, tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{SERVED}.PACKAGE", package)
-        patch.setattr(f"{SERVED}._files_beside", lambda _: made(kept))
+        patch.setattr(f"{SERVED}.KEPT", tmp_path_factory.mktemp("served"))  # a whole path takes the store's place
         yield
 
 

@@ -7,7 +7,7 @@ import pytest
 from minibert.tracking import provenance
 from minibert.tracking.provenance import OUTSIDE, ROOMS, digest, sources
 from minibert.tracking.recorded_code import changed_files
-from tests.unit.test_floors import ARROWS
+from tests.unit.test_floors import arrows
 
 SCALE = '"""A room."""\n\n\ndef scale(x):\n    return 2 * x  # twice\n'
 
@@ -80,7 +80,7 @@ def executed_by(start: str) -> set[str]:
         if name in found or name == "minibert" or not name.startswith("minibert."):
             continue
         found.add(name)
-        left += [*ARROWS[name], name.rpartition(".")[0]]
+        left += [*arrows()[name], name.rpartition(".")[0]]
     return found
 
 
