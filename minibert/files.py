@@ -102,12 +102,17 @@ def expanded(path: str | Path, key: str = "", given: str | None = None) -> Path:
         ) from error
 
 
-def may_write(path: Path) -> bool:
-    """Whether a file or a folder can be written to; if it is missing, the nearest folder above that is there."""
+def nearest_there(path: Path) -> Path:
+    """A path, or the nearest one above it that is there."""
     path = path.absolute()
     while not path.exists() and path != path.parent:
         path = path.parent
-    return os.access(path, os.W_OK)
+    return path
+
+
+def may_write(path: Path) -> bool:
+    """Whether a file or a folder can be written to; if it is missing, the nearest folder above that is there."""
+    return os.access(nearest_there(path), os.W_OK)
 
 
 @contextmanager

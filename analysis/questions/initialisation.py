@@ -91,7 +91,7 @@ def _ends(compared: Sequence[Compared]) -> str:
     if base is None:
         return f"{lowest}. There is no baseline to compare it with."
     others = _of_losses(compared)
-    lower, higher = (len(_separated(others, sign)) for sign in (-1, 1))
+    lower, higher = _counts(others)
     return (
         f"{lowest}; lower than the baseline's with {count(lower)} of {len(others)} others, higher with "
         f"{count(higher)}, not told apart with {count(len(others) - lower - higher)} (Holm)."
@@ -106,7 +106,7 @@ def _begins(compared: Sequence[Compared]) -> str:
     if base is None:
         return f"Of the level of word frequencies: {never}."
     others = _of_steps(compared)
-    sooner, later = (len(_separated(others, sign)) for sign in (-1, 1))
+    sooner, later = _counts(others)
     return (
         f"With the baseline, the loss leaves the level of word frequencies at step {_when(base)}, sooner with "
         f"{count(sooner)} of {len(others)} others, later with {count(later)} (Holm); {never}."
@@ -162,6 +162,11 @@ def _of_losses(compared: Sequence[Compared]) -> Differences:
 
 def _separated(found: Differences, sign: int) -> list[str]:
     return [start.value for start, difference, p in found if p < SIGNIFICANCE and sign * difference.mean > 0]
+
+
+def _counts(found: Differences) -> tuple[int, int]:
+    """How many are told apart from the baseline: below it, and above it."""
+    return len(_separated(found, -1)), len(_separated(found, 1))
 
 
 def _named(found: Differences, sign: int) -> str:

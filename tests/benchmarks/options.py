@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from minibert.errors import MinibertError
-from minibert.files import may_write
+from minibert.files import may_write, nearest_there
 
 MOST = 1_000_000
 """Of every number that is given"""
@@ -110,12 +110,10 @@ def new_folder(text: str) -> Path:
     """A folder that can be written; it, and those above it, may be missing."""
     path = Path(text)
     with _readable(text):
-        place = path.absolute()
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        place = nearest_there(path)
         if not text.strip() or not place.is_dir():
             raise _refused(text, f"{place} is a file. Give a folder." if text.strip() else "Give a folder.")
-        if not os.access(place, os.W_OK):
+        if not may_write(path):
             raise _refused(text, f"{place} cannot be written to. Give another folder.")
     return path
 
@@ -126,7 +124,7 @@ def lab_book(text: str) -> Path:
     with _readable(text):
         if not (path / PAGE).is_file():
             raise _refused(text, f"There is no {PAGE} in it. Give the folder of an experiment.")
-        if not os.access(path, os.W_OK):
+        if not may_write(path):
             raise _refused(text, "It cannot be written to.")
     return path
 
