@@ -1,60 +1,78 @@
-"""The list of candidates: each can be composed, and the tables are what the store says."""
+"""The list of candidates: each can be composed, all are tuned alike, and the tables are what the store says."""
 
 from minibert.config import config_hash, register
 from minibert.running.plan import plan
 from minibert.tracking.status import Status
 from minibert.tracking.tables import RunRow
-from tests.benchmarks.candidates import CANDIDATES, DEFAULT, run_name, settings, tables
+from tests.benchmarks.candidate_list import CANDIDATES, DEFAULT, INGREDIENTS, OPTIMIZERS
+from tests.benchmarks.candidate_tables import run_name, tables
+from tests.benchmarks.candidates import settings
 
 TAGS = {"version.numpy": "2.4.6", "kernel.name": "Haswell"}
-SHORT, ADAMW = "short rows of 16 for half of the steps", "AdamW 6e-3"
+SHORT, ADAMW, VECTORS = "short rows of 16 for half of the steps", "AdamW (6e-3)", "relative vectors"
+EVERY = [(title, factor) for title, candidate in CANDIDATES.items() for factor in candidate.factors]
 
 
-def composed(title):
-    words = [*CANDIDATES[title], *settings(10), "training.steps=10"]
-    (job,) = plan([*words, f"tracking.run_name='{run_name(title, 10)}'"], multirun=False).jobs
-    assert job.config.tracking.run_name == run_name(title, 10)
-    return config_hash(job.config, "")
+def composed(title, factor):
+    words = [*CANDIDATES[title].at(factor), *settings(10), "training.steps=10"]
+    (job,) = plan([*words, f"tracking.run_name='{run_name(title, 10, factor)}'"], multirun=False).jobs
+    assert job.config.tracking.run_name == run_name(title, 10, factor)
+    return job.config
 
 
-def test_no_two_candidates_train_the_same():
+def test_no_two_trainings_are_the_same():
     register()
-    hashes = [composed(title) for title in CANDIDATES]
+    hashes = [config_hash(composed(title, factor), "") for title, factor in EVERY]
     assert len(set(hashes)) == len(hashes)
 
 
 def test_names_of_runs_are_all_different():
-    names = [run_name(title, budget) for title in CANDIDATES for budget in (1, 10)]
+    names = [run_name(title, budget, factor) for title, factor in EVERY for budget in (1, 10)]
     assert len(set(names)) == len(names)
 
 
-def row(title, budget, loss, status=Status.FINISHED, started=1.0):
-    metrics = {"eval/loss": loss, "eval/bits_per_byte": loss / 4}
+def test_every_optimizer_has_as_many_rates_and_so_has_every_other_candidate():
+    register()
+    default = composed(DEFAULT, 1).optimizer.name
+    for title, candidate in CANDIDATES.items():
+        another = title == DEFAULT or composed(title, 1).optimizer.name != default
+        assert candidate.factors == (OPTIMIZERS if another else (1,) if "seed" in title else INGREDIENTS)
+
+
+def row(title, budget, loss, factor=1, status=Status.FINISHED, started=1.0):
     return RunRow(
-        f"{title} {started}",
-        run_name(title, budget),
+        f"{title} {factor} {started}",
+        run_name(title, budget, factor),
         status,
         started,
         None,
         {"training.steps": "1200"},
         TAGS,
-        metrics,
+        {"eval/loss": loss, "eval/bits_per_byte": loss / 4},
     )
 
 
-def test_each_processor_time_in_which_the_default_has_finished_has_a_table_of_what_has_ended():
+def test_each_processor_time_in_which_the_default_has_finished_has_a_table_for_each_number_of_rates():
     runs = [
-        row(DEFAULT, 100, 4.0), row(SHORT, 100, 5.0), row(SHORT, 100, 3.9, started=2.0),
-        row(ADAMW, 100, float("nan"), Status.FAILED), row("ALiBi", 100, 3.0, Status.RUNNING),
+        row(DEFAULT, 100, 4.0), row(DEFAULT, 100, 4.2, 0.5), row(DEFAULT, 100, 3.8, 0.25),
+        row(SHORT, 100, 5.0), row(SHORT, 100, 3.9, started=2.0), row(SHORT, 100, 3.6, 0.5),
+        row(ADAMW, 100, 4.4), row(ADAMW, 100, 4.1, 0.25), row(ADAMW, 100, 9.0, 4, Status.FAILED),
+        row("ALiBi", 100, 3.0, status=Status.RUNNING), row(VECTORS, 100, float("nan"), 0.5, Status.FAILED),
         row(DEFAULT, 20, 6.0, started=3.0), row(SHORT, 7, 1.0),
     ]  # fmt: skip
-    scored = {run.id: 2 * run.metrics["eval/loss"] for run in runs}
-    small, large = tables(runs, {DEFAULT: 1.0, SHORT: 0.85, ADAMW: 0.5}, scored)
-    assert "20 steps" in small.title and "100 steps" in large.title
-    assert large.note.endswith(" NumPy 2.4.6 on Haswell kernels.")
-    assert small.rows == ((DEFAULT, "1.00", "1,200", "6.000", "1.500", "", "12.000"),)
-    assert large.rows == (
-        (DEFAULT, "1.00", "1,200", "4.000", "1.000", "", "8.000"),
-        (SHORT, "0.85", "1,200", "3.900", "0.975", "−0.025", "7.800"),
-        (ADAMW, "0.50", "1,200", "did not end", "", "", ""),
+    losses = {run.id: 2 * run.metrics["eval/loss"] for run in runs}
+    costs = {DEFAULT: 1.0, SHORT: 0.85, ADAMW: 0.5, VECTORS: 1.2}
+    alone, optimizers, ingredients = tables(runs, costs, losses.__getitem__)
+    assert "20 steps" in alone.title and "100 steps" in optimizers.title and "100 steps" in ingredients.title
+    assert alone.rows == ((DEFAULT, "1.00", "1,200", "6.000", "1.500", "", "12.000"),)
+    assert optimizers.columns[3:6] == ("nats, rate × 0.25", "nats, rate × 1", "nats, rate × 4")
+    assert optimizers.rows == (
+        (DEFAULT, "1.00", "1,200", "3.800", "4.000", "", "0.950", "", "7.600"),
+        (ADAMW, "0.50", "1,200", "4.100", "4.400", "did not end", "1.025", "+0.075", "8.200"),
     )
+    assert ingredients.rows == (
+        (DEFAULT, "1.00", "1,200", "4.200", "4.000", "1.000", "", "8.000"),
+        (VECTORS, "1.20", "1,200", "did not end", "", "", "", ""),
+        (SHORT, "0.85", "1,200", "3.600", "3.900", "0.900", "−0.100", "7.200"),
+    )
+    assert ingredients.note.endswith(" NumPy 2.4.6 on Haswell kernels.")
