@@ -36,7 +36,7 @@ from minibert.files import replacing
 from minibert.running.plan import plan
 from tests.benchmarks.options import Parser, lab_book, new_folder, one_line_errors, positive, share, whole
 from tests.benchmarks.trainings import Trained, Training, run
-from tests.benchmarks.trainings.comparison import Curve, alone, draw, first_below, summary
+from tests.benchmarks.trainings.comparison import Curve, alone, best_rates, draw, first_below, own, summary
 from tests.benchmarks.turns import console
 from tests.benchmarks.workload import physical_cores
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rates = options.rates if training.kind != "minibert" else [0.0]
         for fraction in shares:
             for rate in rates:
-                for seed in range(options.seeds if training.kind == "minibert" else 1):
+                for seed in range(options.seeds):
                     steps = max(round(options.minutes * fraction * 60 / paces[name]), 1)
                     every = max(steps // options.points, 1)
                     wanted = replace(
@@ -117,7 +117,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--rates", nargs="+", type=positive, default=[1e-3, 2e-3, 4e-3], help="of the others")
     shares = "of the minutes, a training of minibert for each"
     parser.add_argument("--shares", nargs="+", type=share, default=[Fraction(1), Fraction(1, 10)], help=shares)
-    parser.add_argument("--seeds", type=whole(), default=1, help="of minibert's trainings")
+    parser.add_argument("--seeds", type=whole(), default=1, help="of every training")
     threads = "of a training; its pace is always that on all cores"
     parser.add_argument("--threads", type=whole(), default=physical_cores(), help=threads)
     parser.add_argument("--rounds", type=whole(), default=5, help="turns in which the pace is measured")
@@ -204,20 +204,16 @@ def store(file: Path, content) -> None:
 
 
 def target(curves: list[Curve]) -> None:
-    """The ratio in time to every other contender: its minutes over minibert's to the same loss."""
-    own = [curve for curve in curves if curve.name == "minibert"]
-    best: dict[str, Curve] = {}
-    for curve in curves:
-        if curve.name != "minibert":
-            best[curve.name] = min(best.get(curve.name, curve), curve, key=lambda each: each.final)
-    for name, curve in best.items():
-        soonest = first_below(own, curve.final)
-        if soonest is None:
-            console.print(f"{name}: minibert does not reach its {curve.final:.3f} nats")
-        else:
-            console.print(
-                f"{name}: {curve.seconds[-1] / soonest:.1f} times as long as minibert to {curve.final:.3f}"
-            )
+    """The ratio in time to every other contender: its minutes over minibert's to the same loss, seed by seed."""
+    for curve in best_rates(curves):
+        soonest = first_below(own(curves, curve.seed), curve.final)
+        loss = f"{curve.final:.3f} nats, {curve.final * curve.trained.bits_of_a_nat:.3f} bits a byte"
+        told = (
+            "does not reach its"
+            if soonest is None
+            else f"is {curve.seconds[-1] / soonest:.1f} times as soon at its"
+        )
+        console.print(f"{curve.name}, seed {curve.seed}: minibert {told} {loss}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,21 @@ def first_below(curves: list[Curve], loss: float) -> float | None:
     return min(reached, default=None)
 
 
+def own(curves: list[Curve], seed: int) -> list[Curve]:
+    """Those of minibert's default with this seed."""
+    return [curve for curve in curves if curve.name == "minibert" and curve.seed == seed]
+
+
+def best_rates(curves: list[Curve]) -> list[Curve]:
+    """Of each other contender and seed, the curve of the rate that ends lowest."""
+    best: dict[tuple[str, int], Curve] = {}
+    for curve in curves:
+        if curve.name != "minibert":
+            key = (curve.name, curve.seed)
+            best[key] = min(best.get(key, curve), curve, key=lambda each: each.final)
+    return list(best.values())
+
+
 def alone(curves: list[Curve]) -> bool:
     """Whether minibert is beside nobody."""
     return all(curve.name == "minibert" for curve in curves)
@@ -46,11 +61,10 @@ def alone(curves: list[Curve]) -> bool:
 
 def summary(curves: list[Curve]) -> list[dict[str, str]]:
     """A row a training; how soon minibert is there only where there are others."""
-    own = [curve for curve in curves if curve.name == "minibert"]
     rows = []
     for curve in curves:
         row = {
-            "trained": curve.name + (f", rate {curve.rate:g}" if curve.rate else f", seed {curve.seed}"),
+            "trained": curve.name + (f", rate {curve.rate:g}" if curve.rate else "") + f", seed {curve.seed}",
             "ms a step": f"{1e3 * curve.pace:.0f}",
             "steps": f"{curve.trained.steps[-1]}",
             "seconds": f"{curve.seconds[-1]:.0f}",
@@ -58,7 +72,7 @@ def summary(curves: list[Curve]) -> list[dict[str, str]]:
             "bits a byte": f"{curve.final * curve.trained.bits_of_a_nat:.3f}",
         }
         if not alone(curves):
-            soonest = first_below(own, curve.final)
+            soonest = first_below(own(curves, curve.seed), curve.final)
             row["minibert there after"] = "" if soonest is None else f"{soonest:.0f} s"
             row["ratio"] = "" if soonest is None else f"{curve.seconds[-1] / soonest:.1f}"
         rows.append(row)
