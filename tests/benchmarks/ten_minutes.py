@@ -11,9 +11,11 @@ pace is measured it does, and is told.
 
 What is done is kept in ``--folder``; the same command goes on where it was stopped. ``--lab-book FOLDER`` also
 writes the table and the figure into the README.md of that folder, between the two markers of the comparison. With
-minibert alone, those of the scaling with time:
+minibert alone, those of the scaling with time; with several seeds, those of the seeds:
 
     python -m tests.benchmarks.ten_minutes --minutes 60 --shares 1 1/6 1/60 --contenders minibert
+    python -m tests.benchmarks.ten_minutes --seeds 3 --rates 2e-3 --shares 1/10 \\
+        --contenders minibert "transformers ModernBERT"
 """
 
 import json
@@ -46,9 +48,8 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- {}: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- {}: end -->"
-COMPARISON = {True: "scaling", False: "comparison"}
-"""Whether minibert is by itself -> the name of the comparison"""
-OTHER_RATES = "Faint: the other rates. "
+FAINT = {"scaling": "", "comparison": "Faint: the other rates. ", "seeds": "Faint: the other seeds. "}
+"""Part of the page -> what its figure shows faintly"""
 CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
 CONTENDERS = {
     "minibert": Training("minibert", 0),
@@ -100,12 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"written to {options.folder}: results.json, curves.png")
     store(options.folder / "results.json", [asdict(curve) for curve in curves])
     if options.lab_book:
-        name = COMPARISON[by_itself]
+        name = part_of_the_page(options)
         path = options.lab_book / "README.md"
         figure = f"![Held-out loss against seconds]({name}.png)"
         cells = tuple(tuple(row.values()) for row in rows)
         table = LabBookTable(title, tuple(rows[0]), cells, environment(curves))
-        part = f"{markdown(table)}\n\n{figure}\n\n{'' if by_itself else OTHER_RATES}{CAPTION}\n"
+        part = f"{markdown(table)}\n\n{figure}\n\n{FAINT[name]}{CAPTION}\n"
         write_between(path, path.read_text(encoding="utf-8"), BEGIN.format(name), END.format(name), part)
         draw(curves, options.lab_book / f"{name}.png")
 
@@ -125,9 +126,16 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--lab-book", type=lab_book, help="folder whose README.md has the markers")
     parser.add_argument("--folder", type=new_folder, default=Path("mlruns/ten_minutes"))
     options = parser.parse_args(arguments)
-    name = COMPARISON[set(options.contenders) == {"minibert"}]
+    name = part_of_the_page(options)
     parser.require_markers(options.lab_book, BEGIN.format(name), END.format(name))
     return options
+
+
+def part_of_the_page(options: Namespace) -> str:
+    """The name of the comparison, in its markers and of its figure."""
+    if set(options.contenders) == {"minibert"}:
+        return "scaling"
+    return "seeds" if options.seeds > 1 else "comparison"
 
 
 def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, float]:

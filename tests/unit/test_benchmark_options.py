@@ -113,12 +113,14 @@ def test_a_folder_of_the_lab_book_has_its_page_with_both_markers(capsys, tmp_pat
     assert "its README.md lacks a marker. Both lines belong in it: <!-- " in line
 
 
-def test_the_marker_of_ten_minutes_is_that_of_its_contenders(capsys, tmp_path):
+def test_the_marker_of_ten_minutes_is_that_of_its_contenders_and_seeds(capsys, tmp_path):
     (tmp_path / "README.md").write_text(f"{BEGIN.format('scaling')}\n{END.format('scaling')}\n")
     words = ["--lab-book", str(tmp_path)]
     parse = import_module("tests.benchmarks.ten_minutes").parse
     assert parse([*words, "--contenders", "minibert"]).lab_book == tmp_path
+    assert parse([*words, "--contenders", "minibert", "--seeds", "3"]).lab_book == tmp_path
     assert "comparison: begin" in refusal(capsys, "ten_minutes", *words)
+    assert "seeds: begin" in refusal(capsys, "ten_minutes", *words, "--seeds", "3")
 
 
 def test_a_figure_is_written_to_a_file_whose_folder_is_there(capsys, tmp_path):
