@@ -105,6 +105,7 @@ def settings(steps: int) -> list[str]:
 def measured_costs(titles: Sequence[str], file: Path, words: list[str]) -> dict[str, float]:
     """Candidate -> processor time of a step, in that of the default; measured now, or in an earlier call."""
     costs: dict[str, float] = json.loads(file.read_text()) if file.exists() else {DEFAULT: 1.0}
+    costs |= {title: 1.0 for title, candidate in CANDIDATES.items() if candidate.same_step}
     missing = [title for title in titles if title not in costs]
     if not missing:
         return costs
