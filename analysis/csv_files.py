@@ -14,7 +14,7 @@ RESULTS = ("eval/", "baseline/", "train/", RANGE_TEST, "effective_rank/", "atten
 
 
 def write_csv(findings: Findings, folder: Path) -> None:
-    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a group).
+    """``curves.csv`` (a row an evaluation), ``finals.csv`` (a row a run), ``comparisons.csv`` (a row a value).
 
     The curves of a range test have a row a step. The numbers of a comparison are of what its last column says.
     """
@@ -68,7 +68,12 @@ def write_csv(findings: Findings, folder: Path) -> None:
     scale = f"log10 {study.metric}" if quantity(study.metric).logarithmic else study.metric
 
     def comparison_rows() -> Iterable[tuple]:
-        for group in findings.groups:
+        groups = {group.value: group for group in findings.groups}
+        for value in study.values:
+            if value not in groups:
+                yield value, 0
+                continue
+            group = groups[value]
             final = group.final
             row = (group.value, final.n, _number(final.mean), _number(final.half_width), study.baseline)
             found = group.difference

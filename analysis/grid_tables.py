@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .formatting import fewest, p_value, show_difference, show_estimate, unit
 from .grid import Grid, GridEffect
 from .quantities import Quantity, quantity
-from .tables import Table
+from .tables import NO_RESULT, Table
 from .values import joined
 
 INTERVALS = "[low, high]: 95 % t intervals over seeds."
@@ -55,19 +55,20 @@ def dependence(grid: Grid, pair: tuple[str, str]) -> Table:
 
 
 def held_fixed(grid: Grid, factor: str) -> Table:
-    """A row for each value of a setting at each combination of the others."""
+    """A row for each value of a setting at each combination of the others that runs were begun of."""
     found, others = grid.held_fixed[factor], grid.others(factor)
+    place = grid.factors.index(factor)
     compared = [each.difference for each in found if each.difference is not None]
     described = fewest([*(each.mean for each in found), *compared], quantity(grid.study.metric))
     rows = []
     for each in found:
-        if not each.mean.n:
+        if (*each.others[:place], each.value, *each.others[place:]) not in grid.cells:
             continue
         first = "baseline" if each.value == grid.firsts[factor] else "–"
         rows.append(
             (
                 grid.shown_cell(each.others, others), grid.shown(factor, each.value), str(each.mean.n),
-                show_estimate(each.mean, described),
+                show_estimate(each.mean, described) if each.mean.n else NO_RESULT,
                 first if each.difference is None else show_difference(each.difference, described),
                 p_value(each.adjusted_p),
             )

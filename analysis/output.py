@@ -27,6 +27,8 @@ from minibert.tracking.provenance import digest
 
 MANIFEST = "report.json"
 FINGERPRINT = ".fingerprint"
+UNFINISHED = f".{MANIFEST}"
+"""The list while it is written"""
 UNLISTED = {"index.html", "curves.csv", "finals.csv", "comparisons.csv"}
 """The files of a report without such a list, as earlier versions wrote it"""
 UNLISTED_FIGURES = {
@@ -107,13 +109,16 @@ def _earlier_report(folder: Path) -> set[str]:
     listed, sealed = _names_in(folder / MANIFEST, "files"), _names_in(folder / FINGERPRINT, "sizes")
     if listed is not None or sealed is not None:
         own = {FINGERPRINT} if sealed is not None else set()
-        return (own | (listed or set()) | (sealed or set())) & present
+        earlier = (own | (listed or set()) | (sealed or set())) & present
+        _require_files(folder, earlier | {MANIFEST, UNFINISHED})
+        return earlier
     if MANIFEST in present:
         raise MinibertError(
             f"{folder / MANIFEST}: is not the list of a report's files, so nobody knows which are of one. Move "
             "the folder away, or give another, output=FOLDER."
         )
     if present.issuperset(UNLISTED):
+        _require_files(folder, (UNLISTED | UNLISTED_FIGURES) & present)
         return (UNLISTED | UNLISTED_FIGURES) & present
     if present:
         raise MinibertError(
@@ -121,6 +126,16 @@ def _earlier_report(folder: Path) -> set[str]:
             "Give a new or an empty folder, output=FOLDER."
         )
     return set()
+
+
+def _require_files(folder: Path, names: set[str]) -> None:
+    """Refuse a folder that has the name of a file that is written, or removed, there."""
+    for path in (folder / name for name in sorted(names)):
+        if path.is_dir() and not path.is_symlink():
+            raise MinibertError(
+                f"{path}: is a folder, and a file of the report belongs there. Move it away, or give another "
+                "folder, output=FOLDER."
+            )
 
 
 def _names_in(file: Path, key: str) -> set[str] | None:
@@ -150,7 +165,7 @@ def _swap(made: Path, folder: Path, earlier: set[str]) -> None:
 
 
 def _list(folder: Path, files: set[str]) -> None:
-    unfinished = folder / f".{MANIFEST}"
+    unfinished = folder / UNFINISHED
     unfinished.write_text(json.dumps({"files": sorted(files)}, indent=1), encoding="utf-8")
     os.replace(unfinished, folder / MANIFEST)
 

@@ -22,6 +22,9 @@ BESIDE_RANGE_TEST = (
 LEADS = {BELOW_BIGRAM: "bigram model", BELOW_UNIGRAM: "unigram entropy"}
 """Recorded as how far a loss is below; shown like all differences, so that below is negative"""
 
+NO_RESULT = "no result"
+"""In place of a mean where every run failed, diverged, or has not finished"""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -44,7 +47,8 @@ def pairing(findings: Findings) -> str:
 
 
 def results(findings: Findings, most_beside: int | None = None) -> Table:
-    """A row a group: final means with intervals, and the difference to the baseline.
+    """A row a value: final means with intervals, and the difference to the baseline. A value all of whose runs
+    failed, or have not finished, has a row without a result.
 
     At most ``most_beside`` controls, and as many further metrics, are shown beside the study's own.
     """
@@ -62,9 +66,14 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
     if compared and study.baseline is not None:
         columns += [f"difference to {study.shown(study.baseline)}"] + ["p (Holm)"] * tested
     columns += [_beside_heading(metric) for metric in beside]
-    rows = []
-    for group in findings.groups:
-        row = [group.shown, str(group.final.n), with_interval(group.final, study.metric)]
+    rows, groups = [], {group.value: group for group in findings.groups}
+    for value in study.values:
+        if value not in groups:
+            rows.append((study.shown(value), "0", NO_RESULT, *[""] * (len(columns) - 3)))
+            continue
+        group = groups[value]
+        mean = with_interval(group.final, study.metric) if group.final.n else NO_RESULT
+        row = [group.shown, str(group.final.n), mean]
         row += [with_interval(control_means(group, control), study.metric) for control in controls]
         if compared and group is findings.baseline:
             row += ["baseline"] + [""] * tested

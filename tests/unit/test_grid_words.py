@@ -5,17 +5,20 @@ from datetime import datetime
 
 import pytest
 
+from analysis import grid_tables
 from analysis.answers import answer
 from analysis.combinations import examine
 from analysis.evidence import Evidence
 from analysis.findings import find
 from analysis.formatting import show_estimate
+from analysis.grid import lay_out
 from analysis.lab_book import entry, portable
 from analysis.page.render import render
 from analysis.quantities import quantity
 from analysis.statistics import Estimate
 from analysis.study import ALL_ALIKE
-from tests.support.studies import study_of
+from analysis.tables import results
+from tests.support.studies import study_of, tracked_run
 
 FACTORS = ("masking.rate", "optimizer")
 QUESTION = "How do masking.rate and optimizer affect the held-out loss?"
@@ -109,6 +112,20 @@ def test_the_page_answers_first_then_tells_each_setting_dependence_and_what_is_o
     titles = [line.strip("# ") for line in said.splitlines() if line.startswith("#")]
     assert titles == [QUESTION, *(each.title for each in examination.sections), "All combinations"]
     assert "nan" not in said and "![Means of all combinations, and what" in said
+
+
+def test_a_value_whose_runs_all_failed_stands_in_the_tables_with_its_count():
+    failed = [tracked_run(("0.9", name), seed, None, "FAILED") for name in ("lion", "adamw") for seed in NOISE]
+    failed.append(tracked_run(("0.6", "sgd"), 0, 5.0, "KILLED"))  # what it recorded last is no result
+    findings = find(study_of(crossed(additive), FACTORS, tuple(failed)))
+    rows = {row[0]: row[1:3] for row in results(findings).rows}
+    gone = ("0.90 · lion", "0.90 · adamw", "0.60 · sgd")
+    assert rows.keys() == {group.shown for group in findings.groups} | set(gone)
+    assert [rows[each] for each in gone] == [("0", "no result")] * 3
+    fixed = grid_tables.held_fixed(lay_out(findings.study), "masking.rate").rows
+    assert {row[:2] for row in fixed if row[2] == "0"} == {("lion", "0.90"), ("adamw", "0.90"), ("sgd", "0.60")}
+    assert all(row[3:] == ("no result", "–", "–") for row in fixed if row[2] == "0")
+    assert len(fixed) == len(rows)  # a combination that no run was begun of is not asked for
 
 
 def test_a_sweep_without_a_question_asks_by_what_varies():

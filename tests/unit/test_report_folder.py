@@ -79,6 +79,18 @@ def test_a_report_of_which_a_file_was_removed_or_damaged_by_hand_is_made_anew(tm
     assert found == dict.fromkeys(names, "second") and is_written(folder, "the same")
 
 
+@pytest.mark.parametrize("name", ["curves.svg", "old.png", FINGERPRINT, MANIFEST, f".{MANIFEST}"])
+def test_a_folder_in_place_of_a_file_is_named_and_nothing_is_replaced(tmp_path, name):
+    folder = tmp_path / "out"
+    write(tmp_path, folder, "index.html", "curves.svg", "old.png", told="the same")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+    with pytest.raises(MinibertError) as refusal:
+        write(tmp_path, folder, "index.html", "curves.svg", text="second", told="the same")
+    assert str(refusal.value).startswith(f"{folder / name}: is a folder, and a file of the report belongs there.")
+    assert (folder / "index.html").read_text() == "report" and (folder / name).is_dir()
+
+
 def test_where_no_list_is_left_the_advice_is_to_move_the_folder_and_following_it_helps(tmp_path):
     folder = tmp_path / "out"
     write(tmp_path, folder, "index.html", "curves.svg", told="the same")
