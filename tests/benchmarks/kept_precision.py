@@ -8,7 +8,7 @@ makes as many bytes, and a step of the default with what it keeps.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from minibert.config import register
 from minibert.data.prepared import prepare_data
 from minibert.running.assembly import build_diagnostics, build_trainer
 from minibert.running.plan import plan
+from tests.benchmarks.options import Parser
 
 ROWS, HIDDEN, INNER = 4096, 128, 512
 """Of the array that is kept: the inner activations of the default's layer, in a batch of 64 rows of 64 tokens"""
@@ -27,7 +28,8 @@ REPEATS, STEPS, WARM_UP = 41, 24, 4
 MEGABYTE = 1e6
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    Parser("kept_precision", __doc__).parse_args(arguments)
     console = open_console()
     with threadpool_limits(1, user_api="blas"):
         megabytes, taken = measured()

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from minibert.errors import MinibertError
-from minibert.files import may_write, nearest_there
+from minibert.files import nearest_there
 
 MOST = 1_000_000
 """Of every number that is given"""
@@ -101,7 +102,7 @@ def new_file(text: str) -> Path:
             raise _refused(text, "Not the name of a file. Give one, such as results.json.")
         if not path.parent.is_dir():
             raise _refused(text, f"There is no folder {path.parent}. Make it, or give another file.")
-        if not may_write(path):
+        if not _takes_files(path):
             raise _refused(text, "It cannot be written. Give another file.")
     return path
 
@@ -113,7 +114,7 @@ def new_folder(text: str) -> Path:
         place = nearest_there(path)
         if not text.strip() or not place.is_dir():
             raise _refused(text, f"{place} is a file. Give a folder." if text.strip() else "Give a folder.")
-        if not may_write(path):
+        if not _takes_files(path):
             raise _refused(text, f"{place} cannot be written to. Give another folder.")
     return path
 
@@ -124,7 +125,7 @@ def lab_book(text: str) -> Path:
     with _readable(text):
         if not (path / PAGE).is_file():
             raise _refused(text, f"There is no {PAGE} in it. Give the folder of an experiment.")
-        if not may_write(path):
+        if not _takes_files(path):
             raise _refused(text, "It cannot be written to.")
     return path
 
@@ -137,6 +138,19 @@ def program(text: str) -> str:
                 text, "No program is there. Give the path of an interpreter, such as minicons/bin/python."
             )
     return text
+
+
+def _takes_files(path: Path) -> bool:
+    """Whether a folder, or the nearest one above that is there, takes a new file; of a file, whether it can be
+    written. Rights alone do not tell it: ``/proc`` has them and takes none."""
+    place = nearest_there(path)
+    if not place.is_dir():
+        return os.access(place, os.W_OK)
+    try:
+        with TemporaryDirectory(dir=place, prefix="."):
+            return True
+    except OSError:
+        return False
 
 
 def _number(text: str, fits: Callable[[float], bool], allowed: str) -> float:

@@ -23,10 +23,13 @@ from rich.table import Table
 from rich.text import Text
 
 from minibert.command_line.terminal import print_table
+from minibert.config import register
+from minibert.data.corpora import load_corpus
+from minibert.running.plan import plan
 from minibert.tracking import open_store
 from tests.benchmarks.commands import spend
 from tests.benchmarks.kernels import kernels_of
-from tests.benchmarks.options import Parser, whole
+from tests.benchmarks.options import Parser, one_line_errors, whole
 from tests.benchmarks.report import machine, machine_line
 from tests.benchmarks.turns import console
 from tests.benchmarks.worker import QUIET
@@ -50,8 +53,10 @@ class Measured:
     """Share of the machine that went to other processes"""
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    require_runs(options)
     about = machine() | {"kernels": kernels_of(dict(os.environ))}
     console.print(f"{machine_line(about)}, {about['kernels']} kernels")
     measured = {name: Measured() for name in CONTENDERS}
@@ -61,8 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         open_store(None, empty, "minibert")
         prepare = [*shared, *CONTENDERS[ONE_LANE], "seed=0", "training.steps=1", "evaluation.every=1"]
         sweep(prepare, empty, Path(folder) / "turn", "preparing the data")
-        asked = [*shared, f"seed=range({options.seeds})"]
-        asked += [f"training.steps={options.steps}", f"evaluation.every={options.steps}"]
+        asked = [*shared, *measured_words(options)]
         for number in range(options.rounds):
             for name, own in CONTENDERS.items():
                 doing = f"round {number + 1} of {options.rounds}, {name}"
@@ -92,9 +96,23 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
 
 def words(options: Namespace, cache: Path) -> list[str]:
     return [
-        "--multirun", "model=tiny", "diagnostics=off", "tracking.progress=false", f"data.cache={cache}",
+        "model=tiny", "diagnostics=off", "tracking.progress=false", f"data.cache={cache}",
         *options.overrides,
     ]  # fmt: skip
+
+
+def measured_words(options: Namespace) -> list[str]:
+    steps = [f"training.steps={options.steps}", f"evaluation.every={options.steps}"]
+    return [f"seed=range({options.seeds})", *steps]
+
+
+def require_runs(options: Namespace) -> None:
+    """Raise :class:`MinibertError` for settings that no run takes, and for text that is not there."""
+    register()
+    shared = [*words(options, Path("cache")), *measured_words(options), "tracking.folder=turn"]
+    planned = [plan([*shared, *own], multirun=True) for own in CONTENDERS.values()]
+    for data in {str(job.config.data): job.config.data for job in planned[0].jobs}.values():
+        load_corpus(data)
 
 
 def sweep(words: Sequence[str], empty: Path, folder: Path, doing: str) -> tuple[float, float]:
@@ -111,7 +129,7 @@ def sweep(words: Sequence[str], empty: Path, folder: Path, doing: str) -> tuple[
             lines.append(line)
             status.update(f"{doing}: {sum(': finished' in each for each in lines)} runs finished")
 
-        spent = spend(["-m", "minibert.run", *words, f"tracking.folder={folder}"], told=told)
+        spent = spend(["-m", "minibert.run", "--multirun", *words, f"tracking.folder={folder}"], told=told)
     console.print(f"{doing}: {spent.seconds:.1f} s, {spent.others:.0%} of the machine to others")
     return spent.seconds, spent.others
 

@@ -1,6 +1,7 @@
 """What the options of the benchmarks may be. All else is one line and exit code 2, and nothing is measured."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,12 @@ def test_every_number_of_a_benchmark_is_a_whole_one_from_one_on(capsys, module, 
         ("train_step", ["--sape", "base"], "unrecognized arguments: --sape base"),
         ("diagnostics", ["--model", "bsae"], "did you mean 'base'"),
         ("diagnostics", ["model.layer=2"], "model.layer=2: unknown key"),
+        ("sweep_throughput", ["nosuch.key=1"], "nosuch.key=1: unknown key"),
+        ("sweep_throughput", ["masking.rate=2"], "masking.rate=2.0: out of range"),
+        ("sweep_throughput", ["seed=3"], "seed is given twice"),
+        ("sweep_throughput", ["data=text", "data.path=nosuch"], "data.path=nosuch: no such file or folder"),
+        ("evaluation", ["nosuch.key=1"], "nosuch.key=1: unknown key"),
+        ("kept_precision", ["nosuch"], "unrecognized arguments: nosuch"),
         ("evaluation", ["--model", "tinny"], "did you mean 'tiny'"),
         ("evaluation", ["--minicons", "no/python"], "--minicons: no/python was given. No program is there."),
     ],
@@ -86,6 +93,16 @@ def test_results_are_written_to_a_file_whose_folder_is_there(capsys, tmp_path, m
     assert refusal(capsys, module, "--json", str(tmp_path)).endswith("Give one, such as results.json.")
     assert refusal(capsys, module, "--json", "").startswith(f"{told}'' was given. Not the name of a file.")
     assert refusal(capsys, module, "--json", str(tmp_path / ("x" * 300) / "y")).endswith("Give another name.")
+
+
+@pytest.mark.parametrize("module", ["candidates", "ten_minutes"])
+def test_a_folder_that_can_be_written_to_by_its_rights_but_takes_nothing_is_refused(capsys, module):
+    if not Path("/proc/self").is_dir():
+        pytest.skip("this system has no /proc")
+    for given in ("/proc/x", "/proc/x/y"):
+        line = refusal(capsys, module, "--folder", given)
+        assert line.endswith(f"--folder: {given} was given. /proc cannot be written to. Give another folder.")
+    assert "It cannot be written. Give another file." in refusal(capsys, "scaling", "--figure", "/proc/x.png")
 
 
 @pytest.mark.parametrize("module", ["candidates", "ten_minutes"])
