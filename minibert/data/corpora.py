@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     than two documents.
     """
     require_config(config, DataConfig, "data.")
+    _require_source(config)
     source, found, passed_over = CORPORA[config.source](config)
     kept: dict[str, Document] = {}
     duplicates = empty = 0
@@ -88,6 +89,26 @@ def split_documents(corpus: Corpus, evaluation_fraction: float) -> tuple[list[Do
     ordered = sorted(corpus.documents, key=lambda document: document.hash)
     held_out = min(max(round(evaluation_fraction * len(ordered)), 1), len(ordered) - 1)
     return ordered[held_out:], ordered[:held_out]
+
+
+def _require_source(config: DataConfig) -> None:
+    """Refuse the default source where the name, or a setting of another source, tells that this one is meant.
+
+    The settings of other sources stay beside the name ``sotu``, since a sweep over corpora gives them to all.
+    """
+    if config.source != DataConfig.source or config.name == DataConfig.source:
+        return
+    needed = {each.name: each.metadata["only_with"]["source"][0]
+              for each in fields(config)
+              if "only_with" in each.metadata and getattr(config, each.name) != each.default}  # fmt: skip
+    if config.name in CORPORA:
+        needed = {"name": config.name, **needed}
+    for key, source in needed.items():
+        raise MinibertError(
+            f"data.{key}={getattr(config, key)}: belongs to the source '{source}', but the default, "
+            f"data.source={config.source}, would be read. Allowed: DataConfig(source='{source}', ...), on the "
+            f"command line data={source}."
+        )
 
 
 def _given(config: DataConfig) -> str:

@@ -129,6 +129,28 @@ def test_no_path_is_refused():
         load_corpus(DataConfig(name="text", source="text"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"name": "text", "path": "books"},
+            r"^data\.name=text: belongs to the source 'text', but the default, data\.source=sotu",
+        ),
+        ({"name": "text"}, r"^data\.name=text: .* on the command line data=text\.$"),
+        ({"name": "boats", "path": "books"}, r"^data\.path=books: .* DataConfig\(source='text', \.\.\.\)"),
+        ({"path": "books"}, r"^data\.path=books: belongs to the source 'text'"),
+        ({"name": "owner/poems", "split": "test"}, r"^data\.split=test: belongs to the source 'hub'"),
+    ],
+)
+def test_the_default_corpus_is_not_read_in_place_of_the_one_that_is_meant(settings, said):
+    with pytest.raises(MinibertError, match=said):
+        load_corpus(DataConfig(**settings))
+
+
+def test_a_sweep_over_corpora_gives_the_path_of_one_to_all():
+    assert load_corpus(DataConfig(name="sotu", path="books")).name == "sotu"
+
+
 def test_empty_files_alone_are_refused(tmp_path):
     with pytest.raises(MinibertError, match=r"data.path=.*all 2 documents are empty"):
         text_corpus(write(tmp_path, a="", b="  "))
