@@ -85,7 +85,7 @@ def prepare_data(
         with wait_for(file_lock(folder.with_suffix(".lock"))):
             prepared = _read(folder, corpus)
             if prepared is None:
-                if folder.exists():
+                if folder.exists() or folder.is_symlink():
                     report(f"the cache in {folder} is damaged and is made anew")
                 _build(folder, config, corpus, vocab_size, sequence_length, report)
                 prepared = _read(folder, corpus)
@@ -219,7 +219,7 @@ def _build(
 
     partial = folder.with_suffix(".partial")
     for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
+        _remove(leftover)
     try:
         partial.mkdir()
         for name, content in files.items():
@@ -228,6 +228,14 @@ def _build(
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)  # the disk may be full: leave no partial files
         raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder of the cache, or what else lies in its place. Raises :class:`OSError`."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
@@ -244,7 +252,7 @@ def _read(folder: Path, corpus: Corpus) -> PreparedData | None:
         tokenizer = Tokenizer.from_str(content[TOKENIZER].decode())
         train, evaluation = _sequences("train", arrays), _sequences("evaluation", arrays)
         unigram_counts = arrays["unigram_counts"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
         return None
     dropped = {
         "documents": len(corpus.documents),

@@ -175,10 +175,41 @@ def test_a_damaged_cache_is_computed_anew(config, builds, name, damage):
     assert "damaged" in messages[0]
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"hashes": {}, "statistics": {}}'])
+FOREIGN = ["[]", "null", "{}", '{"hashes": {}, "statistics": {}}', "[" * 100_000, '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("content", FOREIGN, ids=lambda content: content[:12])
 def test_a_foreign_manifest_is_made_anew(config, builds, content):
     first = prepare(config)
     (first.folder / MANIFEST).write_text(content)
+    assert_same(first, prepare(config))
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize("suffix", ["", ".partial"])
+@pytest.mark.parametrize("kind", ["file", "link to nothing", "link to a folder"])
+def test_what_lies_in_place_of_a_folder_of_the_cache_gives_way(config, builds, tmp_path, suffix, kind):
+    first = prepare(config)
+    place, elsewhere = first.folder.with_suffix(suffix), tmp_path / "elsewhere"
+    shutil.rmtree(first.folder)
+    if kind == "file":
+        place.write_text("in the way")
+    else:
+        place.symlink_to(elsewhere)
+    if kind == "link to a folder":
+        elsewhere.mkdir()
+        (elsewhere / "mine").write_text("stays")
+    messages = []
+    assert_same(first, prepare(config, report=messages.append))
+    assert len(builds) == 2 and (kind != "link to a folder" or (elsewhere / "mine").exists())
+    assert suffix or "damaged and is made anew" in messages[0]
+
+
+@pytest.mark.parametrize("name", [TOKENIZER, ARRAYS, MANIFEST])
+def test_a_folder_in_place_of_a_file_of_the_cache_gives_way(config, builds, name):
+    first = prepare(config)
+    (first.folder / name).unlink()
+    (first.folder / name).mkdir()
     assert_same(first, prepare(config))
     assert len(builds) == 2
 
