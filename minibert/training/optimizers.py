@@ -139,8 +139,13 @@ def build_chain(config: Config, names: Iterable[str]) -> Chain:
 
 def build_direction(config: OptimizerConfig, heads: int = 1) -> Chain:
     require_option(config, OptimizerConfig, "optimizer.")
+    if isinstance(config, LookaheadConfig):
+        raise MinibertError(
+            "optimizer.name=lookahead: has no direction of its own, since it moves slow weights behind another "
+            f"optimizer. Allowed: {', '.join(OPTIMIZERS)}; the one that it wraps is config.inner."
+        )
     if config.name not in OPTIMIZERS:
-        raise unknown_name("optimizer.name", config.name, (*OPTIMIZERS, "lookahead"))
+        raise unknown_name("optimizer.name", config.name, OPTIMIZERS)
     return muon(config, heads) if isinstance(config, MuonConfig) else OPTIMIZERS[config.name](config)
 
 

@@ -20,7 +20,13 @@ from minibert.config.data import (
     ScheduledMaskingConfig,
 )
 from minibert.config.evaluation import DownstreamConfig
-from minibert.config.optimizers import ClippingConfig, DepthRatesConfig, LayerRatesConfig, MuonConfig
+from minibert.config.optimizers import (
+    ClippingConfig,
+    DepthRatesConfig,
+    LayerRatesConfig,
+    LookaheadConfig,
+    MuonConfig,
+)
 from minibert.data.corpora import load_corpus
 from minibert.data.curriculum import implement_curriculum_learning
 from minibert.data.masking import build_masking
@@ -208,6 +214,7 @@ GIVEN = {
                 r"range_test belongs in a RangeTest",
             ),
             ((lambda one: build_averaging(one, 9), AveragingConfig("ema")), r"ema belongs in an EMAConfig"),
+            ((build_direction, LookaheadConfig()), r"^optimizer\.name=lookahead: has no direction of its own"),
             ((build_direction, MuonConfig("adamw")), r"^optimizer\.name=adamw: was given in a MuonConfig"),
             ((build_positions, settings(position=RopeConfig("alibi"))), r"On the command line: position=alibi\."),
         ],
