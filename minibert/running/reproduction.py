@@ -160,7 +160,7 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
 
 def read_recorded(store: Store, run_id: str) -> Recorded:
     """What the store has of a run. Raises :class:`MinibertError` where it has too little to train it again."""
-    saved = saved_run(store, run_id)
+    saved = saved_run(store, run_id, needs_checkpoint=False)
     with store_errors(store.uri, f"read run {run_id}"):
         entity = store.client.get_run(run_id)
     record = DirectRecord(store, run_id, entity.info.artifact_uri or "", continued=True)
@@ -171,7 +171,7 @@ def read_recorded(store: Store, run_id: str) -> Recorded:
     if status == Status.FINISHED:
         return recorded
     metrics = {metric.key: metric.step for metric in entity.data.to_proto().metrics}
-    reached = recorded.failing or max(metrics.get("train/loss", 0), *saved.checkpoints)
+    reached = recorded.failing or max([metrics.get("train/loss", 0), *saved.checkpoints])
     return Recorded(entity.info.run_name, status, reason, tags, saved, record, min(reached, steps))
 
 
@@ -244,11 +244,11 @@ def _tell(comparison: Comparison, causes: Sequence[Cause], display: Display) -> 
             f"run {short_id(comparison.recorded.saved.id)}: nothing can be compared up to step "
             f"{comparison.reached}, as the record lacks {' and '.join(lacks)}."
         )
-    steps = ", ".join(map(str, comparison.equal)) or "none"
+    steps = ", ".join(map(str, comparison.equal))
     display.start(
         f"equal to the bit{', as far as the record goes' if lacks else ''}: "
-        f"parameters at {len(comparison.equal)} checkpoints (steps {steps}) and "
-        f"{metrics.points:,} values of {metrics.names} metrics"
+        + (f"parameters at {len(comparison.equal)} checkpoints (steps {steps}) and " if steps else "")
+        + f"{metrics.points:,} values of {metrics.names} metrics"
         + (f"; it fails again: {comparison.failure}" if comparison.failure else "")
     )
     if metrics.uncompared:

@@ -1,8 +1,10 @@
 """A recorded run as a model."""
 
 import hashlib
+import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
@@ -12,16 +14,22 @@ from tokenizers import Tokenizer
 from yaml import YAMLError
 
 from minibert.config import Config, restore
+from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.data.batches import Batch, frozen_batches
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.tokenizer import load_tokenizer
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, listed
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
+from minibert.tracking.addresses import without_passwords
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.lookup import find_run_id
+from minibert.tracking.records import LONGEST_PARAMETER, flatten
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_existing_store, store_errors
+
+MAY_CHANGE = ("data.path", "data.cache", *ASKED_AFTERWARDS)
+"""What the keys of settings begin with that may be others than a run was begun with, and change nothing in it"""
 
 
 @dataclass(frozen=True)
@@ -131,17 +139,22 @@ def find_run(run_id: str, uri: str | None = None, folder: Path | str | None = No
     return saved_run(store, find_run_id(store.client, run_id))
 
 
-def saved_run(store: Store, run_id: str, config: Config | None = None) -> SavedRun:
-    """The same, in a store that is open. ``config``: that of the run, where it is known and need not be read."""
+def saved_run(store: Store, run_id: str, config: Config | None = None, needs_checkpoint: bool = True) -> SavedRun:
+    """The same, in a store that is open. ``config``: that of the run, where it is known and need not be read.
+
+    Raises :class:`MinibertError` for a configuration that is not the one that the store recorded, and, if one is
+    needed, where no checkpoint is kept.
+    """
     folder = artifacts_of(store, run_id).fetch()
     checkpoints = checkpoints_in(folder / "checkpoints")
-    if not checkpoints:
+    if needs_checkpoint and not checkpoints:
         raise MinibertError(f"Run {run_id} has kept no checkpoint: there is none in {folder / 'checkpoints'}.")
     with store_errors(store.uri, f"read run {run_id}"):
         run = store.client.get_run(run_id)
     tokenizer_hash, is_running = run.data.tags.get("tokenizer.hash"), run.info.status == Status.RUNNING
     if config is None:
         config = _read_config(folder / "config.yaml")
+        _require_recorded(config, run.data.params, folder / "config.yaml", run_id)
         if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
             config.data.cache = str(store.folder / "cache")
     return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash, is_running)
@@ -189,6 +202,35 @@ def _step(path: Path) -> int:
             f"{path}: its name gives no step. Allowed: step_<number>.safetensors. Move it out of that folder."
         )
     return int(number)
+
+
+def _require_recorded(config: Config, parameters: Mapping[str, str], path: Path, run_id: str) -> None:
+    """Refuse a configuration whose values are not those that the store has as the parameters of the run.
+
+    Where its text is read and cached may be another place now; that it is the same text, its hash tells.
+    """
+    values = flatten(asdict(config))
+    edited = [
+        f"{key}={values[key]}, but {recorded} was recorded"
+        for key, recorded in parameters.items()
+        if key in values and not key.startswith(MAY_CHANGE) and not _alike(values[key], recorded)
+    ]
+    if edited:
+        raise MinibertError(
+            f"{path}: {'; '.join(listed(edited))}. So it is not the configuration that run {run_id} was trained "
+            "with: the file was changed afterwards, or is of another run. Put the recorded values back."
+        )
+
+
+def _alike(value: str, recorded: str) -> bool:
+    """Whether a setting is the recorded one, which is cut off where it is long. 1 and 1.0 are the same number."""
+    recorded = without_passwords(recorded)
+    if value[:LONGEST_PARAMETER] == recorded:
+        return True
+    try:
+        return json.loads(value) == json.loads(recorded)
+    except ValueError:
+        return False
 
 
 def _read_config(path: Path) -> Config:

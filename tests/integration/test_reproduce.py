@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minibert.errors import MinibertError
 from minibert.model.saved import load_checkpoint
 from minibert.reproduce import main
+from minibert.serving.loading import load_run
 from minibert.tracking import open_store
 from minibert.training.checkpoints import save_checkpoint
 
@@ -191,6 +193,65 @@ def test_of_a_record_whose_curves_are_cut_it_is_said_what_could_not_be_compared(
     code, told = original.reproduce(capsys)
     assert code == 1 and f"differs: parameter {ALTERED} differs at step 8" in told
     assert "as the record lacks it: " in told and "eval/loss at every step" in told
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "a file"])
+def test_where_the_checkpoints_are_lost_the_curves_are_compared(original, capsys, how):
+    shutil.rmtree(original.checkpoints)
+    if how == "emptied":
+        original.checkpoints.mkdir()
+    elif how == "a file":
+        original.checkpoints.write_text("")
+    code, told = original.reproduce(capsys)
+    assert code == 0 and "equal to the bit, as far as the record goes: " in told and "checkpoints (" not in told
+    assert "the record lacks it: parameters of these steps: 0, 1, 2, 4, 8, and 2 more like this" in told
+
+
+def test_a_value_that_differs_is_found_without_checkpoints(original, capsys):
+    shutil.rmtree(original.checkpoints)
+    original.alter_metric("train/loss", 10)
+    code, told = original.reproduce(capsys)
+    assert code == 1 and "differs: the first recorded value that differs is train/loss at step 10: " in told
+    assert "none can be named: training ended at step 10" in told
+
+
+def test_a_killed_run_without_checkpoints_is_compared_up_to_its_last_value(original, capsys):
+    shutil.rmtree(original.checkpoints)
+    original.cut("train/loss", after=15)
+    original.store.client.set_terminated(original.id, "KILLED")
+    code, told = original.reproduce(capsys)
+    assert code == 0 and "again up to step " in told and "equal to the bit, as far as the record goes: " in told
+
+
+EDITS = {
+    "learning_rate": ("0.5", "optimizer.learning_rate=0.5"),
+    "dropout": ("0.2", "model.dropout=0.2, but 0.1 was recorded"),
+    "masking": ("77", "seeds.masking=77"),
+    "packed": ("false", "data.packed=false, but true was recorded"),
+    "rates": ("[0.2]", "evaluation.rates=[0.2], but [0.4] was recorded"),
+}
+
+
+@pytest.mark.parametrize("key", EDITS)
+def test_a_configuration_that_was_edited_is_not_the_one_that_the_store_recorded(original, capsys, key):
+    given, said = EDITS[key]
+    path = original.checkpoints.parent / "config.yaml"
+    value = re.compile(rf"^  {key}:( .+$|\n  - .+$)", re.MULTILINE)
+    edited, count = value.subn(f"  {key}: {given}", path.read_text(), count=1)
+    path.write_text(edited)
+    code, told = original.reproduce(capsys)
+    assert count == 1 and code == 2 and f"config.yaml: {said}" in told and "nothing" not in told
+    assert "it is not the configuration that run" in told and "Put the recorded values back" in told
+    with pytest.raises(MinibertError, match="not the configuration that run"):
+        load_run(original.id, folder=original.folder)
+
+
+def test_text_that_lies_elsewhere_now_is_the_same_text(original, capsys):
+    path = original.checkpoints.parent / "config.yaml"
+    (books,) = re.findall(r"^  path: (.+)/books/\*\.txt$", path.read_text(), re.MULTILINE)
+    path.write_text(path.read_text().replace(f"path: {books}/", f"path: {original.folder}/"))
+    code, told = original.reproduce(capsys, "steps=0")
+    assert code == 0 and "not one and the same" not in told
 
 
 def test_a_gap_within_a_curve_is_told_by_where_it_begins(original, capsys):
