@@ -50,5 +50,5 @@ def _asked(store: Store, run: TrackedRun, instrument: str) -> Mapping[str, Any]:
         paths = [path for path in record.artifacts(f"evaluation/{instrument}") if path.endswith(".json")]
         found = json.loads(record.read(max(paths))) if paths else {}
         return {**found.get("asked", {}), "content of the data": found.get("data", "")[:8]} if found else {}
-    except (MinibertError, ValueError, AttributeError):
+    except (MinibertError, ValueError, AttributeError, RecursionError):
         return {}

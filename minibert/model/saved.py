@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         return tensors, about
     except FileNotFoundError as error:
         raise MinibertError(f"There is no checkpoint at {path}.") from error
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else error
         if _is_another(path):
             words = f"{path} is no checkpoint ({reason}). Allowed: a .safetensors file that a run kept."

@@ -106,7 +106,7 @@ class Journal:
         """``to``: the byte up to which the server has taken it; ``run``: the id of the run there, or None."""
         try:
             return {"to": 0, "run": None} | json.loads((self.folder / SENT).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return {"to": 0, "run": None}
 
     def mark_sent(self, to: int, run: str | None) -> None:

@@ -163,7 +163,7 @@ class Replay:
             with tempfile.TemporaryDirectory() as temporary:
                 theirs = json.loads(Path(self.server.download_artifacts(run, path, temporary)).read_bytes())
             ours = json.loads(place.read_bytes())
-        except ValueError:  # no JSON
+        except (ValueError, RecursionError):  # no JSON, or none that anything here wrote
             return
         if isinstance(theirs, list) and isinstance(ours, list):
             place.unlink()  # it may be a link

@@ -27,5 +27,5 @@ def remember_experiment(work: Path, uri: str, experiment: str, experiment_id: st
 def _read(work: Path) -> dict[str, dict[str, str]]:
     try:
         return json.loads((work / KNOWN).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
