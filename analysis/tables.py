@@ -48,7 +48,7 @@ def pairing(findings: Findings) -> str:
 
 def results(findings: Findings, most_beside: int | None = None) -> Table:
     """A row a value: final means with intervals, and the difference to the baseline. A value all of whose runs
-    failed, or have not finished, has a row without a result.
+    failed, or have not finished, has a row without a result; there is none if no run at all has one.
 
     At most ``most_beside`` controls, and as many further metrics, are shown beside the study's own.
     """
@@ -67,7 +67,7 @@ def results(findings: Findings, most_beside: int | None = None) -> Table:
         columns += [f"difference to {study.shown(study.baseline)}"] + ["p (Holm)"] * tested
     columns += [_beside_heading(metric) for metric in beside]
     rows, groups = [], {group.value: group for group in findings.groups}
-    for value in study.values:
+    for value in study.values if groups else ():
         if value not in groups:
             rows.append((study.shown(value), "0", NO_RESULT, *[""] * (len(columns) - 3)))
             continue
