@@ -24,10 +24,10 @@ SCHEMAS = {
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks for. Returns the exit code: 2 if that cannot be done."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if asks_for_help(arguments, lambda: help_text(command("sweeps"), SCHEMAS, arguments)):
-        return 0
     try:
         require_text(arguments)
+        if asks_for_help(arguments, lambda: help_text(command("sweeps"), SCHEMAS, arguments)):
+            return 0
         name, *words = arguments or ["list"]
         if name not in SCHEMAS:
             raise unknown_name("sweeps", name, SCHEMAS)

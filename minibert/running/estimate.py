@@ -8,6 +8,8 @@ from rich.table import Table
 from minibert.tracking.results import beside, losses
 from minibert.tracking.status import Status
 
+UNKNOWN = "?"
+"""In place of the number of runs of a sweep that was killed before it was recorded"""
 LEAST_GAIN = 0.02
 """Share of one run that must be done before the time left is estimated"""
 
@@ -56,7 +58,7 @@ class Estimate:
         now, (began, at_first) = time.time(), self.note(children)
         done = sum(child.status == Status.FINISHED for child in children)
         share = self._share(children)
-        text = f"{done} of {self.planned} runs done, {seconds_as_text(now - self.started)} elapsed"
+        text = f"{done} of {self.planned or UNKNOWN} runs done, {seconds_as_text(now - self.started)} elapsed"
         gained, left = share - at_first, self.planned - share
         if gained < LEAST_GAIN or left <= 0:  # the time left is unknown
             return text

@@ -14,7 +14,7 @@ from rich.text import Text
 from minibert.command_line.arguments import StoreWords, argument, names_store
 from minibert.command_line.terminal import open_console, print_table
 from minibert.errors import MinibertError
-from minibert.running.estimate import seconds_as_text
+from minibert.running.estimate import UNKNOWN, seconds_as_text
 from minibert.tracking.abandoned import ABANDONED, reap, standing
 from minibert.tracking.addresses import given_folder
 from minibert.tracking.history import HASH_DIGITS, read_commands, read_plan
@@ -94,7 +94,7 @@ def list_sweeps(asked: ListWords) -> int:
         shown |= {Status.KILLED: shown[Status.KILLED] + lost, Status.RUNNING: shown[Status.RUNNING] - lost}
         table.add_row(
             *(sweep.name, short_id(sweep.id), _standing(store, sweep).lower()),
-            f"{sweep.count(Status.FINISHED)} of {sweep.planned}",
+            f"{sweep.count(Status.FINISHED)} of {sweep.planned or UNKNOWN}",
             *map(str, shown.values()),
             datetime.fromtimestamp(sweep.started).strftime("%Y-%m-%d %H:%M"),
             _took(sweep),
@@ -119,6 +119,8 @@ def show_sweep(asked: SweepWords) -> int:
     print_table(console, table)
     if reason := sweep.tags.get("minibert.reason"):
         console.print(f"Reason: {reason}")
+    if not commands and sweep.command:
+        console.print(f"Its last command: {sweep.command}")
     for command in commands:
         console.print(
             f"{command.time} {command.user}@{command.host}, minibert {command.version}, {command.commit[:8]}:"
@@ -143,7 +145,7 @@ def resume_sweep(asked: SweepWords, run: Door, search: Door) -> int:
     commands = read_commands(open_sweep_record(store, sweep.id))
     if not commands:
         raise MinibertError(
-            f"sweep={asked.sweep}: an early version kept its last command only. Give that again: {sweep.command}"
+            f"sweep={asked.sweep}: the list of its commands is not recorded. Give its last one: {sweep.command}"
         )
     done = {child.config_hash[:HASH_DIGITS] for child in members if child.status == Status.FINISHED}
     code, given = 0, set()

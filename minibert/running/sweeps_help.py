@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from minibert.command_line.arguments import door_help
+from minibert.errors import unknown_name
 
 COMMANDS = {
     "list": "all sweeps of the store: how far they are, and their commands",
@@ -44,11 +45,17 @@ NOTES = {
 
 
 def help_text(called: str, schemas: Mapping[str, type], words: Sequence[str]) -> str:
-    """The help of a command, or of all. ``called``: how the door is called. ``schemas``: command -> its words."""
-    for name in words:
-        if name in COMMANDS:
-            summary = COMMANDS[name][:1].upper() + COMMANDS[name][1:] + "."
-            return door_help(f"{called} {name}", summary, schemas[name], EXAMPLES[name], NOTES[name])
+    """The help of the command that the words name, or of all. ``called``: how the door is called. ``schemas``:
+    command -> its words.
+
+    Raises :class:`MinibertError` for an unknown command.
+    """
+    name = next((word for word in words if not word.startswith("-") and "=" not in word), None)
+    if name is not None:
+        if name not in COMMANDS:
+            raise unknown_name("sweeps", name, COMMANDS)
+        summary = COMMANDS[name][:1].upper() + COMMANDS[name][1:] + "."
+        return door_help(f"{called} {name}", summary, schemas[name], EXAMPLES[name], NOTES[name])
     lines = ["The recorded sweeps, listed and looked after.", "", f"  {called} COMMAND [KEY=VALUE ...]", ""]
     lines += [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
     return "\n".join([*lines, "", f"{called} COMMAND --help shows the words of a command, and examples."])

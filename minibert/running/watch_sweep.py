@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from minibert.errors import MinibertError
-from minibert.running.estimate import Estimate, seconds_as_text
+from minibert.running.estimate import UNKNOWN, Estimate, seconds_as_text
 from minibert.tracking.abandoned import ABANDONED, standing
 from minibert.tracking.live import LiveRecord, find_to_read
 from minibert.tracking.lookup import short_id
@@ -63,7 +63,7 @@ class SweepView:
         far = self.estimate.summary(seen.runs).partition(";")[0]
         if seen.has_ended:
             finished = sum(run.status == Status.FINISHED for run in seen.runs)
-            far = f"{finished} of {self.estimate.planned} runs finished"
+            far = f"{finished} of {self.estimate.planned or UNKNOWN} runs finished"
         table = Table(title=name, title_justify="left", caption=far + more, caption_justify="left")
         for column in ("run", "id", "state", "step", "training loss", "held-out loss", "to last step"):
             table.add_column(column, justify="left" if column in ("run", "id", "state") else "right")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from minibert.errors import MinibertError
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.records import Record
 
@@ -81,6 +82,19 @@ def add_to_plan(record: Record, planned: Mapping[str, str], command: Command | N
 
 
 def _read(record: Record, name: str) -> list[Any]:
+    """The entries of a list that a sweep keeps; none if it keeps none.
+
+    Raises :class:`MinibertError` for a file that holds no list.
+    """
     if name not in record.artifacts(""):
         return []
-    return json.loads(record.read(name))
+    try:
+        entries = json.loads(record.read(name))
+        if not isinstance(entries, list):
+            raise ValueError(f"it holds a {type(entries).__name__}, not a list")
+        return entries
+    except (ValueError, RecursionError) as error:
+        raise MinibertError(
+            f"{name} among the artifacts of sweep {record.id}: is damaged ({error}). Remove it; the next command "
+            "of the sweep writes it anew."
+        ) from error

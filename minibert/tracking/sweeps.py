@@ -28,6 +28,9 @@ from minibert.tracking.tables import RunRow, read_runs
 MEMBER = "minibert.sweep."
 """What the tags begin with that make a run count in a sweep"""
 
+PLANNED_RUNS = "minibert.planned"
+"""The tag of a sweep that says how many runs its commands asked for"""
+
 TITLE = "minibert.sweep_name"
 """The name of the sweep that a run is shown under: MLflow's page groups runs by it"""
 
@@ -63,7 +66,7 @@ class Child:
 
 def planned_runs(tags: Mapping[str, str]) -> int:
     """How many runs the commands of a sweep asked for; 0 where its record does not tell."""
-    told = tags.get("minibert.planned", "")
+    told = tags.get(PLANNED_RUNS, "")
     return int(told) if told.isdecimal() else 0
 
 
@@ -147,20 +150,20 @@ def open_sweep(
     # Under a lock, so that the same command given twice at once makes one parent and not two.
     lock = store.lock(f"{store.scope}-sweep-{sweep_hash[:16]}")
     with wait_for(lock), store_errors(store.uri, f"open sweep '{name}'"):
-        entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters)
+        entity, continued = patiently(_continue_or_begin, store, name, sweep_hash, tags, parameters, len(planned))
         with closed_on_error(store, entity.info.run_id):
             _adopt(store, entity.info.run_id, sweep_hash)
     with closed_on_error(store, entity.info.run_id):
         sweep = Sweep(store, entity.info.run_id, entity.info.artifact_uri, continued, sweep_hash)
         sweep.plan(dict(planned), command)
-        sweep.set_tags({"minibert.planned": len(sweep.planned)})
+        sweep.set_tags({PLANNED_RUNS: len(sweep.planned)})
     return sweep
 
 
-def _continue_or_begin(store: Store, name: str, sweep_hash: str, tags: Mapping, parameters: Mapping):
+def _continue_or_begin(store: Store, name: str, sweep_hash: str, tags: Mapping, parameters: Mapping, planned: int):
     entity = _find(store, sweep_hash)
-    if entity is None:
-        return create(store, name, parameters, tags), False
+    if entity is None:  # with its number of runs, so that it is known of a sweep that is killed right after it
+        return create(store, name, parameters, {**tags, PLANNED_RUNS: planned or None}), False
     if store.journaled is not None:
         store.journaled.adopt(entity)
     reopen(store, entity, parameters, {**tags, **_restated(entity, parameters)})

@@ -115,7 +115,7 @@ def test_a_disk_that_takes_no_plan_closes_the_sweep_as_failed_with_the_reason(sw
     told = capsys.readouterr().err
     status, reason = record(tmp_path, "sweep")
     assert status == "FAILED" and "could not store planned.json" in reason and reason in told
-    assert row(tmp_path, capsys)[2] == "failed"
+    assert row(tmp_path, capsys)[2:4] == ["failed", "0 of 2"]
 
 
 def test_a_plan_that_is_refused_leaves_no_sweep(sweep, tmp_path, capsys):

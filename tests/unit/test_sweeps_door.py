@@ -14,11 +14,13 @@ from minibert.running import sweep_commands
 from minibert.tracking import claim, open_sweep, start_run
 from minibert.tracking.abandoned import reap
 from minibert.tracking.consumption import BEGAN, COUNTED, SECONDS
-from minibert.tracking.history import new_command
+from minibert.tracking.history import HISTORY, PLANNED, new_command
 from minibert.tracking.overview import sweeps_of
 from minibert.tracking.processes import PROCESS, STARTED, is_alive, process_tags
+from minibert.tracking.records import create
 from minibert.tracking.relocation import plan_relocation
 from minibert.tracking.store import find_place, open_store
+from minibert.tracking.sweeps import PLANNED_RUNS
 from minibert.tracking.thinning import chosen_steps, plan_thinning, read_keep
 from tests.support.reports import copied_store
 
@@ -76,6 +78,50 @@ def test_the_list_counts_the_runs_of_every_sweep_and_is_the_same_through_mlflow(
     assert code == 0 and "1 of 3" in out and "run --multirun seed=0,1,2" in out
     monkeypatch.setattr("minibert.tracking.tables.REVISIONS", ())
     assert sweeps_of(store) == found
+
+
+def test_of_a_sweep_that_was_killed_before_its_plan_was_written_is_told_what_is_known(store, capsys):
+    parent = create(store, "early", {}, open_tags("7", **{PLANNED_RUNS: 3}))  # the first that open_sweep does
+    create(store, "unplanned", {}, open_tags("8"))
+    planned, unplanned = sorted(sweeps_of(store), key=lambda each: each.name)
+    assert (planned.planned, unplanned.planned) == (3, 0)
+    code, out, _ = call(capsys, "list", f"tracking.folder={store.folder}")
+    told = {line.split("│")[1].strip(): line for line in out.splitlines() if line.count("│") > 4}
+    assert code == 0 and "0 of 3" in told["early"] and "0 of ?" in told["unplanned"]
+    _, out, _ = call(capsys, "show", parent.info.run_id, f"tracking.folder={store.folder}")
+    assert "Its last command: python -m minibert.run --multirun seed=0,1,2" in out
+    code, _, err = call(capsys, "resume", parent.info.run_id, f"tracking.folder={store.folder}")
+    assert code == 2 and "Give its last one: python -m minibert.run --multirun seed=0,1,2" in err
+    assert open_sweep(store, "early", "7" * 64, NAMES, {}, {}).id == parent.info.run_id
+    assert sweeps_of(store)[-1].planned == 3
+
+
+def open_tags(digit, **more):
+    """The tags that the record of a sweep begins with, of a process that is gone."""
+    command = "python -m minibert.run --multirun seed=0,1,2"
+    own = {"minibert.kind": "sweep", "minibert.sweep_hash": digit * 64, "minibert.command": command}
+    return dead() | own | {"minibert.opened": "2026-01-01T00:00:00+00:00"} | more
+
+
+@pytest.mark.parametrize(("name", "command"), [(PLANNED, "show"), (HISTORY, "show"), (HISTORY, "resume")])
+@pytest.mark.parametrize("content", ["[", "[" * 100_000, "{}", "null"], ids=lambda content: content[:2])
+def test_a_damaged_list_of_a_sweep_is_one_error_that_names_it(store, capsys, name, command, content):
+    sweep = sweep_of(store)
+    sweep.log_text(content, name)
+    code, _, err = call(capsys, command, "last", f"tracking.folder={store.folder}")
+    assert code == 2 and err.startswith(f"{name} among the artifacts of sweep {sweep.id}: is damaged (")
+
+
+@pytest.mark.parametrize("words", [["nope"], ["nope", "--help"], ["-h", "lst"], ["nope", "list", "--help"]])
+def test_an_unknown_command_is_refused_with_help_and_without(capsys, words):
+    code, out, err = call(capsys, *words)
+    assert code == 2 and not out and err.startswith("sweeps: unknown name '") and "list, prune" in err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["tracking.folder=mlruns", "--help"], ["show", "nope", "-h"]])
+def test_help_passes_over_what_is_no_command(capsys, words):
+    code, out, err = call(capsys, *words)
+    assert code == 0 and not err and ("sweeps show" in out) == (words[0] == "show")
 
 
 def test_the_list_does_without_mlflow(store):

@@ -28,7 +28,7 @@ from minibert.tracking.pages import describe_sweep, page
 from minibert.tracking.provenance import environment
 from minibert.tracking.status import Status
 from minibert.tracking.store import Store, open_store
-from minibert.tracking.sweeps import Sweep, open_sweep
+from minibert.tracking.sweeps import PLANNED_RUNS, Sweep, open_sweep
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -149,7 +149,7 @@ def _end(
         try:
             _write(asked, study, place, sweep, display)
             sweep.plan(names)
-            sweep.set_tags({"minibert.planned": len(sweep.planned)})
+            sweep.set_tags({PLANNED_RUNS: len(sweep.planned)})
             describe(display.error, lambda: describe_sweep(sweep, {"question": asked.search.question}, names))
         finally:  # also if nobody reads any more what could not be written
             if status == Status.KILLED or failure is not None or not counts["open"]:
