@@ -103,7 +103,8 @@ def _require_source(config: DataConfig) -> None:
               if "only_with" in each.metadata and getattr(config, each.name) != each.default}  # fmt: skip
     if config.name in CORPORA:
         needed = {"name": config.name, **needed}
-    for key, source in needed.items():
+    if needed:
+        key, source = next(iter(needed.items()))
         raise MinibertError(
             f"data.{key}={getattr(config, key)}: belongs to the source '{source}', but the default, "
             f"data.source={config.source}, would be read. Allowed: DataConfig(source='{source}', ...), on the "
