@@ -166,7 +166,7 @@ def test_a_damaged_number_of_planned_runs_is_no_traceback(store, door, planned):
     sweep = planted_sweep(store)
     sweep.set_tags({"minibert.planned": planned})
     words = (f"tracking.folder={store.folder}",)
-    assert "1 of 0 runs done" in door("sweep=last", "--once", *words, module="minibert.watch").stdout
+    assert "1 of ? runs done" in door("sweep=last", "--once", *words, module="minibert.watch").stdout
     assert "1 of 3" in door("list", *words, module="minibert.sweeps").stdout
 
 
