@@ -42,7 +42,7 @@ from minibert.training.lanes import Lanes
 from minibert.training.trainer import Trainer
 from tests.benchmarks.candidate_list import CANDIDATES, DEFAULT, OPTIMIZERS
 from tests.benchmarks.candidate_tables import run_name, tables
-from tests.benchmarks.options import Parser, lab_book, new_folder, one_line_errors, whole
+from tests.benchmarks.options import Parser, lab_book, measured_before, new_folder, one_line_errors, whole
 
 MINUTE = 1031
 """Steps of the default in one minute of two cores, in the earlier lists of the page"""
@@ -69,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name = run_name(title, options.steps, factor)
             print(f"{time.strftime('%H:%M:%S')} {name}: {steps} steps", flush=True)
             training = [sys.executable, "-m", "minibert.run", *words, f"tracking.run_name='{name}'"]
-            subprocess.run(training, stdout=subprocess.DEVNULL)
+            ended = subprocess.run(training, stdout=subprocess.DEVNULL)
+            if ended.returncode:
+                print(f"{name}: ended with exit code {ended.returncode}", flush=True)
     if options.lab_book:
         runs = recorded_runs(look_at_store(None, options.folder, "minibert"))
         path = options.lab_book / "README.md"
@@ -104,7 +106,7 @@ def settings(steps: int) -> list[str]:
 
 def measured_costs(titles: Sequence[str], file: Path, words: list[str]) -> dict[str, float]:
     """Candidate -> processor time of a step, in that of the default; measured now, or in an earlier call."""
-    costs: dict[str, float] = json.loads(file.read_text()) if file.exists() else {DEFAULT: 1.0}
+    costs: dict[str, float] = measured_before(file) or {DEFAULT: 1.0}
     costs |= {title: 1.0 for title, candidate in CANDIDATES.items() if candidate.same_step}
     missing = [title for title in titles if title not in costs]
     if not missing:

@@ -4,6 +4,7 @@ What cannot be measured or written is refused before anything is measured.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -60,6 +61,16 @@ def one_line_errors() -> Iterator[None]:
     except MinibertError as error:
         print(error, file=sys.stderr)
         raise SystemExit(REFUSED) from error
+
+
+def measured_before(file: Path) -> dict:
+    """What an earlier call wrote into a file of its folder; nothing if there is none."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MinibertError(f"{file}: is damaged. Remove it, and what it held is measured anew.") from error
 
 
 def whole(at_least: int = 1) -> Callable[[str], int]:

@@ -36,7 +36,16 @@ from minibert.command_line.terminal import print_table
 from minibert.config import config_hash, register
 from minibert.files import replacing
 from minibert.running.plan import plan
-from tests.benchmarks.options import Parser, lab_book, new_folder, one_line_errors, positive, share, whole
+from tests.benchmarks.options import (
+    Parser,
+    lab_book,
+    measured_before,
+    new_folder,
+    one_line_errors,
+    positive,
+    share,
+    whole,
+)  # fmt: skip
 from tests.benchmarks.trainings import Trained, Training, run
 from tests.benchmarks.trainings.comparison import Curve, alone, best_rates, draw, first_below, own, summary
 from tests.benchmarks.turns import console
@@ -144,7 +153,7 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
     Contenders that come later take turns with one that is known, and count by their ratio to it: a machine is not
     equally fast from day to day.
     """
-    stored: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
+    stored: dict[str, dict] = measured_before(file)
     recipes = {name: recipe_of(training) for name, training in contenders.items()}
     known = {name: entry for name, entry in stored.items() if entry.get("recipe") == recipes.get(name)}
     missing = {name: training for name, training in contenders.items() if name not in known}
@@ -184,10 +193,9 @@ def remembered(training: Training, folder: Path) -> Trained:
     about = asdict(training)
     key = "-".join(str(about[name]) for name in ("kind", "model", "steps", "learning_rate", "seed"))
     file = folder / f"{key}{recipe_of(training)}.json"
-    if file.exists():
-        stored = json.loads(file.read_text())
-        if stored.pop("training") == json.loads(json.dumps(about)):
-            return Trained(**stored)
+    stored = measured_before(file)
+    if stored.pop("training", None) == json.loads(json.dumps(about)):
+        return Trained(**stored)
     trained = run(training)
     store(file, {"training": about, **vars(trained)})
     return trained

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from minibert.errors import MinibertError
+from tests.benchmarks.options import measured_before
 from tests.benchmarks.ten_minutes import BEGIN, END
 
 WHOLE = "Allowed: a whole number from 1 to 1,000,000."
@@ -142,3 +144,16 @@ def test_the_marker_of_ten_minutes_is_that_of_its_contenders_and_seeds(capsys, t
 
 def test_a_figure_is_written_to_a_file_whose_folder_is_there(capsys, tmp_path):
     assert "There is no folder" in refusal(capsys, "scaling", "--figure", str(tmp_path / "a" / "b.png"))
+
+
+@pytest.mark.parametrize("written", ["", "[1", "[1, 2]", "3", "[" * 100_000])
+def test_a_damaged_file_of_an_earlier_call_is_named(tmp_path, written):
+    (tmp_path / "costs.json").write_text(written)
+    with pytest.raises(MinibertError, match=r"costs\.json: is damaged\. Remove it"):
+        measured_before(tmp_path / "costs.json")
+
+
+def test_what_an_earlier_call_measured_is_read_and_without_one_there_is_nothing(tmp_path):
+    assert measured_before(tmp_path / "pace.json") == {}
+    (tmp_path / "pace.json").write_text('{"minibert": 1.5}')
+    assert measured_before(tmp_path / "pace.json") == {"minibert": 1.5}
