@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from .examination import Examination
 from .findings import Findings, Group
-from .formatting import at_the_end, capital, unit, with_difference, with_interval, with_unit
+from .formatting import (
+    at_the_end,
+    capital,
+    half_of_seeds,
+    unit,
+    with_difference,
+    with_interval,
+    with_unit,
+)
 from .further_results import beside, efficiency_in_words
+from .gains import groups_without_gain, without_gain
 from .quantities import quantity
-from .statistics import Difference, seeds_to_settle, smallest_margin
+from .statistics import Difference, seeds_to_settle, smallest_margin, too_small
 from .values import joined
 from .varying import one_seed
 
@@ -19,9 +28,11 @@ MOST_NAMED = 5
 def answer(findings: Findings, examination: Examination | None = None) -> str:
     """The one sentence that answers the study's question, or says that the data do not.
 
-    Where the study has a question of its own, ``examination`` has the answer to it.
+    A warning comes first if no runs have gained. Where the study has a question of its own, ``examination`` has
+    the answer to it.
     """
-    return " ".join(filter(None, [_answer(findings, examination), without_result(findings)]))
+    parts = [without_gain(findings), _answer(findings, examination), without_result(findings)]
+    return " ".join(filter(None, parts))
 
 
 def _answer(findings: Findings, examination: Examination | None) -> str:
@@ -87,7 +98,8 @@ def _comparison(findings: Findings) -> str:
         return f"{opening}, but the baseline {baseline.shown} has no two seeds to compare with it: no answer."
     if best.separated:
         apart = _apart(best.difference, findings.study.metric)
-        return f"{opening}: {apart} the baseline {baseline.shown}."
+        small = _small(best.difference, findings.study.metric)
+        return f"{opening}: {apart} the baseline {baseline.shown}{small}."
     comparisons = sum(group.adjusted_p == group.adjusted_p for group in findings.groups)
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     pairing = "unpaired" if best.difference.unpaired else "paired"
@@ -148,7 +160,11 @@ def comparisons(findings: Findings, examination: Examination | None = None) -> l
     """The sentences of the examination, and the other groups against the baseline."""
     if findings.most_seeds < 2:
         return []
-    sentences = [findings.study.asked_differently, *(examination.sentences if examination else ())]
+    sentences = [
+        *groups_without_gain(findings),
+        findings.study.asked_differently,
+        *(examination.sentences if examination else ()),
+    ]
     if examination and not findings.study.factors[1:]:
         sentences.append(_comparison(findings))
     sentences += compared_with_baseline(findings) if findings.study.target is None else []
@@ -204,7 +220,8 @@ def compared_with_baseline(findings: Findings) -> list[str]:
 
     def listed(found: list[tuple[Group, Difference]]) -> str:
         return "; ".join(
-            f"{group.shown} ({with_difference(difference, study.metric)})" for group, difference in found
+            f"{group.shown} ({with_difference(difference, study.metric)}{_small(difference, study.metric)})"
+            for group, difference in found
         )
 
     return [
@@ -217,6 +234,13 @@ def compared_with_baseline(findings: Findings) -> list[str]:
         _more_seeds(open_),
         f"One seed, hence no claim: {', '.join(group.shown for group in single)}." if single else "",
     ]
+
+
+def _small(difference: Difference, metric: str) -> str:
+    """What to say behind a difference that is separated and too small to matter."""
+    if not too_small(difference):
+        return ""
+    return f", too small to matter: {half_of_seeds([difference], quantity(metric))}"
 
 
 def _unpaired(findings: Findings) -> str:

@@ -18,11 +18,13 @@ def examine(findings: Findings) -> Examination:
     pairs = [pair for pair in grid.pairs if grid.of_pair(pair)]
     fixed = tuple(grid_tables.held_fixed(grid, factor) for factor in grid.factors if grid.main_of(factor))
     open_ = grid_words.what_is_open(findings, grid)
+    small = any(each.small for each in (*grid.main, *grid.interactions))
     sections = [
         Section(
             "What each setting does",
             (grid_words.compared_with(grid),),
             tuple(grid_words.what_each_does(grid)),
+            notes=(grid_words.TOO_SMALL,) if small else (),
             tables=(grid_tables.changes(grid),),
         ),
         Section(

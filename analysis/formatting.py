@@ -1,11 +1,11 @@
 """Formats of numbers in the tables and sentences of a report."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .quantities import Quantity, quantity
-from .statistics import Estimate
+from .statistics import Difference, Estimate, small_margin, too_small
 
 
 def with_interval(estimate: Estimate, metric: str) -> str:
@@ -64,6 +64,25 @@ def apart(difference: Estimate, described: Quantity) -> str:
     low, high = sorted((abs(difference.low), abs(difference.high)))
     size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
     return f"{size} {'lower' if difference.mean < 0 else 'higher'}"
+
+
+def judged(difference: Difference, described: Quantity) -> str:
+    """What to say behind a difference that is separated: ``(better)``, ``(worse)``, or that it is too small."""
+    if too_small(difference):
+        return ", too small to matter"
+    if described.higher_is_better is None:
+        return ""
+    return " (better)" if (difference.mean > 0) == described.higher_is_better else " (worse)"
+
+
+def half_of_seeds(found: Sequence[Difference], described: Quantity) -> str:
+    """``less than 0.011, half the standard deviation between seeds``: why differences are too small to matter.
+
+    Without the number if there are several, each with its own.
+    """
+    margins = [described.show(small_margin(each), sign=described.logarithmic) for each in found]
+    least = f"{margins[0]}, " if len(margins) == 1 else ""
+    return f"less than {least}half the standard deviation between seeds"
 
 
 def with_unit(value: float, described: Quantity) -> str:

@@ -10,7 +10,7 @@ from itertools import combinations, product
 from .findings import SIGNIFICANCE, difference_to
 from .formatting import fewest
 from .quantities import Quantity, quantity
-from .statistics import Difference, Effect, Estimate, holm, interaction, main_effect, mean_interval
+from .statistics import Difference, Effect, Estimate, holm, interaction, main_effect, mean_interval, too_small
 from .study import Study
 from .tracked_runs import SEPARATOR
 from .values import same_value
@@ -40,6 +40,16 @@ class GridEffect:
         return self.adjusted_p < SIGNIFICANCE
 
     @property
+    def small(self) -> bool:
+        """Separated, and shown to be too small to matter (:func:`analysis.statistics.too_small`)"""
+        return self.separated and too_small(self.difference)
+
+    @property
+    def matters(self) -> bool:
+        """Separated, and not shown to be too small to matter"""
+        return self.separated and not self.small
+
+    @property
     def tested(self) -> bool:
         return self.adjusted_p == self.adjusted_p
 
@@ -59,6 +69,11 @@ class HeldFixed:
     @property
     def separated(self) -> bool:
         return self.adjusted_p < SIGNIFICANCE
+
+    @property
+    def matters(self) -> bool:
+        """Separated from the first value, and not shown to be too small to matter"""
+        return self.difference is not None and self.separated and not too_small(self.difference)
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,58 @@
 """The answer of a sweep of several settings: the best combination, which settings matter, and at which values."""
 
 import math
+from collections.abc import Sequence
 
 from .answers import best_groups
 from .findings import UNIGRAM, Findings
-from .formatting import at_the_end, capital, fewest, show_difference, show_estimate, unit, with_p
+from .formatting import (
+    apart,
+    at_the_end,
+    capital,
+    fewest,
+    half_of_seeds,
+    judged,
+    show_difference,
+    show_estimate,
+    unit,
+    with_p,
+)
+from .gains import without_gain
 from .grid import Grid, GridEffect
-from .grid_words import averaged_over, largest
+from .grid_words import averaged_over
 from .quantities import Quantity, quantity
-from .statistics import Difference
+from .statistics import Difference, too_small
 from .tracked_runs import BELOW_UNIGRAM
 from .values import joined
 
 
 def answer(findings: Findings, grid: Grid) -> str:
     """Where the metric ends best, which settings change it, whether one's effect depends on another, and whether
-    anything was learnt.
+    it is better than word frequencies.
 
-    Where no average effect and no dependence is separated, that comes first, and the best mean is only named.
+    Where no average effect and no dependence that matters is separated, that comes first, and the best mean is
+    only named. It is brief where a warning is read first that nothing was gained.
     """
-    best, learnt = _best(findings, grid), _beside_word_frequencies(findings, grid)
-    elsewhere = [_elsewhere(grid, factor) for factor in _silent(grid)]
-    if any(each.separated for each in (*grid.main, *grid.interactions)):
-        parts = [best, _dependent(grid), _changed(grid), _not_shown(grid), *elsewhere, learnt]
+    brief = bool(without_gain(findings))
+    best, learnt = _best(findings, grid, brief), _beside_word_frequencies(findings, grid)
+    silent = _silent(grid)
+    elsewhere = [_elsewhere(grid, factor) for factor in silent]
+    if _something_matters(grid):
+        small = _small(grid, brief=True)
+        parts = [best, _dependent(grid, brief), _changed(grid), small, _not_shown(grid), *elsewhere, learnt]
     else:
-        parts = [_not_shown(grid, at_the_end(findings.steps)), *elsewhere, best, learnt]
+        when = at_the_end(findings.steps)
+        small = _small(grid, brief, "" if silent else when)
+        first = [_not_shown(grid, when), small] if silent else [small, _not_shown(grid)]
+        parts = [*first, *elsewhere, best, learnt]
     return " ".join(filter(None, parts))
 
 
-def _best(findings: Findings, grid: Grid) -> str:
+def _something_matters(grid: Grid) -> bool:
+    return any(each.matters for each in (*grid.main, *grid.interactions))
+
+
+def _best(findings: Findings, grid: Grid, brief: bool) -> str:
     """The best combination, as a description: it was chosen among many after the fact."""
     described = quantity(findings.study.metric)
     if findings.most_seeds < 2 or described.higher_is_better is None:
@@ -40,90 +64,133 @@ def _best(findings: Findings, grid: Grid) -> str:
     extreme = "highest" if described.higher_is_better else "lowest"
     compared = sum(group.final.n >= 2 for group in findings.groups)
     every = _combinations(grid)
-    of = f"{compared} combinations were compared"
+    among = [f"95 % interval, {best.final.n} seeds"]
     if compared < every:
-        of = f"{compared} of {every} combinations have two results or more and were compared"
-    are = "is" if len(others) == 1 else "are"
-    tied = f"; {joined([group.shown for group in others])} {are} as good" if others else ""
-    among = f"95 % interval, {best.final.n} seeds; {of}{tied}"
-    if any(each.separated for each in (*grid.main, *grid.interactions)):
+        among.append(f"{compared} of {every} combinations have two results or more and were compared")
+    elif not brief:
+        among.append(f"best of {compared} combinations")
+    if others:
+        among.append(f"tied with {joined([group.shown for group in others])}")
+    if _something_matters(grid):
         when = capital(at_the_end(findings.steps))
-        return f"{when}, the {described.title} is {extreme} with {named}: {value} ({among})."
-    return f"The {extreme} mean is with {named}: {value} ({among})."
+        return f"{when}, the {described.title} is {extreme} with {named}: {value} ({'; '.join(among)})."
+    return f"The {extreme} mean is with {named}: {value} ({'; '.join(among)})."
 
 
-def _dependent(grid: Grid) -> str:
-    """Which effects depend on another setting and, of the clearest, what it is at two values of that setting."""
-    clearest = {pair: found[0] for pair in grid.pairs if (found := largest(grid.of_pair(pair)))}
+def _dependent(grid: Grid, brief: bool) -> str:
+    """Which effects depend on another setting and, if not ``brief``, of the clearest what it is at two values."""
+    clearest = {pair: found[0] for pair in grid.pairs if (found := _mattering(grid.of_pair(pair)))}
     if not clearest:
         return ""
     first, *others = sorted(clearest.values(), key=lambda each: -abs(each.difference.mean))
-    sentences = [_dependence(grid, first)]
+    sentences = [
+        f"What {first.factors[0]} does depends on {first.factors[1]}." if brief else _dependence(grid, first)
+    ]
     sentences += [f"What {each.factors[0]} does also depends on {each.factors[1]}." for each in others]
     return " ".join(sentences)
 
 
 def _dependence(grid: Grid, each: GridEffect) -> str:
-    """``What rate does depends on optimizer (p = 0.002, Holm): from 0.15 to 0.40 the loss falls by 0.3 [0.2, 0.4]
-    with optimizer lion, and no change is shown with adamw.``"""
+    """``What rate does depends on optimizer (p = 0.002): from 0.15 to 0.40 the loss falls by 0.3 [0.2, 0.4]
+    (better) with optimizer lion, and no change is shown with adamw.``"""
     (one, other), described = each.factors, grid.digits([at.difference for at in each.at])
     changes = {value: at.difference for value, at in zip((each.firsts[1], each.values[1]), each.at, strict=True)}
-    separated = _separated_at(grid, each)
+    told_apart = _told_apart_at(grid, each)
 
     def told(value: str) -> str:
-        if not separated:
+        if not told_apart:
             return f"changes by {show_difference(changes[value], described)}"
-        return _moves(changes[value], described) if value in separated else "no change is shown"
+        if value in told_apart:
+            return _moves(changes[value], described)
+        return "by too little to matter" if too_small(changes[value]) else "no change is shown"
 
-    first, second = sorted(changes, key=lambda value: value not in separated)
+    first, second = sorted(changes, key=lambda value: value not in told_apart)
     return (
-        f"What {one} does depends on {other} ({with_p(each.adjusted_p)}, Holm): from "
+        f"What {one} does depends on {other} ({with_p(each.adjusted_p)}): from "
         f"{grid.shown(one, each.firsts[0])} to {grid.shown(one, each.values[0])} the {described.title} "
         f"{told(first)} with {other} {grid.shown(other, first)}, "
         f"and {told(second)} with {grid.shown(other, second)}."
     )
 
 
-def _separated_at(grid: Grid, each: GridEffect) -> list[str]:
-    """At which of the two values of the second setting the effect of the first is told from none by itself.
+def _told_apart_at(grid: Grid, each: GridEffect) -> list[str]:
+    """At which of the two values of the second setting an effect of the first that matters is told by itself.
 
     With more than two settings such effects are averages, which are not tested.
     """
     if len(grid.factors) > 2:
         return []
     one, (value, _) = each.factors[0], each.values
-    told = [row.others[0] for row in grid.held_fixed[one] if row.value == value and row.separated]
+    told = [row.others[0] for row in grid.held_fixed[one] if row.value == value and row.matters]
     return [value for value in (each.firsts[1], each.values[1]) if value in told]
 
 
 def _changed(grid: Grid) -> str:
-    """Which settings change the metric on average over the others, and by how much at most.
+    """What each setting changes on average over the others, by its largest effect.
 
     Not those whose effect was told at both values of another.
     """
     told = {pair[0] for pair in _dependent_pairs(grid)}
-    found = {factor: largest(grid.main_of(factor)) for factor in grid.factors if factor not in told}
+    found = {factor: _mattering(grid.main_of(factor)) for factor in grid.factors if factor not in told}
     found = {factor: effects for factor, effects in found.items() if effects}
     if not found:
         return ""
     described = grid.digits([effects[0].difference for effects in found.values()])
-    sizes = []
-    for factor, (most, *_) in found.items():
-        up_to = "up to " if len(grid.compared_of(factor)) > 1 else ""
-        over = averaged_over(grid, factor, grid.main_of(factor))
-        sizes.append(f"{factor} by {up_to}{_size(most, described)}{over}")
-    if told:
-        return f"On average, the {described.title} changes with {joined(sizes)}."
-    if len(found) == len(grid.factors):
-        return f"{'Both' if len(found) == 2 else 'All'} settings change the {described.title}: {joined(sizes)}."
-    return f"The {described.title} changes with {joined(sizes)}."
+    changes = []
+    for most, *others in found.values():
+        which = f", the largest of {len(others) + 1} changes" if others else ""
+        changes.append(
+            f"{_average(grid, most, described, not changes)}{judged(most.difference, described)}{which}"
+        )
+    return f"On average, {joined(changes, ', and ')}."
+
+
+def _average(grid: Grid, each: GridEffect, described: Quantity, whole: bool) -> str:
+    """``with masking.rate 0.40 the held-out loss is 0.300 [0.298, 0.302] lower than with 0.15``
+
+    ``whole``: with what is measured; else that was told before.
+    """
+    (factor,), (value,), (first,) = each.factors, each.values, each.firsts
+    what = f"the {described.title} is " if whole else ""
+    than = "that" if described.logarithmic else "than"
+    return (
+        f"with {factor} {grid.shown(factor, value)}{averaged_over(grid, factor, grid.main_of(factor))} {what}"
+        f"{apart(each.difference, described)} {than} with {grid.shown(factor, first)}"
+    )
+
+
+def _small(grid: Grid, brief: bool, when: str = "") -> str:
+    """The settings and dependences without an effect that matters whose largest is separated, though too small.
+
+    ``when``: if these are all there is. ``brief``: without dependences, and without the rule, which its section
+    has.
+    """
+    dependent = {factor for pair in _dependent_pairs(grid) for factor in pair}
+    of_settings = [grid.main_of(factor) for factor in grid.factors if factor not in dependent]
+    of_pairs = [] if brief else [grid.of_pair(pair) for pair in grid.pairs]
+    groups = [effects for effects in (*of_settings, *of_pairs) if not _mattering(effects)]
+    found = [small for effects in groups for small in _largest([each for each in effects if each.small])[:1]]
+    if not found:
+        return ""
+    described = grid.digits([each.difference for each in found])
+    changes = []
+    for each in found:
+        if len(each.factors) == 1:
+            changes.append(_average(grid, each, described, not changes))
+        else:
+            size = show_difference(each.difference, described)
+            changes.append(f"the effect of {each.factors[0]} differs with {each.factors[1]} by {size}")
+    why = "" if brief else f" ({half_of_seeds([each.difference for each in found], described)})"
+    return f"{capital(', '.join(filter(None, [when, joined(changes, ', and ')])))}: too small to matter{why}."
 
 
 def _not_shown(grid: Grid, when: str = "") -> str:
     """Which effects, and whether a dependence, the seeds do not show. ``when``: if these are all there are."""
     silent = _silent(grid)
     others = "one depends on the other" if len(grid.factors) == 2 else "any depends on another"
-    adds_up = any(each.tested for each in grid.interactions) and not _dependent_pairs(grid)
+    adds_up = any(each.tested for each in grid.interactions) and not any(
+        each.separated for each in grid.interactions
+    )
     opening = f"{capital(when)}, these seeds" if when else "These seeds"
     sentences = []
     if silent:
@@ -152,7 +219,7 @@ def _silent(grid: Grid) -> list[str]:
 def _elsewhere(grid: Grid, factor: str) -> str:
     """The largest effect of a setting that is separated with the others held fixed, where its average is not."""
     rows = grid.held_fixed[factor]
-    found = [(each.difference, each) for each in rows if each.difference is not None and each.separated]
+    found = [(each.difference, each) for each in rows if each.difference is not None and each.matters]
     if not found:
         return ""
     (change, most), *more = sorted(found, key=lambda pair: -abs(pair[0].mean))
@@ -163,26 +230,26 @@ def _elsewhere(grid: Grid, factor: str) -> str:
     return (
         f"With {held} held fixed, though, the {quantity(grid.study.metric).title} {moves} from {factor} "
         f"{grid.shown(factor, grid.firsts[factor])} to {grid.shown(factor, most.value)} "
-        f"({with_p(most.adjusted_p)}, Holm){also}."
+        f"({with_p(most.adjusted_p)}){also}."
     )
 
 
 def _beside_word_frequencies(findings: Findings, grid: Grid) -> str:
-    """Whether all combinations, or none, predict better than a model that knows how frequent each word is.
+    """Whether all combinations predict better than a model that knows how frequent each word is, or none is shown
+    to, by the 95 % interval of each.
 
-    By the 95 % interval of each. Empty where some do and some do not, which the table of all combinations shows.
+    Empty where some do and some do not, which the table of all combinations shows, and where no mean does, which
+    :func:`analysis.gains.without_gain` tells.
     """
     level = findings.references.get(UNIGRAM)
     found = [lead for group in findings.groups if (lead := group.mean(BELOW_UNIGRAM)).n >= 2]
-    if level is None or not found:
+    if level is None or not found or all(lead.mean <= 0 for lead in found):
         return ""
     which = " with two results" if len(found) < _combinations(grid) else ""
     shown = quantity(findings.study.metric).show(level)
-    what = f"{shown}, the loss of a model that knows word frequencies alone (unigram)"
+    what = f"word frequencies alone ({shown}, unigram)"
     if all(lead.low > 0 for lead in found):
-        return f"All combinations{which} end below {what}."
-    if all(lead.high < 0 for lead in found):
-        return f"All combinations{which} end above {what}."
+        return f"All{which} end below {what}."
     if not any(lead.low > 0 for lead in found):
         return f"No combination{which} is shown to end below {what}."
     return ""
@@ -194,19 +261,23 @@ def _combinations(grid: Grid) -> int:
 
 
 def _dependent_pairs(grid: Grid) -> list[tuple[str, str]]:
-    return [pair for pair in grid.pairs if any(each.separated for each in grid.of_pair(pair))]
+    return [pair for pair in grid.pairs if any(each.matters for each in grid.of_pair(pair))]
+
+
+def _mattering(found: Sequence[GridEffect]) -> list[GridEffect]:
+    """Those that are separated and not too small to matter, the largest first."""
+    return _largest([each for each in found if each.matters])
+
+
+def _largest(found: Sequence[GridEffect]) -> list[GridEffect]:
+    return sorted(found, key=lambda each: -abs(each.difference.mean))
 
 
 def _moves(difference: Difference, described: Quantity) -> str:
-    """``falls by 0.30 [0.28, 0.33]``; ``changes by ×0.20 [×0.18, ×0.22]`` on a log scale"""
+    """``falls by 0.30 [0.28, 0.33] (better)``; ``changes by ×0.20 [×0.18, ×0.22]`` on a log scale"""
+    better = judged(difference, described)
     if described.logarithmic:
-        return f"changes by {show_difference(difference, described)}"
+        return f"changes by {show_difference(difference, described)}{better}"
     low, high = sorted((abs(difference.low), abs(difference.high)))
     size = f"{described.show(abs(difference.mean))} [{described.show(low)}, {described.show(high)}]"
-    return f"{'falls' if difference.mean < 0 else 'rises'} by {size}"
-
-
-def _size(effect: GridEffect, described: Quantity) -> str:
-    if described.logarithmic:
-        return described.show(effect.difference.mean, sign=True)
-    return described.show(abs(effect.difference.mean))
+    return f"{'falls' if difference.mean < 0 else 'rises'} by {size}{better}"

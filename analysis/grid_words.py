@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from .findings import Findings
-from .formatting import apart, show_difference, unit, with_p
+from .formatting import apart, half_of_seeds, judged, show_difference, unit, with_p
 from .grid import Grid, GridEffect
 from .quantities import Quantity, quantity
 from .statistics import seeds_to_settle, smallest_margin
@@ -13,6 +13,10 @@ from .values import joined, same_value
 MOST_NAMED = 3
 """Values that a sentence names, those with the largest effects; the table has all"""
 MOST_CELLS = 6
+TOO_SMALL = (
+    "Too small to matter: two one-sided tests at 5 % put the change within half the standard deviation between "
+    "the seeds of one combination."
+)
 MARGINS = (
     "No more than: by two one-sided tests at 5 %, each by itself. Seeds that would tell: as many as find a change "
     "of the size seen in four sweeps of five."
@@ -38,7 +42,7 @@ def what_each_does(grid: Grid) -> list[str]:
 def whether_they_depend(grid: Grid) -> list[str]:
     """A sentence for each pair of factors: whether the effect of one depends on the other."""
     sentences = [_pair(grid, pair) for pair in grid.pairs if grid.of_pair(pair)]
-    if any(each.separated for each in grid.interactions):
+    if any(each.matters for each in grid.interactions):
         sentences.append("Read such an effect at each value of the other setting: its average holds at none.")
     return sentences
 
@@ -67,10 +71,11 @@ def _main(grid: Grid, factor: str) -> str:
     shown, open_ = largest(found), [each for each in found if not each.separated]
     sentences = []
     for each in shown:
-        size, judged = apart(each.difference, described), _judged(each, described)
+        size, better = apart(each.difference, described), judged(each.difference, described)
+        better += f" ({half_of_seeds([each.difference], described)})" if each.small else ""
         than = "" if sentences else f" {'that' if described.logarithmic else 'than'} with {first}"
         what = "" if sentences else f"the {described.title} is "
-        sentences.append(f"with {grid.shown(factor, each.values[0])}, {what}{size}{than}{judged}")
+        sentences.append(f"with {grid.shown(factor, each.values[0])}, {what}{size}{than}{better}")
     if more := sum(each.separated for each in found) - len(shown):
         sentences.append(f"{more} more are in the table")
     if open_:
@@ -103,7 +108,8 @@ def _pair(grid: Grid, pair: tuple[str, str]) -> str:
         f"from {grid.shown(one, each.firsts[0])} to {grid.shown(one, each.values[0])}, the {described.title} "
         f"changes by {show_difference(each.at[0].difference, described)} with {grid.shown(other, each.firsts[1])} "
         f"and by {show_difference(each.at[1].difference, described)} with {grid.shown(other, each.values[1])} "
-        f"(between these: {show_difference(each.difference, described)}, {with_p(each.adjusted_p)})"
+        f"(between these: {show_difference(each.difference, described)}, {with_p(each.adjusted_p)}"
+        f"{', too small to matter' if each.small else ''})"
         for each in clearest
     ]
     more = sum(each.separated for each in found) - len(clearest)
@@ -181,12 +187,6 @@ def _incomplete(grid: Grid) -> str:
         f"Without two finite results: {', '.join(cells[:MOST_CELLS])}{more}. Averages leave them out together "
         f"with what they would be compared with{told}."
     )
-
-
-def _judged(effect: GridEffect, described: Quantity) -> str:
-    if described.higher_is_better is None:
-        return ""
-    return " (better)" if (effect.difference.mean > 0) == described.higher_is_better else " (worse)"
 
 
 def largest(found: Sequence[GridEffect]) -> list[GridEffect]:

@@ -4,7 +4,15 @@ Values that are not finite (a diverged run, an unrecorded metric) are left out, 
 """
 
 from .bootstrap import Resampled, bootstrap, hierarchical_bootstrap, paired_bootstrap
-from .effects import effect_size, equivalence, minimum_detectable, seeds_to_settle, smallest_margin
+from .effects import (
+    effect_size,
+    equivalence,
+    minimum_detectable,
+    seeds_to_settle,
+    small_margin,
+    smallest_margin,
+    too_small,
+)
 from .efficiency import area_under_curve, first_crossing, restricted_mean
 from .estimates import (
     CONFIDENCE,
@@ -14,6 +22,7 @@ from .estimates import (
     mean_curve,
     mean_interval,
     paired_difference,
+    spread_between_seeds,
     unpaired_difference,
 )
 from .factorial import Effect, interaction, main_effect, mean_of
@@ -46,6 +55,9 @@ __all__ = [
     "paired_difference",
     "restricted_mean",
     "seeds_to_settle",
+    "small_margin",
     "smallest_margin",
+    "spread_between_seeds",
+    "too_small",
     "unpaired_difference",
 ]

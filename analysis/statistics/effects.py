@@ -14,6 +14,8 @@ POWER = 0.8
 """The chance to find a difference that is there"""
 MOST_SEEDS = 1000
 """More than this is no advice"""
+SMALL = 0.5
+"""Standard deviations between seeds below which a difference is called too small to matter"""
 
 
 def effect_size(difference: Difference) -> Estimate:
@@ -58,6 +60,25 @@ def smallest_margin(difference: Difference, significance: float = 1 - CONFIDENCE
         return np.nan
     half_width = float(stats.t.ppf(1 - significance, difference.degrees)) * difference.standard_error
     return abs(difference.mean) + half_width
+
+
+def small_margin(difference: Difference) -> float:
+    """Half of the standard deviation between runs that differ in their seeds alone: ``SMALL · spread``.
+
+    What counts as small is a convention. This one: a change which the choice of another seed hides.
+
+    Source: Norman, Sloan and Wyrwich (2003), "Interpretation of changes in health-related quality of life: the
+    remarkable universality of half a standard deviation".
+    """
+    return SMALL * difference.spread
+
+
+def too_small(difference: Difference) -> bool:
+    """Whether the true difference is shown to be within ±:func:`small_margin`, by :func:`equivalence` at 5 %.
+
+    It may be separated from 0 all the same: a small change that all seeds agree on.
+    """
+    return smallest_margin(difference) < small_margin(difference)
 
 
 def minimum_detectable(difference: Difference, power: float = POWER) -> float:

@@ -3,8 +3,8 @@
 Values that are not finite (a diverged run, an unrecorded metric) are left out, and ``n`` counts the rest.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Difference(Estimate):
     standard_error: float = np.nan
     degrees: float = np.nan
     """Degrees of freedom of the t distribution that interval and p value are from"""
+    spread: float = np.nan
+    """Between the seeds of one group (:func:`spread_between_seeds`)"""
 
     @property
     def unpaired(self) -> bool:
@@ -85,7 +87,8 @@ def paired_difference(values: Mapping[Any, float], baseline: Mapping[Any, float]
     if estimate.n < 2:
         return Difference(estimate.n, estimate.mean, estimate.half_width, np.nan, by_seed)
     error = float(np.std(found, ddof=1) / np.sqrt(estimate.n))
-    return _tested(estimate.n, estimate.mean, error, estimate.n - 1, by_seed)
+    spread = spread_between_seeds([[*values.values()], [*baseline.values()]])
+    return _tested(estimate.n, estimate.mean, error, estimate.n - 1, by_seed, spread)
 
 
 def unpaired_difference(values: Sequence[float], baseline: Sequence[float]) -> Difference:
@@ -128,9 +131,28 @@ def contrast(cells: Mapping[Any, Mapping[Any, float]], weights: Mapping[Any, flo
     by_seed = {seed: sum(weights[cell] * finite[cell][seed] for cell in weights) for seed in sorted(shared)}
     paired = paired_difference(by_seed, dict.fromkeys(by_seed, 0.0))
     if paired.n >= 2:
-        return paired
+        return replace(paired, spread=spread_between_seeds([[*each.values()] for each in finite.values()]))
     unpaired = _of_means([(weight, _finite([*finite[cell].values()])) for cell, weight in weights.items()])
     return unpaired if unpaired.n >= 2 else paired
+
+
+def spread_between_seeds(groups: Iterable[Sequence[float]]) -> float:
+    """The standard deviation between runs that differ in their seeds alone, pooled over groups c of such runs:
+
+        s = √(Σ_c (n_c − 1) s_c² / Σ_c (n_c − 1)).
+
+    NaN if no group has two finite values.
+
+    Source: Cohen (1988), "Statistical Power Analysis for the Behavioral Sciences", chapter 2.
+
+    >>> round(spread_between_seeds([[1.0, 2.0, 3.0], [4.0, 8.0], [5.0]]), 3)
+    1.826
+    """
+    several = [found for group in groups if (found := _finite(group)).size >= 2]
+    degrees = sum(found.size - 1 for found in several)
+    if not degrees:
+        return np.nan
+    return float(np.sqrt(sum((found.size - 1) * found.var(ddof=1) for found in several) / degrees))
 
 
 def mean_curve(steps: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Estimate]]:
@@ -153,15 +175,19 @@ def _of_means(groups: Sequence[tuple[float, np.ndarray]]) -> Difference:
     total = sum(squares)
     parts = sum(square**2 / (values.size - 1) for square, (_, values) in zip(squares, groups, strict=True))
     degrees = float(total**2 / parts) if parts else float(sum(values.size - 1 for _, values in groups))
-    return _tested(n, mean, float(np.sqrt(total)), degrees, {})
+    return _tested(
+        n, mean, float(np.sqrt(total)), degrees, {}, spread_between_seeds([each.tolist() for _, each in groups])
+    )
 
 
-def _tested(n: int, mean: float, error: float, degrees: float, by_seed: dict[Any, float]) -> Difference:
+def _tested(
+    n: int, mean: float, error: float, degrees: float, by_seed: dict[Any, float], spread: float
+) -> Difference:
     """A difference with its interval, and  p = P(|T| ≥ |mean| / error)."""
     half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
     t = abs(mean) / error if error > 0 else np.inf if mean else 0.0
     p_value = float(2 * stats.t.sf(t, degrees))
-    return Difference(n, mean, half_width, p_value, by_seed, error, degrees)
+    return Difference(n, mean, half_width, p_value, by_seed, error, degrees, spread)
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:

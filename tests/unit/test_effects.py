@@ -14,7 +14,10 @@ from analysis.statistics import (
     minimum_detectable,
     paired_difference,
     seeds_to_settle,
+    small_margin,
     smallest_margin,
+    spread_between_seeds,
+    too_small,
     unpaired_difference,
 )
 
@@ -53,6 +56,26 @@ def test_the_smallest_margin_is_where_equivalence_begins(difference):
     margin = smallest_margin(difference)
     assert equivalence(difference, margin) == pytest.approx(0.05)
     assert equivalence(difference, 1.01 * margin) < 0.05 < equivalence(difference, 0.99 * margin)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.04, 0.08])
+@pytest.mark.parametrize("paired", [True, False])
+def test_what_is_too_small_to_matter_is_equivalence_at_half_of_the_pooled_deviation(shift, paired):
+    seeds = {seed: 5 + 0.1 * math.sin(seed) for seed in range(6)}
+    others = {seed: value + shift + 0.01 * math.cos(seed) for seed, value in seeds.items()}
+    found = (
+        paired_difference(others, seeds) if paired else unpaired_difference([*others.values()], [*seeds.values()])
+    )
+    pooled = math.sqrt((np.var([*seeds.values()], ddof=1) + np.var([*others.values()], ddof=1)) / 2)
+    assert small_margin(found) == pytest.approx(pooled / 2)
+    assert too_small(found) == (equivalence(found, pooled / 2) < 0.05) == (paired and shift < 0.03)
+
+
+def test_a_deviation_is_pooled_over_groups_by_their_degrees_of_freedom():
+    groups = [[1.0, 2.0, 4.0], [5.0, math.nan], [7.0, 9.0]]
+    assert spread_between_seeds(groups) == pytest.approx(math.sqrt((2 * np.var([1, 2, 4], ddof=1) + 2.0) / 3))
+    assert math.isnan(spread_between_seeds([[1.0], []]))
+    assert not too_small(paired_difference({0: 1.0}, {0: 1.0}))
 
 
 def test_a_difference_without_noise_has_itself_as_margin_and_no_effect_size():

@@ -48,9 +48,10 @@ def told():
 def test_the_answer_is_the_best_combination_and_what_matters(told):
     assert answer(*told) == (
         "After 100 steps, the held-out loss is lowest with masking.rate 0.40 and optimizer lion: 4.704 ± 0.036 "
-        "nats per masked token (95 % interval, 3 seeds; 6 combinations were compared). Both settings change the "
-        "held-out loss: masking.rate by up to 0.300 and optimizer by 0.100. These seeds do not show that the "
-        "effect of one depends on the other."
+        "nats per masked token (95 % interval, 3 seeds; best of 6 combinations). On average, with masking.rate "
+        "0.40 the held-out loss is 0.300 [0.298, 0.302] lower than with 0.15 (better), and with optimizer adamw "
+        "0.100 [0.100, 0.100] higher than with lion (worse). These seeds do not show that the effect of one "
+        "depends on the other."
     )
 
 
@@ -87,7 +88,7 @@ def test_the_setting_with_more_values_is_the_one_whose_effect_is_told_at_each_va
     said = answer(findings, examination)
     assert (
         "What masking.rate does depends on optimizer (p " in said
-        and "] with optimizer lion, and no change is" in said
+        and "] (better) with optimizer lion, and by too little to matter with adamw" in said
     )
     (table,) = examination.sections[1].tables
     assert table.columns == (

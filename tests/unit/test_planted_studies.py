@@ -141,7 +141,7 @@ def tables(examination):
 def test_an_interaction_is_told_with_both_effects_and_their_difference():
     said, more, examination = told(study_of(two_factors(), TWO))
     assert "What rate does depends on optimizer (p = 0." in said and "the held-out loss rises by 0." in said
-    assert "] with optimizer y, and no change is shown with x." in said
+    assert "] (worse) with optimizer y, and no change is shown with x." in said
     assert "The effect of rate depends on optimizer: from a to b, the held-out loss changes by" in more
     assert " with x and by +0." in more and "(between these: +0." in more
     assert "its average holds at none" in more and "if so, by no more than" not in more
@@ -203,7 +203,8 @@ def test_of_three_values_the_incomplete_one_is_averaged_over_less_and_it_is_said
     ]
     said, more, _ = told(study_of(found, TWO))
     assert "rate (averaged over the values of optimizer that have the runs for it): " in more
-    assert "The held-out loss changes with rate by up to 0.97" in said
+    assert "On average, with rate b (averaged over the values of optimizer that have" in said
+    assert "the held-out loss is 0.97" in said and "higher than with a (worse)." in said
     assert "Without two finite results: c · y." in more
 
 
