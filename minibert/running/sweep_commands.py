@@ -31,9 +31,10 @@ from minibert.tracking.tables import look_at_store
 from minibert.tracking.thinning import Thinning, plan_thinning, read_keep
 
 NAMED = "id of the sweep, its first characters, its name, or last; sweep= may be left out"
+TOOK = "last command took"
 LONGEST = 100
 """Characters of a command in the list; ``sweeps show`` has all of it"""
-NUMBERS = ("loss", "seconds", "failed", "killed", "running", "took", "sent", "waiting")
+NUMBERS = ("loss", "seconds", "failed", "killed", "running", TOOK, "sent", "waiting")
 SEARCH = "python -m minibert.search "
 """What the recorded command of a search begins with"""
 Door = Callable[[list[str]], int]
@@ -87,7 +88,7 @@ def list_sweeps(asked: ListWords) -> int:
         return 0
     counted = (Status.FAILED, Status.KILLED, Status.RUNNING)
     counts = [status.lower() for status in counted]
-    table = _table(None, "sweep", "id", "status", "finished", *counts, "started", "took", "command")
+    table = _table(None, "sweep", "id", "status", "finished", *counts, "started", TOOK, "last command")
     for sweep in found:
         lost = _lost_runs(store, sweep)
         shown = {status: sweep.count(status) for status in counted}

@@ -25,7 +25,7 @@ EXAMPLES = {
 }
 NOTES = {
     "list": (
-        "FINISHED: all that the commands of a sweep asked for is. `took` is the time of its last command.\n"
+        "FINISHED: all that the commands of a sweep asked for is. How long each run took is told by `show`.\n"
         "Among the killed are runs whose process is gone, which `reap` closes."
     ),
     "show": "Below the table are all commands that were given for the sweep.",

@@ -76,6 +76,7 @@ def test_the_list_counts_the_runs_of_every_sweep_and_is_the_same_through_mlflow(
     assert counts == [(0, 0, 1), (1, 1, 3)]
     code, out, _ = call(capsys, "list", f"tracking.folder={store.folder}")
     assert code == 0 and "1 of 3" in out and "run --multirun seed=0,1,2" in out
+    assert "last command took" in " ".join(out.split())
     monkeypatch.setattr("minibert.tracking.tables.REVISIONS", ())
     assert sweeps_of(store) == found
 
