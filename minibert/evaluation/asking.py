@@ -39,6 +39,27 @@ class Outcome:
     def answered(self) -> list[str]:
         return [*self.seconds, *self.kept]
 
+    @property
+    def shortfall(self) -> str:
+        """How many instruments answered, which did not or only in part, and what to do; empty if all did.
+
+        The reasons are told before.
+        """
+        lacking = {
+            "failed": self.failed,
+            "left out for lack of data": self.skipped,
+            "answered in part": self.partial,
+        }
+        told = [f"{what}: {', '.join(names)}" for what, names in lacking.items() if names]
+        if not told:
+            return ""
+        asked = {*self.answered, *self.failed, *self.skipped} - {PAGE}
+        answered = [name for name in self.answered if name not in self.failed]
+        return (
+            f"{len(answered)} of {len(asked)} instruments answered; {'; '.join(told)}. The reasons, and "
+            "what can be done, are above. The same command asks these again, and keeps the other answers."
+        )
+
 
 def ask(
     asked: Mapping[str, object],
@@ -68,11 +89,14 @@ def ask(
                 outcome.kept.append(name)
         except Unavailable as error:
             outcome.skipped[name] = str(error)
+            announce(f"{_readable(name)}: no data, so it is left out; the reason is told at the end")
         except MinibertError as error:
             outcome.failed[name] = str(error)
         except Exception as error:  # a bug in one instrument: the others can still answer
             outcome.failed[name] = f"{type(error).__name__}: {error}"
             _logger.debug("%s", traceback.format_exc())
+        if name in outcome.failed:
+            announce(f"{_readable(name)}: failed; the reason is told at the end")
     try:
         write_page(place, subject, about, outcome, asked, announce)
     except MinibertError as error:  # a full disk: what was found before is kept, and told
@@ -99,7 +123,7 @@ def _measure(
     plain = {key: value for key, value in asdict(settings).items() if key != "enabled"}
     plain["quick"] = model.quick
     wanted = Result(name, step, plain, model.key, 0.0, Findings(""), content)
-    named = f"{name.replace('_', ' ')}{when(about, step)}"
+    named = f"{_readable(name)}{when(about, step)}"
     before = results.read(place, name, announce).get(step)
     if before is not None and before.answers(wanted):
         outcome.summaries[name] = before.findings.summary
@@ -117,6 +141,7 @@ def _measure(
     seconds = time.perf_counter() - started
     if findings.missing:
         outcome.partial[name] = findings.missing
+        announce(f"{named}: some of its data could not be had; the reason is told at the end")
     if before is not None and _is_fuller(before, replace(wanted, findings=findings)):
         announce(f"{named}: the answer that is kept has more of the data, and stays.")
         outcome.summaries[name] = before.findings.summary
@@ -125,6 +150,10 @@ def _measure(
     results.write(place, replace(wanted, seconds=seconds, findings=findings))
     outcome.summaries[name] = findings.summary
     return seconds
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _is_fuller(before: Result, new: Result) -> bool:

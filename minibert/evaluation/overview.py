@@ -17,7 +17,9 @@ ROWS = [
 ABOUT = (
     "Trained: the model asked. Untrained: the same network before its first step. No better: the 95 % interval "
     "(where pairs or sentences are compared one by one, that of the difference) reaches the control. n: what the "
-    "value is of. Of a loss and of a surprisal, less is better."
+    "value is of. Of a loss and of a surprisal, less is better. Word frequencies: each token is predicted by how "
+    "often it is in the training text, on the tokens of that row alone, so every row has its own number; the "
+    "unigram entropy that a run states is another, of all held-out tokens by their own frequencies."
 )
 ACROSS = 2
 """Panels beside each other"""

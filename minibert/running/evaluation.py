@@ -169,9 +169,8 @@ def _evaluate_run(
     steps = kept_steps(settings.asked_steps() if asked.steps == "last" else asked.steps, saved)
     data = recorded_data(saved, record.corpus_hash, display.note)
     outcome = evaluate_recorded(record, saved, settings, steps, data, display, asked.lanes)
-    tell(outcome, display)
     place = f"{PAGE}, among its artifacts" if record.artifact_folder("") is None else saved.folder / PAGE
-    display.note(f"added to run {short_id(run_id)}: {place}")
+    tell(outcome, display, f"Added to run {short_id(run_id)}: {place}")
     return outcome
 
 
@@ -189,7 +188,7 @@ def evaluate_trained(run: Record, config: Config, data: PreparedData, display: D
     steps = kept_steps(asked, saved)
     outcome = evaluate_recorded(run, saved, config.evaluation, steps, data, display, config.training.lanes)
     _tell_troubles(outcome, display)
-    display.note(f"what it knows: {PAGE} among its artifacts")
+    display.note(f"What it knows: {PAGE} among its artifacts")
     reasons = {f"evaluation.failed.{name}": reason for name, reason in outcome.failed.items()}
     run.set_tags(reasons | {f"evaluation.left_out.{name}": reason for name, reason in outcome.skipped.items()})
 
@@ -201,6 +200,8 @@ def _tell_troubles(outcome: Outcome, display: Display) -> None:
         display.error(f"{name} is left out: {reason}")
     for name, reasons in outcome.partial.items():
         display.error(f"{name} answered without some of its data: {' '.join(reasons)}")
+    if outcome.shortfall:
+        display.error(outcome.shortfall)
 
 
 def complete(store: Store, run_id: str, rooms: Container[str], config: Config, display: Display) -> None:
@@ -316,13 +317,12 @@ def _evaluate_folder(asked: Evaluation, settings: EvaluationConfig, display: Dis
     }
     with display.stage("asking what the model knows"):
         outcome = ask(enabled(settings), [0], lambda step: subject, place, about, display.note)
-    tell(outcome, display)
-    display.note(f"written to {place.folder / PAGE}")
+    tell(outcome, display, f"Written to {place.folder / PAGE}")
     return outcome
 
 
-def tell(outcome: Outcome, display: Display) -> None:
-    """The time of each instrument, what it found, and why others were left out.
+def tell(outcome: Outcome, display: Display, written: str) -> None:
+    """The time of each instrument and what it found, why others were left out, and at the end where it is written.
 
     Raises :class:`MinibertError` if none of those asked for has data.
     """
@@ -333,3 +333,4 @@ def tell(outcome: Outcome, display: Display) -> None:
     _tell_troubles(outcome, display)
     if outcome.skipped and not (outcome.answered or outcome.failed):
         raise MinibertError("none of the instruments asked for has its data; see above.")
+    display.console.print(written, markup=False)

@@ -110,8 +110,10 @@ def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_pa
     del asked.calls[:]
     outcome = asking.ask(SETTINGS, [4], subject, place, ABOUT)
     assert asked.calls == [] and outcome.kept == ["semantics", "facts"]
-    tell(outcome, Display())
-    assert "semantics (found as it was): semantics is 4." in capsys.readouterr().out
+    tell(outcome, Display(), "Written to a place")
+    told = capsys.readouterr()
+    assert "semantics (found as it was): semantics is 4." in told.out and not told.err
+    assert told.out.splitlines()[-1] == "Written to a place"
     outcome = asking.ask(SETTINGS, [4], lambda step: subject(step, quick=True), place, ABOUT)
     assert asked.calls == [] and outcome.summaries["facts"] == "facts is 4.", "the full answer stays"
     asking.ask(SETTINGS, [4], lambda step: subject(step, "other"), place, ABOUT)
@@ -127,6 +129,32 @@ def test_the_same_question_about_the_same_model_is_not_asked_again(asked, tmp_pa
     asking.ask(changed, [8], lambda step: subject(step, "other", quick=True), place, ABOUT)
     asking.ask(changed, [8], lambda step: subject(step, "other"), place, ABOUT)
     assert len(asked.calls) == 5
+
+
+def test_what_did_not_answer_is_announced_at_once_and_told_at_the_end_before_the_place_of_the_page(
+    asked, tmp_path, capsys
+):
+    asked.missing, asked.answer = ["blimp is not here."], Unavailable("templates are not here. Put them there.")
+    announced = []
+    outcome = asking.ask(SETTINGS, [4], subject, Place(tmp_path), ABOUT, announced.append)
+    assert announced == [
+        "semantics at step 4",
+        "semantics at step 4: some of its data could not be had; the reason is told at the end",
+        "facts at step 4",
+        "facts: no data, so it is left out; the reason is told at the end",
+    ]
+    tell(outcome, Display(), "Written to a place")
+    told = capsys.readouterr()
+    *reasons, last = told.err.splitlines()
+    assert any("Put them there." in reason for reason in reasons)
+    assert last.startswith(
+        "1 of 2 instruments answered; left out for lack of data: facts; answered in part: semantics"
+    )
+    assert told.out.splitlines()[-1] == "Written to a place"
+    asked.answer = ValueError("a bug")
+    outcome = asking.ask({"facts": FactsConfig()}, [4], subject, Place(tmp_path), ABOUT, announced.append)
+    assert announced[-1] == "facts: failed; the reason is told at the end"
+    assert outcome.shortfall.startswith("0 of 1 instruments answered; failed: facts. ")
 
 
 def test_an_answer_without_some_of_its_data_is_asked_again(asked, tmp_path):

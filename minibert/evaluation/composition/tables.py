@@ -37,14 +37,14 @@ def _order(found: WordOrder, control: WordOrder) -> Table:
             ]
         )  # fmt: skip
     if found.unigram is not None:
-        rows.append(["word frequencies", found.unigram, None, None, None, None, None])
+        rows.append(["word frequencies, same tokens", found.unigram, None, None, None, None, None])
     caption = (
         f"Mean loss in nats over the {found.predictions:,} tokens of masked words (one word of {WORDS_PER_MASK}) "
         f"in {found.sequences:,} held-out sequences, and its increase over intact text (95 % interval over "
         "sequences). The text is cut into units of so many words, which change places between two masked words; "
         "the masked words and their positions are the same throughout. Moved: the share of words that do not "
-        "keep their place. Word frequencies: each token by how often it is in the training text. Untrained: the "
-        "same network before its first step."
+        "keep their place. Word frequencies: each of these masked tokens by how often it is in the training text; "
+        "the part Intrinsic masks others, hence another number. Untrained: the same network before its first step."
     )
     columns = ["text", "loss", "increase", "95 % interval", "moved", "loss, untrained", "increase, untrained"]
     return Table("The order of words", caption, columns, rows)

@@ -139,7 +139,7 @@ def _losses(text: HeldOut, counts: np.ndarray | None) -> Findings:
         controls.insert(0, f"{whole.unigram:.2f} by word frequencies alone")
     summary = (
         f"{whole.accuracy:.1%} of {len(found):,} masked tokens are predicted right, at a loss of {whole.loss:.2f} "
-        f"nats ({', '.join(controls)})."
+        f"nats (of the same tokens: {', '.join(controls)})."
     )
     tables = [band_table(kind, each) for kind, each in bands.items()]
     error = whole.error
@@ -231,8 +231,8 @@ def _whole_words(subject: Subject, text: HeldOut) -> Findings:
     caption = (
         f"{len(words):,} words of the held-out text, {FROZEN.rate:.0%} of a row at the same time, with all pieces "
         "masked and then uncovered one after the other, so that vocabularies of other sizes compare. Word "
-        "frequencies: the sum over the pieces of a word, by how often each is in the training text. 95 % interval "
-        f"of the model: ± {half:.2f} nats a word."
+        "frequencies: of these words, the sum over their pieces, by how often each is in the training text. 95 % "
+        f"interval of the model: ± {half:.2f} nats a word."
     )
     summary = f"A whole word takes {means[0]:.2f} nats."
     notes = [f"{unknown / begun:.2%} of the held-out words are [UNK] and were left out."] if unknown else []

@@ -9,8 +9,9 @@ from minibert.evaluation.instruments import Table
 from minibert.evaluation.intrinsic.measures import Band
 
 CONTROLS = (
-    "Word frequencies: each token is predicted by how often it is in the training text. This is of the masked "
-    "tokens; the unigram entropy that a run states is of all held-out tokens, by their own frequencies. "
+    "Word frequencies: each of these masked tokens is predicted by how often it is in the training text. Other "
+    "parts of the page mask other tokens and so have other numbers; the unigram entropy that a run states is of "
+    "all held-out tokens, by their own frequencies. "
     "Untrained: the same network before its first step. ±: half the 95 % interval over sequences."
 )
 TITLES = {
