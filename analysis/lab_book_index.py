@@ -27,9 +27,9 @@ CLOSING = """## How to read this
 
 An answer holds for the sizes, the corpus and the minutes that its page tells, and losses of different pages do
 not compare. Each page has the hypothesis that was written before, the protocol and the limits. An interval is for
-its own comparison, so that it may leave out 0 where Holm's adjustment, for all comparisons of a page, does not
-separate two. Minutes are those of all trainings added up; two of them run at a time on two cores. Commands
-download the data that they name. This index is made from the pages by `python -m analysis.lab_book`.
+its own comparison alone: it may leave out 0 although Holm's adjustment, which counts all comparisons of a page,
+does not separate the two. Minutes are those of all trainings added up; two of them run at a time on two cores.
+Commands download the data that they name. This index is made from the pages by `python -m analysis.lab_book`.
 """
 SHORT = re.compile(r"^\*\*In short\.\*\* (.+?)$(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 """The answer in words alone, written by hand above the results"""
