@@ -15,6 +15,7 @@ from .questions import (
     masking_by_size,
     representation_scaling,
 )
+from .questions.representation_scaling_runs import LOSS
 from .study import load_study
 
 EXAMINATIONS = {
@@ -25,6 +26,8 @@ EXAMINATIONS = {
     "representation_scaling": representation_scaling.examine,
 }
 """The studies that have a question of their own, by name"""
+SIZES = ("model", "model.layers", "model.hidden_size", "model.feed_forward_size")
+"""Factors whose values are networks of several sizes"""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,11 @@ def gather(store: Store, name: str, sweep_id: str | None = None) -> Evidence:
     Raises :class:`MinibertError` when the study has no runs or the store cannot be read.
     """
     findings = find(load_study(store, name, sweep_id))
-    examine = EXAMINATIONS.get(findings.study.name)
-    examination = examine(store, findings) if examine else None
-    if examination is None and len(findings.study.factors) > 1:
+    study, examination = findings.study, None
+    if study.name in EXAMINATIONS:
+        examination = EXAMINATIONS[study.name](store, findings)
+    elif study.factor in SIZES and study.metric == LOSS and study.tuned is None and study.target is None:
+        examination = representation_scaling.examine(store, findings)
+    if examination is None and len(study.factors) > 1:
         examination = combinations.examine(findings)
     return Evidence(findings, look_inside(store, findings.groups), examination)

@@ -28,7 +28,7 @@ from .representation_scaling_tables import (
     within,
 )
 
-TITLE = "How loss and representations change with size"
+TITLE, TITLE_WITHOUT_SCORES = "How loss and representations change with size", "How the loss changes with size"
 INSTRUMENTS = ("probing", "minimal_pairs")
 LIMITS = (
     "Every size has the learning rate and the schedule of the recipe: a rate that is tuned for each could "
@@ -36,9 +36,11 @@ LIMITS = (
     "A power law over so few sizes describes these sizes. It does not say how a larger network would do.",
     "Sizes at equal compute differ in steps: a large network that has had few steps is compared with a small "
     "one that has had many. What each would reach in the end is another question.",
-    "A probe of a wider layer has more numbers to read from. Its control, the untrained network of the same "
-    "size, has them as well.",
     "One corpus and one recipe.",
+)
+LIMIT_OF_SCORES = (
+    "A probe of a wider layer has more numbers to read from. Its control, the untrained network of the same "
+    "size, has them as well."
 )
 
 
@@ -58,8 +60,8 @@ def examine(store: Store, findings: Findings) -> Examination | None:
         if (why := reasons(finished, instrument))
     ]
     return Examination(
-        title=TITLE,
-        answer=answer(laws, found),
+        title=TITLE if names else TITLE_WITHOUT_SCORES,
+        answer=answer(laws, found, asked=findings.study.question is not None),
         sentences=tuple(description(laws, found)),
         tables=(
             losses_table(laws),
@@ -68,16 +70,17 @@ def examine(store: Store, findings: Findings) -> Examination | None:
             *([correlations_table(found)] if found else []),
         ),
         figures=representation_scaling_figures.draw(laws, runs, names),
-        limits=(*LIMITS, *left_out),
+        limits=(*LIMITS, *([LIMIT_OF_SCORES] if names else []), *left_out),
     )
 
 
-def answer(laws: Sequence[Laws], found: Mapping[str, Relations]) -> str:
-    """The two sentences that answer the study's question, from the numbers alone: which size is best, and whether
-    representations follow the loss."""
+def answer(laws: Sequence[Laws], found: Mapping[str, Relations], asked: bool = True) -> str:
+    """The sentences that answer the study's question, from the numbers alone: which size is best, and, if that was
+    ``asked``, whether representations follow the loss."""
     first, *others = laws
     lowest = [_lowest(first, " weights"), *map(_lowest, others)]
-    return f"The held-out loss is lowest {' and '.join(lowest)}. {_followed(found)}"
+    best = f"The held-out loss is lowest {' and '.join(lowest)}."
+    return f"{best} {_followed(found)}" if asked or found else best
 
 
 def description(laws: Sequence[Laws], found: Mapping[str, Relations]) -> list[str]:

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,7 @@ from analysis.lab_book import markdown, write_between
 from analysis.tables import Table as LabBookTable
 from minibert.command_line.terminal import print_table
 from minibert.config import config_hash, register
+from minibert.errors import MinibertError
 from minibert.files import replacing
 from minibert.running.plan import plan
 from tests.benchmarks.options import (
@@ -60,6 +62,8 @@ END = "<!-- {}: end -->"
 FAINT = {"scaling": "", "comparison": "Faint: the other rates. ", "seeds": "Faint: the other seeds. "}
 """Part of the page -> what its figure shows faintly"""
 CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
+NEEDS = ("torch", "transformers", "accelerate")
+"""Packages that the models of ``transformers`` are trained with"""
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training(
@@ -74,6 +78,7 @@ CONTENDERS = {
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    require_packages(options.contenders)
     options.folder.mkdir(parents=True, exist_ok=True)
     cache = str(options.folder / "cache")
     contenders = {name: replace(CONTENDERS[name], cache=cache) for name in options.contenders}
@@ -138,6 +143,15 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     name = part_of_the_page(options)
     parser.require_markers(options.lab_book, BEGIN.format(name), END.format(name))
     return options
+
+
+def require_packages(contenders: Sequence[str]) -> None:
+    lacking = [package for package in NEEDS if find_spec(package) is None]
+    if lacking and any(CONTENDERS[name].kind != "minibert" for name in contenders):
+        raise MinibertError(
+            f"{', '.join(lacking)}: not installed, and the models of transformers are trained with it. Do "
+            f"pip install {' '.join(lacking)}, or compare minibert alone: --contenders minibert."
+        )
 
 
 def part_of_the_page(options: Namespace) -> str:

@@ -10,9 +10,12 @@ Losses fall on straight lines from 7.0 at step 0 to the finals below at step 100
 
 import csv
 import itertools
+import json
 import math
 import re
 import shutil
+from html import unescape
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -171,6 +174,14 @@ def test_every_evaluation_of_every_run_is_in_the_tidy_curves(report):
     assert float(point["eval/loss"]) == pytest.approx((7.0 + 5.81) / 2)
     assert float(point["tokens_predicted"]) == pytest.approx(20_000)
     assert float(point["seconds"]) == pytest.approx(5.0)
+
+
+def test_the_page_links_into_mlflow_to_exactly_the_runs_of_the_sweep(report):
+    page = unescape(report.path.read_text(encoding="utf-8"))
+    (compared,) = re.findall(r'href="[^"]*compare-runs\?runs=([^"&]*)', page)
+    runs = [run.id for run in report.evidence.findings.study.runs]  # those that failed as well
+    assert sorted(json.loads(unquote(compared))) == sorted(runs)
+    assert all(f"/runs/{run}" in page for run in runs)
 
 
 def test_finals_and_comparisons_are_in_csv_files(report):

@@ -108,6 +108,29 @@ def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), aske
     plant(store, STUDY, f"{seeds}{rungs}{budgets}{asked}{reason}", runs)
 
 
+def track_plain(store, factor, rungs, seeds=(0, 1)):
+    """A sweep without an experiment file, over networks of these sizes and for equal tokens."""
+
+    def record(run, rung, seed):
+        for step, value in ((0, 6.4), (500, law(weights(rung)) + 0.01 * seed)):
+            run.log({"eval/loss": value, "tokens_seen": step * 2048.0, "flops": 1.0 * weights(rung) * step}, step)
+        run.flush()
+        run.set_tags({"choice.model": f"ladder/{rung}"} if factor == "model" else {})
+
+    def given(rung, seed):
+        layers, width = LADDER[rung]
+        sizes = {"layers": layers, "hidden_size": width, "feed_forward_size": 4 * width, "activation": "gelu"}
+        settings = {"model": sizes, "seed": seed, "training": {"steps": 500}}
+        return settings | ({"recipe": {"name": rung}} if factor == "recipe.name" else {})
+
+    runs = [
+        (f"{rung} · seed {seed}", given(rung, seed), partial(record, rung=rung, seed=seed))
+        for rung in rungs
+        for seed in seeds
+    ]
+    plant(store, {"name": factor}, f"{factor}{rungs}", runs, swept=[factor, "seed"])
+
+
 @pytest.fixture
 def empty_store(empty_database, tmp_path):
     return copied_store(empty_database, tmp_path)
@@ -255,6 +278,25 @@ def test_runs_without_instruments_get_their_laws_and_say_what_is_missing(empty_s
     assert "Probing did not answer in every run: ud_english_ewt: cannot be downloaded." in page
     assert "Minimal pairs did not answer in every run: broken." in page
     assert not (report.path.parent / "quality_by_loss.png").exists()
+
+
+@pytest.mark.parametrize("factor", ["model", "model.hidden_size"])
+def test_any_sweep_over_three_sizes_gets_their_laws(empty_store, rough_figures, factor):
+    track_plain(empty_store, factor, ("xs", "s", "m"))
+    report = write_report(empty_store, factor)
+    assert report.answer.startswith(
+        "The held-out loss is lowest at equal tokens with 1.5 M weights, the largest tried"
+    )
+    assert "probes" not in report.answer
+    assert report.evidence.examination.title == "How the loss changes with size"
+    assert (report.path.parent / "loss_by_size.png").exists()
+
+
+def test_two_sizes_and_sizes_that_are_not_what_is_swept_over_get_none(empty_store):
+    track_plain(empty_store, "model", ("xs", "s"))
+    assert gather(empty_store, "model").examination is None
+    track_plain(empty_store, "recipe.name", ("xs", "s", "m"))
+    assert gather(empty_store, "recipe.name").examination is None
 
 
 def test_an_instrument_that_answered_later_on_is_not_said_to_be_missing(empty_store, rough_figures):

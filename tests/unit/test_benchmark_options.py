@@ -142,6 +142,15 @@ def test_the_marker_of_ten_minutes_is_that_of_its_contenders_and_seeds(capsys, t
     assert "seeds: begin" in refusal(capsys, "ten_minutes", *words, "--seeds", "3")
 
 
+@pytest.mark.parametrize("lacking", [["torch"], ["accelerate"], ["torch", "transformers", "accelerate"]])
+def test_what_the_models_of_others_need_is_named_before_anything_is_measured(capsys, monkeypatch, lacking):
+    ten_minutes = import_module("tests.benchmarks.ten_minutes")
+    monkeypatch.setattr(ten_minutes, "find_spec", lambda name: None if name in lacking else name)
+    line = refusal(capsys, "ten_minutes", "--minutes", "1")
+    assert f"{', '.join(lacking)}: not installed" in line and f"pip install {' '.join(lacking)}" in line
+    ten_minutes.require_packages(["minibert", "minibert bert2018"])
+
+
 def test_a_figure_is_written_to_a_file_whose_folder_is_there(capsys, tmp_path):
     assert "There is no folder" in refusal(capsys, "scaling", "--figure", str(tmp_path / "a" / "b.png"))
 
