@@ -12,7 +12,7 @@ import numpy as np
 
 from minibert.config import Config, ModelConfig, PositionConfig, TrainingConfig
 from minibert.config.averaging import AveragingConfig
-from minibert.config.optimizers import ClippingConfig, LookaheadConfig, SGDConfig
+from minibert.config.optimizers import ClippingConfig, LookaheadConfig, MuonConfig, SGDConfig
 from minibert.mistakes.gradient_check import scatter
 from minibert.mistakes.mistake import Outputs
 from minibert.mistakes.networks import (
@@ -218,6 +218,17 @@ def adamw(settings: Mapping[str, Any], dtype: str) -> Outputs:
     for step in range(1, 7):
         gradient = np.random.default_rng(step).normal(size=params.vector.size).astype(params.vector.dtype)
         optimizer.apply(params.vector, gradient, step, 0.01, float(np.linalg.norm(gradient)))
+    return dict(params)
+
+
+def muon_of_heads() -> Outputs:
+    """The matrices of attention with two heads, after a step of Muon along one gradient."""
+    names = [f"layers.0.attention.{name}.weight" for name in ("query", "key", "value", "output")]
+    config = Config(optimizer=MuonConfig(heads_apart=True), clipping=ClippingConfig())
+    config.model.heads = 2
+    params = Parameters(Layout([Block(name, (4, 4)) for name in names]), "float64")
+    gradient = np.tile(np.random.default_rng(0).normal(size=16), len(names))
+    Optimizer(build_chain(config, tuple(params)), params).apply(params.vector, gradient, 1, 1.0, 1.0)
     return dict(params)
 
 

@@ -129,6 +129,13 @@ MISTAKES = [
         EITHER_SIDE, outputs.orthogonal, WIDE,
     ),
     Mistake(
+        "muon.output_cut_by_columns", "the output is cut into heads by columns, as queries are",
+        "The four matrices of attention are of one size, and heads are columns in three of them. What reads the "
+        "heads has them in its rows.",
+        "training.optimizers:muon", {'"output": (parts, 1)': '"output": (1, parts)'},
+        f"{TRANSFORMS}test_heads_apart_divides_what_makes_and_what_reads_the_heads", outputs.muon_of_heads,
+    ),
+    Mistake(
         "muon.without_constant", "a polynomial lacks its constant",
         "Of a X + b X³ + c X⁵, the first term is added on another line.",
         "training.transforms.orthogonal:_evaluate", {"[...] += a": "[...] += 0"},
