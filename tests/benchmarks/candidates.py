@@ -46,9 +46,9 @@ from tests.benchmarks.options import Parser, lab_book, measured_before, new_fold
 
 MINUTE = 1031
 """Steps of the default in one minute of two cores, in the earlier lists of the page"""
-PLACES, TURN = 4, 5
-"""Places of the run, evenly spread, at which the cost of a step is measured; steps of a turn, the first off the
-clock"""
+PLACES, ROUNDS, TURN = 4, 3, 5
+"""Places of the run, evenly spread, at which the cost of a step is measured; turns at each; steps of a turn, the
+first off the clock"""
 BEGIN = "<!-- candidates: begin. By `python -m tests.benchmarks.candidates`; changes in here are lost. -->"
 END = "<!-- candidates: end -->"
 
@@ -114,11 +114,7 @@ def measured_costs(titles: Sequence[str], file: Path, words: list[str]) -> dict[
     with prepared((), words) as default:
         for title in missing:
             with prepared(CANDIDATES[title].words, words) as candidate:
-                found = [
-                    (seconds_of_a_step(candidate, place), seconds_of_a_step(default, place))
-                    for place in range(PLACES)
-                ]
-            own, beside = (statistics.fmean(seconds) for seconds in zip(*found, strict=True))
+                own, beside = seconds_of_steps(candidate, default)
             costs[title] = own / beside
             print(f"{title}: {1e3 * own:.1f} ms beside {1e3 * beside:.1f}", flush=True)
             with replacing(file) as temporary:
@@ -132,6 +128,16 @@ def prepared(changed: Sequence[str], words: Sequence[str]) -> Trainer:
     config = plan(words, multirun=False).jobs[0].config
     data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
     return build_trainer(config, data, build_diagnostics(config, (), None))
+
+
+def seconds_of_steps(one: Trainer, other: Trainer) -> tuple[float, float]:
+    """What a step of each takes, in turns: the mean over places of the fastest turn, which is disturbed least."""
+    found = [
+        [(seconds_of_a_step(one, place), seconds_of_a_step(other, place)) for _ in range(ROUNDS)]
+        for place in range(PLACES)
+    ]
+    fastest = [[min(seconds) for seconds in zip(*turns, strict=True)] for turns in found]
+    return statistics.fmean(own for own, _ in fastest), statistics.fmean(beside for _, beside in fastest)
 
 
 def seconds_of_a_step(trainer: Trainer, place: int) -> float:
