@@ -3,14 +3,18 @@
 import gc
 import io
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing, redirect_stderr, redirect_stdout
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
@@ -20,10 +24,36 @@ from minibert.tracking import open_store
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LONGEST = "test_pages"
+MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+"""A disk in memory, and the bytes that must be free there"""
 gc.disable()  # while the tests are collected: next to nothing of what is imported is garbage
 register()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config) -> None:
+    """Files of the tests lie in memory where there is room: a disk would be waited for thousands of times.
+
+    A run commits to its database some fifty times, and each commit is flushed to the disk. What lies in memory is
+    gone when the tests have ended; where TMPDIR is set, the files lie there and stay.
+    """
+    if "TMPDIR" in os.environ or not has_room(MEMORY):
+        return
+    for left in MEMORY.glob("mb_*"):  # by tests that were killed
+        if left.name[3:].isdecimal() and not psutil.pid_exists(int(left.name[3:])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = MEMORY / f"mb_{os.getpid()}"  # a short name: sockets lie in it
+    folder.mkdir(mode=0o700)
+    config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def has_room(memory: Path) -> bool:
+    """Whether files can be written and executed there, and enough of them."""
+    if not os.access(memory, os.W_OK) or os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        return False
+    return min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) > ROOM
 
 
 def pytest_collection_modifyitems(items) -> None:
