@@ -46,7 +46,7 @@ def afterwards(caches, gradients, batch):
 
 
 @pytest.fixture(scope="module")
-def inspected(door, small_settings, empty_database, tmp_path_factory):
+def inspected(door, small_settings, empty_database, rough_figures, tmp_path_factory):
     """A run with a diagnostic of its own, inspected twice with another: (store, run, what was printed)."""
     folder = tmp_path_factory.mktemp("inspected")
     shutil.copy(empty_database, folder)

@@ -22,6 +22,8 @@ from minibert.running.progress import Display
 
 ABOUT = {"name": "a <model>", "what": "A model & its run."}
 
+pytestmark = pytest.mark.usefixtures("rough_figures")
+
 
 class Place(FolderPlace):
     """A folder that keeps the metrics too."""

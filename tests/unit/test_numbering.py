@@ -113,7 +113,7 @@ def data(folder: Path) -> list[str]:
     ]
 
 
-def test_every_instrument_finds_the_same_with_other_ids(tmp_path, tokenizer):
+def test_every_instrument_finds_the_same_with_other_ids(tmp_path, tokenizer, rough_figures):
     words, found = data(tmp_path), {}
     for name, folder in {
         "own": folder_of(tmp_path / "own", tokenizer),
