@@ -1,6 +1,7 @@
 """Whole networks and their heads, as problems for the gradient check: small, in float64, at a random point."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -75,14 +76,24 @@ def key_biases(model: MiniBERT) -> list[str]:
     return [name for name in model.params if name.endswith("key.bias") and not varied]
 
 
+def loss_alone(model: MiniBERT) -> MiniBERT:
+    """The same network, with the same parameters, whose passes end with the loss.
+
+    A slope needs the loss four times, and no gradient, which would take most of the time.
+    """
+    alone = copy(model)
+    vars(alone)["backward"] = lambda *_, **__: None
+    return alone
+
+
 def loss_of(model: MiniBERT, batch: Mapping[str, Any], dropout: bool = False, **more: Any) -> Problem:
     """The gradients of ``loss_and_gradients``, every parameter by itself."""
 
-    def run():
+    def run(model: MiniBERT):
         return model.loss_and_gradients(**batch, **more, masks=masks() if dropout else None)
 
-    _, grads = run()
-    return Problem(lambda: run()[0], model.params, grads, key_biases(model))
+    alone = loss_alone(model)
+    return Problem(lambda: run(alone)[0], model.params, run(model)[1], key_biases(model))
 
 
 def loss(norm: str = "pre", activation: str = "gelu", dropout: float = 0.0) -> Problem:
@@ -116,8 +127,8 @@ def sampled(model: MiniBERT) -> tuple[WordSample, Callable]:
 
 def sampled_loss(fields: Mapping[str, Any]) -> Problem:
     model = build(**fields)
-    _, run = sampled(model)
-    return Problem(lambda: run()[0], model.params, run()[1], key_biases(model))
+    (_, run), (_, run_alone) = sampled(model), sampled(loss_alone(model))
+    return Problem(lambda: run_alone()[0], model.params, run()[1], key_biases(model))
 
 
 def auxiliary_parameters():
