@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 
@@ -66,7 +66,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Es
         return Estimate(0, np.nan, np.nan)
     if n == 1:
         return Estimate(1, float(finite[0]), np.nan)
-    half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * finite.std(ddof=1) / np.sqrt(n)
+    half_width = special.stdtrit(n - 1, (1 + confidence) / 2) * finite.std(ddof=1) / np.sqrt(n)
     return Estimate(int(n), float(finite.mean()), float(half_width))
 
 
@@ -184,9 +184,9 @@ def _tested(
     n: int, mean: float, error: float, degrees: float, by_seed: dict[Any, float], spread: float
 ) -> Difference:
     """A difference with its interval, and  p = P(|T| ≥ |mean| / error)."""
-    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
+    half_width = float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
     t = abs(mean) / error if error > 0 else np.inf if mean else 0.0
-    p_value = float(2 * stats.t.sf(t, degrees))
+    p_value = float(2 * special.stdtr(degrees, -t))
     return Difference(n, mean, half_width, p_value, by_seed, error, degrees, spread)
 
 
