@@ -23,6 +23,8 @@ TRIES = 3
 """A machine of Ray ends itself if its agent takes more than 15 s to begin"""
 WITHOUT_ROOT = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
 QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+IMPATIENT = {"RAY_health_check_period_ms": "500", "RAY_health_check_initial_delay_ms": "500"}
+"""A machine of Ray is lost when it has not answered five times: by default that takes more than 15 s"""
 BARE = ("--no-monitor", "--include-log-monitor=false")
 """A machine of Ray without what scales a cluster, and what shows a driver the output of its tasks"""
 
@@ -98,7 +100,9 @@ class RayMachines:
             place += [f"--temp-dir={self.folder}"]
         words = ["start", "--block", *place, *BARE, f"--num-cpus={cpus}", "--memory=8000000000"]
         words += ["--object-store-memory=78643200"]
-        environment = os.environ | QUIET | {"SCRATCH": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = (
+            os.environ | QUIET | IMPATIENT | {"SCRATCH": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
         for _ in range(TRIES):
             with open(self.folder / f"{name}.log", "w") as log:
                 process = subprocess.Popen(
