@@ -1,12 +1,12 @@
 """A position scheme of one's own: a file with the class, a schema, a line in conf/."""
 
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 from safetensors import safe_open
+
+from tests.support.copies import Copy, import_anew
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCHEME = '''"""One number for each position, added to half of the embeddings' entries: norms drop what all have."""
@@ -43,17 +43,6 @@ class StepConfig(PositionConfig):
         if self.positions < model.max_length:
             yield f"model.position.positions={self.positions}: fewer than model.max_length={model.max_length}."
 """
-ALL = """
-import sys
-from minibert.mistakes import layers, networks
-from minibert.mistakes.gradient_check import assert_right
-from minibert.run import main
-assert_right(networks.loss_of_position(layers.EVERY_SCHEME["step"]))
-assert main([*sys.argv[1:], "model.position.positions=8"]) == 2
-sys.exit(main(sys.argv[1:]))
-"""
-"""The gradient check that finds it by its name, a setting that is refused, and a training, in one process of the
-copy"""
 LINE = """# @package model.position
 defaults: [step_schema@_here_]
 """
@@ -73,17 +62,22 @@ def test_a_position_scheme_is_one_file_one_schema_and_one_line(tmp_path, books, 
 
     few = ("training.steps=3", "diagnostics=off", "diagnostics.figures=[]", "position=step")
     words = [*small_settings, *few, f"tracking.folder={store}"]
-    ended = subprocess.run(
-        [sys.executable, "-c", ALL, *words],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "model.position.positions=8: fewer than model.max_length=64" in ended.stderr
+    with Copy(partial(check_and_train, tmp_path), words, tmp_path / "printed.txt") as copy:
+        assert copy.wait() == 0, copy.printed
+    assert "model.position.positions=8: fewer than model.max_length=64" in copy.printed
     assert "embeddings.step.weight" in _tensors(store)
+
+
+def check_and_train(folder: Path, words: list[str]) -> int:
+    """The gradient check that finds the scheme by its name, a setting that is refused, and a training."""
+    import_anew(folder)
+    from minibert.mistakes import layers, networks
+    from minibert.mistakes.gradient_check import assert_right
+    from minibert.run import main
+
+    assert_right(networks.loss_of_position(layers.EVERY_SCHEME["step"]))
+    assert main([*words, "model.position.positions=8"]) == 2
+    return main(words)
 
 
 def _tensors(store: Path) -> set[str]:

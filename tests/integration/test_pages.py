@@ -8,8 +8,8 @@ import json
 import os
 import runpy
 import shutil
-import subprocess
 import sys
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -19,9 +19,10 @@ import pytest
 import minibert.config
 import minibert.tracking.store
 from minibert.data.annotated.agreement import ADJECTIVES, NOUNS, VERBS
+from minibert.running.plan import plan
 from minibert.tracking import open_store
 from tests.support import sentiment
-from tests.support.copies import Copy
+from tests.support.copies import Copy, import_anew
 from tests.support.page_rules import SKIPPED, SMALL
 from tests.support.page_runs import Checkout, NotDone, Reader, commands_of, of_the_package, write
 from tests.support.page_sizes import with_small_sizes
@@ -46,6 +47,8 @@ RUN = [
     "model=debug", "training=debugging", *(f"{key}={value}" for key, value in SMALL.items()), "data=text",
     "data.path=books/*.txt", "evaluation.intrinsic.enabled=false", "diagnostics.figures=[]",
 ]  # fmt: skip
+TYPED_OFTEN = ([], ["model=tiny"], ["model=debug", "training=debugging"])
+"""Options of many pages: what Hydra composes of them here, their readers have"""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,8 @@ def checkout(empty_database, rough_figures, door, tmp_path_factory):
         )
         give(door, *RUN, "training.steps=512", "evaluation.every=64")
         give(door, "run=last", "folder=my_bert", module="minibert.export")
+        for words in product(TYPED_OFTEN, ([], ["data=text", "data.path=books/*.txt", "diagnostics=off"])):
+            plan([word for part in words for word in part], multirun=False)
         yield Checkout(folder, *(newest(folder, kind) for kind in ("run", "sweep")))
 
 
@@ -151,22 +156,20 @@ def in_a_copy(checkout: Checkout, parts: list[Part]) -> str:
 
 
 def elsewhere(checkout: Checkout, name: str) -> str:
-    """The same of a page that changes the package: in another copy of the checkout and a new process."""
+    """The same of a page that changes the package: in another copy of the checkout, from which it is imported."""
     folder = checkout.folder.parent / name.replace("/", "_") / "minibert"
     shutil.copytree(checkout.folder, folder, ignore=shutil.ignore_patterns("mlruns"))
     (folder / "mlruns").symlink_to(checkout.folder / "mlruns")
     for part in PARTS[name]:
         if of_the_package(part):
             write(part, folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.page_runs", name, checkout.run, checkout.sweep],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    return done.stdout + done.stderr if done.returncode else ""
+
+    def read(words: list[str]) -> int:
+        import_anew(folder)
+        return import_module("tests.support.page_runs").work_here(*words)
+
+    with Copy(read, [name, checkout.run, checkout.sweep], folder.parent / "printed.txt") as reader:
+        return reader.printed if reader.wait() else ""
 
 
 @pytest.mark.parametrize("name", [name for name, parts in PARTS.items() if parts])

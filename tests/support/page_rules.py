@@ -81,7 +81,7 @@ UNTYPED = {
     "diagnostics.figures": ["diagnostics.figures=[]"],
 }
 """Beginning of a word -> what is added to a run in which no word begins so"""
-STEPS = {"typed": 512, "untyped": 4}
+STEPS = {"typed": 128, "untyped": 4}
 """The most steps of a run, where its steps are typed and where they are not"""
 
 ADDED = {

@@ -1,7 +1,4 @@
-"""Working through a page in a copy of a checkout: every command is given, every block run, every file written.
-
-``python -m tests.support.page_runs PAGE RUN SWEEP`` does it in a new process, for pages that change the package.
-"""
+"""Working through a page in a copy of a checkout: every command is given, every block run, every file written."""
 
 import io
 import os
@@ -34,7 +31,7 @@ from tests.support.page_rules import (
     SKIPPED,
 )
 from tests.support.page_sizes import with_small_sizes
-from tests.support.pages import Part, changed
+from tests.support.pages import Part, changed, pages, parts_of
 
 OF_THE_PACKAGE = ("minibert", "conf", "analysis")
 """Folders whose files are read when the package is imported"""
@@ -282,17 +279,12 @@ def _told(part: Part, error: BaseException, printed: str) -> str:
     return f"{part.place}: {text}\n{indent(shown.strip(), '    ')}"
 
 
-def main() -> int:
-    from tests.support.figures import written_roughly
-    from tests.support.pages import pages, parts_of
+def work_here(name: str, run: str, sweep: str) -> int:
+    """Work through a page that changes the package, in a copy of the checkout that is the present folder.
 
-    name, run, sweep = sys.argv[1:]
+    The files of the package have been changed already. Prints what could not be done; returns an exit code.
+    """
     parts = parts_of(name, pages()[name].read_text(encoding="utf-8"))
-    with written_roughly():
-        failures = Reader(Checkout(Path.cwd(), run, sweep), parts, changed_before=True).work()
+    failures = Reader(Checkout(Path.cwd(), run, sweep), parts, changed_before=True).work()
     print("\n\n".join(failures))
     return int(bool(failures))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
