@@ -238,12 +238,11 @@ def target(curves: list[Curve]) -> None:
     for curve in best_rates(curves):
         soonest = first_below(own(curves, curve.seed), curve.final)
         loss = f"{curve.final:.3f} nats, {curve.final * curve.trained.bits_of_a_nat:.3f} bits a byte"
-        told = (
-            "does not reach its"
-            if soonest is None
-            else f"is {curve.seconds[-1] / soonest:.1f} times as soon at its"
-        )
-        console.print(f"{curve.name}, seed {curve.seed}: minibert {told} {loss}")
+        if soonest is None:
+            console.print(f"{curve.name}, seed {curve.seed}: minibert does not get to its {loss}")
+        else:
+            sooner = f"{curve.seconds[-1] / soonest:.1f} times sooner"
+            console.print(f"{curve.name}, seed {curve.seed}: minibert gets {sooner} to its {loss}")
 
 
 if __name__ == "__main__":
