@@ -51,7 +51,7 @@ def gather(store: Store, name: str, sweep_id: str | None = None) -> Evidence:
     if study.name in EXAMINATIONS:
         examination = EXAMINATIONS[study.name](store, findings)
     elif study.factor in SIZES and study.metric == LOSS and study.tuned is None and study.target is None:
-        examination = representation_scaling.examine(store, findings)
+        examination = representation_scaling.examine_sizes(store, findings)
     if examination is None and len(study.factors) > 1:
         examination = combinations.examine(findings)
     return Evidence(findings, look_inside(store, findings.groups), examination)

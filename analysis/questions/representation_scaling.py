@@ -32,12 +32,13 @@ TITLE, TITLE_WITHOUT_SCORES = "How loss and representations change with size", "
 INSTRUMENTS = ("probing", "minimal_pairs")
 LIMITS = (
     "Every size has the learning rate and the schedule of the recipe: a rate that is tuned for each could "
-    "change both laws. Wider networks of this ladder are also deeper.",
+    "change both laws.",
     "A power law over so few sizes describes these sizes. It does not say how a larger network would do.",
     "Sizes at equal compute differ in steps: a large network that has had few steps is compared with a small "
     "one that has had many. What each would reach in the end is another question.",
     "One corpus and one recipe.",
 )
+LIMIT_OF_LADDERS = "Wider networks are also deeper here: which of the two matters is not told."
 LIMIT_OF_SCORES = (
     "A probe of a wider layer has more numbers to read from. Its control, the untrained network of the same "
     "size, has them as well."
@@ -61,7 +62,14 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     ]
     return Examination(
         title=TITLE if names else TITLE_WITHOUT_SCORES,
-        answer=answer(laws, found, asked=findings.study.question is not None),
+        answer=answer(
+            laws,
+            found,
+            asked=findings.study.question is not None,
+            tried="tried"
+            if len(runs) >= max(len(findings.study.planned), len(findings.study.runs))
+            else "with a result",
+        ),
         sentences=tuple(description(laws, found)),
         tables=(
             losses_table(laws),
@@ -70,15 +78,34 @@ def examine(store: Store, findings: Findings) -> Examination | None:
             *([correlations_table(found)] if found else []),
         ),
         figures=representation_scaling_figures.draw(laws, runs, names),
-        limits=(*LIMITS, *([LIMIT_OF_SCORES] if names else []), *left_out),
+        limits=(*LIMITS, *_further_limits(runs, names), *left_out),
     )
 
 
-def answer(laws: Sequence[Laws], found: Mapping[str, Relations], asked: bool = True) -> str:
+def examine_sizes(store: Store, findings: Findings) -> Examination | None:
+    """The same of any sweep over networks of several sizes.
+
+    None too where two values have the same size, or their losses do not compare, as those of other vocabularies.
+    """
+    finished = [group.runs for group in findings.groups if group.runs]
+    sizes = {run.weights for runs in finished for run in read_sizes(runs[:1])}
+    vocabularies = {run.parameters.get("model.vocab_size") for runs in finished for run in runs}
+    if len(sizes) < len(finished) or len(vocabularies) > 1:
+        return None
+    return examine(store, findings)
+
+
+def _further_limits(runs: Sequence[SizedRun], names: Sequence[str]) -> list[str]:
+    layers = {run.run.parameters.get("model.layers") for run in runs}
+    ladder = len(layers) > 1 and len({run.width for run in runs}) > 1
+    return [*([LIMIT_OF_LADDERS] if ladder else []), *([LIMIT_OF_SCORES] if names else [])]
+
+
+def answer(laws: Sequence[Laws], found: Mapping[str, Relations], asked: bool = True, tried: str = "tried") -> str:
     """The sentences that answer the study's question, from the numbers alone: which size is best, and, if that was
-    ``asked``, whether representations follow the loss."""
+    ``asked``, whether representations follow the loss. ``tried``: what the sizes are that results are of."""
     first, *others = laws
-    lowest = [_lowest(first, " weights"), *map(_lowest, others)]
+    lowest = [_lowest(first, tried, " weights"), *(_lowest(other, tried) for other in others)]
     best = f"The held-out loss is lowest {' and '.join(lowest)}."
     return f"{best} {_followed(found)}" if asked or found else best
 
@@ -99,10 +126,10 @@ def description(laws: Sequence[Laws], found: Mapping[str, Relations]) -> list[st
     return [*told, *(rank for budget in budgets if (rank := _of_rank(budget)))]
 
 
-def _lowest(law: Laws, unit: str = "") -> str:
+def _lowest(law: Laws, tried: str, unit: str = "") -> str:
     """``at equal compute with 0.15 M, 3.752 ± 0.020 nats (0.44 M: +0.745 [+0.690, +0.800])``"""
     budget = law.budget
-    ends = {budget.sizes[0]: ", the smallest tried", budget.sizes[-1]: ", the largest tried"}
+    ends = {budget.sizes[0]: f", the smallest {tried}", budget.sizes[-1]: f", the largest {tried}"}
     return (
         f"at {budget.name} with {in_millions(law.best)}{unit}{ends.get(law.best, '')}, "
         f"{loss(mean_loss(budget, law.best))} nats ({_beside_next(law)})"

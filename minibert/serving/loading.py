@@ -229,7 +229,7 @@ def _alike(value: str, recorded: str) -> bool:
         return True
     try:
         return json.loads(value) == json.loads(recorded)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

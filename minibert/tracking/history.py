@@ -7,7 +7,8 @@ for is written again at its end if it is gone.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,16 +58,19 @@ def new_command(words: Iterable[str], hashes: Iterable[str], tags: Mapping[str, 
 
 def read_plan(record: Record) -> dict[str, str]:
     """Hash of the configuration -> name, of all runs that a sweep asked for; empty if it recorded no plan."""
-    entries = _read(record, PLANNED)
-    return {entry["config_hash"]: entry["name"] for entry in entries if isinstance(entry, dict)}
+    with _damage_named(record, PLANNED):
+        entries = _read(record, PLANNED)
+        return {entry["config_hash"]: entry["name"] for entry in entries if isinstance(entry, dict)}
 
 
 def read_commands(record: Record) -> list[Command]:
     """The commands of a sweep in their order; none of a sweep of a version that recorded only the last one."""
-    entries = [
-        entry | {"words": tuple(entry["words"]), "runs": tuple(entry["runs"])} for entry in _read(record, HISTORY)
-    ]
-    return [Command(**entry) for entry in entries]
+    with _damage_named(record, HISTORY):
+        entries = [
+            entry | {"words": tuple(entry["words"]), "runs": tuple(entry["runs"])}
+            for entry in _read(record, HISTORY)
+        ]
+        return [Command(**entry) for entry in entries]
 
 
 def add_to_plan(record: Record, planned: Mapping[str, str], command: Command | None) -> dict[str, str]:
@@ -82,19 +86,23 @@ def add_to_plan(record: Record, planned: Mapping[str, str], command: Command | N
 
 
 def _read(record: Record, name: str) -> list[Any]:
-    """The entries of a list that a sweep keeps; none if it keeps none.
-
-    Raises :class:`MinibertError` for a file that holds no list.
-    """
+    """The entries of a list that a sweep keeps; none if it keeps none. ValueError: the file holds no list."""
     if name not in record.artifacts(""):
         return []
+    entries = json.loads(record.read(name))
+    if not isinstance(entries, list):
+        raise ValueError(f"it holds a {type(entries).__name__}, not a list")
+    return entries
+
+
+@contextmanager
+def _damage_named(record: Record, name: str) -> Iterator[None]:
+    """Within this context, a list whose entries are not as they are written is named."""
     try:
-        entries = json.loads(record.read(name))
-        if not isinstance(entries, list):
-            raise ValueError(f"it holds a {type(entries).__name__}, not a list")
-        return entries
-    except (ValueError, RecursionError) as error:
+        yield
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = f"no {error}" if type(error) is KeyError else error
         raise MinibertError(
-            f"{name} among the artifacts of sweep {record.id}: is damaged ({error}). Remove it; the next command "
+            f"{name} among the artifacts of sweep {record.id}: is damaged ({reason}). Remove it; the next command "
             "of the sweep writes it anew."
         ) from error

@@ -32,7 +32,7 @@ def tables(runs: Sequence[RunRow], costs: dict[str, float], score: Callable[[str
 
     ``score``: id of a run -> its loss behind masks.
     """
-    named = {run.name: run for run in sorted(runs, key=lambda run: run.started)}
+    named = {run.name: run for run in sorted(runs, key=lambda run: (run.status == Status.FINISHED, run.started))}
     budgets = {
         int(name.removeprefix(DEFAULT).split()[1])
         for name, run in named.items()
@@ -79,6 +79,8 @@ def table(
     default = best[DEFAULT]
     rows = []
     for title, of in trained.items():
+        if not of:  # of the default, at none of the factors of others
+            continue
         steps = next(iter(of.values())).parameters["training.steps"]
         losses = (loss(of.get(factor)) for factor in factors)
         chosen, to_default = best[title], ""
@@ -89,7 +91,8 @@ def table(
             if default and chosen is not default:
                 to_default = f"{bits - default.metrics['eval/bits_per_byte']:+.3f}".replace("-", "−")
             ends = (f"{bits:.3f}", to_default, f"{score(chosen.id):.3f}")
-        rows.append((title, f"{costs[title]:.2f}", f"{int(steps):,}", *losses, *ends))
+        cost = f"{costs[title]:.2f}" if title in costs else ""
+        rows.append((title, cost, f"{int(steps):,}", *losses, *ends))
     several = len(factors) > 1
     rates = (f"nats, rate × {factor:g}" for factor in factors) if several else ("nats",)
     columns = ("candidate", "cost of a step", "steps", *rates, "bits a byte", "to the default", "nats, all masked")

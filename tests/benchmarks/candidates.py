@@ -30,6 +30,7 @@ from minibert.data.batches import batches_of
 from minibert.data.masking import UniformMasking
 from minibert.data.packing import documents_part
 from minibert.data.prepared import prepare_data
+from minibert.errors import MinibertError
 from minibert.evaluation.intrinsic.held_out import evaluate
 from minibert.files import replacing
 from minibert.randomness import generator
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     register()
     store = [f"tracking.folder={options.folder}", "tracking.progress=false"]
     costs = measured_costs(options.only, options.folder / "costs.json", store)
+    not_finished = []
     for title in options.only:
         steps = max(round(options.steps / costs[title]), 1)
         for factor in CANDIDATES[title].factors:
@@ -71,13 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             training = [sys.executable, "-m", "minibert.run", *words, f"tracking.run_name='{name}'"]
             ended = subprocess.run(training, stdout=subprocess.DEVNULL)
             if ended.returncode:
+                not_finished.append(name)
                 print(f"{name}: ended with exit code {ended.returncode}", flush=True)
     if options.lab_book:
         runs = recorded_runs(look_at_store(None, options.folder, "minibert"))
         path = options.lab_book / "README.md"
         found = tables(runs, costs, lambda run_id: loss_behind_masks(run_id, options.folder))
+        if not found:
+            raise MinibertError(
+                f"{options.folder}: has no finished run of {DEFAULT}, beside which all others stand, so {path} "
+                f"stays as it is. Train it: --only '{DEFAULT}'."
+            )
         part = "\n".join(markdown(table) + "\n" for table in found)
         write_between(path, path.read_text(encoding="utf-8"), BEGIN, END, part)
+    if not_finished:
+        raise MinibertError(f"{len(not_finished)} trainings did not finish: {'; '.join(not_finished)}.")
 
 
 def parse(arguments: Sequence[str] | None) -> Namespace:
@@ -107,6 +117,8 @@ def settings(steps: int) -> list[str]:
 def measured_costs(titles: Sequence[str], file: Path, words: list[str]) -> dict[str, float]:
     """Candidate -> processor time of a step, in that of the default; measured now, or in an earlier call."""
     costs: dict[str, float] = measured_before(file) or {DEFAULT: 1.0}
+    if wrong := [title for title, cost in costs.items() if not (isinstance(cost, float) and cost > 0)]:
+        raise MinibertError(f"{file}: {wrong[0]} has the cost {costs[wrong[0]]!r}. Allowed: a number above 0.")
     costs |= {title: 1.0 for title, candidate in CANDIDATES.items() if candidate.same_step}
     missing = [title for title in titles if title not in costs]
     if not missing:

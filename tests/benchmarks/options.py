@@ -29,7 +29,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, module: str, summary: str):
         """``module``: of the benchmark, within this package. ``summary``: what it measures, in a sentence."""
-        super().__init__(prog=f"python -m tests.benchmarks.{module}", description=summary.strip().split("\n")[0])
+        summary = summary.strip().split("\n")[0]
+        super().__init__(prog=f"python -m tests.benchmarks.{module}", description=summary, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(REFUSED, f"{self.prog}: {message.removeprefix('argument ')}\n")

@@ -169,7 +169,13 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
     """
     stored: dict[str, dict] = measured_before(file)
     recipes = {name: recipe_of(training) for name, training in contenders.items()}
-    known = {name: entry for name, entry in stored.items() if entry.get("recipe") == recipes.get(name)}
+    known = {
+        name: entry
+        for name, entry in stored.items()
+        if isinstance(entry, dict)
+        and {"seconds", "others"} <= set(entry)
+        and entry.get("recipe") == recipes.get(name)
+    }
     missing = {name: training for name, training in contenders.items() if name not in known}
     unit = next((name for name in contenders if missing and name in known), None)
     taking_turns = {name: training for name, training in contenders.items() if name in (unit, *missing)}

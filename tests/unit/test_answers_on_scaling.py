@@ -108,10 +108,12 @@ def track(store, seeds, rungs=tuple(LADDER), budgets=("tokens", "compute"), aske
     plant(store, STUDY, f"{seeds}{rungs}{budgets}{asked}{reason}", runs)
 
 
-def track_plain(store, factor, rungs, seeds=(0, 1)):
+def track_plain(store, factor, rungs, seeds=(0, 1), failed="", vocabularies=None):
     """A sweep without an experiment file, over networks of these sizes and for equal tokens."""
 
     def record(run, rung, seed):
+        if rung == failed:
+            return "broken"
         for step, value in ((0, 6.4), (500, law(weights(rung)) + 0.01 * seed)):
             run.log({"eval/loss": value, "tokens_seen": step * 2048.0, "flops": 1.0 * weights(rung) * step}, step)
         run.flush()
@@ -120,6 +122,7 @@ def track_plain(store, factor, rungs, seeds=(0, 1)):
     def given(rung, seed):
         layers, width = LADDER[rung]
         sizes = {"layers": layers, "hidden_size": width, "feed_forward_size": 4 * width, "activation": "gelu"}
+        sizes["vocab_size"] = (vocabularies or {}).get(rung, 1024)
         settings = {"model": sizes, "seed": seed, "training": {"steps": 500}}
         return settings | ({"recipe": {"name": rung}} if factor == "recipe.name" else {})
 
@@ -290,6 +293,16 @@ def test_any_sweep_over_three_sizes_gets_their_laws(empty_store, rough_figures, 
     assert "probes" not in report.answer
     assert report.evidence.examination.title == "How the loss changes with size"
     assert (report.path.parent / "loss_by_size.png").exists()
+
+
+def test_a_size_without_a_result_is_not_passed_over_where_the_largest_is_named(empty_store, rough_figures):
+    track_plain(empty_store, "model", ("xs", "s", "m", "l"), failed="l")
+    assert "1.5 M weights, the largest with a result" in write_report(empty_store, "model").answer
+
+
+def test_losses_of_other_vocabularies_are_not_compared(empty_store):
+    track_plain(empty_store, "model", ("xs", "s", "m"), vocabularies={"s": 4096})
+    assert gather(empty_store, "model").examination is None
 
 
 def test_two_sizes_and_sizes_that_are_not_what_is_swept_over_get_none(empty_store):

@@ -1,12 +1,14 @@
 """The list of candidates: each can be composed, all are tuned alike, and the tables are what the store says."""
 
+import pytest
+
 from minibert.config import config_hash, register
 from minibert.running.plan import plan
 from minibert.tracking.status import Status
 from minibert.tracking.tables import RunRow
 from tests.benchmarks.candidate_list import CANDIDATES, DEFAULT, INGREDIENTS, OPTIMIZERS
 from tests.benchmarks.candidate_tables import run_name, tables
-from tests.benchmarks.candidates import settings
+from tests.benchmarks.candidates import BEGIN, END, main, settings
 
 TAGS = {"version.numpy": "2.4.6", "kernel.name": "Haswell"}
 SHORT, ADAMW, VECTORS = "short rows of 16 for half of the steps", "AdamW (6e-3)", "relative vectors"
@@ -76,3 +78,25 @@ def test_each_processor_time_in_which_the_default_has_finished_has_a_table_for_e
         (SHORT, "0.85", "1,200", "3.600", "3.900", "0.900", "−0.100", "7.200"),
     )
     assert ingredients.note.endswith(" NumPy 2.4.6 on Haswell kernels.")
+
+
+def test_a_later_run_that_has_not_finished_does_not_hide_the_one_that_has():
+    runs = [row(DEFAULT, 100, 4.0), row(DEFAULT, 100, 9.0, status=Status.RUNNING, started=2.0)]
+    (table,) = tables(runs, {DEFAULT: 1.0}, lambda _: 8.0)
+    assert table.rows[0][3] == "4.000"
+
+
+def test_what_the_default_was_not_trained_at_and_costs_that_are_gone_leave_cells_empty():
+    runs = [row(DEFAULT, 100, 4.0), row(SHORT, 100, 3.6, 2)]
+    (table,) = tables(runs, {}, lambda _: 8.0)
+    assert table.rows == ((SHORT, "", "1,200", "3.600", "0.900", "", "8.000"),)
+
+
+def test_a_store_without_the_default_leaves_the_page_as_it_is(tmp_path, capsys):
+    page = tmp_path / "README.md"
+    page.write_text(f"{BEGIN}\nmeasured\n{END}\n")
+    (tmp_path / "store").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "--folder", str(tmp_path / "store"), "--lab-book", str(tmp_path)])
+    assert ended.value.code == 2 and "measured" in page.read_text()
+    assert capsys.readouterr().err.count("\n") == 1

@@ -113,6 +113,17 @@ def test_a_damaged_list_of_a_sweep_is_one_error_that_names_it(store, capsys, nam
     assert code == 2 and err.startswith(f"{name} among the artifacts of sweep {sweep.id}: is damaged (")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(PLANNED, '[{"x": 1}]'), (HISTORY, "[1]"), (HISTORY, "[null]"), (HISTORY, '[{"words": [], "runs": []}]')],
+)
+def test_a_list_whose_entries_are_others_is_damaged_too(store, capsys, name, content):
+    sweep = sweep_of(store)
+    sweep.log_text(content, name)
+    code, _, err = call(capsys, "show", "last", f"tracking.folder={store.folder}")
+    assert code == 2 and err.startswith(f"{name} among the artifacts of sweep {sweep.id}: is damaged (")
+
+
 @pytest.mark.parametrize("words", [["nope"], ["nope", "--help"], ["-h", "lst"], ["nope", "list", "--help"]])
 def test_an_unknown_command_is_refused_with_help_and_without(capsys, words):
     code, out, err = call(capsys, *words)

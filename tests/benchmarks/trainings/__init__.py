@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from minibert.errors import MinibertError
 from tests.benchmarks.workload import physical_cores
 
 
@@ -49,7 +50,7 @@ class Trained:
 
 
 def run(training: Training, environment: Mapping[str, str] | None = None) -> Trained:
-    """Train in a process of its own. Raises RuntimeError with what the process said, if it fails."""
+    """Train in a process of its own. Raises :class:`MinibertError` with what the process said, if it fails."""
     module = "own" if training.kind == "minibert" else "peers"
     done = subprocess.run(
         [sys.executable, "-m", f"tests.benchmarks.trainings.{module}"],
@@ -59,7 +60,7 @@ def run(training: Training, environment: Mapping[str, str] | None = None) -> Tra
         env=dict(os.environ if environment is None else environment),
     )
     if done.returncode:
-        raise RuntimeError(f"{training.kind} failed:\n{done.stderr[-2000:]}")
+        raise MinibertError(f"{training.kind} failed:\n{done.stderr[-2000:]}")
     return Trained(**json.loads(done.stdout.splitlines()[-1]))
 
 
