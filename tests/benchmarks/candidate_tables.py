@@ -16,6 +16,8 @@ NOTE = (
 OF_THE_BEST = (
     " Rates are multiples of the default's, or of that in brackets. Bits and what follows are of the lowest loss."
 )
+GOES_ON = (Status.RUNNING, Status.KILLED)
+"""What the same command will end"""
 Trained = dict[str, dict[float, RunRow]]
 """Candidate -> times its learning rate -> the run that has ended"""
 
@@ -65,7 +67,7 @@ def tuned_alike(budget: int, named: dict[str, RunRow]) -> dict[tuple[float, ...]
 
 def at_factors(title: str, budget: int, named: dict[str, RunRow]) -> dict[float, RunRow]:
     runs = {factor: named.get(run_name(title, budget, factor)) for factor in CANDIDATES[title].factors}
-    return {factor: run for factor, run in runs.items() if run and run.status != Status.RUNNING}
+    return {factor: run for factor, run in runs.items() if run and run.status not in GOES_ON}
 
 
 def table(

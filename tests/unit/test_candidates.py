@@ -59,7 +59,8 @@ def test_each_processor_time_in_which_the_default_has_finished_has_a_table_for_e
         row(DEFAULT, 100, 4.0), row(DEFAULT, 100, 4.2, 0.5), row(DEFAULT, 100, 3.8, 0.25),
         row(SHORT, 100, 5.0), row(SHORT, 100, 3.9, started=2.0), row(SHORT, 100, 3.6, 0.5),
         row(ADAMW, 100, 4.4), row(ADAMW, 100, 4.1, 0.25), row(ADAMW, 100, 9.0, 4, Status.FAILED),
-        row("ALiBi", 100, 3.0, status=Status.RUNNING), row(VECTORS, 100, float("nan"), 0.5, Status.FAILED),
+        row("ALiBi", 100, 3.0, status=Status.RUNNING),
+        row("spans masked", 100, 3.0, status=Status.KILLED), row(VECTORS, 100, float("nan"), 0.5, Status.FAILED),
         row(DEFAULT, 20, 6.0, started=3.0), row(SHORT, 7, 1.0),
     ]  # fmt: skip
     losses = {run.id: 2 * run.metrics["eval/loss"] for run in runs}
