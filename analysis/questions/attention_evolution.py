@@ -79,9 +79,9 @@ def answer(timelines: dict[str, list[Timeline]], orders: list[Order]) -> str:
     together = f", with it in {verdicts['with']}" if verdicts["with"] else ""
     return (
         f"The sharpest head goes from at least {_least(runs)} of the entropy of uniform attention to "
-        f"{' and '.join(ends)} ({seeds} seeds). Of {len(orders)} orders in time, attention changes before the "
-        f"loss in {count(verdicts['before'])}{together} and after it in {count(verdicts['after'])}; "
-        f"{count(len(orders) - len(separated))} cannot be told (Holm's adjustment)."
+        f"{' and '.join(ends)} ({seeds} seeds). Each layer's change is compared with two moments of the loss: of "
+        f"{len(orders)} comparisons, it comes before in {count(verdicts['before'])}{together} and after in "
+        f"{count(verdicts['after'])}; {count(len(orders) - len(separated))} cannot be told."
     )
 
 

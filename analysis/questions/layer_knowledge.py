@@ -99,11 +99,11 @@ def answer(kinds: Sequence[Known], found: Sequence[Order]) -> str:
     order = ""
     if found:
         told = sum(each.separated for each in found)
-        order = f" Which is learnt first is told of {count(told)} of {len(found)} pairs."
+        order = f" Which is learnt first is told of {count(told)} of the {len(found)} pairs with a date."
     return (
         f"The best layer is above the untrained network in {count(sum(untrained))} of {len(kinds)} kinds of "
         f"knowledge, above the embeddings in {count(sum(embeddings))} and above the next best layer in "
-        f"{count(sum(following))} ({seeds} seeds, Holm's adjustment).{order} "
+        f"{count(sum(following))} ({seeds} seeds).{order} "
         f"A linear probe reads most from {best}."
     )
 

@@ -113,7 +113,7 @@ def test_the_order_of_attention_and_loss_is_told_by_the_interval_over_seeds(repo
 def test_answer_and_details_are_made_of_the_numbers(report):
     for expected in (
         "The sharpest head goes from at least 0.99",
-        "Of 8 orders in time, attention changes before the loss in 3",
+        "of 8 comparisons, it comes before in 3",
     ):
         assert expected in report.answer, (expected, report.answer)
     details = " ".join(report.details)
