@@ -77,6 +77,7 @@ def table(
     costs: dict[str, float],
     score: Callable[[str], float],
 ) -> Table:
+    """A row a candidate: its loss at each factor, and more of the lowest one, beside the default's lowest."""
     best = {title: lowest(list(of.values())) for title, of in trained.items()}
     default = best[DEFAULT]
     rows = []
