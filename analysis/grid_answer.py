@@ -19,7 +19,7 @@ from .formatting import (
 )
 from .gains import without_gain
 from .grid import Grid, GridEffect
-from .grid_words import averaged_over
+from .grid_words import averaged_over, largest_first
 from .quantities import Quantity, quantity
 from .statistics import Difference, too_small
 from .tracked_runs import BELOW_UNIGRAM
@@ -169,7 +169,7 @@ def _small(grid: Grid, brief: bool, when: str = "") -> str:
     of_settings = [grid.main_of(factor) for factor in grid.factors if factor not in dependent]
     of_pairs = [] if brief else [grid.of_pair(pair) for pair in grid.pairs]
     groups = [effects for effects in (*of_settings, *of_pairs) if not _mattering(effects)]
-    found = [small for effects in groups for small in _largest([each for each in effects if each.small])[:1]]
+    found = [small for effects in groups for small in largest_first([each for each in effects if each.small])[:1]]
     if not found:
         return ""
     described = grid.digits([each.difference for each in found])
@@ -266,11 +266,7 @@ def _dependent_pairs(grid: Grid) -> list[tuple[str, str]]:
 
 def _mattering(found: Sequence[GridEffect]) -> list[GridEffect]:
     """Those that are separated and not too small to matter, the largest first."""
-    return _largest([each for each in found if each.matters])
-
-
-def _largest(found: Sequence[GridEffect]) -> list[GridEffect]:
-    return sorted(found, key=lambda each: -abs(each.difference.mean))
+    return largest_first([each for each in found if each.matters])
 
 
 def _moves(difference: Difference, described: Quantity) -> str:

@@ -191,5 +191,8 @@ def _incomplete(grid: Grid) -> str:
 
 def largest(found: Sequence[GridEffect]) -> list[GridEffect]:
     """Those that are separated, the largest first, as many as a sentence names."""
-    separated = [each for each in found if each.separated]
-    return sorted(separated, key=lambda each: -abs(each.difference.mean))[:MOST_NAMED]
+    return largest_first([each for each in found if each.separated])[:MOST_NAMED]
+
+
+def largest_first(found: Sequence[GridEffect]) -> list[GridEffect]:
+    return sorted(found, key=lambda each: -abs(each.difference.mean))

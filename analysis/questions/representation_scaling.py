@@ -52,6 +52,7 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     budgets = find_budgets(runs)
     if not budgets:
         return None
+    complete = len(runs) >= max(len(findings.study.planned), len(findings.study.runs))
     laws = [fit_laws(budget) for budget in budgets]
     names = list(dict.fromkeys(name for run in runs for name in run.qualities))
     found = {name: _against_loss(runs, name) for name in names}
@@ -62,14 +63,7 @@ def examine(store: Store, findings: Findings) -> Examination | None:
     ]
     return Examination(
         title=TITLE if names else TITLE_WITHOUT_SCORES,
-        answer=answer(
-            laws,
-            found,
-            asked=findings.study.question is not None,
-            tried="tried"
-            if len(runs) >= max(len(findings.study.planned), len(findings.study.runs))
-            else "with a result",
-        ),
+        answer=answer(laws, found, findings.study.question is not None, "tried" if complete else "with a result"),
         sentences=tuple(description(laws, found)),
         tables=(
             losses_table(laws),
@@ -96,6 +90,7 @@ def examine_sizes(store: Store, findings: Findings) -> Examination | None:
 
 
 def _further_limits(runs: Sequence[SizedRun], names: Sequence[str]) -> list[str]:
+    """Those of networks that differ in depth and width at once, and of scores, if there are any."""
     layers = {run.run.parameters.get("model.layers") for run in runs}
     ladder = len(layers) > 1 and len({run.width for run in runs}) > 1
     return [*([LIMIT_OF_LADDERS] if ladder else []), *([LIMIT_OF_SCORES] if names else [])]
