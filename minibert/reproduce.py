@@ -20,11 +20,12 @@ SUMMARY = "Train a recorded run again from its record alone, and say whether it 
 EXAMPLES = {
     "run=last": "the newest run, up to the step that it got to",
     "run=RUN_ID steps=64": "only its first 64 steps",
+    "run=RUN_ID keep=[64,128]": "and add the checkpoints of two steps that it did not keep",
 }
 NOTE = (
-    "Nothing is written to the record. The exit code is 0 if all is equal, 1 if something differs, and 2 if it\n"
-    "cannot be told. Of what is not the same as on record (kernel, versions, lanes, code, data), it is said what\n"
-    "explains the difference."
+    "Nothing is written to the record but the checkpoints that keep= names, and these only if all is equal.\n"
+    "The exit code is 0 if all is equal, 1 if something differs, and 2 if it cannot be told. Of what is not the\n"
+    "same as on record (kernel, versions, lanes, code, data), it is said what explains the difference."
 )
 
 

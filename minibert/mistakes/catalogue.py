@@ -3,10 +3,22 @@
 from collections.abc import Iterable
 
 from minibert.errors import MinibertError, nearest
-from minibert.mistakes.entries import attention, explorer, losses, norms, optimizers, paths, positions, products
+from minibert.mistakes.entries import (
+    attention,
+    data,
+    explorer,
+    losses,
+    norms,
+    optimizers,
+    paths,
+    positions,
+    products,
+)
 from minibert.mistakes.mistake import Mistake, Part
 
 PARTS = {
+    "masking": Part("Masking", "masking"),
+    "short_rows": Part("Short rows first", "short_rows"),
     "layer_norm": Part("Layer norm", "layer_norm"),
     "rms_norm": Part("Root mean square norm", "rms_norm"),
     "final_norm": Part("Final norm", "layer_norm"),
@@ -40,9 +52,9 @@ PARTS = {
     "muon": Part("Muon", "muon"),
     "explorer": Part("Explorer", None),
 }
-"""In the order of the network, and then of what trains and reads it"""
+"""In the order of the data, the network, and then of what trains and reads it"""
 
-ROOMS = (norms, products, attention, paths, positions, losses, optimizers, explorer)
+ROOMS = (data, norms, products, attention, paths, positions, losses, optimizers, explorer)
 MISTAKES = {
     mistake.name: mistake for part in PARTS for room in ROOMS for mistake in room.MISTAKES if mistake.part == part
 }

@@ -45,6 +45,8 @@ def injected(where: str, changes: Mapping[str, str], holders: tuple[str, ...] = 
     """
     owner, name, module = _find(where)
     _, wrong = changed_source(where, changes)
+    if inspect.isclass(owner):  # outside of a class, super() does not know which one is meant
+        wrong = wrong.replace("super()", f"super({owner.__name__}, self)")
     made: dict[str, Any] = {}
     exec(compile(wrong, f"<mistake in {where}>", "exec"), vars(module), made)
     original, changed = vars(owner)[name], made[name]

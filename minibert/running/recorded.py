@@ -49,9 +49,10 @@ def kept_steps(asked: Any, saved: SavedRun) -> list[int]:
         return kept[-1:]
     steps = asked if isinstance(asked, list) else [asked]
     missing = [step for step in steps if step not in kept]
-    if missing or not steps:
+    if missing:
+        raise MinibertError(f"steps={asked}: {saved.not_kept(missing)}")
+    if not steps:
         raise MinibertError(
-            f"steps={asked}: run {saved.id} has no checkpoint of {', '.join(map(str, missing)) or 'no step'}. "
-            f"Allowed: all, last, or a list of {', '.join(map(str, kept))}."
+            f"steps={asked}: no step. Allowed: all, last, or a list of {', '.join(map(str, kept))}."
         )
     return sorted(set(steps))

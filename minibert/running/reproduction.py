@@ -1,6 +1,7 @@
 """A recorded run, trained again from its record alone and compared with it to the bit.
 
-Its configuration is the recorded one, its text must be the recorded one, and nothing is written to its record.
+Its configuration is the recorded one, its text must be the recorded one, and nothing is written to its record, but
+for checkpoints that are asked for, where all is equal (:mod:`minibert.running.missing_checkpoints`).
 Parameters are compared at the checkpoints that the run kept, and every metric that measures no time at every step
 at which it was recorded. So a difference is noticed at the first step at which anything recorded shows it, and its
 parameter is named at the next kept step, where training ends.
@@ -32,8 +33,10 @@ from minibert.running.comparison import (
     recorded_metrics,
     told_lacks,
 )
+from minibert.running.missing_checkpoints import MissingCheckpoints
 from minibert.running.progress import Display
 from minibert.serving.loading import SavedRun, saved_run
+from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.direct_records import DirectRecord
 from minibert.tracking.lookup import find_run_id, open_named_store, short_id
 from minibert.tracking.provenance import LANES, environment
@@ -56,12 +59,20 @@ def as_count(given: str, key: str, value: str) -> int:
     return int(value)
 
 
+def as_counts(given: str, key: str, value: str) -> list[int]:
+    """A list of numbers of steps."""
+    return [as_count(given, key, each.strip()) for each in value.removeprefix("[").removesuffix("]").split(",")]
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """The words of ``minibert reproduce``."""
 
     run: str = argument("id of a run, its first characters, its name, or last", "RUN_ID")
     steps: int | None = argument("compare up to this step only, and train no further", "N", None, as_count)
+    keep: list[int] = argument(
+        "steps whose checkpoints the run lacks: they are added to it, if all is equal", "[N,N]", [], as_counts
+    )
     tracking: StoreWords = StoreWords()
 
 
@@ -138,6 +149,20 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
     store = open_named_store(asked.tracking)
     recorded = read_recorded(store, find_run_id(store.client, asked.run, experiments=[store.experiment_id]))
     last = _last(asked, recorded)
+    unharmed = last if recorded.failing is None else min(last, recorded.failing - 2)
+    artifacts = artifacts_of(store, recorded.saved.id)
+    with MissingCheckpoints(recorded.saved, artifacts, asked.keep, unharmed) as missing:
+        equal = _again(recorded, last, missing, display)
+        if equal and missing.made:
+            missing.add()
+            display.note(f"added to the run: checkpoints of the steps {', '.join(map(str, missing.made))}")
+        elif missing.steps:
+            display.note("no checkpoint was added to the run")
+    return equal
+
+
+def _again(recorded: Recorded, last: int, missing: MissingCheckpoints, display: Display) -> bool:
+    """Train again, and print what came of it. True if all is equal."""
     config = recorded.saved.config
     validate(config, f"{recorded.saved.folder / 'config.yaml'}: ")
     display.start(f"run {short_id(recorded.saved.id)} ({recorded.name}), again up to step {last:,}")
@@ -154,7 +179,7 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
         display.start("differs: the data are not those of the run, so it was not trained again.")
         display.note(of_other_data(causes))
         return False
-    comparison = train_again(recorded, last, data, display)
+    comparison = train_again(recorded, last, data, display, missing)
     return _tell(comparison, causes, display)
 
 
@@ -183,7 +208,9 @@ def causes_of(recorded: Recorded, data: PreparedData) -> list[Cause]:
 
 
 @without_warnings()
-def train_again(recorded: Recorded, last: int, data: PreparedData, display: Display) -> Comparison:
+def train_again(
+    recorded: Recorded, last: int, data: PreparedData, display: Display, missing: MissingCheckpoints
+) -> Comparison:
     """Train up to the step ``last``, or to the first difference that can be named, and compare with the record."""
     config = recorded.saved.config
     with display.stage("reading the metrics on record"):
@@ -198,7 +225,7 @@ def train_again(recorded: Recorded, last: int, data: PreparedData, display: Disp
         evaluation = build_evaluation(config, data, again)
         with display.training(last, evaluation):
             try:
-                trainer.train([TrainingLog(again.log), evaluation, comparison, display.step])
+                trainer.train([TrainingLog(again.log), evaluation, missing, comparison, display.step])
                 ended = trainer.finished
             except Ended:
                 ended = False

@@ -82,8 +82,7 @@ def _names(saved: SavedRun, store: Store, steps: Sequence[int]) -> tuple[dict[in
     """Step -> name of its folder; where the words are not known, by the step, and a remark that says why."""
     missing = [step for step in steps if step not in saved.checkpoints]
     if missing:
-        kept = ", ".join(map(str, saved.checkpoints))
-        raise MinibertError(f"Run {saved.id} has no checkpoint of step {missing[0]}. Kept steps: {kept}.")
+        raise MinibertError(saved.not_kept(missing))
     try:
         return revision_names(words_read(saved, store, steps)), []
     except MinibertError as error:

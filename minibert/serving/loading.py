@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -120,11 +120,19 @@ class SavedRun:
             raise MinibertError(f"{path}: is damaged, or not the tokenizer that run {self.id} was trained with.")
         return tokenizer
 
+    def not_kept(self, steps: Sequence[int]) -> str:
+        """What is said to someone who asks for steps whose checkpoints were not kept."""
+        kept, missing = (", ".join(map(str, each)) or "none" for each in (self.checkpoints, steps))
+        return (
+            f"Run {self.id} has no checkpoint of step {missing}. Kept steps: {kept}. Steps that were not kept are "
+            f"had by training again: python -m minibert.reproduce run={self.id} "
+            f"keep=[{','.join(map(str, steps))}]"
+        )
+
     def load_parameters(self, model: MiniBERT, step: int) -> None:
         """Copy the parameters of a kept step into ``model``. Raises :class:`MinibertError` if it was not kept."""
         if step not in self.checkpoints:
-            kept = ", ".join(map(str, self.checkpoints)) or "none"
-            raise MinibertError(f"Run {self.id} has no checkpoint of step {step}. Kept steps: {kept}.")
+            raise MinibertError(self.not_kept([step]))
         tensors, _ = load_checkpoint(self.checkpoints[step])
         copy_parameters(model.params, tensors, self.checkpoints[step])
 

@@ -126,7 +126,7 @@ def test_the_page_shows_every_figure_by_itself(inspected, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run={run}", "steps=[3]"], "has no checkpoint of 3. Allowed: all, last, or a list of 0, 1, 2, 4"),
+        (["run={run}", "steps=[3]"], "has no checkpoint of step 3. Kept steps: 0, 1, 2, 4"),
         (["run={run}", "quantities=[weight_spectrum]"], "did you mean 'weight_spectra'"),
         (["run={run}", "step=3"], "step=3: unknown name 'step' (did you mean 'steps'?)"),
         (["run=nothing"], "run=nothing: no such run in"),
@@ -152,7 +152,7 @@ def test_a_run_is_inspected_by_the_first_characters_of_its_id_by_its_name_or_as_
     store, run, _ = inspected
     word = word.format(run=run.info.run_id, name=run.info.run_name)
     assert main([f"run={word}", "steps=[3]", f"folder={store.folder}"]) == 2
-    assert f"{run.info.run_id} has no checkpoint of 3" in capsys.readouterr().err.replace("\n", " ")
+    assert f"{run.info.run_id} has no checkpoint of step 3" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_a_module_that_a_run_names_is_not_imported_unless_named_here(inspected, capsys, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minibert.errors import MinibertError
+from minibert.inspect import main as inspect
 from minibert.model.saved import load_checkpoint
 from minibert.reproduce import main
 from minibert.serving.loading import load_run
@@ -17,6 +18,7 @@ from minibert.tracking import open_store
 from minibert.training.checkpoints import save_checkpoint
 
 QUICK = ["evaluation.rates=[0.4]", "diagnostics.figures=[]", "diagnostics=light"]
+HEADS = ["quantities=[head_distances]", "figures=[attention]"]
 ALTERED = "layers.1.attention.key.weight"
 
 
@@ -102,6 +104,47 @@ def test_a_run_is_equal_to_the_bit_whatever_else_is_known_of_it_and_its_record_i
     assert "equal to the bit: parameters at 7 checkpoints (steps 0, 1, 2, 4, 8, 16, 20)" in told
     assert "not one and the same" not in told and "lacks" not in told
     assert original.snapshot() == before
+
+
+def test_checkpoints_that_a_run_lacks_are_added_where_all_is_equal(original, capsys):
+    paths = [original.checkpoints / f"step_{step:07d}.safetensors" for step in (8, 16)]
+    before = [load_checkpoint(path) for path in paths]
+    for path in paths:
+        path.unlink()
+    code, told = original.reproduce(capsys, "keep=[16,3,8]")
+    assert code == 0, told
+    assert "checkpoints of the steps 3, 8, 16" in told
+    for path, (tensors, about) in zip(paths, before, strict=True):
+        now, about_now = load_checkpoint(path)
+        assert about_now == about
+        assert {name: each.tobytes() for name, each in now.items()} == {
+            name: each.tobytes() for name, each in tensors.items()
+        }
+    loaded = load_run(original.id, step=3, folder=original.folder)
+    assert loaded.kept_steps == [0, 1, 2, 3, 4, 8, 16, 20]
+    assert inspect([f"run={original.id}", f"tracking.folder={original.folder}", "steps=[3]", *HEADS]) == 0
+    assert original.reproduce(capsys)[0] == 0
+
+
+def test_where_something_differs_no_checkpoint_is_added(original, capsys):
+    original.alter(8)
+    before = original.snapshot()
+    code, told = original.reproduce(capsys, "keep=[3,12]")
+    assert code == 1 and "no checkpoint was added" in told
+    assert original.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("keep=[3,8]", "keep=[3,8]: run {id} has kept step 8 already. Leave it out."),
+        ("keep=[21]", "step 21 is not trained again here. Allowed: steps from 0 to 20."),
+        ("keep=[3,x]", "keep=[3,x]: not a number of steps. Allowed: a whole number"),
+    ],
+)
+def test_steps_that_cannot_be_added_are_refused_before_anything_is_trained(original, capsys, word, message):
+    code, told = original.reproduce(capsys, word)
+    assert code == 2 and message.format(id=original.id[:8]) in " ".join(told.split())
 
 
 def test_an_altered_parameter_is_named_at_its_step_and_nothing_explains_it(original, capsys):

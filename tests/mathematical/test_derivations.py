@@ -37,6 +37,7 @@ MISTAKES = {
     "rms_norm": ("(dx_hat - x_hat * np.mean(dx_hat * x_hat, axis=1, keepdims=True))", "dx_hat"),
     "rotary_positions": ("turned(dq_turned, positions, sign=-1)", "turned(dq_turned, positions)"),
     "sampled_softmax": ("raised = s[:, words.ids] - np.log(pi[words.ids])", "raised = s[:, words.ids]"),
+    "short_rows": ("max(0, 1 - d / m), atol", "max(0, 1 - d / t), atol"),
     "softmax_and_cross_entropy": ("w * (dw - (dw * w).sum(axis=1, keepdims=True))", "w * dw"),
     "tied_head": (' + two["mlm_head.weight"].T', ""),
     "weight_averages": ("factors @ theta[:t] / factors.sum()", "(1 - beta) * factors @ theta[:t]"),

@@ -78,7 +78,7 @@ def test_what_cannot_be_shown_is_one_message(gallery, door, tmp_path):
         ([""], "'': is no name"),
         (["softmax", " "], "'': is no name"),
         (["folders=x"], "did you mean 'folder'?"),
-        ([f"html={other}"], "shows nothing. Name a mistake, or parts: layer_norm, "),
+        ([f"html={other}"], "shows nothing. Name a mistake, or parts: masking, short_rows, "),
         (["softmax", f"html={other}"], "is there, and is no page of the gallery"),
         (["softmax", "--html", str(tmp_path)], "is a folder"),
         (["softmax", f"html={other}/page.html"], "cannot be written"),

@@ -1,4 +1,4 @@
-"""Mistakes in averages, Lookahead, AdamW and Muon, each made on purpose: a named test must turn red."""
+"""Mistakes in data, averages, Lookahead, AdamW and Muon, each made on purpose: a named test must turn red."""
 
 import pytest
 from support.mutations import assert_caught, named_test

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ CHANGE = 7
 SHORT_ROWS = ShortRowsConfig(sequence_length=SHORT, share=CHANGE / STEPS - 0.01)
 
 
-@pytest.fixture(scope="module")
+@cache
 def data() -> PreparedData:
     tokenizer = train_tokenizer(["a bad cab fed a deaf cafe. " * 20], VOCAB, True)
     size = tokenizer.get_vocab_size()
@@ -79,8 +80,8 @@ def test_short_rows_hold_the_text_of_every_document_once_and_in_order(arrange, l
         assert (row == CLS).sum() == (row == SEP).sum()
 
 
-def test_steps_have_as_many_tokens_in_short_rows_before_the_change_and_in_whole_ones_after_it(data):
-    batches = build_batches(config(), data)
+def test_steps_have_as_many_tokens_in_short_rows_before_the_change_and_in_whole_ones_after_it():
+    batches = build_batches(config(), data())
     for step in (0, CHANGE - 1):
         assert batches.at(step).input_ids.shape == (BATCH * LENGTH // SHORT, SHORT)
         assert len(batches.indices(step)) == BATCH * LENGTH // SHORT
@@ -90,26 +91,26 @@ def test_steps_have_as_many_tokens_in_short_rows_before_the_change_and_in_whole_
     assert told == [{"curriculum/sequence_length": SHORT}, {"curriculum/sequence_length": LENGTH}]
 
 
-def test_from_the_change_on_every_batch_is_the_one_without_the_curriculum(data):
-    short, plain = build_batches(config(), data), build_batches(config(CurriculumConfig()), data)
+def test_from_the_change_on_every_batch_is_the_one_without_the_curriculum():
+    short, plain = build_batches(config(), data()), build_batches(config(CurriculumConfig()), data())
     for step in range(CHANGE, STEPS + 1):
         one, other = short.at(step), plain.at(step)
         assert same(one, other)
         assert one.words.ids.tolist() == other.words.ids.tolist()
-    assert same(probe_batch(config(), data), probe_batch(config(CurriculumConfig()), data))
+    assert same(probe_batch(config(), data()), probe_batch(config(CurriculumConfig()), data()))
 
 
-def test_an_epoch_of_short_rows_has_all_the_text(data):
+def test_an_epoch_of_short_rows_has_all_the_text():
     long = config(replace(SHORT_ROWS, share=0.99))
     long.training.steps = 200
-    batches, count = build_batches(long, data), len(cut_short(data.train, SHORT, packed=True))
+    batches, count = build_batches(long, data()), len(cut_short(data().train, SHORT, packed=True))
     taken = np.concatenate([batches.indices(step) for step in range(batches.change)])
     for epoch in taken[: 2 * count].reshape(2, count):
         assert sorted(epoch) == list(range(count))
 
 
-def test_pieces_of_short_rows_see_themselves_alone_and_count_from_zero(data):
-    batches, rows = build_batches(config(), data), cut_short(data.train, SHORT, packed=True).input_ids
+def test_pieces_of_short_rows_see_themselves_alone_and_count_from_zero():
+    batches, rows = build_batches(config(), data()), cut_short(data().train, SHORT, packed=True).input_ids
     of_two = np.flatnonzero(pieces(rows)[:, -1] == 2)
     step = next(step for step in range(CHANGE) if set(of_two) & set(batches.indices(step)))
     original = rows[batches.indices(step)]
@@ -124,16 +125,16 @@ def test_pieces_of_short_rows_see_themselves_alone_and_count_from_zero(data):
 
 
 @pytest.mark.parametrize("position", VARIANTS["position"])
-def test_every_position_scheme_trains_through_the_change(data, position):
+def test_every_position_scheme_trains_through_the_change(position):
     chosen = config(model={"position": VARIANTS["position"][position](name=position)})
-    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data()), chosen) as trainer:
         losses = [trainer.step().loss for _ in range(CHANGE + 3)]
     assert np.isfinite(losses).all()
 
 
-def test_a_short_step_takes_fewer_operations_and_memory_is_taken_before_the_first_step_of_each_length(data):
+def test_a_short_step_takes_fewer_operations_and_memory_is_taken_before_the_first_step_of_each_length():
     chosen = config()
-    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data()), chosen) as trainer:
         flops, sizes = [], []
         for _ in range(CHANGE + 2):
             trainer.step()
@@ -145,10 +146,10 @@ def test_a_short_step_takes_fewer_operations_and_memory_is_taken_before_the_firs
     assert len({tuple(size) for size in sizes}) == 2
 
 
-def test_an_adaptive_masking_adapts_through_the_change(data):
+def test_an_adaptive_masking_adapts_through_the_change():
     masking = AdaptiveMaskingConfig(name="adaptive", rate=0.3, target=0.2, gain=0.05, memory=0.5)
     adapting = config(masking=masking)
-    batches = build_batches(adapting, data)
+    batches = build_batches(adapting, data())
     (part,) = batches.adapting
     with Trainer(MiniBERT(adapting.model, 1), batches, adapting, [part]) as trainer:
         rates = [trainer.step().settings["masking/rate"] for _ in range(CHANGE + 3)]
@@ -156,30 +157,30 @@ def test_an_adaptive_masking_adapts_through_the_change(data):
 
 
 @pytest.mark.parametrize("task", ["nsp", "sop", "token_order", "replaced_token"])
-def test_tasks_ask_about_short_rows_too(data, task):
+def test_tasks_ask_about_short_rows_too(task):
     asking = config(objective=ObjectiveConfig(**{task: 1.0, "moved": 0.5}))
-    batches = build_batches(asking, data)
+    batches = build_batches(asking, data())
     short, whole = batches.at(0), batches.at(CHANGE)
     assert short.auxiliary[task].labels.shape == short.input_ids.shape == (BATCH * LENGTH // SHORT, SHORT)
     assert short.auxiliary[task].count and whole.auxiliary[task].count
 
 
-def test_the_change_is_told_once_and_the_length_of_rows_is_recorded(data):
+def test_the_change_is_told_once_and_the_length_of_rows_is_recorded():
     chosen, told, lengths = config(), [], {}
     chosen.training = replace(chosen.training, log_every=1)
 
     def log(metrics, step):
         lengths[step] = metrics["curriculum/sequence_length"]
 
-    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data()), chosen) as trainer:
         trainer.train([TrainingLog(log), Milestones(told.append)])
     assert told == [f"step {CHANGE}: whole rows, of {LENGTH} tokens, from here on"]
     assert lengths == {step: SHORT if step <= CHANGE else LENGTH for step in range(1, STEPS + 1)}
 
 
-def test_a_change_after_the_last_step_is_not_told(data):
+def test_a_change_after_the_last_step_is_not_told():
     chosen, told = config(replace(SHORT_ROWS, share=0.99)), []
-    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data), chosen) as trainer:
+    with Trainer(MiniBERT(chosen.model, 1), build_batches(chosen, data()), chosen) as trainer:
         trainer.train([Milestones(told.append)])
     assert not told and trainer.batches.change == STEPS
 
