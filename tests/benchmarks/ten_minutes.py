@@ -71,7 +71,9 @@ CONTENDERS = {
     ),
     "transformers BERT": Training("bert", 0),
     "transformers ModernBERT": Training("modernbert", 0),
+    "ModernBERT, sparse prediction": Training("modernbert sparse", 0),
     "ModernBERT, minibert's sizes": Training("modernbert", 0, model=None),
+    "ModernBERT, minibert's sizes, sparse prediction": Training("modernbert sparse", 0, model=None),
 }
 
 

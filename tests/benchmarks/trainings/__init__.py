@@ -20,7 +20,7 @@ class Training:
     """What is trained, and for how long."""
 
     kind: str
-    """``minibert``, ``bert`` or ``modernbert``"""
+    """``minibert``, ``bert``, ``modernbert`` or ``modernbert sparse``"""
     steps: int
     every: int = 0
     """Steps between evaluations; 0 leaves them out, that at the end as well"""
