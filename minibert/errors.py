@@ -7,6 +7,8 @@ LEAST_SIMILAR = 0.5
 """Share of letters in common, above which a name may be meant"""
 SAME_LETTERS = 0.95
 """Similarity of two names of the same letters"""
+LONGEST = 60
+"""Characters of a value in a message"""
 
 
 class MinibertError(Exception):
@@ -26,14 +28,22 @@ def sentence(text: object) -> str:
     return str(text).rstrip(" .\n") + "."
 
 
-def shown(given: object, most: int = 60) -> str:
+def shown(given: object, most: int = LONGEST) -> str:
     """A value as a message shows it: its type and its beginning, of ``most`` characters.
 
     >>> shown("ten")
     "str 'ten'"
     """
-    text = f"{given!a}"
-    return f"{type(given).__name__} {text if len(text) <= most else text[: most - 1] + '…'}"
+    return f"{type(given).__name__} {shortened(f'{given!a}', most)}"
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """A text, or its beginning of ``most`` characters.
+
+    >>> shortened("a long name", most=7)
+    'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
@@ -74,8 +84,8 @@ def most_similar(given: str, names: Iterable[str], part: Callable[[str], str] = 
 
 def unknown_name(key: str, given: str, allowed: Iterable[str]) -> MinibertError:
     """The error for a name that is not in a dictionary of variants: the key, the value, what is allowed."""
-    allowed = sorted(allowed)
-    return MinibertError(f"{key}: unknown name '{given}'{nearest(given, allowed)}. Allowed: {', '.join(allowed)}.")
+    allowed, meant = sorted(allowed), nearest(given, allowed)
+    return MinibertError(f"{key}: unknown name '{shortened(given)}'{meant}. Allowed: {', '.join(allowed)}.")
 
 
 def listed(problems: Iterable[str], most: int = 5) -> list[str]:

@@ -7,16 +7,17 @@ anything runs. Ranges and names are stated as field metadata and checked by :fun
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from minibert.config.averaging import AVERAGINGS
-from minibert.config.checks import require_config, require_option, validate
+from minibert.config.checks import other_kind, require_config, require_option, validate
 from minibert.config.data import CURRICULA, MASKINGS, DataConfig, MaskingConfig
 from minibert.config.diagnostics import DiagnosticsConfig
 from minibert.config.evaluation import ASKED_AFTERWARDS, EvaluationConfig
@@ -34,7 +35,7 @@ from minibert.config.positions import POSITIONS, PositionConfig, RelativeBiasCon
 from minibert.config.run import Config, RecipeConfig, SeedsConfig, StudyConfig, TrackingConfig
 from minibert.config.shipped import CONF, OVERLAYS, PACKAGE, shipped_options, stated_values
 from minibert.config.training import SCHEDULES, ScheduleConfig, TrainingConfig
-from minibert.errors import MinibertError, unknown_name
+from minibert.errors import MinibertError, shortened, shown, unknown_name
 from minibert.randomness import derive_seeds
 
 __all__ = [
@@ -122,8 +123,8 @@ def _open(schema: type, plain: Mapping | None = None) -> Any:
             node[field] = kind()
         elif kind in options and plain is not None and field in plain:
             name = plain[field]["name"]
-            if name not in options[kind]:
-                raise unknown_name(f"{field}.name", name, options[kind])
+            if not isinstance(name, str) or name not in options[kind]:
+                raise unknown_name(f"{field}.name", str(name), options[kind])
             node[field] = _open(options[kind][name], plain[field])
         elif kind is ModelConfig:
             node[field] = _open(kind, None if plain is None else plain.get(field, {}))
@@ -136,17 +137,40 @@ def restore(plain: Mapping, schema: type = Config, source: str = "configuration"
     With another ``schema``, such as :class:`ModelConfig`, that part of one. Settings that it lacks, because an
     older version wrote it, say what that version did (:data:`EARLIER`), or are at their defaults.
 
-    Raises :class:`MinibertError`, which begins with ``source``, for settings that the schema does not have.
+    Raises :class:`MinibertError`, which begins with ``source``, for settings that the schema does not have, and
+    for values of another type. Whether values are within bounds, :func:`validate` says.
     """
+    _require_groups(plain, schema, source)
     try:
         if schema is Config:
             plain = _with_earlier_settings(plain)
         return OmegaConf.to_object(OmegaConf.merge(_open(schema, plain), plain))
     except (OmegaConfBaseException, MinibertError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if type(error) is KeyError else str(error).splitlines()[0]
-        key = getattr(error, "full_key", None)
+        raise MinibertError(f"{source}: {_what_is_wrong(error, plain)}") from error
+
+
+def _require_groups(plain: Any, schema: Any, source: str, *place: str) -> None:
+    """Refuse a group of settings that is one value or a list. ``place``: the names of the groups around it"""
+    if not isinstance(plain, Mapping):
+        told = f"{source}: {'.'.join(place)}" if place else source
+        raise MinibertError(f"{told}: {shown(plain)} was given. Allowed: settings, each with its value.")
+    for name, kind in get_type_hints(schema).items():
+        if is_dataclass(kind) and name in plain:
+            _require_groups(plain[name], kind, source, *place, name)
+
+
+def _what_is_wrong(error: Any, plain: Any) -> str:
+    """A value with its key and the type that is allowed; or settings that are not known."""
+    key = getattr(error, "full_key", None)
+    reason = f"no {error}" if type(error) is KeyError else shortened(str(error).splitlines()[0], 300)
+    if not isinstance(error, ValidationError) or not key:
         reason = f"{key}: {reason}" if key else reason
-        raise MinibertError(f"{source}: has settings that this version does not know ({reason}).") from error
+        return f"has settings that this version does not know ({reason})."
+    if is_dataclass(error.object_type):  # and not a list, of which one entry is wrong
+        value = reduce(lambda group, name: group[name], key.split("."), plain)
+        if words := other_kind(value, get_type_hints(error.object_type)[error.key]):
+            return f"{key}: {shown(value)} was given. Allowed: {words}."
+    return f"{key}: {reason}."
 
 
 def _with_earlier_settings(plain: Mapping) -> dict:

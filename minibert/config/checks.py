@@ -87,7 +87,7 @@ def field_problems(config, prefix: str) -> Iterator[str]:
         choices = item.metadata.get("choices")
         limits = [name for name in comparisons if name in item.metadata]
         allowed = " and ".join(f"{comparisons[name][1]} {item.metadata[name]}" for name in limits)
-        if kind := _other_kind(value, types[item.name]):
+        if kind := other_kind(value, types[item.name]):
             named = choices or filter(None, (kind, allowed))
             yield f"{key}: {shown(value)} was given. Allowed: {', '.join(named)}."
             continue
@@ -125,7 +125,7 @@ def _schema_problems(key: str, config: Any, options: Mapping[str, type]) -> Iter
         )
 
 
-def _other_kind(value: Any, kind: Any) -> str:
+def other_kind(value: Any, kind: Any) -> str:
     """What a field of this type holds, where the value is something else; empty where it is not."""
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if value is None and type(None) in kinds:
@@ -146,7 +146,7 @@ def _entry_problems(key: str, values: list | tuple, kind: Any) -> Iterator[str]:
     """What the entries of a list may not be."""
     kinds = [each for each in (get_args(kind) if isinstance(kind, UnionType) else (kind,)) if get_args(each)]
     for index, value in enumerate(values):
-        if words := _other_kind(value, get_args(kinds[0])[0]) if kinds else "":
+        if words := other_kind(value, get_args(kinds[0])[0]) if kinds else "":
             yield f"{key}[{index}]: {shown(value)} was given. Allowed: {words}."
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.data.batches import Batch, frozen_batches
 from minibert.data.prepared import PreparedData, prepare_data
 from minibert.data.tokenizer import load_tokenizer
-from minibert.errors import MinibertError, listed
+from minibert.errors import LONGEST, MinibertError, listed, shortened
 from minibert.model.bert import MiniBERT
 from minibert.model.saved import copy_parameters, load_checkpoint
 from minibert.tracking.addresses import without_passwords
@@ -30,6 +31,8 @@ from minibert.tracking.store import Store, open_existing_store, store_errors
 
 MAY_CHANGE = ("data.path", "data.cache", *ASKED_AFTERWARDS)
 """What the keys of settings begin with that may be others than a run was begun with, and change nothing in it"""
+LEAD = 20
+"""Letters before the first that differs, of two long values in a message"""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def saved_run(store: Store, run_id: str, config: Config | None = None, needs_che
         run = store.client.get_run(run_id)
     tokenizer_hash, is_running = run.data.tags.get("tokenizer.hash"), run.info.status == Status.RUNNING
     if config is None:
-        config = _read_config(folder / "config.yaml")
+        config = _read_config(folder / "config.yaml", run.data.params)
         _require_recorded(config, run.data.params, folder / "config.yaml", run_id)
         if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
             config.data.cache = str(store.folder / "cache")
@@ -219,7 +222,7 @@ def _require_recorded(config: Config, parameters: Mapping[str, str], path: Path,
     """
     values = flatten(asdict(config))
     edited = [
-        f"{key}={values[key]}, but {recorded} was recorded"
+        _beside(key, values[key], recorded)
         for key, recorded in parameters.items()
         if key in values and not key.startswith(MAY_CHANGE) and not _alike(values[key], recorded)
     ]
@@ -241,8 +244,20 @@ def _alike(value: str, recorded: str) -> bool:
         return False
 
 
-def _read_config(path: Path) -> Config:
-    """The config.yaml of a run. Its last entry is ``seeds.dropout``; a file without it is incomplete."""
+def _beside(key: str, value: str, recorded: str) -> str:
+    """``key=value, but another was recorded``; of long ones, the part around the first letter that differs."""
+    recorded = without_passwords(recorded)
+    alike = next((at for at, letter in enumerate(recorded) if value[at : at + 1] != letter), len(recorded))
+    begin = max(alike - LEAD, 0) if len(value + recorded) > LONGEST else 0
+    shown = ["…" * (begin > 0) + shortened(text[begin:]) for text in (value, recorded)]
+    return f"{key}={shown[0]}, but {shown[1]} was recorded"
+
+
+def _read_config(path: Path, recorded: Mapping[str, str]) -> Config:
+    """The config.yaml of a run. Its last entry is ``seeds.dropout``; a file without it is incomplete.
+
+    ``recorded``: the parameters of the run in the store, told where a value in the file cannot be used.
+    """
     try:
         plain = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, RecursionError) as error:
@@ -253,4 +268,11 @@ def _read_config(path: Path) -> Config:
         raise MinibertError(
             f"{path}: is not the configuration of a run, or is incomplete: it lacks seeds.dropout."
         )
-    return cast(Config, restore(plain, source=str(path)))
+    try:
+        return cast(Config, restore(plain, source=str(path)))
+    except MinibertError as error:
+        named = [key for key in recorded if re.search(rf"[ (]{re.escape(key)}(\[\d+\])?: ", str(error))]
+        if not named:
+            raise
+        value = shortened(without_passwords(recorded[named[0]]))
+        raise MinibertError(f"{error} {value} was recorded: put it back.") from error
