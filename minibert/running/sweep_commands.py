@@ -200,19 +200,14 @@ def sync_journals(asked: ListWords) -> int:
 
 
 def relocate_artifacts(asked: RelocateWords) -> int:
-    """Mend the addresses of artifacts that lead nowhere. Returns the exit code: 1 if some are not found."""
+    """Mend the addresses of artifacts that lead nowhere, or from a copied store to its original. Returns the exit
+    code: 1 if some are not found."""
     console, words = open_console(), asked.tracking
     place = find_place(words.uri, words.folder)
     folders = [given_folder("artifacts", asked.artifacts)] if asked.artifacts else []
     plan = plan_relocation(place, folders)
-    for table, identifier, address in plan.moved:
-        console.print(f"{table.rstrip('s').replace('_', ' ')} {short_id(identifier)}: {address}")
-    for experiment, address in plan.locations.items():
-        console.print(f"experiment {experiment}, future runs: {address}")
-    for identifier in plan.lost:
-        console.print(
-            f"run {short_id(identifier)}: its artifacts are not found. Give their folder: artifacts=FOLDER"
-        )
+    for line in plan.told():
+        console.print(line)
     if not plan.moved:
         console.print(
             "Every other address leads to a folder." if plan.lost else "Every address leads to a folder."
@@ -220,6 +215,8 @@ def relocate_artifacts(asked: RelocateWords) -> int:
     elif _agreed(asked.yes, f"Write {len(plan.moved)} addresses?"):
         plan.carry_out()
         console.print(f"{len(plan.moved)} addresses written.")
+    elif plan.copied:
+        console.print("Nothing was written: they still lead to the former folder.")
     return int(bool(plan.lost))
 
 

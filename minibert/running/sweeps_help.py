@@ -35,7 +35,10 @@ NOTES = {
         "Nothing is sent twice. Exit code 1: something is left, and the table says why."
     ),
     "reap": "A live process is never disturbed. What cannot be told from this machine is left, and said.",
-    "relocate": "A store that is moved as a whole needs nothing. Exit code 1: some artifacts are not found.",
+    "relocate": (
+        "A store that is moved as a whole needs nothing. Of a copied one, addresses that still lead to the\n"
+        "original are turned to the copy. Exit code 1: some artifacts are not found."
+    ),
     "prune": (
         "Which files and how many bytes is shown, and asked before. Always kept: the last checkpoint, the served\n"
         "model, those of evaluation.steps, the states to resume from, and all of runs that have not finished\n"

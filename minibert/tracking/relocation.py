@@ -2,11 +2,13 @@
 
 A store that is moved as a whole is followed when it is opened (:mod:`minibert.tracking.databases`). Here is what
 that cannot know: artifacts that were moved without their database, and experiments that an MLflow server made,
-whose addresses only that server understands. A folder is recognised by its name, the id of its run.
+whose addresses only that server understands. Of a store that was copied, the addresses may still lead to the
+artifacts of the former one. A folder is recognised by its name, the id of its run.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from minibert.errors import MinibertError
 from minibert.tracking.addresses import local_path
 from minibert.tracking.databases import ADDRESSES, HOME, open_to_write, read_only
+from minibert.tracking.lookup import short_id
 from minibert.tracking.store import Place
 
 KEYS = {"runs": "run_uuid", "logged_models": "model_id"}
@@ -31,6 +34,30 @@ class Relocation:
     """Ids of runs whose artifacts were not found"""
     locations: dict[int, str]
     """Experiment -> the folder for the artifacts of its future runs"""
+    copied: Mapping[Path, int]
+    """Folder outside of the store -> how many of the addresses to be written lead there now, and to folders"""
+    outside: Mapping[Path, int]
+    """Folder outside of the store -> how many addresses lead there, and stay: here is no copy of the artifacts"""
+
+    def told(self) -> Iterator[str]:
+        """What is to be written, what was not found, and what stays outside of the store: a line each."""
+        for folder, count in self.copied.items():
+            yield (
+                f"{_counted(count)} to {folder}, outside of this store, though a copy is beside the database. "
+                "New addresses, of the copy:"
+            )
+        for table, identifier, address in self.moved:
+            yield f"{table.rstrip('s').replace('_', ' ')} {short_id(identifier)}: {address}"
+        for experiment, address in self.locations.items():
+            yield f"experiment {experiment}, future runs: {address}"
+        for identifier in self.lost:
+            yield f"run {short_id(identifier)}: its artifacts are not found. Give their folder: artifacts=FOLDER"
+        for folder, count in self.outside.items():
+            yield (
+                f"{_counted(count)} to {folder}, outside of this store, and no copy is beside the database: left "
+                "as it is. To have the artifacts here, copy that folder to "
+                f"{self.database.parent / 'artifacts'} and give this command again."
+            )
 
     def carry_out(self) -> None:
         """Write the new addresses, all or none of them."""
@@ -53,6 +80,9 @@ class Relocation:
 def plan_relocation(place: Place, folders: Sequence[Path] = ()) -> Relocation:
     """Look for the artifacts of all runs whose address leads nowhere, in ``folders`` and beside the database.
 
+    An address that leads to a folder outside of the store is to lead to its copy beside the database, if one is
+    there, and stays as it is if none is, whatever ``folders`` hold.
+
     Raises :class:`MinibertError` for a store that is no SQLite file here, and for a folder that is not there.
     """
     if place.database is None or not place.database.exists():
@@ -64,19 +94,29 @@ def plan_relocation(place: Place, folders: Sequence[Path] = ()) -> Relocation:
         if not folder.is_dir():
             raise MinibertError(f"artifacts={folder}: there is no such folder.")
     home = place.database.parent
-    found = _folders([*folders, home / "artifacts", home / "mlartifacts"])
+    beside = _folders([home / "artifacts", home / "mlartifacts"])
+    found = beside | _folders(folders)
     moved, lost, experiments = [], [], set()
+    copied, outside = Counter[Path](), Counter[Path]()
     with closing(read_only(place.database)) as connection:
         for table, identifier, address, experiment in _addresses(connection):
+            folder = found.get(identifier)
             if (known := local_path(address or "")) is not None and known.is_dir():
-                continue
-            if (folder := found.get(identifier)) is not None:
+                folder, known = beside.get(identifier), known.resolve()
+                if known == folder or known.is_relative_to(home):
+                    continue
+                (outside if folder is None else copied)[known.parent.parent] += 1
+            elif folder is None and table == "runs":
+                lost.append(identifier)
+            if folder is not None:
                 moved.append((table, identifier, folder.as_uri()))
                 experiments.add(experiment)
-            elif table == "runs":
-                lost.append(identifier)
-        locations = dict(_locations(connection, experiments, place.artifacts))
-    return Relocation(place.database, tuple(moved), tuple(lost), locations)
+        locations = dict(_locations(connection, experiments, place.artifacts, copied))
+    return Relocation(place.database, tuple(moved), tuple(lost), locations, copied, outside)
+
+
+def _counted(addresses: int) -> str:
+    return "1 address leads" if addresses == 1 else f"{addresses} addresses lead"
 
 
 def _addresses(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str | None, int]]:
@@ -88,14 +128,15 @@ def _addresses(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str |
 
 
 def _locations(
-    connection: sqlite3.Connection, experiments: Iterable[int], artifacts: Path
+    connection: sqlite3.Connection, experiments: Iterable[int], artifacts: Path, copied: Container[Path]
 ) -> Iterator[tuple[int, str]]:
-    """The experiments whose future runs would have their artifacts nowhere, and a folder that is there."""
+    """The experiments whose future runs would have their artifacts nowhere, or in a folder whose artifacts were
+    ``copied``; and the folder of this store."""
     for experiment in sorted(experiments):
         query = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
         (location,) = connection.execute(query, (experiment,)).fetchone()
         known = local_path(location or "")
-        if known is None or not known.parent.is_dir():
+        if known is None or not known.parent.is_dir() or known.resolve() in copied:
             yield experiment, artifacts.as_uri()
 
 
