@@ -18,11 +18,28 @@ FLOORS = 61
 """Values of a at which its profile is looked at before an end of its interval is refined"""
 FEWEST_SIZES = 4
 """For three parameters"""
+LACKING = 0.05
+"""p of lack of fit below which a law does not describe the losses"""
 
 
 @dataclass(frozen=True)
-class Floored:
-    """L(N) = a + b N^-c, fitted by least squares to n runs."""
+class Fitted:
+    """A law that was fitted to the runs of several sizes."""
+
+    lack_of_fit: float
+    """p of the F test whether means of sizes are further off the law than runs of one size differ; NaN without
+    seeds"""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the spread between runs of one size explains how far their means are off. False where it is not
+        known."""
+        return self.lack_of_fit >= LACKING
+
+
+@dataclass(frozen=True)
+class Floored(Fitted):
+    """L(N) = a + b N^-c, fitted by least squares to n runs. Without two runs of any size, no interval is known."""
 
     a: float
     a_low: float
@@ -31,29 +48,35 @@ class Floored:
     c: float
     c_low: float
     c_high: float
-    lack_of_fit: float
-    """p of the F test whether means of sizes are further off the law than runs of one size differ; NaN without
-    seeds"""
     identified: bool
-    """Whether both ends of the interval of c are within the exponents that were tried"""
+    """Whether both ends of the interval of c are known, and within the exponents that were tried"""
 
     def at(self, sizes) -> np.ndarray:
         return self.a + self.b * np.asarray(sizes, float) ** -self.c
 
 
 @dataclass(frozen=True)
-class Pure:
-    """L(N) = b N^-c: a straight line between log L and log N."""
+class Pure(Fitted):
+    """L(N) = b N^-c: a straight line between log L and log N, whose lack of fit is on the scale of log L."""
 
     b: float
     c: float
     c_low: float
     c_high: float
-    lack_of_fit: float
-    """As of :class:`Floored`, on the scale of log L"""
 
     def at(self, sizes) -> np.ndarray:
         return self.b * np.asarray(sizes, float) ** -self.c
+
+
+@dataclass(frozen=True)
+class Parabola(Fitted):
+    """L(N) = p₂ x² + p₁ x + p₀ with x = log₁₀ N."""
+
+    coefficients: tuple[float, ...]
+    """p₂, p₁, p₀"""
+
+    def at(self, sizes) -> np.ndarray:
+        return np.polyval(self.coefficients, np.log10(np.asarray(sizes, float)))
 
 
 def fit_floored(sizes: Sequence[float], losses: Sequence[float]) -> Floored | None:
@@ -62,7 +85,8 @@ def fit_floored(sizes: Sequence[float], losses: Sequence[float]) -> Floored | No
     For a given c the law is linear, and a and b follow (Golub and Pereyra 1973), so that only c is searched for.
     An interval is that of the profile of the sum of squares S: of c, all values for which some a and b give
     S ≤ S_min (1 + F / (n − 3)), with F the 95 % quantile of F(1, n − 3); of a alike. Where S hardly depends on c,
-    the interval reaches an end of :data:`EXPONENTS`, and the law is not identified.
+    the interval reaches an end of :data:`EXPONENTS`, and the law is not identified. Where no size has two runs,
+    nothing tells noise from misfit: the ends of both intervals are NaN.
 
     None for fewer than four sizes or five runs. Bates and Watts, "Nonlinear Regression Analysis and Its
     Applications", 1988, chapter 6; the law: Kaplan et al., "Scaling Laws for Neural Language Models", 2020.
@@ -83,8 +107,10 @@ def fit_floored(sizes: Sequence[float], losses: Sequence[float]) -> Floored | No
     a, b, _ = _given_exponent(scaled, y, c)
     free = len(x) - 3
     limit = float(least * (1 + stats.f.ppf(CONFIDENCE, 1, free) / free))
-    a_low, a_high = _interval(of_floor, np.linspace(0, y.max(), FLOORS), limit, a)
-    c_low, c_high = _interval(of_exponent, EXPONENTS, limit, c)
+    a_low, a_high, c_low, c_high = (math.nan,) * 4
+    if _repeated(x):
+        a_low, a_high = _interval(of_floor, np.linspace(0, y.max(), FLOORS), limit, a)
+        c_low, c_high = _interval(of_exponent, EXPONENTS, limit, c)
     return Floored(
         a=a,
         a_low=a_low,
@@ -101,13 +127,14 @@ def fit_floored(sizes: Sequence[float], losses: Sequence[float]) -> Floored | No
 def fit_pure(sizes: Sequence[float], losses: Sequence[float]) -> Pure | None:
     """b and c of L(N) = b N^-c: linear regression of log L on log N, with the t interval of its slope.
 
-    c is negative where the loss rises with the size. None for fewer than two sizes or three runs.
+    The ends of the interval are NaN where no size has two runs, as in :func:`fit_floored`. c is negative where the
+    loss rises with the size. None for fewer than two sizes or three runs.
     """
     x, y = _checked(sizes, losses)
     if len(np.unique(x)) < 2 or len(x) < 3:
         return None
     line: Any = stats.linregress(np.log(x), np.log(y))
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * line.stderr
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * line.stderr if _repeated(x) else math.nan
     least = float(np.sum((np.log(y) - line.intercept - line.slope * np.log(x)) ** 2))
     return Pure(
         b=math.exp(line.intercept),
@@ -116,6 +143,17 @@ def fit_pure(sizes: Sequence[float], losses: Sequence[float]) -> Pure | None:
         c_high=float(-line.slope + half),
         lack_of_fit=lack_of_fit(x, np.log(y), least, 2),
     )
+
+
+def fit_parabola(sizes: Sequence[float], losses: Sequence[float]) -> Parabola | None:
+    """The parabola in log₁₀ N by least squares over all runs; None for fewer than three sizes."""
+    x, y = _checked(sizes, losses)
+    if len(np.unique(x)) < 3:
+        return None
+    places = np.log10(x)
+    coefficients = np.polyfit(places, y, 2)
+    least = float(np.sum((y - np.polyval(coefficients, places)) ** 2))
+    return Parabola(lack_of_fit(x, y, least, 3), tuple(map(float, coefficients)))
 
 
 def best_size(by_seed: Mapping[tuple[str, ...], Mapping[float, float]]) -> Estimate:
@@ -141,6 +179,11 @@ def lack_of_fit(sizes: np.ndarray, values: np.ndarray, squares: float, parameter
     if between < 1 or within < 1 or pure == 0:
         return math.nan
     return float(stats.f.sf(max(squares - pure, 0.0) / between / (pure / within), between, within))
+
+
+def _repeated(sizes: np.ndarray) -> bool:
+    """Whether any size has two runs, so that the spread between trainings is known."""
+    return len(np.unique(sizes)) < len(sizes)
 
 
 def _checked(sizes: Sequence[float], losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from ..findings import SIGNIFICANCE, Findings
 from ..formatting import count, p_value, show_estimate, with_difference
 from ..statistics import mean_interval
 from . import representation_scaling_figures
+from .power_laws import LACKING
 from .probe_records import reasons
 from .rank_correlations import rank_correlations
 from .representation_scaling_laws import Laws, fit_laws, mean_loss
@@ -172,7 +173,8 @@ def _parabola(law: Laws) -> str:
     low, high = (in_millions(10**end) for end in (law.lowest.low, law.lowest.high))
     seeds = len({run.run.replicate for run in law.budget.runs})
     fitted = "" if law.lowest.n == seeds else f" (in {law.lowest.n} of {seeds} seeds)"
-    return f"A parabola in log N is lowest at {in_millions(10**law.lowest.mean)} [{low}, {high}]{fitted}."
+    fit = "" if law.parabola is None else _fit(law.parabola.lack_of_fit)
+    return f"A parabola in log N is lowest at {in_millions(10**law.lowest.mean)} [{low}, {high}]{fitted}{fit}."
 
 
 def _law(law: Laws) -> str:
@@ -185,6 +187,11 @@ def _law(law: Laws) -> str:
         return f"L(N) = a + b N^-c has the exponent c = {exponent} and the floor a = {floor} nats{fit}."
     if pure is None:
         return "These are too few runs for a power law."
+    if math.isnan(pure.c_low):
+        return (
+            f"Each size has one run, so the spread between trainings is not known: b N^-c has the exponent c = "
+            f"{within(pure.c, pure.c_low, pure.c_high)}, without an interval, and whether it holds cannot be told."
+        )
     why = "four sizes are needed for it" if floored is None else "other floors and exponents fit as well"
     exponent = within(pure.c, pure.c_low, pure.c_high)
     falls = "falls with size" if pure.c_low > 0 else "rises with size" if pure.c_high < 0 else "may be level"
@@ -196,7 +203,7 @@ def _law(law: Laws) -> str:
 
 
 def _fit(p: float) -> str:
-    if math.isnan(p) or p >= SIGNIFICANCE:
+    if not p < LACKING:
         return ""
     return f", but the means of sizes are off this law (p of lack of fit {p_value(p)})"
 

@@ -35,7 +35,7 @@ def draw(laws: Sequence[Laws], runs: Sequence[SizedRun], names: Sequence[str]) -
         "loss_by_size.png": Drawing(
             loss_by_size(laws),
             "Held-out loss against size. Dots: seeds; marks with bars: means with 95 % intervals over seeds; "
-            "lines: what was fitted. A law that is not identified is drawn without its floor.",
+            "line: the fitted law, if it holds. A law that is not identified is fitted without its floor.",
         )
     }
     if names:
@@ -78,18 +78,22 @@ def loss_by_size(laws: Sequence[Laws]) -> "Figure":
 
 
 def _fitted(panel: "Axes", law: Laws) -> None:
-    """The identified law; at equal compute, the parabola where it has a lowest point; else the pure law."""
-    sizes = np.geomspace(law.budget.sizes[0], law.budget.sizes[-1], POINTS)
+    """The identified law; at equal compute, the parabola where it has a lowest point; else the pure law. One that
+    misses the means, or of which that is not known, is named in the legend alone."""
     if law.floored is not None and law.floored.identified:
-        losses, style, label = law.floored.at(sizes), "-", f"{law.floored.a:.2f} + b / N^{law.floored.c:.2f}"
+        fitted, style, label = law.floored, "-", f"{law.floored.a:.2f} + b / N^{law.floored.c:.2f}"
     elif law.budget.name == "equal compute" and law.lowest.n:
-        places, found = zip(*((np.log10(run.weights), run.loss) for run in law.budget.runs), strict=True)
-        losses, style, label = np.polyval(np.polyfit(places, found, 2), np.log10(sizes)), ":", "parabola in log N"
-    elif law.pure is not None:
-        losses, style, label = law.pure.at(sizes), "--", f"b / N^{law.pure.c:.3f}"
+        fitted, style, label = law.parabola, ":", "parabola in log N"
     else:
+        fitted, style, label = law.pure, "--", "" if law.pure is None else f"b / N^{law.pure.c:.3f}"
+    if fitted is None:
         return
-    panel.plot(sizes, losses, color="0.35", linewidth=1.3, linestyle=style, label=label)
+    if fitted.holds:
+        sizes = np.geomspace(law.budget.sizes[0], law.budget.sizes[-1], POINTS)
+        panel.plot(sizes, fitted.at(sizes), color="0.35", linewidth=1.3, linestyle=style, label=label)
+    else:
+        why = "fit unknown" if np.isnan(fitted.lack_of_fit) else "misses the means"
+        panel.plot([], [], " ", label=f"not drawn: {label} ({why})")
 
 
 def quality_by_size(budgets: Sequence[Budget], names: Sequence[str]) -> "Figure":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..statistics import Difference, Estimate, holm, mean_interval, paired_difference
-from .power_laws import Floored, Pure, best_size, fit_floored, fit_pure
+from .power_laws import Floored, Parabola, Pure, best_size, fit_floored, fit_parabola, fit_pure
 from .representation_scaling_runs import Budget
 
 
@@ -14,8 +14,9 @@ class Laws:
     budget: Budget
     floored: Floored | None
     pure: Pure | None
+    parabola: Parabola | None
     lowest: Estimate
-    """log₁₀ of the size at the lowest point of a parabola"""
+    """log₁₀ of the size at the lowest point of a parabola, over seeds"""
     best: int
     """The size with the lowest mean loss"""
     over_others: dict[int, tuple[Difference, float]]
@@ -23,7 +24,7 @@ class Laws:
 
 
 def fit_laws(budget: Budget) -> Laws:
-    """Both laws, the parabola, and the best size against each other one."""
+    """All laws, and the best size against each other one."""
     sizes, losses = zip(*((run.weights, run.loss) for run in budget.runs), strict=True)
     means = {size: mean_loss(budget, size).mean for size in budget.sizes}
     best = min(means, key=lambda size: means[size])
@@ -38,6 +39,7 @@ def fit_laws(budget: Budget) -> Laws:
         budget=budget,
         floored=fit_floored(sizes, losses),
         pure=fit_pure(sizes, losses),
+        parabola=fit_parabola(sizes, losses),
         lowest=best_size(seeds),
         best=best,
         over_others=dict(zip(others, zip(differences, adjusted, strict=True), strict=True)),

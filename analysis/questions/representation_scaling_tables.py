@@ -8,6 +8,7 @@ from ..formatting import p_value, show_estimate
 from ..quantities import Quantity, quantity
 from ..statistics import Difference, Estimate, mean_interval
 from ..tables import Table
+from .power_laws import LACKING, Floored, Pure
 from .rank_correlations import Correlation
 from .representation_scaling_laws import Laws, mean_loss
 from .representation_scaling_runs import LOSS, Budget, in_millions
@@ -58,7 +59,7 @@ def laws_table(laws: Sequence[Laws]) -> Table:
     for law in laws:
         name, floored, pure = law.budget.name, law.floored, law.pure
         if floored is not None:
-            verdict = "identified" if floored.identified else "not identified"
+            verdict = _verdict(floored, "identified" if floored.identified else "not identified")
             rows.append(
                 (
                     f"{name}: a + b N^-c", within(floored.c, floored.c_low, floored.c_high),
@@ -67,8 +68,8 @@ def laws_table(laws: Sequence[Laws]) -> Table:
             )  # fmt: skip
         if pure is not None:
             exponent = within(pure.c, pure.c_low, pure.c_high)
-            verdict = "falls with size" if pure.c_low > 0 else "rises with size" if pure.c_high < 0 else "level"
-            rows.append((f"{name}: b N^-c", exponent, "0", p_value(pure.lack_of_fit), verdict))
+            told = "falls with size" if pure.c_low > 0 else "rises with size" if pure.c_high < 0 else "level"
+            rows.append((f"{name}: b N^-c", exponent, "0", p_value(pure.lack_of_fit), _verdict(pure, told)))
     columns = ("law", "c", "a (nats)", "p of lack of fit", "verdict")
     note = (
         "N: weights in the matrices of the layers. Least squares over all runs; of a + b N^-c, the interval of "
@@ -76,9 +77,17 @@ def laws_table(laws: Sequence[Laws]) -> Table:
         "identified if that of c has two ends between 0.01 and 4; of b N^-c, a t interval of the regression of "
         "log L on log N. Runs count as independent, though those of one seed share their data. Lack of fit: F "
         "test of the means of sizes around the law against the spread over seeds; below 0.05, the law does not "
-        "describe the losses."
+        "describe the losses, whatever its interval. Where no size has two runs, that spread is not known: there "
+        "is neither an interval nor a verdict."
     )
     return Table("Power laws", columns, tuple(rows), note)
+
+
+def _verdict(law: Floored | Pure, held: str) -> str:
+    """``held``, unless the law does not describe the losses, or nothing is known of the spread between runs."""
+    if math.isnan(law.c_low):
+        return "cannot be told"
+    return "does not hold" if law.lack_of_fit < LACKING else held
 
 
 def quality_table(budget: Budget, names: Sequence[str]) -> Table:

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
+from analysis.questions.representation_scaling_figures import POINTS
 from analysis.questions.representation_scaling_runs import find_budgets, in_millions, layer_weights, read_sizes
 from analysis.report import write_report
 from minibert.model.arithmetic import count_flops
@@ -195,9 +196,8 @@ def test_the_law_of_equal_tokens_is_found_with_its_interval(report):
     assert float(exponent.split()[0]) == pytest.approx(0.3, abs=0.03) and "[" in exponent
     assert float(floor.split()[0]) == pytest.approx(2.5, abs=0.2)
     assert float(lack.removeprefix("< ")) > 0.05 and verdict == "identified"
-    assert rows["equal tokens: b N^-c"][-1] == "falls with size"
-    assert float(rows["equal tokens: b N^-c"][2].removeprefix("< ")) < 0.05
-    assert rows["equal compute: a + b N^-c"][-1] == "not identified"
+    for name in ("equal tokens: b N^-c", "equal compute: a + b N^-c"):
+        assert float(rows[name][2].removeprefix("< ")) < 0.05 and rows[name][-1] == "does not hold"
     assert "exponent c = 0.3" in " ".join(report.details)
 
 
@@ -266,6 +266,47 @@ def test_three_sizes_get_a_pure_law_and_no_floor(empty_store, rough_figures):
     report = write_report(empty_store, "representation_scaling")
     floor = "A floor of the loss cannot be told (four sizes are needed for it); b N^-c has the exponent"
     assert floor in " ".join(report.details)
+
+
+def legend(report, title):
+    """The labels in the legend of a panel of the losses by size, and how many lines are drawn between them."""
+    (panel,) = [
+        panel
+        for panel in report.evidence.examination.figures["loss_by_size.png"].figure.axes
+        if panel.get_title() == title
+    ]
+    drawn = [line for line in panel.lines if len(line.get_xdata()) == POINTS]
+    return [text.get_text() for text in panel.get_legend().get_texts()], len(drawn)
+
+
+def test_a_law_that_holds_is_drawn(report):
+    for title, label in (("equal tokens", r"2\.\d+ \+ b / N\^0\.3\d"), ("equal compute", "parabola in log N")):
+        labels, drawn = legend(report, title)
+        assert drawn == 1 and any(re.fullmatch(label, each) for each in labels)
+
+
+def test_a_law_that_misses_the_means_is_named_and_not_drawn(empty_store, rough_figures):
+    track_plain(empty_store, "model", ("xxs", "s", "l"))
+    report = write_report(empty_store, "model")
+    labels, drawn = legend(report, "equal tokens")
+    named = r"not drawn: b / N\^0\.\d+ \(misses the means\)"
+    assert drawn == 0 and any(re.fullmatch(named, each) for each in labels)
+    assert "but the means of sizes are off this law (p of lack of fit" in " ".join(report.details)
+    assert cells(report, "Power laws")["equal tokens: b N^-c"][-1] == "does not hold"
+
+
+@pytest.mark.parametrize("rungs", [("xxs", "xs", "s"), tuple(LADDER)])
+def test_one_seed_a_size_gives_exponents_without_intervals_and_draws_no_law(empty_store, rough_figures, rungs):
+    track_plain(empty_store, "model", rungs, seeds=(0,))
+    report = write_report(empty_store, "model")
+    rows = cells(report, "Power laws")
+    assert set(rows) == {f"equal tokens: {law}" for law in ("a + b N^-c", "b N^-c")[len(rungs) < 5 :]}
+    for exponent, floor, lack, verdict in rows.values():
+        assert "[" not in exponent + floor and (lack, verdict) == ("–", "cannot be told")
+    told = " ".join(report.evidence.examination.sentences)
+    assert "Each size has one run, so the spread between trainings is not known" in told
+    labels, drawn = legend(report, "equal tokens")
+    assert drawn == 0 and any(each.endswith("(fit unknown)") for each in labels)
 
 
 def test_two_sizes_get_the_report_of_any_study(empty_store, rough_figures):

@@ -5,7 +5,14 @@ import pytest
 from scipy import optimize, stats
 
 from analysis.questions.masking_by_size_runs import lowest_point
-from analysis.questions.power_laws import EXPONENTS, best_size, fit_floored, fit_pure, lack_of_fit
+from analysis.questions.power_laws import (
+    EXPONENTS,
+    best_size,
+    fit_floored,
+    fit_parabola,
+    fit_pure,
+    lack_of_fit,
+)
 from analysis.questions.rank_correlations import rank_correlations
 from minibert.errors import MinibertError
 
@@ -62,6 +69,35 @@ def test_a_pure_law_is_a_line_of_logarithms_and_may_rise():
     assert law.c_low < 0.1 < law.c_high and law.at([1e6]) == pytest.approx([30 * 1e6**-0.1])
     assert fit_pure(SIZES, SIZES**0.05).c == pytest.approx(-0.05)
     assert fit_pure(SIZES[:3], [3, 3, 3]) is None
+
+
+def test_one_run_a_size_gives_laws_without_intervals_and_without_a_verdict():
+    laws = fit_floored(SIZES[::3], floored()[::3]), fit_pure(SIZES[::3], floored()[::3])
+    for law, ends in zip(laws, (("a_low", "a_high", "c_low", "c_high"), ("c_low", "c_high")), strict=True):
+        assert all(np.isnan(getattr(law, end)) for end in ends)
+        assert np.isfinite(law.c) and np.isnan(law.lack_of_fit) and not law.holds
+    assert not laws[0].identified
+
+
+def test_two_runs_of_one_size_are_enough_for_an_interval():
+    law = fit_pure([SIZES[0], *SIZES[2::3]], [floored()[0], *floored()[2::3]])
+    assert law.c_low < law.c < law.c_high and np.isfinite(law.lack_of_fit)
+
+
+def test_a_law_that_misses_the_means_does_not_hold_and_one_that_meets_them_does():
+    losses, x = floored(), np.log10(SIZES)
+    valley = 4 + 0.3 * (x - 5.5) ** 2 + np.random.default_rng(0).normal(0, 0.03, SIZES.size)
+    assert fit_floored(SIZES, losses).holds and not fit_pure(SIZES, losses).holds
+    assert fit_parabola(SIZES, valley).holds and not fit_pure(SIZES, valley).holds
+    kinked = fit_parabola(SIZES, 4 + np.maximum(0, x - 6.2) + np.tile([-0.01, 0, 0.01], 5))
+    assert kinked.lack_of_fit < 0.05 and not kinked.holds
+
+
+def test_a_parabola_is_that_of_least_squares_and_needs_three_sizes():
+    x = np.log10(SIZES)
+    found = fit_parabola(SIZES, 3 + 0.5 * (x - 5) ** 2)
+    assert found.coefficients == pytest.approx((0.5, -5, 15.5)) and found.at([1e6]) == pytest.approx([3.5])
+    assert fit_parabola(SIZES[:6], floored()[:6]) is None
 
 
 def test_lack_of_fit_compares_means_with_the_spread_within_a_size():
