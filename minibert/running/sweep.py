@@ -86,6 +86,8 @@ def run_sweep(planned: Plan, display: Display, report: Reporter) -> int:
     assert sweep is not None  # otherwise something was raised
     display.sweep_end(sweep, names, status, reason)
     if status == Status.KILLED:
+        if tracking.report:
+            display.note(_no_report(sweep, called, planned.command))
         return interruption.exit_code()
     asked = _verdict(sweep, names)[0]
     if asked != status:
@@ -131,7 +133,13 @@ def _conclude(sweep: Sweep, called: str, report: Reporter, display: Display, pla
     if not wanted:
         display.note(f"No report, as asked; `{_report_command(sweep, called, planned.command)}` makes it.")
         return int(asked == Status.FAILED)
-    reported = _report(sweep, called, report, display, planned.command)
+    try:
+        reported = _report(sweep, called, report, display, planned.command)
+    except Interrupted as error:
+        display.error(f"ended by {error}")
+        again = _report_command(sweep, called, planned.command)
+        display.note(f"The report was not finished: `{again}` writes it.")
+        return interruption.exit_code()
     return int(asked == Status.FAILED or not reported)
 
 
@@ -205,6 +213,16 @@ def _report(sweep: Sweep, study: str, report: Reporter, display: Display, words:
         display.note(f"The runs are recorded. `{_report_command(sweep, study, words)}` tries again.")
         return False
     return True
+
+
+def _no_report(sweep: Sweep, study: str, words: Sequence[str]) -> str:
+    """What a sweep that was ended early says of its report."""
+    if not any(child.status == Status.FINISHED for child in sweep.newest().values()):
+        return "No report was written: no run has finished. The same command writes it once all runs have."
+    return (
+        "No report was written. The same command writes it once all runs have finished; "
+        f"`{_report_command(sweep, study, words)}` writes one of those that have."
+    )
 
 
 def _report_command(sweep: Sweep, study: str, words: Sequence[str]) -> str:

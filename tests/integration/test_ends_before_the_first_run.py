@@ -56,6 +56,12 @@ def record(folder, kind: str) -> tuple[str, str]:
     return found.info.status, found.data.tags.get("minibert.reason", "")
 
 
+def sweep_id(folder) -> str:
+    store = open_store(None, folder, "minibert")
+    (found,) = store.client.search_runs([store.experiment_id], "tags.`minibert.kind` = 'sweep'")
+    return found.info.run_id
+
+
 def row(folder, capsys, name: str = SWEEP) -> list[str]:
     """What the list of sweeps says of one."""
     capsys.readouterr()
@@ -79,8 +85,42 @@ def test_a_signal_before_the_first_run_closes_the_sweep_as_killed(sweep, after, 
     assert main(sweep) == 128 + number
     printed = capsys.readouterr()
     assert "0 of 2 runs finished" in printed.out and "The same command continues the sweep" in printed.err
+    assert printed.out.splitlines()[-1].startswith("No report was written: no run has finished. The same command")
     assert record(tmp_path, "sweep") == ("KILLED", signal.Signals(number).name)
     assert row(tmp_path, capsys)[2:4] == ["killed", "0 of 2"]
+
+
+def test_a_sweep_that_is_ended_early_says_in_its_last_line_how_to_have_a_report(sweep, after, tmp_path, capsys):
+    """First after one of two runs, and then, by the same command, once the report has begun."""
+    with pytest.MonkeyPatch.context() as first:
+        close = import_module("minibert.running.life")._close
+
+        def close_and_end(*words):
+            untold = close(*words)
+            signal.raise_signal(signal.SIGINT)
+            return untold
+
+        first.setattr("minibert.running.life._close", close_and_end)
+        assert main(sweep) == 128 + signal.SIGINT
+    printed = capsys.readouterr()
+    command = f"python -m minibert.report {sweep_id(tmp_path)[:8]} tracking.folder={tmp_path}"
+    assert "1 of 2 runs finished" in printed.out
+    assert printed.out.splitlines()[-1] == (
+        "No report was written. The same command writes it once all runs have finished; "
+        f"`{command}` writes one of those that have."
+    )
+    after("minibert.run._report", lambda: signal.raise_signal(signal.SIGTERM))
+    assert main(sweep) == 128 + signal.SIGTERM
+    printed = capsys.readouterr()
+    assert "2 of 2 runs finished" in printed.out and "ended by SIGTERM" in printed.err
+    assert printed.out.splitlines()[-1] == f"The report was not finished: `{command}` writes it."
+    assert record(tmp_path, "sweep") == ("FINISHED", "")
+
+
+def test_a_sweep_without_a_report_that_is_ended_early_says_nothing_of_one(sweep, after, capsys):
+    after(PLACES["it was opened"], lambda: signal.raise_signal(signal.SIGINT))
+    assert main([*sweep, "tracking.report=false"]) == 128 + signal.SIGINT
+    assert "No report" not in capsys.readouterr().out
 
 
 def test_a_reader_that_goes_away_before_the_first_run_closes_the_sweep_as_killed(sweep, after, tmp_path, capsys):
