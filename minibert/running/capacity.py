@@ -62,11 +62,11 @@ def worker_processes(configs: Iterable[Config], asked: int | None = None) -> tup
     wanted = min(asked or max(cores // lanes, 1), len(configs))
     needed, there = max(map(estimate_run_memory, configs)), available_memory()
     processes = min(wanted, max(there // needed, 1))
-    text = f"{_counted(processes, 'worker process', 'es')} with {_counted(lanes, 'lane')}"
-    text += f" on {_counted(cores, 'core')}"
+    text = f"{_counted(processes, 'run')} at a time, {'each ' if processes > 1 else ''}in a worker process with "
+    text += f"{_counted(lanes, 'thread')} (training.lanes), on {_counted(cores, 'core')}"
     memory = f"a run takes about {_gigabytes(needed)} of memory, and {_gigabytes(there)} are free"
     if processes < wanted:
-        text += f", not {wanted}: {memory}"
+        text += f", and not {wanted} runs: {memory}"
     elif needed > there:
         text += f", which may not be enough: {memory}"
     else:
@@ -74,8 +74,8 @@ def worker_processes(configs: Iterable[Config], asked: int | None = None) -> tup
     return processes, text
 
 
-def _counted(number: int, what: str, plural: str = "s") -> str:
-    return f"{number} {what}{'' if number == 1 else plural}"
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _gigabytes(size: int) -> str:

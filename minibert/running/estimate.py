@@ -9,7 +9,7 @@ from minibert.tracking.results import beside, losses
 from minibert.tracking.status import Status
 
 UNKNOWN = "?"
-"""In place of the number of runs of a sweep that was killed before it was recorded"""
+"""In place of a number that is not recorded, such as that of the runs of a sweep that was killed before it was"""
 LEAST_GAIN = 0.02
 """Share of one run that must be done before the time left is estimated"""
 
@@ -33,19 +33,19 @@ class Estimate:
         return self._first
 
     def summary(self, children) -> str:
-        running = ", ".join(
+        running = "; ".join(
             _running(child) for child in children if child.status == Status.RUNNING and child.step >= 0
         )
         return self._state(children) + (f"; {running}" if running else "")
 
     def table(self, children) -> Table:
         table = Table(box=None, title=self._state(children))
-        for column in ("run", "step", "training loss", "held-out loss"):
+        for column in ("run", "training step", "training loss", "held-out loss"):
             table.add_column(column)
         for child in children:
             if child.status == Status.RUNNING:
                 loss, held_out = (child.metrics.get(name) for name in ("train/loss", "eval/loss"))
-                step, steps = max(child.step, 0), child.parameters.get("training.steps", "?")
+                step, steps = max(child.step, 0), child.parameters.get("training.steps", UNKNOWN)
                 table.add_row(
                     child.name,
                     f"{step}/{steps}{', finishing' if str(step) == steps else ''}",
@@ -75,8 +75,9 @@ def _share(child) -> float:
 
 
 def _running(child) -> str:
-    loss = child.metrics.get("train/loss")
-    return f"{child.name} at step {child.step}" + (f" (loss {loss:.3f})" if loss is not None else "")
+    loss, steps = child.metrics.get("train/loss"), child.parameters.get("training.steps", UNKNOWN)
+    text = f"{child.name}: training step {child.step} of {steps}"
+    return text + (f", training loss {loss:.3f}" if loss is not None else "")
 
 
 def ended_line(child) -> str:

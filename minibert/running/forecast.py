@@ -98,7 +98,7 @@ def summary(expected: Sequence[Expected], processes: int = 1) -> list[str]:
     if not left:
         return sentences
     if not known:
-        return [*sentences, "The store knows no finished run of this size and these lanes: no estimate."]
+        return [*sentences, "The store knows no finished run of this size and as many threads: no estimate."]
     processes = min(processes, len(left))
     seconds = sum(each.cost.seconds(each.steps) for each in known if each.cost) / processes
     at_once = "one run after the other" if processes == 1 else f"{processes} runs at a time"
@@ -106,7 +106,7 @@ def summary(expected: Sequence[Expected], processes: int = 1) -> list[str]:
     earlier = max(each.cost.runs for each in known if each.cost)
     sentences.append(
         f"About {seconds_as_text(seconds)}, {at_once}, and {size_as_text(size)} of disk, "
-        f"from {earlier} earlier {'run' if earlier == 1 else 'runs'} of the same size and lanes."
+        f"from {earlier} earlier {'run' if earlier == 1 else 'runs'} of the same size and as many threads."
     )
     if unknown := len(left) - len(known):
         sizes = "a size" if unknown == 1 else "sizes"

@@ -84,7 +84,7 @@ def inspect_run(asked: Inspection, display: Display) -> None:
     diagnostics = Diagnostics(chosen, steps, config.training.steps, record)
     batches = build_batches(config, data)
     with Trainer(model, batches, config, (), diagnostics, data, probe_batch(config, data)) as trainer:
-        for step in display.track(steps, "step"):
+        for step in display.track(steps, "checkpoint of training step"):
             saved.load_parameters(model, step)
             trainer.progress.step = step
             trainer.examine()

@@ -247,7 +247,7 @@ def _train(run: Run, config: Config, data: PreparedData, display: Display, judge
         resume_path = run.folder / STATE
         if resume_path.exists():
             trainer.resume(resume_path)
-            display.note(f"continuing from step {trainer.progress.step}")
+            display.note(f"continuing from training step {trainer.progress.step:,}")
         evaluation = build_evaluation(config, data, run)
         judged = Judged(evaluation, judge)
         checkpoints = Checkpoints(

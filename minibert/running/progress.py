@@ -64,7 +64,7 @@ class Display:
         self._evaluation, self._steps = evaluation, steps
         self._plain_at = time.monotonic()
         self._begun = None
-        with self._bar("step {task.completed:,.0f}/{task.total:,.0f}") as progress:
+        with self._bar("training step {task.completed:,.0f}/{task.total:,.0f}") as progress:
             self._progress = progress
             self._task = progress.add_task("", total=steps, now="")
             try:
@@ -106,10 +106,10 @@ class Display:
                 self.console.print(f"{what} {item} ({number} of {len(items)})")
                 yield item
             return
-        with self._bar(f"{what} {{task.completed:.0f}} of {{task.total:.0f}}") as progress:
+        with self._bar("{task.completed:.0f} of {task.total:.0f}") as progress:
             task = progress.add_task("", total=len(items), now="")
             for item in items:
-                progress.update(task, now=f"at {item}")
+                progress.update(task, now=f"{what} {item},")
                 yield item
                 progress.advance(task)
 
@@ -128,7 +128,7 @@ class Display:
         self._progress.update(self._task, completed=done, now=f"{now}{left},")
         if not self.console.is_terminal and time.monotonic() - self._plain_at >= PLAIN_SECONDS:
             self._plain_at = time.monotonic()
-            self.console.print(f"step {done}/{steps}, {text}{left}")
+            self.console.print(f"training step {done:,} of {steps:,}, {text}{left}")
 
     def _left(self, done: int, steps: int) -> str:
         """The time that the remaining steps will take, evaluations included; empty if that is unknown.

@@ -27,18 +27,35 @@ def machine(monkeypatch):
     return make
 
 
+THREADS = "in a worker process with {} (training.lanes), on {} cores"
+
+
 @pytest.mark.parametrize(
     ("cores", "room", "lanes", "asked", "processes", "said"),
     [
-        (2, 9, [1] * 5, None, 2, "2 worker processes with 1 lane on 2 cores; a run takes about 0.5 GB"),
-        (2, 9, [2] * 5, None, 1, "1 worker process with 2 lanes on 2 cores;"),
-        (8, 9, [1, 2, 1, 1, 1], None, 4, "4 worker processes with 2 lanes on 8 cores;"),  # the most lanes count
-        (2, 9, [4] * 5, None, 1, "1 worker process with 4 lanes on 2 cores;"),
-        (8, 99, [1] * 3, None, 3, "3 worker processes"),  # no more than runs
-        (2, 9, [1] * 5, 4, 4, "4 worker processes with 1 lane on 2 cores;"),
-        (8, 3.9, [1] * 9, None, 3, "3 worker processes with 1 lane on 8 cores, not 8: a run takes"),
-        (8, 1.9, [1] * 9, 2, 1, "not 2: a run takes about 0.5 GB of memory, and 1.0 GB are free"),
-        (2, 0.5, [2] * 5, None, 1, "1 worker process with 2 lanes on 2 cores, which may not be enough: a run"),
+        (
+            2,
+            9,
+            [1] * 5,
+            None,
+            2,
+            f"2 runs at a time, each {THREADS.format('1 thread', 2)}; a run takes about 0.5 GB",
+        ),
+        (2, 9, [2] * 5, None, 1, f"1 run at a time, {THREADS.format('2 threads', 2)};"),
+        (
+            8,
+            9,
+            [1, 2, 1, 1, 1],
+            None,
+            4,
+            f"4 runs at a time, each {THREADS.format('2 threads', 8)}",
+        ),  # the most count
+        (2, 9, [4] * 5, None, 1, "1 run at a time, in a worker process with 4 threads"),
+        (8, 99, [1] * 3, None, 3, "3 runs at a time, each"),  # no more than runs
+        (2, 9, [1] * 5, 4, 4, "4 runs at a time, each in a worker process with 1 thread"),
+        (8, 3.9, [1] * 9, None, 3, "on 8 cores, and not 8 runs: a run takes"),
+        (8, 1.9, [1] * 9, 2, 1, "and not 2 runs: a run takes about 0.5 GB of memory, and 1.0 GB are free"),
+        (2, 0.5, [2] * 5, None, 1, "on 2 cores, which may not be enough: a run"),
     ],
 )
 def test_as_many_runs_at_once_as_cores_and_memory_allow(machine, cores, room, lanes, asked, processes, said):
