@@ -74,12 +74,12 @@ def measured_before(file: Path) -> dict:
         raise MinibertError(f"{file}: is damaged. Remove it, and what it held is measured anew.") from error
 
 
-def whole(at_least: int = 1) -> Callable[[str], int]:
+def whole(at_least: int = 1, at_most: int = MOST) -> Callable[[str], int]:
     """Reads a whole number, such as that of rounds."""
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,7}", text) or not at_least <= int(text) <= MOST:
-            raise _refused(text, f"Allowed: a whole number from {at_least} to {MOST:,}.")
+        if not re.fullmatch(r"[0-9]{1,7}", text) or not at_least <= int(text) <= at_most:
+            raise _refused(text, f"Allowed: a whole number from {at_least} to {at_most:,}.")
         return int(text)
 
     return read

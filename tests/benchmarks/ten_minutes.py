@@ -9,15 +9,17 @@ pace is measured it does, and is told.
 
     python -m tests.benchmarks.ten_minutes --minutes 1
 
-What is done is kept in ``--folder``; the same command goes on where it was stopped. ``--lab-book FOLDER`` also
-writes the table and the figure into the README.md of that folder, between the two markers of the comparison. With
-minibert alone, those of the scaling with time; with several seeds, those of the seeds:
+What is done is kept in ``--folder``; the same command goes on where it was stopped. What was measured with other
+options, kernels, versions or code is not taken, and stays. ``--lab-book FOLDER`` also writes the table and the
+figure into the README.md of that folder, between the two markers of the comparison. With minibert alone, those of
+the scaling with time; with several seeds, those of the seeds:
 
     python -m tests.benchmarks.ten_minutes --minutes 60 --shares 1 1/6 1/60 --contenders minibert
     python -m tests.benchmarks.ten_minutes --seeds 3 --rates 2e-3 --shares 1/10 \\
         --contenders minibert "transformers ModernBERT"
 """
 
+import hashlib
 import json
 import statistics
 from argparse import Namespace
@@ -37,6 +39,7 @@ from minibert.command_line.terminal import print_table
 from minibert.config import config_hash, register
 from minibert.errors import MinibertError
 from minibert.files import replacing
+from minibert.running.capacity import usable_cores
 from minibert.running.plan import plan
 from tests.benchmarks.options import (
     Parser,
@@ -50,6 +53,7 @@ from tests.benchmarks.options import (
 )  # fmt: skip
 from tests.benchmarks.trainings import Trained, Training, run
 from tests.benchmarks.trainings.comparison import Curve, alone, best_rates, draw, first_below, own, summary
+from tests.benchmarks.trainings.conditions import PEERS, conditions
 from tests.benchmarks.turns import console
 from tests.benchmarks.workload import physical_cores
 
@@ -62,8 +66,6 @@ END = "<!-- {}: end -->"
 FAINT = {"scaling": "", "comparison": "Faint: the other rates. ", "seeds": "Faint: the other seeds. "}
 """Part of the page -> what its figure shows faintly"""
 CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
-NEEDS = ("torch", "transformers", "accelerate")
-"""Packages that the models of ``transformers`` are trained with"""
 CONTENDERS = {
     "minibert": Training("minibert", 0),
     "minibert bert2018": Training(
@@ -135,8 +137,8 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     shares = "of the minutes, a training of minibert for each"
     parser.add_argument("--shares", nargs="+", type=share, default=[Fraction(1), Fraction(1, 10)], help=shares)
     parser.add_argument("--seeds", type=whole(), default=1, help="of every training")
-    threads = "of a training; its pace is always that on all cores"
-    parser.add_argument("--threads", type=whole(), default=physical_cores(), help=threads)
+    threads = "of a training, at most those of this machine; its pace is always that on all cores"
+    parser.add_argument("--threads", type=whole(at_most=usable_cores()), default=physical_cores(), help=threads)
     parser.add_argument("--rounds", type=whole(), default=5, help="turns in which the pace is measured")
     parser.add_argument("--points", type=whole(), default=40, help="of a curve")
     parser.add_argument("--lab-book", type=lab_book, help="folder whose README.md has the markers")
@@ -148,7 +150,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
 
 
 def require_packages(contenders: Sequence[str]) -> None:
-    lacking = [package for package in NEEDS if find_spec(package) is None]
+    lacking = [package for package in PEERS if find_spec(package) is None]
     if lacking and any(CONTENDERS[name].kind != "minibert" for name in contenders):
         raise MinibertError(
             f"{', '.join(lacking)}: not installed, and the models of transformers are trained with it. Do "
@@ -164,62 +166,71 @@ def part_of_the_page(options: Namespace) -> str:
 
 
 def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, float]:
-    """Seconds a step of each contender: medians over turns, or what an earlier call measured here.
+    """Seconds a step of each contender: medians over turns, or what an earlier call measured (:func:`identity`).
 
     Contenders that come later take turns with one that is known, and count by their ratio to it: a machine is not
     equally fast from day to day.
     """
     stored: dict[str, dict] = measured_before(file)
-    recipes = {name: recipe_of(training) for name, training in contenders.items()}
+    turns = {name: replace(training, steps=TURN, every=0) for name, training in contenders.items()}
+    keys = {name: f"{name}, {identity(turn)}" for name, turn in turns.items()}
     known = {
         name: entry
-        for name, entry in stored.items()
-        if isinstance(entry, dict)
-        and {"seconds", "others"} <= set(entry)
-        and entry.get("recipe") == recipes.get(name)
+        for name, key in keys.items()
+        if isinstance(entry := stored.get(key), dict) and {"seconds", "others"} <= set(entry)
     }
-    missing = {name: training for name, training in contenders.items() if name not in known}
+    missing = [name for name in contenders if name not in known]
     unit = next((name for name in contenders if missing and name in known), None)
-    taking_turns = {name: training for name, training in contenders.items() if name in (unit, *missing)}
+    taking_turns = {name: turn for name, turn in turns.items() if name in (unit, *missing)}
     seconds: dict[str, list[float]] = {name: [] for name in taking_turns}
     others: dict[str, list[float]] = {name: [] for name in taking_turns}
     for number in range(rounds):
-        for name, training in taking_turns.items():
+        for name, turn in taking_turns.items():
             with console.status(f"pace, round {number + 1} of {rounds}: {name}"):
                 before = psutil.cpu_times_percent(interval=1.0)
                 others[name].append(1 - before.idle / 100)
-                seconds[name] += run(replace(training, steps=TURN, every=0)).seconds[WARM_UP:]
+                seconds[name] += run(turn).seconds[WARM_UP:]
     medians = {name: statistics.median(found) for name, found in seconds.items()}
     scale = known[unit]["seconds"] / medians[unit] if unit else 1.0
     measured_beside = max((share for shares in others.values() for share in shares), default=0.0)
     for name in missing:
-        known[name] = {"seconds": scale * medians[name], "others": measured_beside, "recipe": recipes[name]}
+        known[name] = {"seconds": scale * medians[name], "others": measured_beside}
     if missing:
-        store(file, stored | known)
+        store(file, stored | {keys[name]: known[name] for name in missing})
     busiest = max(known[name]["others"] for name in contenders)
     if busiest > QUIET:
         console.print(f"not a quiet machine: up to {busiest:.0%} busy when the pace was measured", style="yellow")
     return {name: known[name]["seconds"] for name in contenders}
 
 
-def recipe_of(training: Training) -> str:
-    """What identifies the recipe that a minibert's words compose today; nothing, of the others."""
-    if training.kind != "minibert":
-        return ""
+def recipe_of(training: Training) -> dict:
+    """What the words of a minibert compose today; of a peer, what of minibert's settings it is trained with."""
     register()
-    return config_hash(plan(list(training.words), multirun=False).jobs[0].config, "")[:8]
+    own = training.kind == "minibert"
+    words = [*training.words] if own else [f"model={training.model}"] * (training.model is not None)
+    config = plan(words, multirun=False).jobs[0].config
+    if own:
+        return {"config": config_hash(config, "")}
+    scored = config.evaluation.rate, config.evaluation.batch_size, config.evaluation.mask_seed
+    parts = {"model": asdict(config.model), "data": asdict(config.data) | {"cache": ""}}
+    return parts | {"evaluation": scored, "tokens": config.training.sequence_length}
+
+
+def identity(training: Training) -> str:
+    """Twelve digits that identify all that the numbers of a training depend on: settings and conditions."""
+    about = asdict(training) | {"cache": "", "recipe": recipe_of(training)} | conditions(training.kind)
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def remembered(training: Training, folder: Path) -> Trained:
-    """What the training gave, now or in an earlier call."""
+    """What the training gave, now or in an earlier call (:func:`identity`)."""
     about = asdict(training)
-    key = "-".join(str(about[name]) for name in ("kind", "model", "steps", "learning_rate", "seed"))
-    file = folder / f"{key}{recipe_of(training)}.json"
-    stored = measured_before(file)
-    if stored.pop("training", None) == json.loads(json.dumps(about)):
-        return Trained(**stored)
+    named = [str(about[name]) for name in ("kind", "model", "steps", "learning_rate", "seed")]
+    file = folder / f"{'-'.join([*named, identity(training)])}.json"
+    if found := measured_before(file).get("trained"):
+        return Trained(**found)
     trained = run(training)
-    store(file, {"training": about, **vars(trained)})
+    store(file, {"training": about, "conditions": conditions(training.kind), "trained": vars(trained)})
     return trained
 
 

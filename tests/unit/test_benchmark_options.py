@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from minibert.errors import MinibertError
+from minibert.running.capacity import usable_cores
 from tests.benchmarks.options import measured_before
 from tests.benchmarks.ten_minutes import BEGIN, END
 
@@ -21,7 +22,7 @@ NUMBERS = {
     "step_profile": ["--steps", "--rows"],
     "store": ["--runs"],
     "sweep_throughput": ["--rounds", "--steps", "--seeds"],
-    "ten_minutes": ["--rounds", "--seeds", "--threads", "--points"],
+    "ten_minutes": ["--rounds", "--seeds", "--points"],
     "train_step": ["--rounds", "--steps"],
 }
 """Benchmark -> its options that take a whole number from 1 on"""
@@ -48,6 +49,14 @@ def test_every_number_of_a_benchmark_is_a_whole_one_from_one_on(capsys, module, 
     for given in ("0", "1.5", "1000001"):
         line = refusal(capsys, module, option, given)
         assert line == f"python -m tests.benchmarks.{module}: {option}: {given} was given. {WHOLE}"
+
+
+def test_threads_are_at_most_those_of_this_machine(capsys):
+    most = usable_cores()
+    for given in ("257", str(most + 1), "0"):
+        line = refusal(capsys, "ten_minutes", "--threads", given)
+        assert line.endswith(f"--threads: {given} was given. Allowed: a whole number from 1 to {most}.")
+    assert import_module("tests.benchmarks.ten_minutes").parse(["--threads", str(most)]).threads == most
 
 
 @pytest.mark.parametrize(
