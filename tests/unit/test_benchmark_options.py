@@ -69,6 +69,7 @@ def test_threads_are_at_most_those_of_this_machine(capsys):
         ("positions", ["--dropout", "nan"], "--dropout: nan was given. Allowed: a number from 0 on, below 1."),
         ("optimizers", ["--steps", "4"], "--steps: 4 was given. Allowed: a whole number from 5 to"),
         ("coverage", ["--draws", "7"], "--draws: 7 was given. Allowed: a whole number from 8 to"),
+        ("coverage", ["--only", "nosuch"], "--only: nosuch was given. Allowed: a part of a row's name"),
         ("store", ["--metrics", "5"], "--metrics: 5 was given. Allowed: a whole number from 6 to"),
         ("candidates", ["--steps", "0"], f"--steps: 0 was given. {WHOLE}"),
         ("ten_minutes", ["--minutes", "0"], "--minutes: 0 was given. Allowed: a number above 0"),

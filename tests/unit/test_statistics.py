@@ -1,12 +1,16 @@
 """Statistics against numbers worked out by hand; t quantiles are those of printed tables."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from analysis.statistics import first_crossing, holm, mean_curve, mean_interval, paired_difference
-from tests.benchmarks.coverage import SEEDS, TRIALS, coverage
+from minibert.config import CONF, ROOT
+from tests.benchmarks.change_points import CURVES, DEVIATIONS
+from tests.benchmarks.coverage import RATIOS, SEEDS, SLOW_TRIALS, TRIALS, coverage
 
 T_2 = 4.302653  # 97.5 % quantile of Student's t, 2 degrees of freedom
 T_1 = 12.706205
@@ -119,3 +123,18 @@ def test_a_curve_averages_the_runs_that_have_the_step():
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_the_intervals_that_the_report_prints_hold_the_true_value_in_93_to_97_of_100_cases(name, seeds):
     assert 93 <= coverage(TRIALS[name], seeds, draws=1500) <= 97
+
+
+def test_the_ratios_that_are_simulated_are_those_of_the_experiment_on_masking_by_size():
+    experiment = OmegaConf.load(CONF / "experiment" / "masking_by_size.yaml")
+    swept = experiment.hydra.sweeper.params["masking.rate"]
+    assert tuple(map(float, swept.split(","))) == RATIOS
+    assert all(f"of {len(RATIOS)} ratios" in name for name in TRIALS if "ratios" in name)
+
+
+def test_the_tables_of_the_page_on_statistics_have_every_row_that_is_simulated():
+    """Also the two curves whose change point is simulated, at each deviation of the noise."""
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) (?:\([\d,]+ draws\) )?\|", page, re.MULTILINE)
+    assert {*TRIALS, *SLOW_TRIALS, *CURVES} <= {*rows}
+    assert f" | {' | '.join(f'{each:g}' for each in DEVIATIONS)} |\n" in page
