@@ -8,9 +8,6 @@ from minibert.tracking import Store
 from minibert.tracking.addresses import without_passwords
 from minibert.tracking.pages import comparison, open_command, page
 
-MOST_COMPARED = 100
-"""Runs in the address of one page: browsers and servers take some thousand characters"""
-
 
 class Links:
     """The addresses at the store's server or, for a local store, at the one that ``mlflow ui`` starts."""
@@ -23,13 +20,14 @@ class Links:
 
     def shown(self) -> str:
         """The links to the sweep and to its runs side by side, and what has to run for them, as a paragraph."""
-        compared = _anonymous(comparison(self._store, self._run_ids[:MOST_COMPARED]))
-        which = f"the first {MOST_COMPARED} runs" if len(self._run_ids) > MOST_COMPARED else "these runs"
+        # All runs: the address has them behind its #, so that it is the browser's alone, which takes a megabyte.
+        compared = _anonymous(comparison(self._store, self._run_ids))
         command = open_command(self._store)
         after = f", once <code>{escape(without_passwords(command))}</code> runs" if command else ""
         return (
             f'<p class="soft">In MLflow{after}: <a href="{escape(self.run(self._sweep_id))}">the sweep</a>, '
-            f'<a href="{escape(compared)}">{which} side by side</a>, and each run from the table at the end.</p>'
+            f'<a href="{escape(compared)}">these runs side by side</a>, and each run from the table at the end.'
+            "</p>"
         )
 
 
