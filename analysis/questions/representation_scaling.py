@@ -205,7 +205,7 @@ def _law(law: Laws) -> str:
 def _fit(p: float) -> str:
     if not p < LACKING:
         return ""
-    return f", but the means of sizes are off this law (p of lack of fit {p_value(p)})"
+    return f", but the means of sizes are off it (p of lack of fit {p_value(p)})"
 
 
 def _of_gains(found: Mapping[str, Relations]) -> str:

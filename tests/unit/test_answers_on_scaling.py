@@ -291,7 +291,7 @@ def test_a_law_that_misses_the_means_is_named_and_not_drawn(empty_store, rough_f
     labels, drawn = legend(report, "equal tokens")
     named = r"not drawn: b / N\^0\.\d+ \(misses the means\)"
     assert drawn == 0 and any(re.fullmatch(named, each) for each in labels)
-    assert "but the means of sizes are off this law (p of lack of fit" in " ".join(report.details)
+    assert "but the means of sizes are off it (p of lack of fit" in " ".join(report.details)
     assert cells(report, "Power laws")["equal tokens: b N^-c"][-1] == "does not hold"
 
 
