@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from fractions import Fraction
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     require_packages(options.contenders)
     options.folder.mkdir(parents=True, exist_ok=True)
-    cache = str(options.folder / "cache")
-    contenders = {name: replace(CONTENDERS[name], cache=cache) for name in options.contenders}
+    prepared = str(options.folder / "cache")
+    contenders = {name: replace(CONTENDERS[name], cache=prepared) for name in options.contenders}
     paces = pace(contenders, options.folder / "pace.json", options.rounds)
     curves = []
     for name, training in contenders.items():
@@ -203,12 +204,11 @@ def pace(contenders: dict[str, Training], file: Path, rounds: int) -> dict[str, 
     return {name: known[name]["seconds"] for name in contenders}
 
 
-def recipe_of(training: Training) -> dict:
+@cache
+def recipe(own: bool, words: tuple[str, ...]) -> dict:
     """What the words of a minibert compose today; of a peer, what of minibert's settings it is trained with."""
     register()
-    own = training.kind == "minibert"
-    words = [*training.words] if own else [f"model={training.model}"] * (training.model is not None)
-    config = plan(words, multirun=False).jobs[0].config
+    config = plan(list(words), multirun=False).jobs[0].config
     if own:
         return {"config": config_hash(config, "")}
     scored = config.evaluation.rate, config.evaluation.batch_size, config.evaluation.mask_seed
@@ -218,7 +218,9 @@ def recipe_of(training: Training) -> dict:
 
 def identity(training: Training) -> str:
     """Twelve digits that identify all that the numbers of a training depend on: settings and conditions."""
-    about = asdict(training) | {"cache": "", "recipe": recipe_of(training)} | conditions(training.kind)
+    own = training.kind == "minibert"
+    words = training.words if own else (f"model={training.model}",) if training.model else ()
+    about = asdict(training) | {"cache": "", "recipe": recipe(own, words)} | conditions(training.kind)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
 
