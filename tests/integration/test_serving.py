@@ -344,7 +344,7 @@ def test_an_export_that_cannot_be_made_is_one_line(tracked, tmp_path, capsys, wo
         ("config.yaml", lambda content: b"- a list", "is not the configuration of a run"),
         ("config.yaml", lambda content: b"\xff\xfe", "cannot be read as the configuration"),
         ("config.yaml", lambda content: content.replace(b"layers:", b"layrs:"), "does not know (model.layrs: Key"),
-        ("config.yaml", lambda content: content.replace(b"heads: 2", b"heads: two"), "(model.heads: Value"),
+        ("config.yaml", lambda content: content.replace(b"heads: 2", b"heads: two"), "model.heads: str 'two' was"),
         ("tokenizer.json", lambda content: content[: len(content) // 2], "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"", "cannot be read as a tokenizer"),
         ("tokenizer.json", lambda content: b"{}", "cannot be read as a tokenizer"),
