@@ -149,7 +149,7 @@ def _refuse_empty_lanes(word: Word, config: Config) -> None:
     if word.key == "training.lanes" and training.lanes > share:
         parts = f" / training.accumulation={training.accumulation}" if training.accumulation > 1 else ""
         raise MinibertError(
-            f"training.lanes={training.lanes}: more lanes than sequences, so some would have nothing to compute. "
+            f"training.lanes={training.lanes}: more threads than sequences, so some would have nothing to do. "
             f"Allowed: at most {share} (training.batch_size={training.batch_size}{parts})."
         )
 
