@@ -1,9 +1,9 @@
 """``transformers``' masked language models under its ``Trainer``, at one of minibert's sizes, on minibert's text.
 
 BERT is trained as its authors did: post-norm, learned positions, dropout 0.1, 15 %. ModernBERT as its authors did:
-rotary positions, gated units, pre-norm, no biases, no dropout, 30 %; also with ``sparse_prediction``, which scores the
-predicted tokens alone, as minibert does. All: AdamW (fused), a linear schedule with a
-tenth of warm-up, weight decay 0.01, clipping to norm 1, 32 rows of 64 tokens, one piece of a document a row.
+rotary positions, gated units, pre-norm, no biases, no dropout, 30 %; also with ``sparse_prediction``, which scores
+the predicted tokens alone, as minibert does. All: AdamW (fused), a linear schedule with a tenth of warm-up, weight
+decay 0.01, clipping to norm 1, 32 rows of 64 tokens, one piece of a document a row.
 """
 
 import json
