@@ -44,7 +44,7 @@ TARGETS = ("run", "sweep", "checkpoint")
 
 def as_lanes(given: str, key: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 1024):
-        raise MinibertError(f"{given}: not a number of lanes. Allowed: 1 to 1024.")
+        raise MinibertError(f"{given}: not a number of threads. Allowed: 1 to 1024.")
     return int(value)
 
 
