@@ -24,7 +24,7 @@ Trained = dict[str, dict[float, RunRow]]
 
 def run_name(title: str, budget: int, factor: float = 1) -> str:
     """What a run is called: in a store, each name is of one candidate, one rate and one processor time."""
-    plain = re.sub(r"[^\w ,.-]", "", title)
+    plain = " ".join(re.sub(r"[^\w ,.-]", "", title).split())  # the plan makes one space of two
     rate = "" if factor == 1 else f", rate times {factor:g},"
     return f"{plain}{rate} in {budget} steps of the default"
 
