@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from minibert.data.prepared import PreparedData, prepare_data
+from minibert.data.prepared import PreparedData
 from minibert.errors import MinibertError
 from minibert.serving.loading import SavedRun
 
@@ -26,11 +26,10 @@ def recorded_data(saved: SavedRun, corpus_hash: str | None, report: Callable[[st
 
     Raises :class:`MinibertError` if the corpus is another one now.
     """
-    config = saved.config
-    data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, report)
+    data = saved.prepared_data(report)
     if corpus_hash not in (None, data.corpus_hash):
         raise MinibertError(
-            f"run={saved.id}: it was trained on another corpus than data.{config.data.name} gives now "
+            f"run={saved.id}: it was trained on another corpus than data.{saved.config.data.name} gives now "
             f"(hash {str(corpus_hash)[:12]}, not {data.corpus_hash[:12]}). "
             "Put the former text back to go on with the run."
         )

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from minibert.command_line.arguments import StoreWords, argument
 from minibert.config.checks import validate
-from minibert.data.prepared import PreparedData, prepare_data
+from minibert.data.prepared import PreparedData
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.range_test.recorded import conclude_range_test
 from minibert.errors import MinibertError, listed
@@ -171,7 +171,7 @@ def _again(recorded: Recorded, last: int, missing: MissingCheckpoints, display: 
         display.note(f"on record it is {recorded.status}{reason}, and got to step {recorded.last:,}")
     for path in recorded.saved.checkpoints.values():
         load_checkpoint(path)  # what is broken is told before anything is trained
-    data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, display.note)
+    data = recorded.saved.prepared_data(display.note)
     causes = causes_of(recorded, data)
     for cause in causes:
         display.note(f"not one and the same: {cause.change}")

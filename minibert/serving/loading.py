@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -68,8 +68,7 @@ class LoadedRun:
 
         ``run.data().train.input_ids`` is (S, T). Raises :class:`MinibertError` if the corpus has changed since.
         """
-        config = self.config
-        data = prepare_data(config.data, config.model.vocab_size, config.training.sequence_length)
+        config, data = self.config, self.saved.prepared_data()
         if data.tokenizer.to_str() != self.tokenizer.to_str():
             raise MinibertError(
                 f"run {self.id}: the text of data.{config.data.name} is not what the run was trained on any more. "
@@ -131,6 +130,22 @@ class SavedRun:
             f"had by training again: python -m minibert.reproduce run={self.id} "
             f"keep=[{','.join(map(str, steps))}]"
         )
+
+    def prepared_data(self, report: Callable[[str], None] | None = None) -> PreparedData:
+        """The text that its configuration names, from the cache or anew (:func:`prepare_data`).
+
+        Raises :class:`MinibertError` where there is none; for files, with the way to say that they lie elsewhere.
+        """
+        config = self.config
+        try:
+            return prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, report)
+        except MinibertError as error:
+            if config.data.name != "text":
+                raise
+            raise MinibertError(
+                f"{error} If the files of run {self.id} lie elsewhere now, write their place into "
+                f"{self.folder / 'config.yaml'}, as path under data: it may change where the text is the same."
+            ) from error
 
     def load_parameters(self, model: MiniBERT, step: int) -> None:
         """Copy the parameters of a kept step into ``model``. Raises :class:`MinibertError` if it was not kept."""

@@ -12,11 +12,14 @@ pace is measured it does, and is told.
 What is done is kept in ``--folder``; the same command goes on where it was stopped. What was measured with other
 options, kernels, versions or code is not taken, and stays. ``--lab-book FOLDER`` also writes the table and the
 figure into the README.md of that folder, between the two markers of the comparison. With minibert alone, those of
-the scaling with time; with several seeds, those of the seeds:
+the scaling with time; with several seeds, those of the seeds; with no others but sparse ones, those of sparse
+prediction:
 
     python -m tests.benchmarks.ten_minutes --minutes 60 --shares 1 1/6 1/60 --contenders minibert
     python -m tests.benchmarks.ten_minutes --seeds 3 --rates 2e-3 --shares 1/10 \\
         --contenders minibert "transformers ModernBERT"
+    python -m tests.benchmarks.ten_minutes --contenders minibert "ModernBERT, sparse prediction" \\
+        "ModernBERT, minibert's sizes, sparse prediction"
 """
 
 import hashlib
@@ -64,7 +67,8 @@ QUIET = 0.1
 """Share of the machine that other processes may take while the pace is measured"""
 BEGIN = "<!-- {}: begin. By `python -m tests.benchmarks.ten_minutes`; changes in here are lost. -->"
 END = "<!-- {}: end -->"
-FAINT = {"scaling": "", "comparison": "Faint: the other rates. ", "seeds": "Faint: the other seeds. "}
+RATES, SEEDS = "Faint: the other rates. ", "Faint: the other seeds. "
+FAINT = {"scaling": "", "comparison": RATES, "sparse": RATES, "seeds": SEEDS}
 """Part of the page -> what its figure shows faintly"""
 CAPTION = "Dashed: shorter trainings of minibert, with schedules of their length."
 CONTENDERS = {
@@ -161,8 +165,11 @@ def require_packages(contenders: Sequence[str]) -> None:
 
 def part_of_the_page(options: Namespace) -> str:
     """The name of the comparison, in its markers and of its figure."""
-    if set(options.contenders) == {"minibert"}:
+    others = set(options.contenders) - {"minibert"}
+    if not others:
         return "scaling"
+    if all("sparse" in name for name in others):
+        return "sparse"
     return "seeds" if options.seeds > 1 else "comparison"
 
 

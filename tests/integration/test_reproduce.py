@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minibert.errors import MinibertError
+from minibert.evaluate import main as evaluate
 from minibert.inspect import main as inspect
 from minibert.model.saved import load_checkpoint
 from minibert.reproduce import main
@@ -293,6 +294,17 @@ def test_text_that_lies_elsewhere_now_is_the_same_text(original, capsys):
     path.write_text(path.read_text().replace(f"path: {books}/", f"path: {original.folder}/"))
     code, told = original.reproduce(capsys, "steps=0")
     assert code == 0 and "not one and the same" not in told
+
+
+def test_where_the_text_was_moved_it_is_said_how_to_tell_its_new_place(original, capsys):
+    path = original.checkpoints.parent / "config.yaml"
+    (books,) = re.findall(r"^  path: (.+)/books/\*\.txt$", path.read_text(), re.MULTILINE)
+    path.write_text(path.read_text().replace(f"path: {books}/", f"path: {original.folder}/moved/"))
+    for door in (main, inspect, evaluate):
+        assert door([f"run={original.id}", f"tracking.folder={original.folder}"]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "no file matches this glob" in told
+        assert f"lie elsewhere now, write their place into {path}, as path under data" in told
 
 
 def test_a_gap_within_a_curve_is_told_by_where_it_begins(original, capsys):
