@@ -7,6 +7,7 @@ the next report may replace only these. One, ``.fingerprint``, has a hash of wha
 """
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from minibert.config import PACKAGE
 from minibert.errors import MinibertError
@@ -47,14 +50,23 @@ def folder_name(study: str) -> str:
     return f"{plain or 'study'}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
 
 
+class _WithoutFigures(pickle.Pickler):
+    def persistent_id(self, obj: Any) -> str | None:
+        return "figure" if isinstance(obj, Figure) else None
+
+
 def fingerprint(*content: Any) -> str:
-    """A hash of what a report tells and of the code that tells it; "" for content that cannot be hashed."""
+    """A hash of what a report tells and of the code that tells it; "" for content that cannot be hashed.
+
+    Figures do not count: the numbers that they show do, and Matplotlib keeps addresses of memory in them.
+    """
+    told = io.BytesIO()
     try:
-        told = pickle.dumps(content)
+        _WithoutFigures(told).dump(content)
     except Exception:  # whatever an object raises that is not made to be stored
         return ""
     code = [path for room in (Path(__file__).parent, PACKAGE) for path in room.rglob("*.py")]
-    return digest({"": told} | {path.as_posix(): path.read_bytes() for path in code})
+    return digest({"": told.getvalue()} | {path.as_posix(): path.read_bytes() for path in code})
 
 
 def is_written(folder: Path, told: str) -> bool:

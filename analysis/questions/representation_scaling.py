@@ -133,11 +133,15 @@ def _lowest(law: Laws, tried: str, unit: str = "") -> str:
 
 
 def _beside_next(law: Laws) -> str:
-    """``0.15 M: +0.104 [+0.091, +0.117]``: the next best size, less the best"""
+    """``0.15 M: +0.104 [+0.091, +0.117]``: the next best size, less the best, and what else is not separated"""
     means = {size: difference.mean for size, (difference, _) in law.over_others.items()}
     following = min(means, key=lambda size: means[size])
     difference, p = law.over_others[following]
     told = "" if p < SIGNIFICANCE else ", not separated"
+    level = [size for size, (_, p) in law.over_others.items() if size != following and not p < SIGNIFICANCE]
+    if told and level:
+        names = "any other size" if len(level) == len(means) - 1 else " and ".join(map(in_millions, level))
+        told += f"; nor {'are' if ' and ' in names else 'is'} {names}"
     return f"{in_millions(following)}: {with_difference(difference, LOSS)}{told}"
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -113,6 +114,8 @@ class SavedRun:
     """SHA-256 of its tokenizer.json, as the store has it"""
     is_running: bool = False
     """As the store has it: nothing tells a store of a kill -9"""
+    store: tuple[str, ...] = ()
+    """The words of a command that name the store"""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -125,10 +128,10 @@ class SavedRun:
     def not_kept(self, steps: Sequence[int]) -> str:
         """What is said to someone who asks for steps whose checkpoints were not kept."""
         kept, missing = (", ".join(map(str, each)) or "none" for each in (self.checkpoints, steps))
+        words = [f"run={self.id}", f"keep=[{','.join(map(str, steps))}]", *self.store]
         return (
             f"Run {self.id} has no checkpoint of step {missing}. Kept steps: {kept}. Steps that were not kept are "
-            f"had by training again: python -m minibert.reproduce run={self.id} "
-            f"keep=[{','.join(map(str, steps))}]"
+            f"had by training again: python -m minibert.reproduce {shlex.join(words)}"
         )
 
     def prepared_data(self, report: Callable[[str], None] | None = None) -> PreparedData:
@@ -183,7 +186,10 @@ def saved_run(store: Store, run_id: str, config: Config | None = None, needs_che
         _require_recorded(config, run.data.params, folder / "config.yaml", run_id)
         if Path(config.data.cache) == Path(config.tracking.folder) / "cache":  # the store may have moved since
             config.data.cache = str(store.folder / "cache")
-    return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash, is_running)
+    words = (f"tracking.folder={store.folder}",)
+    if store.database is None:
+        words = (*words, f"tracking.uri={without_passwords(store.uri)}")
+    return SavedRun(run_id, config, folder, checkpoints, tokenizer_hash, is_running, words)
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:

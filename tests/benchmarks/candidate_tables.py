@@ -10,8 +10,8 @@ from tests.benchmarks.candidate_list import CANDIDATES, DEFAULT
 
 NOTE = (
     "Cost: processor time of a step, the default's is 1. One seed each; the development half. Nats are of a "
-    "masked token, and compare within one vocabulary only. Last column: the same tokens predicted, with a mask in "
-    "place of each of them, so that none is shown as itself or as another word."
+    "masked token, and compare within one vocabulary only. To the default: in bits a byte. Last column: the same "
+    "tokens predicted, with a mask in place of each of them, so that none is shown as itself or as another word."
 )
 OF_THE_BEST = (
     " Rates are multiples of the default's, or of that in brackets. Bits and what follows are of the lowest loss."

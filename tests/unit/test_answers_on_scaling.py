@@ -2,15 +2,18 @@
 
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from analysis.evidence import gather
 from analysis.lab_book import write_lab_book
+from analysis.questions.representation_scaling import _beside_next
 from analysis.questions.representation_scaling_figures import POINTS
 from analysis.questions.representation_scaling_runs import find_budgets, in_millions, layer_weights, read_sizes
 from analysis.report import write_report
+from analysis.statistics import paired_difference
 from minibert.model.arithmetic import count_flops
 from minibert.running.plan import plan
 from tests.support.reports import cells, copied_store, plant
@@ -334,6 +337,21 @@ def test_any_sweep_over_three_sizes_gets_their_laws(empty_store, rough_figures, 
     assert "probes" not in report.answer
     assert report.evidence.examination.title == "How the loss changes with size"
     assert (report.path.parent / "loss_by_size.png").exists()
+    before = report.path.stat().st_ino
+    assert write_report(empty_store, factor, again=False).path.stat().st_ino == before
+
+
+def test_all_sizes_that_are_not_separated_from_the_best_are_named():
+    def told(*ps):
+        others = {10**5 * (n + 2): (paired_difference({"0": 5.1 + n, "1": 5.3 + n}, {"0": 5.0, "1": 5.1}), p)
+                  for n, p in enumerate(ps)}  # fmt: skip
+        return _beside_next(SimpleNamespace(over_others=others))
+
+    assert told(0.01, 0.9).endswith("]")
+    assert told(0.5, 0.01).endswith("], not separated")
+    assert told(0.5, 0.2, 0.01).endswith("], not separated; nor is 0.3 M")
+    assert told(0.5, 0.2, 0.3, 0.01).endswith("], not separated; nor are 0.3 M and 0.4 M")
+    assert told(0.5, 0.2).endswith("], not separated; nor is any other size")
 
 
 def test_a_size_without_a_result_is_not_passed_over_where_the_largest_is_named(empty_store, rough_figures):

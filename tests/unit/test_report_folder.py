@@ -5,8 +5,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.figure import Figure
 
-from analysis.output import FINGERPRINT, MANIFEST, folder_name, is_written, new_report, seal
+from analysis.output import FINGERPRINT, MANIFEST, fingerprint, folder_name, is_written, new_report, seal
 from analysis.report import default_folder
 from minibert.errors import MinibertError
 from minibert.tracking import Store
@@ -160,3 +161,12 @@ def test_sweeps_of_one_name_share_a_folder_only_if_they_are_of_one_study(tmp_pat
     bare = [replace(made, question=None, sweep_id=each) for each in ("a" * 32, "b" * 32)]
     folders = [default_folder(store, each) for each in bare]
     assert folders == [tmp_path / "reports" / name for name in ("seed-aaaaaaaa", "seed-bbbbbbbb")]
+
+
+def test_what_a_report_tells_is_known_again_whatever_figures_are_made_of_it():
+    def told(number: int) -> str:
+        figure = Figure()
+        figure.subplots().plot([number, 2])
+        return fingerprint({"numbers": [number, 2], "figures": {"curves.png": figure}})
+
+    assert told(1) and told(1) == told(1) != told(3)
