@@ -310,5 +310,7 @@ class DataConfig:
     def problems(self, config: "Config") -> Iterator[str]:
         if not self.cache.strip():
             yield "data.cache=: an empty name. Allowed: a folder; a dot is the current one."
+        if "\0" in self.cache:
+            yield "data.cache: has a zero byte. Allowed: a folder; a dot is the current one."
         if self.source == "text" and not self.path:
             yield "data.path=null: nothing to read. Give a file, a folder or a glob: data.path='books/*.txt'."

@@ -62,6 +62,8 @@ class TrackingConfig:
     def problems(self, config: "Config") -> Iterator[str]:
         if not self.folder.strip():
             yield "tracking.folder=: an empty name. Allowed: a folder; a dot is the current one."
+        if "\0" in self.folder:
+            yield "tracking.folder: has a zero byte. Allowed: a folder; a dot is the current one."
         if self.uri is not None and not self.uri.strip():
             yield NO_ADDRESS
 

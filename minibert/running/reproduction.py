@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from threadpoolctl import threadpool_limits
 
 from minibert.command_line.arguments import StoreWords, argument
-from minibert.config.checks import validate
 from minibert.data.prepared import PreparedData
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.range_test.recorded import conclude_range_test
-from minibert.errors import MinibertError, listed
+from minibert.errors import MinibertError, listed, shortened
 from minibert.model.saved import load_checkpoint
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
 from minibert.running.causes import Cause, explanation, find_causes, of_other_data
@@ -50,17 +49,23 @@ from minibert.training.trainer import NotFinite, Trainer
 FAILED_STEP = re.compile(r"Step (\d+): the loss is ")
 """How the reason of a run begins that failed because of a number that was not finite"""
 MOST_NAMED = 5
+MOST_DIGITS = 12
+"""Of a number of steps"""
 
 
 def as_count(given: str, key: str, value: str) -> int:
     """A number of steps."""
-    if not (value.isascii() and value.isdecimal()):
-        raise MinibertError(f"{given}: not a number of steps. Allowed: a whole number, such as {key}=64.")
+    if not (value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS):
+        raise MinibertError(
+            f"{shortened(given)}: not a number of steps. Allowed: a whole number, such as {key}=64."
+        )
     return int(value)
 
 
 def as_counts(given: str, key: str, value: str) -> list[int]:
     """A list of numbers of steps."""
+    if not value.strip("[] ") or value.startswith("[") != value.endswith("]"):
+        raise MinibertError(f"{shortened(given)}: not a list of steps. Allowed: such as {key}=[64,128].")
     return [as_count(given, key, each.strip()) for each in value.removeprefix("[").removesuffix("]").split(",")]
 
 
@@ -152,6 +157,8 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
     unharmed = last if recorded.failing is None else min(last, recorded.failing - 2)
     artifacts = artifacts_of(store, recorded.saved.id)
     with MissingCheckpoints(recorded.saved, artifacts, asked.keep, unharmed) as missing:
+        if missing.kept:
+            display.note(f"kept already: checkpoints of the steps {', '.join(map(str, missing.kept))}")
         equal = _again(recorded, last, missing, display)
         if equal and missing.made:
             missing.add()
@@ -163,8 +170,6 @@ def reproduce_run(asked: Reproduction, display: Display) -> bool:
 
 def _again(recorded: Recorded, last: int, missing: MissingCheckpoints, display: Display) -> bool:
     """Train again, and print what came of it. True if all is equal."""
-    config = recorded.saved.config
-    validate(config, f"{recorded.saved.folder / 'config.yaml'}: ")
     display.start(f"run {short_id(recorded.saved.id)} ({recorded.name}), again up to step {last:,}")
     if recorded.status != Status.FINISHED:
         reason = f" ({recorded.reason})" if recorded.reason else ""

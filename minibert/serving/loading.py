@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from yaml import YAMLError
 
 from minibert.config import Config, restore
+from minibert.config.checks import validate
 from minibert.config.evaluation import ASKED_AFTERWARDS
 from minibert.data.batches import Batch, frozen_batches
 from minibert.data.prepared import PreparedData, prepare_data
@@ -281,8 +282,8 @@ def _read_config(path: Path, recorded: Mapping[str, str]) -> Config:
     """
     try:
         plain = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        reason = shortened(" ".join(str(error).split()), 300)
         raise MinibertError(f"{path}: cannot be read as the configuration of a run ({reason}).") from error
     seeds = plain.get("seeds") if isinstance(plain, dict) else None
     if not isinstance(plain, dict) or not isinstance(seeds, dict) or "dropout" not in seeds:
@@ -290,7 +291,9 @@ def _read_config(path: Path, recorded: Mapping[str, str]) -> Config:
             f"{path}: is not the configuration of a run, or is incomplete: it lacks seeds.dropout."
         )
     try:
-        return cast(Config, restore(plain, source=str(path)))
+        config = cast(Config, restore(plain, source=str(path)))
+        validate(config, f"{path}: ")
+        return config
     except MinibertError as error:
         named = [key for key in recorded if re.search(rf"[ (]{re.escape(key)}(\[\d+\])?: ", str(error))]
         if not named:

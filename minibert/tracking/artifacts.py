@@ -50,7 +50,8 @@ class Artifacts:
                 log = self._store.client.log_artifacts if source.is_dir() else self._store.client.log_artifact
                 log(self._run_id, str(source), folder)
             elif source.is_dir():
-                shutil.copytree(source, self._place(folder or ""), copy_function=_copy, dirs_exist_ok=True)
+                for path in filter(Path.is_file, sorted(source.rglob("*"))):  # whose folders keep their own modes
+                    _copy(path, self._place(folder or "") / path.relative_to(source))
             else:
                 _replace(self._place(folder or "") / source.name, source.read_bytes())
 
@@ -129,6 +130,6 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _copy(source: str, target: str) -> None:
-    with replacing(Path(target), durable=False) as temporary:
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target, durable=False) as temporary:
         shutil.copy(source, temporary)

@@ -9,11 +9,11 @@ artifacts of the former one. A folder is recognised by its name, the id of its r
 import sqlite3
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, sentence
 from minibert.tracking.addresses import local_path
 from minibert.tracking.databases import ADDRESSES, HOME, open_to_write, read_only
 from minibert.tracking.lookup import short_id
@@ -60,9 +60,9 @@ class Relocation:
             )
 
     def carry_out(self) -> None:
-        """Write the new addresses, all or none of them."""
+        """Write the new addresses, all or none of them. Raises :class:`MinibertError` where it cannot be done."""
         columns = dict(ADDRESSES)
-        with closing(open_to_write(self.database)) as connection:
+        with _readable(self.database), closing(open_to_write(self.database)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             for table, identifier, address in self.moved:
                 query = f"UPDATE {table} SET {columns[table]} = ? WHERE {KEYS[table]} = ?"
@@ -85,7 +85,12 @@ def plan_relocation(place: Place, folders: Sequence[Path] = ()) -> Relocation:
 
     Raises :class:`MinibertError` for a store that is no SQLite file here, and for a folder that is not there.
     """
-    if place.database is None or not place.database.exists():
+    if place.database is not None and not place.database.exists():
+        raise MinibertError(
+            f"tracking.folder={place.database.parent}: there is no {place.database.name} in it, which has the "
+            "addresses. Give the folder of a store, or copy its database to where its artifacts are."
+        )
+    if place.database is None:
         raise MinibertError(
             f"tracking.uri={place.address}: addresses can be mended in a SQLite store on this machine only. A "
             "server has them in its own database."
@@ -98,7 +103,7 @@ def plan_relocation(place: Place, folders: Sequence[Path] = ()) -> Relocation:
     found = beside | _folders(folders)
     moved, lost, experiments = [], [], set()
     copied, outside = Counter[Path](), Counter[Path]()
-    with closing(read_only(place.database)) as connection:
+    with _readable(place.database), closing(read_only(place.database)) as connection:
         for table, identifier, address, experiment in _addresses(connection):
             folder = found.get(identifier)
             if (known := local_path(address or "")) is not None and known.is_dir():
@@ -113,6 +118,18 @@ def plan_relocation(place: Place, folders: Sequence[Path] = ()) -> Relocation:
                 experiments.add(experiment)
         locations = dict(_locations(connection, experiments, place.artifacts, copied))
     return Relocation(place.database, tuple(moved), tuple(lost), locations, copied, outside)
+
+
+@contextmanager
+def _readable(database: Path) -> Iterator[None]:
+    """SQLite's errors, as ours: of a file that is damaged, that is no store, or that cannot be written to."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MinibertError(
+            f"{database}: {sentence(error)} Nothing was changed. Make it writable if it is not, or take the "
+            "database from a copy of the store that is whole."
+        ) from error
 
 
 def _counted(addresses: int) -> str:

@@ -112,9 +112,12 @@ def test_checkpoints_that_a_run_lacks_are_added_where_all_is_equal(original, cap
     before = [load_checkpoint(path) for path in paths]
     for path in paths:
         path.unlink()
-    code, told = original.reproduce(capsys, "keep=[16,3,8]")
+    mode = original.checkpoints.stat().st_mode
+    code, told = original.reproduce(capsys, "keep=[16,3,8,4]")
     assert code == 0, told
-    assert "checkpoints of the steps 3, 8, 16" in told
+    assert "kept already: checkpoints of the steps 4" in told
+    assert "added to the run: checkpoints of the steps 3, 8, 16" in told
+    assert original.checkpoints.stat().st_mode == mode  # so that others who use the store can read them
     for path, (tensors, about) in zip(paths, before, strict=True):
         now, about_now = load_checkpoint(path)
         assert about_now == about
@@ -138,14 +141,23 @@ def test_where_something_differs_no_checkpoint_is_added(original, capsys):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("keep=[3,8]", "keep=[3,8]: run {id} has kept step 8 already. Leave it out."),
-        ("keep=[21]", "step 21 is not trained again here. Allowed: steps from 0 to 20."),
+        ("keep=[21]", "step 21 is not trained again here"),
         ("keep=[3,x]", "keep=[3,x]: not a number of steps. Allowed: a whole number"),
+        ("keep=[]", "keep=[]: not a list of steps. Allowed: such as keep=[64,128]."),
+        ("keep=[3", "keep=[3: not a list of steps."),
+        (f"steps={'9' * 5000}", "…: not a number of steps."),
     ],
 )
 def test_steps_that_cannot_be_added_are_refused_before_anything_is_trained(original, capsys, word, message):
     code, told = original.reproduce(capsys, word)
-    assert code == 2 and message.format(id=original.id[:8]) in " ".join(told.split())
+    assert code == 2 and message in " ".join(told.split())
+
+
+def test_a_folder_that_can_take_no_checkpoint_is_told_before_anything_is_trained(original, capsys):
+    shutil.rmtree(original.checkpoints)
+    original.checkpoints.write_text("in the way")
+    code, told = original.reproduce(capsys, "keep=[3]")
+    assert code == 2 and f"{original.checkpoints} is no folder" in " ".join(told.split())
 
 
 def test_an_altered_parameter_is_named_at_its_step_and_nothing_explains_it(original, capsys):

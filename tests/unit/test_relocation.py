@@ -97,3 +97,20 @@ def test_a_link_to_the_folder_of_the_artifacts_leads_into_the_store(copy):
     (original / "artifacts").symlink_to(copy.parent / "disk")
     plan = plan_relocation(find_place(None, original))
     assert not plan.moved and not plan.lost and not plan.outside and not plan.copied
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
+def test_a_database_that_cannot_be_read_is_one_line(copy, capsys, damage):
+    database = copy / "mlflow.db"
+    content = {"cut": database.read_bytes()[:5000], "text": b"no database, but text " * 99, "empty": b""}[damage]
+    database.write_bytes(content)
+    assert sweeps.main(["relocate", f"tracking.folder={copy}", "--yes"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{database}: " in told and "Nothing was changed." in told
+    assert database.read_bytes() == content
+
+
+def test_artifacts_without_a_database_are_told_to_need_one(copy, capsys):
+    (copy / "mlflow.db").unlink()
+    assert sweeps.main(["relocate", f"tracking.folder={copy}"]) == 2
+    assert f"tracking.folder={copy}: there is no mlflow.db in it" in " ".join(capsys.readouterr().err.split())
