@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minibert.data.prepared import PreparedData
-from minibert.errors import MinibertError
+from minibert.errors import MinibertError, shortened
 from minibert.serving.loading import SavedRun
+
+MOST_DIGITS = 12
+"""Of a number of steps"""
 
 
 def as_steps(given: str, key: str, value: str) -> str | list[int]:
@@ -19,6 +22,22 @@ def as_steps(given: str, key: str, value: str) -> str | list[int]:
         raise MinibertError(
             f"{given}: not a list of steps. Allowed: steps=all, steps=last, or steps=[0,64,512]."
         ) from error
+
+
+def as_count(given: str, key: str, value: str) -> int:
+    """A number of steps."""
+    if not (value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS):
+        raise MinibertError(
+            f"{shortened(given)}: not a number of steps. Allowed: a whole number, such as {key}=64."
+        )
+    return int(value)
+
+
+def as_counts(given: str, key: str, value: str) -> list[int]:
+    """A list of numbers of steps."""
+    if not value.strip("[] ") or value.startswith("[") != value.endswith("]"):
+        raise MinibertError(f"{shortened(given)}: not a list of steps. Allowed: such as {key}=[64,128].")
+    return [as_count(given, key, each.strip()) for each in value.removeprefix("[").removesuffix("]").split(",")]
 
 
 def recorded_data(saved: SavedRun, corpus_hash: str | None, report: Callable[[str], None]) -> PreparedData:

@@ -19,7 +19,7 @@ from minibert.command_line.arguments import StoreWords, argument
 from minibert.data.prepared import PreparedData
 from minibert.diagnostics.catalogue import choose, names_of_level
 from minibert.diagnostics.range_test.recorded import conclude_range_test
-from minibert.errors import MinibertError, listed, shortened
+from minibert.errors import MinibertError, listed
 from minibert.model.saved import load_checkpoint
 from minibert.running.assembly import build_diagnostics, build_evaluation, build_trainer
 from minibert.running.causes import Cause, explanation, find_causes, of_other_data
@@ -34,6 +34,7 @@ from minibert.running.comparison import (
 )
 from minibert.running.missing_checkpoints import MissingCheckpoints
 from minibert.running.progress import Display
+from minibert.running.recorded import as_count, as_counts
 from minibert.serving.loading import SavedRun, saved_run
 from minibert.tracking.artifacts import artifacts_of
 from minibert.tracking.direct_records import DirectRecord
@@ -49,24 +50,6 @@ from minibert.training.trainer import NotFinite, Trainer
 FAILED_STEP = re.compile(r"Step (\d+): the loss is ")
 """How the reason of a run begins that failed because of a number that was not finite"""
 MOST_NAMED = 5
-MOST_DIGITS = 12
-"""Of a number of steps"""
-
-
-def as_count(given: str, key: str, value: str) -> int:
-    """A number of steps."""
-    if not (value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS):
-        raise MinibertError(
-            f"{shortened(given)}: not a number of steps. Allowed: a whole number, such as {key}=64."
-        )
-    return int(value)
-
-
-def as_counts(given: str, key: str, value: str) -> list[int]:
-    """A list of numbers of steps."""
-    if not value.strip("[] ") or value.startswith("[") != value.endswith("]"):
-        raise MinibertError(f"{shortened(given)}: not a list of steps. Allowed: such as {key}=[64,128].")
-    return [as_count(given, key, each.strip()) for each in value.removeprefix("[").removesuffix("]").split(",")]
 
 
 @dataclass(frozen=True)

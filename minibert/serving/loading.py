@@ -138,9 +138,11 @@ class SavedRun:
     def prepared_data(self, report: Callable[[str], None] | None = None) -> PreparedData:
         """The text that its configuration names, from the cache or anew (:func:`prepare_data`).
 
-        Raises :class:`MinibertError` where there is none; for files, with the way to say that they lie elsewhere.
+        Raises :class:`MinibertError` for a configuration that no run can have, and where there is no text; for
+        files, with the way to say that they lie elsewhere.
         """
         config = self.config
+        validate(config, f"{self.folder / 'config.yaml'}: ")
         try:
             return prepare_data(config.data, config.model.vocab_size, config.training.sequence_length, report)
         except MinibertError as error:
@@ -291,9 +293,7 @@ def _read_config(path: Path, recorded: Mapping[str, str]) -> Config:
             f"{path}: is not the configuration of a run, or is incomplete: it lacks seeds.dropout."
         )
     try:
-        config = cast(Config, restore(plain, source=str(path)))
-        validate(config, f"{path}: ")
-        return config
+        return cast(Config, restore(plain, source=str(path)))
     except MinibertError as error:
         named = [key for key in recorded if re.search(rf"[ (]{re.escape(key)}(\[\d+\])?: ", str(error))]
         if not named:

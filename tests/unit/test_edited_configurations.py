@@ -39,8 +39,20 @@ def refusal(recorded, key, value):
     OmegaConf.update(edited, key, value, merge=False)
     run.log_text(OmegaConf.to_yaml(edited), "config.yaml")
     with pytest.raises(MinibertError) as raised:
-        saved_run(store, run.id, needs_checkpoint=False)
+        saved_run(store, run.id, needs_checkpoint=False).prepared_data()
     return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("data.cache", "", "data.cache=: an empty name."),
+        ("data.cache", "a\0b", "data.cache: has a zero byte."),
+        ("evaluation.intrinsic.bins", 10**12, "evaluation.intrinsic.bins=1000000000000: out of range."),
+    ],
+)
+def test_a_setting_that_may_change_must_be_one_that_a_run_can_have(recorded, key, value, said):
+    assert said in refusal(recorded, key, value)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +69,6 @@ def refusal(recorded, key, value):
         ("data.packed", "maybe", "data.packed: str 'maybe' was given. Allowed: True or False. true was recorded"),
         ("evaluation.rates", 0.2, "evaluation.rates: float 0.2 was given. Allowed: a list of numbers."),
         ("evaluation.rates", [0.2, "a"], "evaluation.rates[1]: Value 'a' of type 'str' could not be converted to"),
-        ("data.cache", "", "data.cache=: an empty name."),
-        ("data.cache", "a\0b", "data.cache: has a zero byte."),
-        ("training.batch_size", 0, "training.batch_size=0: out of range. Allowed: at least 1"),
         ("optimizer.name", "warp", "unknown name 'warp'. Allowed: adafactor"),
         ("optimizer.name", ["muon"], "unknown name '['muon']'"),
         ("training", 5, "config.yaml: training: int 5 was given. Allowed: settings, each with its value."),
